@@ -1,0 +1,249 @@
+//! The client machine: the life of one access token as its holder sees it.
+//!
+//! [`apply`] is a pure function of policy, state, event and now. It reads no clock, draws no random
+//! number, allocates nothing and never sees a token; whoever runs it brings those. [`Lifecycle`]'s
+//! `handle_*` methods are thin sugar over it.
+//!
+//! ```
+//! use perennial::lifecycle::{Effect, Lifecycle, Policy, State, TokenTimes};
+//! use perennial::time::{Draw, Span, Timestamp};
+//!
+//! let policy = Policy::default();
+//! let sent = Timestamp::from_secs(1_700_000_000);
+//! let mut lifecycle = Lifecycle::new(1);
+//! let hour = TokenTimes { sent, lifetime: Some(Span::from_secs(3600)), refresh_in: None, jitter: Draw::NONE };
+//! let _ = lifecycle.handle_installed(&policy, Some(hour), sent);
+//! assert_eq!(lifecycle.state(sent), State::Valid);
+//!
+//! // Five minutes before the end, the next caller gets the old token and the order to refresh it.
+//! let late = sent.saturating_add(Span::from_secs(3300));
+//! assert!(matches!(lifecycle.handle_requested(&policy, late), Effect::UseAndStartRefresh(_)));
+//! ```
+//!
+//! # Invariants
+//! - `sent <= refresh_after <= unusable_from <= expires_at` for every token (rule B1).
+//! - No token is handed out once it was seen lapsed, or was rejected, whatever `now` does next
+//!   (rules B2, A5).
+//! - At most one refresh is out (rule B3), and generations only grow (rule B4).
+//!
+//! # Deliberately absent
+//! Token material, clocks, randomness, I/O, waiting. What waits lives in [`crate::session`].
+
+mod event;
+mod policy;
+mod request;
+mod schedule;
+mod state;
+mod timeout;
+mod transition;
+
+pub use event::{Cause, Delay, Effect, Ending, Event, Failure, Novelty, Start};
+pub use policy::{Field, MissingLifetime, Policy, PolicyBuilder, PolicyError, RawPolicy, Reuse};
+pub use schedule::{Deadlines, Freshness, Schedule, TokenTimes};
+pub use state::{FlightId, Generation, Meanwhile, Remedy, State};
+pub use timeout::{Timeout, Why};
+pub use transition::apply;
+
+use crate::time::{Draw, Time, Timestamp};
+use state::{Budget, Credential, Flight, Flights, Holding, Pause};
+
+/// The state of the machine: small, `Copy`, comparable, and free of secrets.
+///
+/// Freshness (what the clock says of the token) and flight (is a refresh out?) are kept apart;
+/// [`Lifecycle::state`] shows both as one of four names.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lifecycle<T: Time = Timestamp> {
+    generation: Generation,
+    holding: Holding<T>,
+    credential: Credential<T>,
+    flight: Flight<T>,
+    flights: Flights,
+    failures: u32,
+    pause: Pause<T>,
+    budget: Budget<T>,
+}
+
+impl<T: Time> Lifecycle<T> {
+    /// A machine with no grant. `session` tells its tokens from those of other sessions of this
+    /// process, and must differ between them (rule B4).
+    pub const fn new(session: u64) -> Self {
+        Self {
+            generation: Generation { session, number: 0 },
+            holding: Holding::Nothing,
+            credential: Credential::Absent,
+            flight: Flight::Idle,
+            flights: Flights {
+                started: 0,
+                landed: 0,
+                ended: 0,
+            },
+            failures: 0,
+            pause: Pause::Over,
+            budget: Budget::Full,
+        }
+    }
+
+    /// The public view at `now`. It changes without an event only at [`Lifecycle::poll_timeout`].
+    pub fn state(&self, now: T) -> State {
+        let usable = match &self.holding {
+            Holding::Nothing => None,
+            Holding::Token(held) if held.usable(now) => Some(held.freshness_at(now)),
+            Holding::Token(_) => None,
+        };
+        match (usable, self.flight) {
+            (Some(_), Flight::Out { .. }) => State::Refreshing(Meanwhile::UseOld),
+            (None, Flight::Out { .. }) => State::Refreshing(Meanwhile::Wait),
+            (Some(Freshness::Fresh), Flight::Idle | Flight::Overdue { .. }) => State::Valid,
+            (Some(Freshness::Due | Freshness::Lapsed), Flight::Idle | Flight::Overdue { .. }) => {
+                State::Expiring
+            }
+            (None, Flight::Idle | Flight::Overdue { .. }) => {
+                State::Expired(match self.credential {
+                    Credential::Ready | Credential::Doubted | Credential::DoubtedUntil(_) => {
+                        Remedy::Refresh
+                    }
+                    Credential::Absent | Credential::Declined | Credential::Unsettled => {
+                        Remedy::LogIn
+                    }
+                })
+            }
+        }
+    }
+
+    /// The generation of the token that is held, usable or not.
+    pub fn generation(&self) -> Option<Generation> {
+        match self.holding {
+            Holding::Nothing => None,
+            Holding::Token(_) => Some(self.generation),
+        }
+    }
+
+    /// The life of the token that is held, usable or not.
+    pub fn schedule(&self) -> Option<Schedule<T>> {
+        match self.holding {
+            Holding::Nothing => None,
+            Holding::Token(held) => Some(held.schedule),
+        }
+    }
+
+    /// How many refreshes have failed since one last succeeded.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Why only a new login can help, if that is so (rule B6). The held token serves out its life.
+    pub fn ending(&self) -> Option<Ending> {
+        match self.credential {
+            Credential::Absent => Some(Ending::NoGrant),
+            Credential::Declined => Some(Ending::Declined),
+            Credential::Unsettled => Some(Ending::Unsettled),
+            Credential::Ready | Credential::Doubted | Credential::DoubtedUntil(_) => None,
+        }
+    }
+
+    /// Applies `event`, in place.
+    pub fn handle(&mut self, policy: &Policy<T>, event: Event<T>, now: T) -> Effect<T> {
+        let (next, effect) = apply(policy, *self, event, now);
+        *self = next;
+        effect
+    }
+
+    /// A caller wants a token. See [`Event::Requested`].
+    pub fn handle_requested(&mut self, policy: &Policy<T>, now: T) -> Effect<T> {
+        self.handle(
+            policy,
+            Event::Requested {
+                usable_for: T::zero(),
+            },
+            now,
+        )
+    }
+
+    /// A refresh brought a grant with another access token. See [`Event::Refreshed`].
+    pub fn handle_refreshed(
+        &mut self,
+        policy: &Policy<T>,
+        flight: FlightId,
+        token: TokenTimes<T>,
+        draw: Draw,
+        now: T,
+    ) -> Effect<T> {
+        self.handle(
+            policy,
+            Event::Refreshed {
+                flight,
+                token,
+                novelty: Novelty::New,
+                draw,
+            },
+            now,
+        )
+    }
+
+    /// A refresh ended without a grant. See [`Event::RefreshFailed`].
+    pub fn handle_refresh_failed(
+        &mut self,
+        policy: &Policy<T>,
+        flight: FlightId,
+        failure: Failure<T>,
+        draw: Draw,
+        now: T,
+    ) -> Effect<T> {
+        self.handle(
+            policy,
+            Event::RefreshFailed {
+                flight,
+                failure,
+                draw,
+            },
+            now,
+        )
+    }
+
+    /// A resource server rejected a token. See [`Event::Rejected`].
+    pub fn handle_rejected(
+        &mut self,
+        policy: &Policy<T>,
+        generation: Generation,
+        now: T,
+    ) -> Effect<T> {
+        self.handle(policy, Event::Rejected { generation }, now)
+    }
+
+    /// A resource server accepted a token. See [`Event::Accepted`].
+    pub fn handle_accepted(
+        &mut self,
+        policy: &Policy<T>,
+        generation: Generation,
+        now: T,
+    ) -> Effect<T> {
+        self.handle(policy, Event::Accepted { generation }, now)
+    }
+
+    /// A grant was installed from outside. See [`Event::Installed`].
+    pub fn handle_installed(
+        &mut self,
+        policy: &Policy<T>,
+        token: Option<TokenTimes<T>>,
+        now: T,
+    ) -> Effect<T> {
+        self.handle(
+            policy,
+            Event::Installed {
+                token,
+                intent: None,
+            },
+            now,
+        )
+    }
+
+    /// The grant was dropped. See [`Event::Cleared`].
+    pub fn handle_cleared(&mut self, policy: &Policy<T>, now: T) -> Effect<T> {
+        self.handle(policy, Event::Cleared, now)
+    }
+
+    /// Time went by. See [`Event::TimePassed`].
+    pub fn handle_timeout(&mut self, policy: &Policy<T>, draw: Draw, now: T) -> Effect<T> {
+        self.handle(policy, Event::TimePassed { draw }, now)
+    }
+}

@@ -1,0 +1,101 @@
+//! When a token is due for refresh, when it stops being handed out, when it dies (rule B1).
+
+use super::policy::{MissingLifetime, Policy};
+use crate::time::{Draw, Time};
+
+/// The instants of one token's life: `sent <= refresh_after <= unusable_from <= expires_at`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Deadlines<T: Time> {
+    /// From here on the token is refreshed by whoever comes first.
+    pub refresh_after: T,
+    /// From here on the token is not handed out (rule B2).
+    pub unusable_from: T,
+    /// From here on the resource server refuses it.
+    pub expires_at: T,
+}
+
+/// How long a token is good for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Schedule<T: Time> {
+    /// Until a resource server says otherwise: its lifetime was not stated.
+    UntilRejected,
+    /// By the clock.
+    Timed(Deadlines<T>),
+}
+
+/// How far a token's life has come, by the clock alone. Later is greater.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Freshness {
+    /// Before its `refresh_after`.
+    Fresh,
+    /// Due for refresh, and still handed out.
+    Due,
+    /// No longer handed out.
+    Lapsed,
+}
+
+/// What an answer says of the token that it brings; no token material.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TokenTimes<T: Time> {
+    /// When the request that brought it was sent: lifetimes count from here.
+    pub sent: T,
+    /// The stated lifetime, if one was stated.
+    pub lifetime: Option<T::Span>,
+    /// After how long the server suggests a refresh, if it does.
+    pub refresh_in: Option<T::Span>,
+    /// Drawn once for this token: how much earlier than need be it is refreshed.
+    pub jitter: Draw,
+}
+
+impl<T: Time> Schedule<T> {
+    /// Lays out the life of a token that was received at `now`.
+    pub fn of(policy: &Policy<T>, times: TokenTimes<T>, now: T) -> Self {
+        let lifetime = match (times.lifetime, policy.missing_lifetime) {
+            (Some(stated), _) => stated,
+            (None, MissingLifetime::Assume(assumed)) => assumed,
+            (None, MissingLifetime::UntilRejected) => return Self::UntilRejected,
+        };
+        // An answer cannot precede its request: where it seems to, the clock went back (rule A5).
+        let sent = times.sent.min(now);
+        let expires_at = sent.saturating_add(lifetime);
+        // At the end of time the lifetime is what is left of it (rule A1).
+        let lifetime = expires_at.since(sent);
+        let eighth = T::halved(lifetime, 3);
+        let unusable_from = expires_at.saturating_sub(policy.margin.min(eighth));
+        let wished = match times.refresh_in {
+            Some(hint) => sent.saturating_add(hint),
+            None => expires_at.saturating_sub(policy.refresh_window),
+        };
+        let earliest = sent.saturating_add(T::halved(lifetime, 1));
+        let refresh_after = wished
+            .saturating_sub(T::share(eighth, times.jitter))
+            .max(earliest)
+            .min(unusable_from);
+        Self::Timed(Deadlines {
+            refresh_after,
+            unusable_from,
+            expires_at,
+        })
+    }
+
+    /// How far the token's life has come at `now`.
+    pub fn freshness(&self, now: T) -> Freshness {
+        match self {
+            Self::UntilRejected => Freshness::Fresh,
+            Self::Timed(deadlines) if now >= deadlines.unusable_from => Freshness::Lapsed,
+            Self::Timed(deadlines) if now >= deadlines.refresh_after => Freshness::Due,
+            Self::Timed(_) => Freshness::Fresh,
+        }
+    }
+
+    /// Whether this token outlives `other`.
+    pub(super) fn outlives(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::UntilRejected, Self::UntilRejected) | (Self::Timed(_), Self::UntilRejected) => {
+                false
+            }
+            (Self::UntilRejected, Self::Timed(_)) => true,
+            (Self::Timed(this), Self::Timed(other)) => this.expires_at > other.expires_at,
+        }
+    }
+}

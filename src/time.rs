@@ -1,0 +1,217 @@
+//! Time as an argument: instants, spans, and the times that arrive on the wire.
+//!
+//! ```
+//! use perennial::time::{ExpiresIn, Lifetime, Span, Timestamp};
+//!
+//! let lifetime: ExpiresIn = "3599.5".parse()?;
+//! assert_eq!(lifetime.span(), Span::from_millis(3_599_500));
+//! assert_eq!(Timestamp::MAX.saturating_add(Span::from_secs(1)), Timestamp::MAX);
+//! # Ok::<(), perennial::time::ParseTimeError>(())
+//! ```
+//!
+//! Invariants: nothing in this module overflows, panics or reads a clock (rule A1).
+//!
+//! Deliberately absent: time zones, calendars and formatting. Convert to the `time` crate (feature
+//! `time`) or to [`std::time::SystemTime`] for those.
+
+mod convert;
+mod wire;
+
+use core::fmt::Debug;
+use core::hash::Hash;
+use core::time::Duration;
+
+pub use wire::{ExpiresIn, Issuer, Lifetime, NumericDate, ParseTimeError};
+
+/// The few operations that the pure machines need of an instant.
+///
+/// [`Timestamp`] is the instant of everyday use. The trait exists so that the very source of the
+/// machines also runs on other instants: an embedder's ticks, three-bit integers enumerated
+/// exhaustively, or the terms of a solver.
+///
+/// Every method saturates: none may overflow or panic, whatever its arguments (rule A1).
+pub trait Time: Copy + Ord + Hash + Debug {
+    /// The length of a stretch of this time; never negative.
+    type Span: Copy + Ord + Hash + Debug;
+
+    /// The empty span.
+    fn zero() -> Self::Span;
+    /// The instant `span` after this one, or the last instant there is.
+    #[must_use]
+    fn saturating_add(self, span: Self::Span) -> Self;
+    /// The instant `span` before this one, or the first instant there is.
+    #[must_use]
+    fn saturating_sub(self, span: Self::Span) -> Self;
+    /// The span from `earlier` to this instant, empty where `earlier` is not earlier.
+    fn since(self, earlier: Self) -> Self::Span;
+    /// `span` divided by two `times` over, rounded down.
+    fn halved(span: Self::Span, times: u32) -> Self::Span;
+    /// `span` doubled `times` over, or the longest span there is.
+    fn doubled(span: Self::Span, times: u32) -> Self::Span;
+    /// A share of `span` chosen by `draw`: never more than `span`.
+    fn share(span: Self::Span, draw: Draw) -> Self::Span;
+}
+
+/// A random number drawn beforehand, so that the machines need no source of randomness.
+///
+/// `Draw::NONE` takes no share of anything; `Draw::new(u32::MAX)` takes nearly all of it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Draw(u32);
+
+impl Draw {
+    /// The draw that takes no share: no jitter, no delay.
+    pub const NONE: Self = Self(0);
+
+    /// Wraps a number drawn uniformly from all of `u32`.
+    pub const fn new(drawn: u32) -> Self {
+        Self(drawn)
+    }
+}
+
+/// An instant: milliseconds since the Unix epoch, saturating (rule A1).
+///
+/// ```
+/// use perennial::time::{Span, Timestamp};
+/// let sent = Timestamp::from_millis(1_700_000_000_000);
+/// assert_eq!(sent.saturating_add(Span::from_secs(60)).since(sent), Span::from_secs(60));
+/// ```
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(transparent)
+)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The first instant, some 292 million years before the epoch.
+    pub const MIN: Self = Self(i64::MIN);
+    /// The last instant, some 292 million years after the epoch.
+    pub const MAX: Self = Self(i64::MAX);
+    /// 1970-01-01T00:00:00Z.
+    pub const UNIX_EPOCH: Self = Self(0);
+
+    /// The instant `millis` milliseconds after the Unix epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// The instant `seconds` seconds after the Unix epoch, or the nearest there is.
+    pub const fn from_secs(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1000))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// The instant `span` later, or [`Timestamp::MAX`].
+    #[must_use]
+    pub const fn saturating_add(self, span: Span) -> Self {
+        Self(self.0.saturating_add_unsigned(span.0))
+    }
+
+    /// The instant `span` earlier, or [`Timestamp::MIN`].
+    #[must_use]
+    pub const fn saturating_sub(self, span: Span) -> Self {
+        Self(self.0.saturating_sub_unsigned(span.0))
+    }
+
+    /// The span since `earlier`, empty where `earlier` is not earlier.
+    pub const fn since(self, earlier: Self) -> Span {
+        if self.0 > earlier.0 {
+            Span(self.0.abs_diff(earlier.0))
+        } else {
+            Span::ZERO
+        }
+    }
+}
+
+/// The length of a stretch of time: milliseconds, never negative, saturating (rule A1).
+///
+/// Made from a [`Duration`] it is rounded down, so that a lifetime never grows.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(transparent)
+)]
+pub struct Span(u64);
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+    /// The longest span: from [`Timestamp::MIN`] to [`Timestamp::MAX`].
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// A span of `millis` milliseconds.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// A span of `seconds` seconds, or the longest there is.
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(1000))
+    }
+
+    /// The span in milliseconds.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The span as a [`Duration`].
+    pub const fn to_duration(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+}
+
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Self {
+        Self(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<Span> for Duration {
+    fn from(span: Span) -> Self {
+        span.to_duration()
+    }
+}
+
+impl Time for Timestamp {
+    type Span = Span;
+
+    fn zero() -> Span {
+        Span::ZERO
+    }
+
+    fn saturating_add(self, span: Span) -> Self {
+        self.saturating_add(span)
+    }
+
+    fn saturating_sub(self, span: Span) -> Self {
+        self.saturating_sub(span)
+    }
+
+    fn since(self, earlier: Self) -> Span {
+        self.since(earlier)
+    }
+
+    fn halved(span: Span, times: u32) -> Span {
+        Span(span.0.checked_shr(times).unwrap_or(0))
+    }
+
+    fn doubled(span: Span, times: u32) -> Span {
+        if times > span.0.leading_zeros() && span.0 > 0 {
+            Span::MAX
+        } else {
+            Span(span.0.checked_shl(times).unwrap_or(0))
+        }
+    }
+
+    fn share(span: Span, draw: Draw) -> Span {
+        let scaled = (u128::from(span.0) * u128::from(draw.0)) >> 32;
+        // The product of 64 and 32 bits, less 32, fits 64 bits.
+        Span(u64::try_from(scaled).unwrap_or(u64::MAX))
+    }
+}

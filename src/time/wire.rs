@@ -1,0 +1,256 @@
+//! Lifetimes and dates as authorization servers write them: `expires_in`, `exp` (rules A3, A4).
+
+use core::str::FromStr;
+
+use thiserror::Error;
+
+use super::{Span, Timestamp};
+
+/// The text is not a number of seconds.
+///
+/// The text itself is left out: it came off the wire and may hold anything.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum ParseTimeError {
+    /// There was no text.
+    #[error("expected a number of seconds, found nothing")]
+    Empty,
+    /// The text was no decimal number.
+    #[error("expected a number of seconds such as 3600 or \"3600\", found something else")]
+    NotANumber,
+}
+
+/// The `expires_in` of a token response (RFC 6749, section 5.1).
+///
+/// | on the wire | answer (rule A4) |
+/// |---|---|
+/// | `3600`, `"3600"`, `" 3600 "`, `3.6e3` | one hour |
+/// | `1.9999` | 1,999 ms: rounded down, so a token never lives longer |
+/// | `0`, `-5` | the empty span: the token was born dead (rule B10) |
+/// | `1e30`, `1e400` | the longest span: it never expires by the clock |
+/// | `"soon"`, `true`, `{}` | an error; the adapters treat it as missing |
+/// | missing, `null` | [`Lifetime::Unstated`]: the policy decides |
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExpiresIn(Span);
+
+impl ExpiresIn {
+    /// The lifetime it states.
+    pub const fn span(self) -> Span {
+        self.0
+    }
+}
+
+impl OnTheWire for ExpiresIn {
+    fn from_millis(millis: i128) -> Self {
+        Self(Span::from_millis(
+            u64::try_from(millis.max(0)).unwrap_or(u64::MAX),
+        ))
+    }
+}
+
+impl FromStr for ExpiresIn {
+    type Err = ParseTimeError;
+
+    fn from_str(text: &str) -> Result<Self, ParseTimeError> {
+        parse_seconds(text).map(Self::from_millis)
+    }
+}
+
+/// A `NumericDate` such as `exp` or `iat`: seconds since the Unix epoch, perhaps fractional
+/// (RFC 7519, section 2).
+///
+/// Fractions are rounded down to the millisecond; dates beyond the year 9999, and beyond what a
+/// [`Timestamp`] holds, saturate (rule A4).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NumericDate(Timestamp);
+
+impl NumericDate {
+    /// The instant it names.
+    pub const fn timestamp(self) -> Timestamp {
+        self.0
+    }
+}
+
+impl OnTheWire for NumericDate {
+    fn from_millis(millis: i128) -> Self {
+        let saturated = if millis > 0 { i64::MAX } else { i64::MIN };
+        Self(Timestamp::from_millis(
+            i64::try_from(millis).unwrap_or(saturated),
+        ))
+    }
+}
+
+impl FromStr for NumericDate {
+    type Err = ParseTimeError;
+
+    fn from_str(text: &str) -> Result<Self, ParseTimeError> {
+        parse_seconds(text).map(Self::from_millis)
+    }
+}
+
+/// A number of seconds in either form, made from milliseconds with saturation.
+trait OnTheWire {
+    fn from_millis(millis: i128) -> Self;
+}
+
+/// Reads a decimal number of seconds as milliseconds, rounded down. Rule A4.
+fn parse_seconds(text: &str) -> Result<i128, ParseTimeError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(ParseTimeError::Empty);
+    }
+    if let Ok(whole) = text.parse::<i64>() {
+        return Ok(i128::from(whole) * 1000);
+    }
+    // Words that Rust takes for numbers ("inf", "nan") are none on the wire.
+    if !text
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))
+    {
+        return Err(ParseTimeError::NotANumber);
+    }
+    text.parse()
+        .map(millis_below)
+        .map_err(|_| ParseTimeError::NotANumber)
+}
+
+/// Seconds as milliseconds, rounded down; infinities saturate.
+fn millis_below(seconds: f64) -> i128 {
+    let millis = seconds * 1000.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the cast saturates, as is wanted"
+    )]
+    let towards_zero = millis as i128;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "only the sign of the difference is read"
+    )]
+    let rounded_up = millis.is_finite() && towards_zero as f64 > millis;
+    towards_zero - i128::from(rounded_up)
+}
+
+/// What is known of the issuer's access tokens when their own `iat` is to be trusted.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Issuer {
+    /// It may hand out a token that it made earlier, so `iat` says nothing about now.
+    #[default]
+    MayCache,
+    /// It makes each token when asked, so `iat` is the issuer's clock at that moment.
+    MintsAfresh,
+}
+
+/// How long an access token lives, as its answer told (rule A3).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Lifetime {
+    /// A relative lifetime, counted from when the request was sent.
+    For(Span),
+    /// An absolute expiry on the issuer's clock.
+    Until {
+        /// When it expires, on the issuer's clock.
+        exp: Timestamp,
+        /// What the issuer's clock showed when it answered, where that is known; else the local
+        /// wall clock stands in for it, and skew between the two hosts counts.
+        issuer_now: Option<Timestamp>,
+    },
+    /// Nothing was said. The policy decides: [1 h], or until the resource server rejects it.
+    #[default]
+    Unstated,
+}
+
+impl Lifetime {
+    /// Chooses the best statement of an answer: `expires_in` beats `exp`; `exp` is counted from the
+    /// `Date` of the answer, or from `iat` where the issuer is declared to mint afresh.
+    pub fn of_answer(
+        expires_in: Option<ExpiresIn>,
+        exp: Option<NumericDate>,
+        date: Option<Timestamp>,
+        iat: Option<NumericDate>,
+        issuer: Issuer,
+    ) -> Self {
+        let minted = match issuer {
+            Issuer::MayCache => None,
+            Issuer::MintsAfresh => iat.map(NumericDate::timestamp),
+        };
+        match (expires_in, exp) {
+            (Some(expires_in), _) => Self::For(expires_in.span()),
+            (None, Some(exp)) => Self::Until {
+                exp: exp.timestamp(),
+                issuer_now: date.or(minted),
+            },
+            (None, None) => Self::Unstated,
+        }
+    }
+
+    /// The lifetime as a span, given the local wall clock for want of the issuer's; `None` where
+    /// nothing was said.
+    pub fn span(self, wall: Timestamp) -> Option<Span> {
+        match self {
+            Self::For(span) => Some(span),
+            Self::Until { exp, issuer_now } => Some(exp.since(issuer_now.unwrap_or(wall))),
+            Self::Unstated => None,
+        }
+    }
+}
+
+impl From<Span> for Lifetime {
+    fn from(span: Span) -> Self {
+        Self::For(span)
+    }
+}
+
+impl From<core::time::Duration> for Lifetime {
+    fn from(duration: core::time::Duration) -> Self {
+        Self::For(duration.into())
+    }
+}
+
+#[cfg(feature = "serde")]
+mod with_serde {
+    use core::fmt;
+    use core::marker::PhantomData;
+    use core::str::FromStr;
+
+    use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+    use super::{ExpiresIn, NumericDate, OnTheWire, ParseTimeError, millis_below};
+
+    /// Accepts a number of seconds or a text that holds one (rule A4).
+    struct Seconds<N>(PhantomData<N>);
+
+    impl<N: OnTheWire + FromStr<Err = ParseTimeError>> Visitor<'_> for Seconds<N> {
+        type Value = N;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a number of seconds, or a text that holds one")
+        }
+
+        fn visit_i64<E: Error>(self, seconds: i64) -> Result<N, E> {
+            Ok(N::from_millis(i128::from(seconds) * 1000))
+        }
+
+        fn visit_u64<E: Error>(self, seconds: u64) -> Result<N, E> {
+            Ok(N::from_millis(i128::from(seconds) * 1000))
+        }
+
+        fn visit_f64<E: Error>(self, seconds: f64) -> Result<N, E> {
+            Ok(N::from_millis(millis_below(seconds)))
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<N, E> {
+            text.parse().map_err(E::custom)
+        }
+    }
+
+    impl<'de> Deserialize<'de> for ExpiresIn {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(Seconds(PhantomData))
+        }
+    }
+
+    impl<'de> Deserialize<'de> for NumericDate {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(Seconds(PhantomData))
+        }
+    }
+}
