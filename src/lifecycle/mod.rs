@@ -126,6 +126,19 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
+    /// The refresh that was started last, whatever became of it.
+    pub fn newest_flight(&self) -> FlightId {
+        FlightId(self.flights.started)
+    }
+
+    /// When the refresh that is out meets its deadline; `None` where none is out.
+    pub fn refresh_deadline(&self) -> Option<T> {
+        match self.flight {
+            Flight::Out { deadline, .. } => Some(deadline),
+            Flight::Idle | Flight::Overdue { .. } => None,
+        }
+    }
+
     /// How many refreshes have failed since one last succeeded.
     pub fn failures(&self) -> u32 {
         self.failures
