@@ -121,16 +121,8 @@ impl<S: Source> StandardClock<S> {
     /// A clock on `source`, that follows its wall clock once that is ahead by more than
     /// `tolerance`.
     pub fn with_source(source: S, tolerance: Span) -> Self {
-        let ahead = source
-            .wall()
-            .as_millis()
-            .saturating_sub(millis(source.monotonic()));
-        Self {
-            source,
-            tolerance,
-            ahead: AtomicI64::new(ahead),
-            set_back: AtomicI64::new(0),
-        }
+        let ahead = source.wall().as_millis().saturating_sub(millis(source.monotonic()));
+        Self { source, tolerance, ahead: AtomicI64::new(ahead), set_back: AtomicI64::new(0) }
     }
 }
 
@@ -142,10 +134,7 @@ impl<S: Source> Clock for StandardClock<S> {
         let wall = self.source.wall().as_millis();
         let steady = elapsed.saturating_add(self.ahead.load(Ordering::Relaxed));
         let shown = wall.saturating_add(self.set_back.load(Ordering::Relaxed));
-        let (now, other) = (
-            Timestamp::from_millis(steady),
-            Timestamp::from_millis(shown),
-        );
+        let (now, other) = (Timestamp::from_millis(steady), Timestamp::from_millis(shown));
         if other.since(now) > self.tolerance {
             // Slept, or set forward: never less than what another reader has jumped to.
             let jump = shown.saturating_sub(elapsed);
@@ -153,8 +142,7 @@ impl<S: Source> Clock for StandardClock<S> {
             return Timestamp::from_millis(elapsed.saturating_add(before.max(jump)));
         }
         if now.since(other) > self.tolerance {
-            self.set_back
-                .fetch_max(steady.saturating_sub(wall), Ordering::Relaxed);
+            self.set_back.fetch_max(steady.saturating_sub(wall), Ordering::Relaxed);
         }
         now
     }

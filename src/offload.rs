@@ -16,10 +16,7 @@ pub(crate) type Hook = dyn Fn(Job) -> io::Result<()> + Send + Sync;
 
 /// The default hook: a short-lived thread for each job. Refreshes and writes are minutes apart.
 pub(crate) fn on_a_thread(job: Job) -> io::Result<()> {
-    thread::Builder::new()
-        .name("perennial".into())
-        .spawn(job)
-        .map(drop)
+    thread::Builder::new().name("perennial".into()).spawn(job).map(drop)
 }
 
 /// Hands `work` to `hook`; the future ends with its result, or `None` where it panicked or was
@@ -28,11 +25,7 @@ pub(crate) fn offload<T: Send + 'static>(
     hook: &Hook,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<Pending<T>> {
-    let slot = Arc::new(Mutex::new(Slot {
-        result: None,
-        closed: false,
-        waker: None,
-    }));
+    let slot = Arc::new(Mutex::new(Slot { result: None, closed: false, waker: None }));
     let sender = Sender(Arc::clone(&slot));
     hook(Box::new(move || sender.send(work())))?;
     Ok(Pending(slot))

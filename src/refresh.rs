@@ -128,31 +128,19 @@ impl RefreshError {
     /// The server will not honour this grant again (`invalid_grant` and its like). Final: the
     /// session asks no more until another grant is installed.
     pub fn declined(message: impl Into<String>) -> Self {
-        Self {
-            failure: Failure::Declined,
-            message: message.into(),
-            source: None,
-        }
+        Self { failure: Failure::Declined, message: message.into(), source: None }
     }
 
     /// The request was definitely not honoured: no connection, 429, 5xx. The session backs off.
     pub fn unavailable(message: impl Into<String>) -> Self {
         let failure = Failure::Unavailable { retry_after: None };
-        Self {
-            failure,
-            message: message.into(),
-            source: None,
-        }
+        Self { failure, message: message.into(), source: None }
     }
 
     /// The request was sent, and no answer was understood. What follows depends on
     /// [`Reuse`](crate::lifecycle::Reuse).
     pub fn unknown(message: impl Into<String>) -> Self {
-        Self {
-            failure: Failure::Unknown,
-            message: message.into(),
-            source: None,
-        }
+        Self { failure: Failure::Unknown, message: message.into(), source: None }
     }
 
     /// Makes an unavailable server's wish heard; of no effect on other failures.
@@ -196,9 +184,7 @@ impl fmt::Debug for RefreshError {
 
 impl StdError for RefreshError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -263,8 +249,7 @@ where
                 RefreshError::unavailable("no thread could be had for the refresh")
                     .with_source(error)
             })?;
-            job.await
-                .unwrap_or_else(|| Err(RefreshError::unknown("the refresher panicked")))
+            job.await.unwrap_or_else(|| Err(RefreshError::unknown("the refresher panicked")))
         }
     }
 }

@@ -57,16 +57,8 @@ pub struct StoredGrant {
 impl StoredGrant {
     /// `grant` as of now, with its lifetime counted from `sent`; both by the wall clock.
     pub fn new(grant: Grant, sent: Timestamp) -> Self {
-        let expires_at = grant
-            .lifetime()
-            .span(sent)
-            .map(|lifetime| sent.saturating_add(lifetime));
-        Self {
-            grant,
-            acquired_at: sent,
-            expires_at,
-            intent: None,
-        }
+        let expires_at = grant.lifetime().span(sent).map(|lifetime| sent.saturating_add(lifetime));
+        Self { grant, acquired_at: sent, expires_at, intent: None }
     }
 
     /// The access token's times on a session's own timeline, where `now` is what the wall clock
@@ -78,9 +70,7 @@ impl StoredGrant {
         jitter: Draw,
     ) -> Option<TokenTimes<Timestamp>> {
         self.grant.access_token()?;
-        let lifetime = self
-            .expires_at
-            .map(|expires_at| expires_at.since(self.acquired_at));
+        let lifetime = self.expires_at.map(|expires_at| expires_at.since(self.acquired_at));
         Some(TokenTimes {
             sent: on_timeline(self.acquired_at, now, wall),
             lifetime,
@@ -113,12 +103,7 @@ pub(crate) fn times_of_answer(
             stated.span(wall)
         }
     };
-    TokenTimes {
-        sent,
-        lifetime,
-        refresh_in: grant.refresh_in(),
-        jitter,
-    }
+    TokenTimes { sent, lifetime, refresh_in: grant.refresh_in(), jitter }
 }
 
 /// What a store holds.
@@ -132,10 +117,7 @@ pub struct Versioned {
 
 impl Versioned {
     /// A store that was never written.
-    pub const EMPTY: Self = Self {
-        version: Version::EMPTY,
-        grant: None,
-    };
+    pub const EMPTY: Self = Self { version: Version::EMPTY, grant: None };
 }
 
 /// What came of a compare-and-swap.
@@ -182,20 +164,12 @@ pub struct StoreError {
 impl StoreError {
     /// The store did not answer; it may later.
     pub fn unreachable(message: impl Into<String>) -> Self {
-        Self {
-            damaged: false,
-            message: message.into(),
-            source: None,
-        }
+        Self { damaged: false, message: message.into(), source: None }
     }
 
     /// What the store holds cannot be understood. Nothing may overwrite it.
     pub fn damaged(message: impl Into<String>) -> Self {
-        Self {
-            damaged: true,
-            message: message.into(),
-            source: None,
-        }
+        Self { damaged: true, message: message.into(), source: None }
     }
 
     /// Adds the error underneath.
@@ -230,9 +204,7 @@ impl fmt::Debug for StoreError {
 
 impl StdError for StoreError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -249,10 +221,7 @@ impl MemoryStore {
 
     /// What it holds.
     pub fn content(&self) -> Versioned {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -279,10 +248,7 @@ impl Store for MemoryStore {
             if content.version != expected {
                 return Ok(Swap::Conflict(content.clone()));
             }
-            *content = Versioned {
-                version: expected.next(),
-                grant: next,
-            };
+            *content = Versioned { version: expected.next(), grant: next };
             Ok(Swap::Done(content.version))
         }
     }

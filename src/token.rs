@@ -52,10 +52,7 @@ impl fmt::Debug for Secret {
 /// Takes the same time for all texts of one length (rule G2).
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.expose()
-            .as_bytes()
-            .ct_eq(other.expose().as_bytes())
-            .into()
+        self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
     }
 }
 
@@ -101,10 +98,7 @@ impl Grant {
 
     /// A grant of an access token alone: as the answer of a refresh, the refresh token stays.
     pub fn of_access_token(access_token: impl Into<Secret>, lifetime: impl Into<Lifetime>) -> Self {
-        Self {
-            access_token: Some(access_token.into()),
-            ..Self::empty(lifetime.into())
-        }
+        Self { access_token: Some(access_token.into()), ..Self::empty(lifetime.into()) }
     }
 
     /// A grant of a refresh token alone; the first caller refreshes.
@@ -170,24 +164,17 @@ impl Grant {
 
     /// All further fields of the answer, by name.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &Secret)> {
-        self.fields
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
+        self.fields.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// This answer, completed by what it left unsaid: an absent or empty refresh token, and
     /// absent fields, stay as they were (RFC 6749, section 6).
     #[must_use]
     pub fn renewing(mut self, previous: &Self) -> Self {
-        let said = self
-            .refresh_token
-            .take()
-            .filter(|token| !token.expose().is_empty());
+        let said = self.refresh_token.take().filter(|token| !token.expose().is_empty());
         self.refresh_token = said.or_else(|| previous.refresh_token.clone());
         for (name, value) in &previous.fields {
-            self.fields
-                .entry(name.clone())
-                .or_insert_with(|| value.clone());
+            self.fields.entry(name.clone()).or_insert_with(|| value.clone());
         }
         self
     }
@@ -227,12 +214,7 @@ impl AccessToken {
         schedule: Schedule<Timestamp>,
     ) -> Self {
         let accepted = AtomicBool::new(false);
-        Self(Arc::new(Published {
-            secret,
-            generation,
-            schedule,
-            accepted,
-        }))
+        Self(Arc::new(Published { secret, generation, schedule, accepted }))
     }
 
     /// The token itself.

@@ -12,9 +12,7 @@ const LONG: Duration = Duration::from_secs(3600);
 
 async fn start(config: Config) -> Running {
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Server::start(any_port, config)
-        .await
-        .expect("a port is free")
+    Server::start(any_port, config).await.expect("a port is free")
 }
 
 /// A server whose first request of each family meets `fault`, with idempotent rotation.
@@ -32,19 +30,13 @@ async fn start_faulty(fault: Fault) -> Running {
 
 /// Presents the refresh token once, on a connection of its own.
 async fn refresh(running: &Running, refresh_token: &str) -> reqwest::Result<reqwest::Response> {
-    let client = reqwest::Client::builder()
-        .timeout(Duration::from_secs(1))
-        .build()?;
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(1)).build()?;
     let form = [
         ("grant_type", "refresh_token"),
         ("client_id", "perennial-demo"),
         ("refresh_token", refresh_token),
     ];
-    client
-        .post(&running.urls().token_endpoint)
-        .form(&form)
-        .send()
-        .await
+    client.post(&running.urls().token_endpoint).form(&form).send().await
 }
 
 /// Reads an answer to its end, as a client does before it believes it.
@@ -63,22 +55,13 @@ async fn an_unavailable_server_has_not_handled_the_request() {
     for retry_after in [None, Some(0)] {
         let running = start_faulty(Fault::Unavailable { retry_after }).await;
         let login = seed(&running);
-        let answer = refresh(&running, &login.refresh_token)
-            .await
-            .expect("there is an answer");
+        let answer = refresh(&running, &login.refresh_token).await.expect("there is an answer");
         assert_eq!(answer.status(), 503);
         let header = answer.headers().get("retry-after");
-        assert_eq!(
-            header.is_some_and(|value| value == "0"),
-            retry_after.is_some()
-        );
-        let counters = running
-            .stats_of(login.family)
-            .expect("the family was seeded");
+        assert_eq!(header.is_some_and(|value| value == "0"), retry_after.is_some());
+        let counters = running.stats_of(login.family).expect("the family was seeded");
         assert_eq!((counters.unavailable, counters.rotations), (1, 0));
-        tokens(refresh(&running, &login.refresh_token).await)
-            .await
-            .expect("the token is unused");
+        tokens(refresh(&running, &login.refresh_token).await).await.expect("the token is unused");
         running.shutdown().await;
     }
 }
@@ -92,23 +75,12 @@ async fn a_lost_answer_has_rotated_and_a_hanging_one_too() {
             .await
             .expect_err("the answer is lost");
         assert_eq!(error.is_timeout(), is_timeout, "{error:?}");
-        let counters = running
-            .stats_of(login.family)
-            .expect("the family was seeded");
-        assert_eq!(
-            (
-                counters.answers_lost,
-                counters.rotations,
-                counters.token_requests
-            ),
-            (1, 1, 1)
-        );
+        let counters = running.stats_of(login.family).expect("the family was seeded");
+        assert_eq!((counters.answers_lost, counters.rotations, counters.token_requests), (1, 1, 1));
         tokens(refresh(&running, &login.refresh_token).await)
             .await
             .expect("the overlap excuses the repeat");
-        let counters = running
-            .stats_of(login.family)
-            .expect("the family was seeded");
+        let counters = running.stats_of(login.family).expect("the family was seeded");
         assert_eq!((counters.granted, counters.rotations), (2, 1));
         running.shutdown().await;
     }
@@ -116,19 +88,12 @@ async fn a_lost_answer_has_rotated_and_a_hanging_one_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn simultaneous_requests_rotate_once() {
-    let running = start(Config {
-        rotation: Rotation::Idempotent,
-        ..Config::new(LONG)
-    })
-    .await;
+    let running = start(Config { rotation: Rotation::Idempotent, ..Config::new(LONG) }).await;
     let login = seed(&running);
     let requests = (0..100).map(|_| async {
         let answer = tokens(refresh(&running, &login.refresh_token).await).await;
         let body = answer.expect("every presentation in the overlap is granted");
-        body["refresh_token"]
-            .as_str()
-            .map(ToOwned::to_owned)
-            .expect("there is a refresh token")
+        body["refresh_token"].as_str().map(ToOwned::to_owned).expect("there is a refresh token")
     });
     let mut successors = futures::future::join_all(requests).await;
     successors.dedup();
@@ -159,13 +124,9 @@ async fn revoked_access_tokens_stop_and_the_next_refresh_heals() {
     let body = tokens(refresh(&running, &login.refresh_token).await)
         .await
         .expect("the refresh token is still good");
-    let fresh = body["access_token"]
-        .as_str()
-        .expect("there is an access token");
+    let fresh = body["access_token"].as_str().expect("there is an access token");
     assert_eq!(ask(fresh).await, 200);
-    let counters = running
-        .stats_of(login.family)
-        .expect("the family was seeded");
+    let counters = running.stats_of(login.family).expect("the family was seeded");
     assert_eq!(counters.access_revocations, 1);
     assert_eq!((counters.api_ok, counters.api_unauthorized), (2, 1));
     running.shutdown().await;
@@ -176,10 +137,7 @@ async fn shutting_down_ends_hanging_requests_and_frees_the_port() {
     let running = start_faulty(Fault::Hang(LONG)).await;
     let login = seed(&running);
     let url = running.urls().token_endpoint.clone();
-    let address = url
-        .trim_start_matches("http://")
-        .trim_end_matches("/token")
-        .to_owned();
+    let address = url.trim_start_matches("http://").trim_end_matches("/token").to_owned();
     let form = format!(
         "grant_type=refresh_token&client_id=perennial-demo&refresh_token={}",
         login.refresh_token

@@ -109,10 +109,7 @@ impl<T: Time> From<RawPolicy<T>> for Policy<T> {
             backoff_base: raw.backoff_base,
             backoff_cap: raw.backoff_cap,
             retry_after_cap: raw.retry_after_cap,
-            budget: Allowance {
-                interval: raw.budget_interval,
-                window: raw.budget_window,
-            },
+            budget: Allowance { interval: raw.budget_interval, window: raw.budget_window },
             refresh_deadline: raw.refresh_deadline,
             reuse: raw.reuse,
         }
@@ -138,9 +135,7 @@ impl Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        PolicyBuilder::default()
-            .build()
-            .expect("the defaults keep every rule of the builder")
+        PolicyBuilder::default().build().expect("the defaults keep every rule of the builder")
     }
 }
 

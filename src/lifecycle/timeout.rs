@@ -94,9 +94,7 @@ impl<T: Time> Lifecycle<T> {
         };
         let budget = match self.budget {
             Budget::FullAt(full_at) => timeout(
-                full_at
-                    .saturating_add(policy.budget.interval)
-                    .saturating_sub(policy.budget.window),
+                full_at.saturating_add(policy.budget.interval).saturating_sub(policy.budget.window),
                 Why::BudgetAllows,
             ),
             Budget::Full => None,
@@ -113,9 +111,7 @@ impl<T: Time> Lifecycle<T> {
     }
 
     fn outlook(&self, policy: &Policy<T>, now: T) -> Outlook<T> {
-        let request = Event::Requested {
-            usable_for: T::zero(),
-        };
+        let request = Event::Requested { usable_for: T::zero() };
         let answer = match apply(policy, *self, request, now).1 {
             Effect::UseAndStartRefresh(_) => Answer::UseAndStart,
             Effect::StartRefresh(_) => Answer::Start,
@@ -135,10 +131,6 @@ impl<T: Time> Lifecycle<T> {
             Flight::Out { deadline, .. } => now >= deadline,
             Flight::Idle | Flight::Overdue { .. } => false,
         };
-        Outlook {
-            state: self.state(now),
-            answer,
-            overdue,
-        }
+        Outlook { state: self.state(now), answer, overdue }
     }
 }

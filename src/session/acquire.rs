@@ -14,7 +14,7 @@ use super::block_on::thread_waker;
 use super::core::{Afterwards, Inner, Shared};
 use super::error::{Error, Kind};
 use super::flight::WaiterId;
-use crate::lifecycle::{Effect, Event, FlightId, Generation, Meanwhile, State};
+use crate::lifecycle::{Effect, Event, FlightId, Meanwhile, State};
 use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
 
@@ -32,8 +32,8 @@ pub struct Acquire {
     waiter: Option<WaiterId>,
     /// The attempt that this caller waits for, or waited for last.
     joined: Option<FlightId>,
-    /// The token that was held when a longer-lived one was asked for.
-    too_brief: Option<Option<Generation>>,
+    /// How many tokens there had been when a longer-lived one was asked for.
+    too_brief: Option<u64>,
     blocking: bool,
     alarm: Alarm,
 }
@@ -143,10 +143,7 @@ impl Acquire {
         let now = self.shared.ports.clock.now();
         let limits = *self.limits.get_or_insert_with(|| Limits {
             patience: now.saturating_add(self.wishes.patience.into()),
-            within: self
-                .wishes
-                .within
-                .map(|within| now.saturating_add(within.into())),
+            within: self.wishes.within.map(|within| now.saturating_add(within.into())),
         });
         let clone = waker.clone();
         let mut afterwards = Afterwards::default();
@@ -214,9 +211,7 @@ impl Acquire {
             return Look::Done(Err(error));
         }
         let ports = &Arc::clone(&self.shared.ports);
-        let request = Event::Requested {
-            usable_for: self.wishes.usable_for,
-        };
+        let request = Event::Requested { usable_for: self.wishes.usable_for };
         match inner.lifecycle.handle(&ports.policy, request, now) {
             Effect::Use => match &inner.token {
                 Some(token) => Look::Leave(token.clone()),
@@ -270,7 +265,7 @@ impl Acquire {
     fn joins(&mut self, inner: &Inner, deadline: Timestamp) -> Look {
         self.joined = Some(inner.lifecycle.newest_flight());
         if self.wishes.usable_for > Span::ZERO && self.too_brief.is_none() {
-            self.too_brief = Some(inner.lifecycle.generation());
+            self.too_brief = Some(inner.lifecycle.published());
         }
         Look::Join(deadline)
     }
@@ -296,14 +291,11 @@ impl Acquire {
             return Some(Error::new(Kind::TimedOut));
         }
         if let Some(before) = self.too_brief {
-            let renewed = inner.lifecycle.generation() != before;
+            let renewed = inner.lifecycle.published() != before;
             let policy = &self.shared.ports.policy;
-            let request = Event::Requested {
-                usable_for: self.wishes.usable_for,
-            };
+            let request = Event::Requested { usable_for: self.wishes.usable_for };
             let (_, answer) = crate::lifecycle::apply(policy, inner.lifecycle, request, now);
-            let served = matches!(answer, Effect::Use | Effect::UseAndStartRefresh(_));
-            if usable && renewed && !served {
+            if usable && renewed && !answer.hands_out() {
                 return Some(Error::new(Kind::TooBrief));
             }
         }

@@ -25,9 +25,7 @@ impl Alarm {
         };
         let (_, sleep) = match self.sleep.take() {
             Some(set) if set.0 == until => self.sleep.insert(set),
-            _ => self
-                .sleep
-                .insert((until, timer.sleep(until.since(now).to_duration()))),
+            _ => self.sleep.insert((until, timer.sleep(until.since(now).to_duration()))),
         };
         match sleep.as_mut().poll(&mut Context::from_waker(waker)) {
             Poll::Pending => false,

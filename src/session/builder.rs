@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use thiserror::Error as ThisError;
 
+use super::core::Moment;
 use super::core::Shared;
-use super::{Ports, Session};
+use super::{Hooks, Ports, Session};
 use crate::clock::{Clock, SharedClock, Timer};
 use crate::lifecycle::Policy;
 use crate::offload::{Hook, Job, on_a_thread};
@@ -35,8 +36,7 @@ pub struct Builder {
     draw: Box<dyn Fn() -> u32 + Send + Sync>,
     jitter: bool,
     needs_grant: bool,
-    on_rotate: Option<Box<dyn Fn(&Grant) + Send + Sync>>,
-    on_orphan: Option<Box<dyn Fn(Grant) + Send + Sync>>,
+    hooks: Hooks,
 }
 
 /// A session that cannot be built.
@@ -103,8 +103,7 @@ impl Builder {
             draw: Box::new(|| fastrand::u32(..)),
             jitter: true,
             needs_grant: true,
-            on_rotate: None,
-            on_orphan: None,
+            hooks: Hooks::default(),
         }
     }
 
@@ -175,14 +174,14 @@ impl Builder {
     /// Called with each new grant before its access token is handed out, for programs that keep
     /// grants elsewhere than in a [`Store`].
     pub fn on_rotate(mut self, hook: impl Fn(&Grant) + Send + Sync + 'static) -> Self {
-        self.on_rotate = Some(Box::new(hook));
+        self.hooks.on_rotate = Some(Box::new(hook));
         self
     }
 
     /// Called with a grant that came after a logout or a login, instead of having the refresher
     /// revoke it (rule B14).
     pub fn on_orphan(mut self, hook: impl Fn(Grant) + Send + Sync + 'static) -> Self {
-        self.on_orphan = Some(Box::new(hook));
+        self.hooks.on_orphan = Some(Box::new(hook));
         self
     }
 
@@ -207,17 +206,16 @@ impl Builder {
             draw: self.draw,
             jitter: self.jitter,
             needs_grant: self.needs_grant,
-            on_rotate: self.on_rotate,
-            on_orphan: self.on_orphan,
+            hooks: self.hooks,
         };
-        static SESSIONS: AtomicU64 = AtomicU64::new(0);
         // Relaxed: only that no two get the same number matters.
         let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
-        Ok(Session {
-            shared: Shared::new(ports, session, self.grant),
-        })
+        Ok(Session { shared: Shared::new(ports, session, self.grant) })
     }
 }
+
+/// Numbers the sessions of this process, so that no token is taken for another session's.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
 fn check(part: Part, token: Option<&Secret>) -> Result<(), BuildError> {
     match token.map(Secret::expose) {
@@ -234,21 +232,19 @@ impl Ports {
         Draw::new((self.draw)())
     }
 
-    /// A draw for a delay, and one for a new token's jitter.
-    pub(super) fn draws(&self) -> (Draw, Draw) {
-        (self.draw(), self.jitter())
-    }
-
-    pub(super) fn jitter(&self) -> Draw {
-        if self.jitter { self.draw() } else { Draw::NONE }
+    /// What the clocks show, and numbers drawn, for one change of state.
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
+            now: self.clock.now(),
+            wall: self.clock.wall(),
+            draw: self.draw(),
+            jitter: if self.jitter { self.draw() } else { Draw::NONE },
+        }
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Builder")
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Builder").field("policy", &self.policy).finish_non_exhaustive()
     }
 }

@@ -50,12 +50,19 @@ pub(super) struct Inner {
 pub(super) struct Afterwards {
     wakers: Vec<Waker>,
     orphans: Vec<Grant>,
-    dropped: (
-        Option<Craft>,
-        Option<AccessToken>,
-        Option<Grant>,
-        Option<Waker>,
-    ),
+    dropped: (Option<Craft>, Option<AccessToken>, Option<Grant>, Option<Waker>),
+}
+
+/// What the clocks show, and numbers drawn, for one change of state: had before the lock is taken,
+/// since both are the program's code.
+#[derive(Copy, Clone)]
+pub(super) struct Moment {
+    pub(super) now: Timestamp,
+    pub(super) wall: Timestamp,
+    /// For a delay.
+    pub(super) draw: Draw,
+    /// For a new token.
+    pub(super) jitter: Draw,
 }
 
 struct AirWaker(Weak<Shared>);
@@ -71,7 +78,7 @@ impl Wake for AirWaker {
 
 impl Shared {
     pub(super) fn new(ports: Ports, session: u64, grant: Option<Grant>) -> Arc<Self> {
-        let (now, wall, jitter) = (ports.clock.now(), ports.clock.wall(), ports.jitter());
+        let Moment { now, wall, jitter, .. } = ports.moment();
         let mut lifecycle = Lifecycle::new(session);
         let mut token = None;
         if ports.store.is_some() || !ports.needs_grant || grant.is_some() {
@@ -114,24 +121,14 @@ impl Shared {
         };
         let landed = poll_all(&mut crafts, &self.ports.home, &self.waker, blocking);
         let any = !landed.is_empty();
-        let landed: Vec<_> = landed
-            .into_iter()
-            .map(|(id, report)| (id, report, self.ports.draws()))
-            .collect();
-        let (now, wall) = (self.ports.clock.now(), self.ports.clock.wall());
+        let landed: Vec<_> =
+            landed.into_iter().map(|landing| (landing, self.ports.moment())).collect();
         let mut afterwards = Afterwards::default();
         {
             let mut inner = self.lock();
             afterwards.wakers.extend(inner.deck.put_back(crafts));
-            for (flight, report, draws) in landed {
-                inner.settle(
-                    &self.ports,
-                    flight,
-                    report,
-                    draws,
-                    (now, wall),
-                    &mut afterwards,
-                );
+            for ((flight, report), moment) in landed {
+                inner.settle(&self.ports, flight, report, moment, &mut afterwards);
             }
         }
         self.finish(afterwards);
@@ -149,7 +146,7 @@ impl Shared {
 
     /// A grant that belongs to nobody any more: the program's hook, else its revocation.
     fn release(&self, orphan: Grant) {
-        if let Some(on_orphan) = &self.ports.on_orphan {
+        if let Some(on_orphan) = &self.ports.hooks.on_orphan {
             let _ = catch_unwind(AssertUnwindSafe(|| on_orphan(orphan)));
             return;
         }
@@ -181,9 +178,7 @@ impl Shared {
         let mut afterwards = Afterwards::default();
         {
             let mut inner = self.lock();
-            let effect = inner
-                .lifecycle
-                .handle_timeout(&self.ports.policy, draw, now);
+            let effect = inner.lifecycle.handle_timeout(&self.ports.policy, draw, now);
             if effect == Effect::EndAttempt {
                 let overdue = inner.lifecycle.newest_flight();
                 inner.fail(overdue, Error::new(Kind::Unknown), &mut afterwards);
@@ -226,24 +221,21 @@ impl Inner {
         ports: &Ports,
         flight: FlightId,
         report: Report,
-        draws: (Draw, Draw),
-        clocks: (Timestamp, Timestamp),
+        moment: Moment,
         afterwards: &mut Afterwards,
     ) {
-        let (now, wall) = clocks;
-        let (draw, jitter) = draws;
+        let Moment { now, wall, jitter, .. } = moment;
         self.version = report.version.or(self.version);
         if report.saved {
             self.unsaved = None;
         }
         match report.outcome {
-            Outcome::Granted {
-                grant,
-                stored: Err(error),
-            } if ports.policy.reuse() == Reuse::ConfirmByUse => {
+            Outcome::Granted { grant, stored: Err(error) }
+                if ports.policy.reuse() == Reuse::ConfirmByUse =>
+            {
                 // The old token serves until the new grant is safe (rule F2).
                 self.unsaved = Some(grant);
-                self.refuse(ports, flight, error.into(), draw, now, afterwards);
+                self.refuse(ports, flight, error.into(), moment, afterwards);
             }
             Outcome::Granted { mut grant, stored } => {
                 grant.published = true;
@@ -253,30 +245,26 @@ impl Inner {
                 if let Err(_unsaved) = stored {
                     self.unsaved = Some(grant);
                 }
-                self.land(ports, flight, answer, times, draw, now, afterwards);
+                self.land(ports, flight, answer, times, moment, afterwards);
             }
             Outcome::Adopted(stored) => {
                 let nothing = times_of_answer(&stored.grant, now, wall, jitter);
                 let times = stored.times(now, wall, jitter).unwrap_or(nothing);
-                self.land(ports, flight, stored.grant, times, draw, now, afterwards);
+                self.land(ports, flight, stored.grant, times, moment, afterwards);
             }
             Outcome::Loaded(stored) => {
-                self.install(ports, stored, jitter, clocks, afterwards);
+                self.install(ports, stored, moment, afterwards);
             }
             Outcome::Empty => self.clear(&ports.policy, now, afterwards),
             Outcome::Failed(error) => {
                 let failure = error.failure();
-                let event = Event::RefreshFailed {
-                    flight,
-                    failure,
-                    draw,
-                };
+                let event = Event::RefreshFailed { flight, failure, draw: moment.draw };
                 if self.lifecycle.handle(&ports.policy, event, now) == Effect::EndAttempt {
                     self.fail(flight, error.into(), afterwards);
                 }
             }
             Outcome::StoreFailed(error) => {
-                self.refuse(ports, flight, error.into(), draw, now, afterwards);
+                self.refuse(ports, flight, error.into(), moment, afterwards);
             }
         }
     }
@@ -287,16 +275,11 @@ impl Inner {
         ports: &Ports,
         flight: FlightId,
         error: Error,
-        draw: Draw,
-        now: Timestamp,
+        Moment { now, draw, .. }: Moment,
         afterwards: &mut Afterwards,
     ) {
         let failure = RefreshError::unavailable("").failure();
-        let event = Event::RefreshFailed {
-            flight,
-            failure,
-            draw,
-        };
+        let event = Event::RefreshFailed { flight, failure, draw };
         if self.lifecycle.handle(&ports.policy, event, now) == Effect::EndAttempt {
             self.fail(flight, error, afterwards);
         }
@@ -309,8 +292,7 @@ impl Inner {
         flight: FlightId,
         answer: Grant,
         token: TokenTimes<Timestamp>,
-        draw: Draw,
-        now: Timestamp,
+        Moment { now, draw, .. }: Moment,
         afterwards: &mut Afterwards,
     ) {
         let held = self.token.as_ref().map(AccessToken::secret);
@@ -319,12 +301,7 @@ impl Inner {
         } else {
             Novelty::New
         };
-        let event = Event::Refreshed {
-            flight,
-            token,
-            novelty,
-            draw,
-        };
+        let event = Event::Refreshed { flight, token, novelty, draw };
         let effect = self.lifecycle.handle(&ports.policy, event, now);
         match effect {
             Effect::Publish { .. } => {
@@ -362,17 +339,12 @@ impl Inner {
         &mut self,
         ports: &Ports,
         stored: StoredGrant,
-        jitter: Draw,
-        (now, wall): (Timestamp, Timestamp),
+        Moment { now, wall, jitter, .. }: Moment,
         afterwards: &mut Afterwards,
     ) {
         let token = stored.times(now, wall, jitter);
-        let intent = stored
-            .intent
-            .map(|sent| crate::store::on_timeline(sent, now, wall));
-        let effect = self
-            .lifecycle
-            .handle(&ports.policy, Event::Installed { token, intent }, now);
+        let intent = stored.intent.map(|sent| crate::store::on_timeline(sent, now, wall));
+        let effect = self.lifecycle.handle(&ports.policy, Event::Installed { token, intent }, now);
         let token = published(&self.lifecycle, effect, &stored.grant);
         afterwards.dropped.1 = core::mem::replace(&mut self.token, token);
         afterwards.dropped.2 = self.grant.replace(stored.grant);

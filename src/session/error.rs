@@ -54,11 +54,7 @@ pub(super) enum Kind {
 
 impl Error {
     pub(super) fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            retry_at: None,
-            source: None,
-        }
+        Self { kind, retry_at: None, source: None }
     }
 
     pub(super) fn from_ending(ending: Ending) -> Self {
@@ -71,9 +67,7 @@ impl Error {
 
     pub(super) fn from_delay(reason: Delay, last: Option<&Self>, until: Timestamp) -> Self {
         let error = match reason {
-            Delay::Failure => last
-                .cloned()
-                .unwrap_or_else(|| Self::new(Kind::Unavailable)),
+            Delay::Failure => last.cloned().unwrap_or_else(|| Self::new(Kind::Unavailable)),
             Delay::Budget => Self::new(Kind::OverBudget),
             Delay::Doubt => Self::new(Kind::InDoubt),
         };
@@ -97,10 +91,7 @@ impl Error {
 
     /// Whether the authorization server, or the store, may well answer later.
     pub fn is_unavailable(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::Unavailable | Kind::Unknown | Kind::Stillborn | Kind::Store
-        )
+        matches!(self.kind, Kind::Unavailable | Kind::Unknown | Kind::Stillborn | Kind::Store)
     }
 
     /// Whether the budget of rule B9 is spent: the resource server rejects each new token.
@@ -175,8 +166,6 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }

@@ -48,10 +48,7 @@ pub(super) struct Report {
 
 pub(super) enum Outcome {
     /// A new grant, complete.
-    Granted {
-        grant: Unsaved,
-        stored: Result<(), StoreError>,
-    },
+    Granted { grant: Unsaved, stored: Result<(), StoreError> },
     /// The store holds this grant: the first that was read.
     Loaded(StoredGrant),
     /// The store holds a newer grant than the one to renew.
@@ -66,21 +63,14 @@ pub(super) enum Outcome {
 
 /// Flies: never panics of its own, and drops no grant that was received.
 pub(super) async fn fly(ports: Arc<Ports>, orders: Orders) -> Report {
-    let mut report = Report {
-        outcome: Outcome::Empty,
-        version: orders.version,
-        saved: false,
-    };
+    let mut report = Report { outcome: Outcome::Empty, version: orders.version, saved: false };
     report.outcome = match &ports.store {
         Some(store) => stored_flight(&ports, &**store, orders, &mut report).await,
         None if orders.grant.is_none() && ports.needs_grant => Outcome::Empty,
         None => {
             let grant = orders.grant.clone();
             match ask(&ports, &orders, grant).await {
-                Ok(grant) => Outcome::Granted {
-                    grant,
-                    stored: Ok(()),
-                },
+                Ok(grant) => Outcome::Granted { grant, stored: Ok(()) },
                 Err(error) => Outcome::Failed(error),
             }
         }
@@ -122,10 +112,7 @@ async fn prepare(
                 report.saved = true;
                 if !unsaved.published {
                     let grant = unsaved.clone();
-                    return Ok(Ready::Land(Outcome::Granted {
-                        grant,
-                        stored: Ok(()),
-                    }));
+                    return Ok(Ready::Land(Outcome::Granted { grant, stored: Ok(()) }));
                 }
             }
             Persisted::Outpaced(stored, version) => {
@@ -148,9 +135,7 @@ async fn prepare(
                 }
                 Swap::Conflict(now) => {
                     report.version = Some(now.version);
-                    Ok(Ready::Land(
-                        now.grant.map_or(Outcome::Empty, Outcome::Loaded),
-                    ))
+                    Ok(Ready::Land(now.grant.map_or(Outcome::Empty, Outcome::Loaded)))
                 }
             }
         }
@@ -185,10 +170,7 @@ async fn ask_and_store(
     if let Some(before) = &before {
         // An earlier sending of unknown outcome still counts: the window runs from the first.
         let intent = before.intent.or_else(|| Some(ports.clock.wall()));
-        let noted = StoredGrant {
-            intent,
-            ..before.clone()
-        };
+        let noted = StoredGrant { intent, ..before.clone() };
         match store.swap(version, Some(noted)).await {
             Ok(Swap::Done(noted)) => version = noted,
             Ok(Swap::Conflict(content)) => {
@@ -204,19 +186,13 @@ async fn ask_and_store(
         Ok(grant) => match persist(store, version, &grant).await {
             Ok(Persisted::Done(version)) => {
                 report.version = Some(version);
-                Outcome::Granted {
-                    grant,
-                    stored: Ok(()),
-                }
+                Outcome::Granted { grant, stored: Ok(()) }
             }
             Ok(Persisted::Outpaced(stored, version)) => {
                 report.version = Some(version);
                 stored.map_or(Outcome::Empty, Outcome::Adopted)
             }
-            Err(error) => Outcome::Granted {
-                grant,
-                stored: Err(error),
-            },
+            Err(error) => Outcome::Granted { grant, stored: Err(error) },
         },
         Err(error) => {
             let unspent = match error.failure() {
@@ -253,7 +229,7 @@ async fn ask(
         Some(previous) => answer.renewing(previous),
         None => answer,
     };
-    if let Some(on_rotate) = &ports.on_rotate {
+    if let Some(on_rotate) = &ports.hooks.on_rotate {
         // A panicking hook must not cost the grant that it was told of.
         let _ = catch_unwind(AssertUnwindSafe(|| on_rotate(&complete)));
     }
@@ -283,10 +259,7 @@ pub(super) async fn persist(
         match store.swap(expected, Some(unsaved.stored.clone())).await? {
             Swap::Done(version) => return Ok(Persisted::Done(version)),
             Swap::Conflict(content) => {
-                let stored = content
-                    .grant
-                    .as_ref()
-                    .and_then(|stored| stored.grant.refresh_token());
+                let stored = content.grant.as_ref().and_then(|stored| stored.grant.refresh_token());
                 let mine = unsaved.stored.grant.refresh_token();
                 if stored.is_none() || (stored != unsaved.presented.as_ref() && stored != mine) {
                     return Ok(Persisted::Outpaced(content.grant, content.version));
@@ -295,7 +268,5 @@ pub(super) async fn persist(
             }
         }
     }
-    Err(StoreError::unreachable(
-        "the store kept changing while the grant was written",
-    ))
+    Err(StoreError::unreachable("the store kept changing while the grant was written"))
 }

@@ -40,10 +40,9 @@ impl Craft {
         let mut polled = Poll::Pending;
         let mut poll = || {
             polled = match self {
-                Self::Flight(id, flight) => flight
-                    .as_mut()
-                    .poll(&mut cx)
-                    .map(|report| Some((*id, report))),
+                Self::Flight(id, flight) => {
+                    flight.as_mut().poll(&mut cx).map(|report| Some((*id, report)))
+                }
                 Self::Revocation(revocation) => {
                     Pin::new(revocation).as_mut().poll(&mut cx).map(|()| None)
                 }
@@ -60,14 +59,7 @@ impl Craft {
             (Err(_), Self::Revocation(_)) => Poll::Ready(None),
             (Err(_), Self::Flight(id, _)) => {
                 let outcome = Outcome::Failed(RefreshError::unknown("the refresher panicked"));
-                Poll::Ready(Some((
-                    *id,
-                    Report {
-                        outcome,
-                        version: None,
-                        saved: false,
-                    },
-                )))
+                Poll::Ready(Some((*id, Report { outcome, version: None, saved: false })))
             }
         }
     }
@@ -121,11 +113,7 @@ impl Deck {
         self.woken = true;
         let is_flight = |craft: &Craft| matches!(craft, Craft::Flight(..));
         if self.air.iter().filter(|craft| is_flight(craft)).count() > STRAGGLERS + 1 {
-            return self
-                .air
-                .iter()
-                .position(is_flight)
-                .map(|oldest| self.air.remove(oldest));
+            return self.air.iter().position(is_flight).map(|oldest| self.air.remove(oldest));
         }
         None
     }
@@ -171,9 +159,7 @@ impl Deck {
     /// The air's waker was called. Gives the wakers of the driver and of one deputy.
     pub(super) fn wake(&mut self) -> [Option<Waker>; 2] {
         self.woken = true;
-        let driver = self
-            .driver
-            .and_then(|driver| self.waiters.get_mut(&driver)?.take());
+        let driver = self.driver.and_then(|driver| self.waiters.get_mut(&driver)?.take());
         [driver, self.deputy()]
     }
 

@@ -11,7 +11,6 @@ use super::alarm::Alarm;
 use super::core::{Afterwards, Shared};
 use super::flight::WaiterId;
 use crate::clock::Timer;
-use crate::lifecycle::Effect;
 use crate::time::Timestamp;
 
 /// Hands the flight to the program's spawner, where it has given one.
@@ -31,11 +30,7 @@ pub(super) struct Drive {
 impl Drive {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let alarm = Alarm::new(shared.ports.timer.clone());
-        Self {
-            shared,
-            waiter: None,
-            alarm,
-        }
+        Self { shared, waiter: None, alarm }
     }
 }
 
@@ -106,11 +101,7 @@ pub struct KeepFresh {
 
 impl KeepFresh {
     pub(super) fn new(shared: &Arc<Shared>, timer: Arc<dyn Timer>) -> Self {
-        Self {
-            shared: Arc::downgrade(shared),
-            waiter: None,
-            alarm: Alarm::new(Some(timer)),
-        }
+        Self { shared: Arc::downgrade(shared), waiter: None, alarm: Alarm::new(Some(timer)) }
     }
 
     /// Starts what is due. Gives when to look again.
@@ -121,20 +112,12 @@ impl KeepFresh {
             let mut inner = shared.lock();
             afterwards.drop_waker(inner.deck.wait(&mut self.waiter, clone));
             let policy = &shared.ports.policy;
-            let started = match inner.lifecycle.handle_requested(policy, now) {
-                Effect::UseAndStartRefresh(start) | Effect::StartRefresh(start) => {
-                    inner.launch(&shared.ports, start, &mut afterwards);
-                    true
-                }
-                _ => false,
-            };
-            (
-                started,
-                inner
-                    .lifecycle
-                    .poll_timeout(policy, now)
-                    .map(|timeout| timeout.at),
-            )
+            let start = inner.lifecycle.handle_requested(policy, now).start();
+            if let Some(start) = start {
+                inner.launch(&shared.ports, start, &mut afterwards);
+            }
+            let timeout = inner.lifecycle.poll_timeout(policy, now);
+            (start.is_some(), timeout.map(|timeout| timeout.at))
         };
         shared.finish(afterwards);
         if started {

@@ -90,9 +90,18 @@ struct Ports {
     draw: Box<dyn Fn() -> u32 + Send + Sync>,
     jitter: bool,
     needs_grant: bool,
-    on_rotate: Option<Box<dyn Fn(&Grant) + Send + Sync>>,
-    on_orphan: Option<Box<dyn Fn(Grant) + Send + Sync>>,
+    hooks: Hooks,
 }
+
+/// What the program wants to be told.
+#[derive(Default)]
+struct Hooks {
+    on_rotate: Option<Box<OnRotate>>,
+    on_orphan: Option<Box<OnOrphan>>,
+}
+
+type OnRotate = dyn Fn(&Grant) + Send + Sync;
+type OnOrphan = dyn Fn(Grant) + Send + Sync;
 
 impl Session {
     /// A session that asks `refresh`, a closure that returns a future, for new grants.
@@ -166,12 +175,7 @@ impl Session {
             let mut inner = self.shared.lock();
             let mut next = inner.lifecycle;
             let effect = next.handle_requested(policy, now);
-            let (held, start) = match effect {
-                Effect::Use => (true, None),
-                Effect::UseAndStartRefresh(start) => (true, Some(start)),
-                _ => (false, None),
-            };
-            let start = start.filter(|_| self.shared.ports.spawner.is_some());
+            let start = effect.start().filter(|_| self.shared.ports.spawner.is_some());
             // What nobody would drive is not started.
             if effect == Effect::Use || start.is_some() {
                 inner.lifecycle = next;
@@ -179,7 +183,7 @@ impl Session {
             if let Some(start) = start {
                 inner.launch(&self.shared.ports, start, &mut afterwards);
             }
-            let result = match (effect, inner.token.clone().filter(|_| held)) {
+            let result = match (effect, inner.token.clone().filter(|_| effect.hands_out())) {
                 (_, Some(token)) => Ok(token),
                 (Effect::LogIn(ending), None) => Err(Error::from_ending(ending)),
                 (_, None) => Err(Error::new(Kind::NotReady)),
@@ -200,9 +204,7 @@ impl Session {
         {
             let mut inner = self.shared.lock();
             let policy = &self.shared.ports.policy;
-            let effect = inner
-                .lifecycle
-                .handle_rejected(policy, token.generation(), now);
+            let effect = inner.lifecycle.handle_rejected(policy, token.generation(), now);
             if effect == Effect::Withdraw {
                 inner.tell_all(&mut afterwards);
             }
@@ -216,11 +218,7 @@ impl Session {
         if token.note_accepted() {
             let now = self.shared.ports.clock.now();
             let policy = &self.shared.ports.policy;
-            let _ = self
-                .shared
-                .lock()
-                .lifecycle
-                .handle_accepted(policy, token.generation(), now);
+            let _ = self.shared.lock().lifecycle.handle_accepted(policy, token.generation(), now);
         }
     }
 
@@ -258,16 +256,12 @@ impl Session {
     pub async fn install(&self, grant: Grant) -> Result<(), Error> {
         let stored = StoredGrant::new(grant, self.shared.ports.clock.wall());
         let version = self.overwrite(Some(&stored)).await?;
-        let clocks = (
-            self.shared.ports.clock.now(),
-            self.shared.ports.clock.wall(),
-        );
-        let jitter = self.shared.ports.jitter();
+        let moment = self.shared.ports.moment();
         let mut afterwards = Afterwards::default();
         {
             let mut inner = self.shared.lock();
             inner.version = version.or(inner.version);
-            inner.install(&self.shared.ports, stored, jitter, clocks, &mut afterwards);
+            inner.install(&self.shared.ports, stored, moment, &mut afterwards);
         }
         self.shared.finish(afterwards);
         Ok(())
@@ -358,17 +352,12 @@ impl Session {
                 Swap::Conflict(content) => expected = content.version,
             }
         }
-        Err(StoreError::unreachable(
-            "the store kept changing while it was written",
-        ))
+        Err(StoreError::unreachable("the store kept changing while it was written"))
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Session")
-            .field("state", &self.state())
-            .finish_non_exhaustive()
+        formatter.debug_struct("Session").field("state", &self.state()).finish_non_exhaustive()
     }
 }

@@ -18,10 +18,7 @@ pub struct Changed {
 impl Changed {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let seen = shared.lock().changes;
-        Self {
-            shared: Arc::clone(shared),
-            seen,
-        }
+        Self { shared: Arc::clone(shared), seen }
     }
 }
 
@@ -36,11 +33,7 @@ impl Future for Changed {
             return Poll::Ready(());
         }
         // A watch that is polled again by the same task is told once.
-        if inner
-            .watchers
-            .iter()
-            .all(|watcher| !watcher.will_wake(&waker))
-        {
+        if inner.watchers.iter().all(|watcher| !watcher.will_wake(&waker)) {
             inner.watchers.push(waker);
         }
         drop(inner);

@@ -59,11 +59,7 @@ impl Scripted {
     /// The answer to the `n`th request where the script has none: `at-{n+1}` and `rt-{n+1}`.
     pub fn grant(n: usize) -> Grant {
         let next = n + 1;
-        Grant::new(
-            format!("at-{next}"),
-            format!("rt-{next}"),
-            Duration::from_secs(3600),
-        )
+        Grant::new(format!("at-{next}"), format!("rt-{next}"), Duration::from_secs(3600))
     }
 
     /// Gives the oldest hanging request its answer.
@@ -107,28 +103,14 @@ impl Refresh for Scripted {
         request: Request,
     ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
         let mut script = self.lock();
-        script.presented.push(
-            request
-                .refresh_token()
-                .map(|token| token.expose().to_string()),
-        );
+        script.presented.push(request.refresh_token().map(|token| token.expose().to_string()));
         let number = script.presented.len();
-        let answer = script
-            .answers
-            .pop_front()
-            .unwrap_or(Answer::Grant(Self::grant(number)));
-        Answering {
-            script: self.clone(),
-            answer: Some(answer),
-        }
+        let answer = script.answers.pop_front().unwrap_or(Answer::Grant(Self::grant(number)));
+        Answering { script: self.clone(), answer: Some(answer) }
     }
 
     fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + Send + 'static {
-        let token = grant
-            .refresh_token()
-            .map(Secret::expose)
-            .unwrap_or_default()
-            .to_string();
+        let token = grant.refresh_token().map(Secret::expose).unwrap_or_default().to_string();
         self.lock().revoked.push(token);
         async {}
     }

@@ -36,10 +36,7 @@ struct Face {
 impl VirtualTime {
     /// Time that stands at `now`.
     pub fn at(now: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(Face {
-            now,
-            sleepers: Vec::new(),
-        })))
+        Self(Arc::new(Mutex::new(Face { now, sleepers: Vec::new() })))
     }
 
     /// Lets `duration` go by, and wakes who slept until then.
@@ -53,9 +50,8 @@ impl VirtualTime {
         let due: Vec<Waker> = {
             let mut face = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             face.now = now;
-            let (due, later) = core::mem::take(&mut face.sleepers)
-                .into_iter()
-                .partition(|(at, _)| *at <= now);
+            let (due, later) =
+                core::mem::take(&mut face.sleepers).into_iter().partition(|(at, _)| *at <= now);
             face.sleepers = later;
             let due: Vec<(Timestamp, Waker)> = due;
             due.into_iter().map(|(_, waker)| waker).collect()
@@ -79,10 +75,7 @@ impl Clock for VirtualTime {
 impl Timer for VirtualTime {
     fn sleep(&self, duration: Duration) -> BoxFuture<()> {
         let until = self.now().saturating_add(Span::from(duration));
-        Box::pin(Sleep {
-            time: self.clone(),
-            until,
-        })
+        Box::pin(Sleep { time: self.clone(), until })
     }
 }
 
@@ -101,11 +94,7 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         let until = self.until;
-        if !face
-            .sleepers
-            .iter()
-            .any(|(at, known)| *at == until && known.will_wake(&waker))
-        {
+        if !face.sleepers.iter().any(|(at, known)| *at == until && known.will_wake(&waker)) {
             face.sleepers.push((until, waker));
         }
         Poll::Pending

@@ -56,9 +56,7 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
         return None;
     };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then_some(token.trim())
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 async fn drain(body: Body) {
@@ -83,14 +81,6 @@ fn unauthorized(presented: bool) -> Response {
     } else {
         ("Bearer", "unauthorized")
     };
-    let headers = [(
-        header::WWW_AUTHENTICATE,
-        HeaderValue::from_static(challenge),
-    )];
-    (
-        StatusCode::UNAUTHORIZED,
-        headers,
-        Json(json!({ "error": error })),
-    )
-        .into_response()
+    let headers = [(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))];
+    (StatusCode::UNAUTHORIZED, headers, Json(json!({ "error": error }))).into_response()
 }

@@ -25,10 +25,7 @@ struct Credentials {
 impl Client {
     /// A client, public if it has no secret.
     pub(super) fn new(id: &str, secret: Option<&str>) -> Self {
-        Self {
-            id: id.to_owned(),
-            secret: secret.map(digest),
-        }
+        Self { id: id.to_owned(), secret: secret.map(digest) }
     }
 
     /// Checks that a token request comes from this client.
@@ -43,35 +40,24 @@ impl Client {
         let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
         let authorization = authorizations.next();
         if authorizations.next().is_some() {
-            return Err(TokenError::InvalidRequest(
-                "more than one Authorization header",
-            ));
+            return Err(TokenError::InvalidRequest("more than one Authorization header"));
         }
         let by_header = authorization.is_some();
         let failed = TokenError::InvalidClient { by_header };
         let credentials = match authorization {
             Some(_) if secret.is_some() => {
-                return Err(TokenError::InvalidRequest(
-                    "the client authenticates in two ways",
-                ));
+                return Err(TokenError::InvalidRequest("the client authenticates in two ways"));
             }
             Some(value) => basic_credentials(value).ok_or(failed)?,
-            None => Credentials {
-                id: id.ok_or(failed)?.to_owned(),
-                secret: secret.map(str::to_owned),
-            },
+            None => {
+                Credentials { id: id.ok_or(failed)?.to_owned(), secret: secret.map(str::to_owned) }
+            }
         };
         if by_header && id.is_some_and(|id| id != credentials.id) {
-            return Err(TokenError::InvalidRequest(
-                "header and body name different clients",
-            ));
+            return Err(TokenError::InvalidRequest("header and body name different clients"));
         }
         let secret = credentials.secret.as_deref().map(digest);
-        if credentials.id == self.id && secret == self.secret {
-            Ok(())
-        } else {
-            Err(failed)
-        }
+        if credentials.id == self.id && secret == self.secret { Ok(()) } else { Err(failed) }
     }
 }
 
@@ -84,10 +70,7 @@ fn basic_credentials(value: &HeaderValue) -> Option<Credentials> {
     let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (id, secret) = decoded.split_once(':')?;
     let secret = form_decode(secret)?;
-    Some(Credentials {
-        id: form_decode(id)?,
-        secret: (!secret.is_empty()).then_some(secret),
-    })
+    Some(Credentials { id: form_decode(id)?, secret: (!secret.is_empty()).then_some(secret) })
 }
 
 /// Decodes one `application/x-www-form-urlencoded` value. `None` if an escape or the UTF-8 is
@@ -107,9 +90,7 @@ fn form_decode(text: &str) -> Option<String> {
 
 fn hex_digit(byte: u8) -> Option<u8> {
     // A hexadecimal digit is below 16, so that it always fits.
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -119,10 +100,8 @@ mod tests {
     fn header(user: &str, password: &str) -> HeaderMap {
         let value = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
         let mut headers = HeaderMap::new();
-        headers.insert(
-            header::AUTHORIZATION,
-            value.parse().expect("base64 is a valid header value"),
-        );
+        headers
+            .insert(header::AUTHORIZATION, value.parse().expect("base64 is a valid header value"));
         headers
     }
 
@@ -136,14 +115,8 @@ mod tests {
         let good = header("me+%26%20you", "s%25e%3Ac%2Br+t");
         assert_eq!(client.authenticate(&good, None, None), Ok(()));
         assert_eq!(client.authenticate(&good, Some("me & you"), None), Ok(()));
-        assert_eq!(
-            client.authenticate(&none, Some("me & you"), Some("s%e:c+r t")),
-            Ok(())
-        );
-        assert_eq!(
-            client.authenticate(&none, Some("me & you"), Some("wrong")),
-            BY_BODY
-        );
+        assert_eq!(client.authenticate(&none, Some("me & you"), Some("s%e:c+r t")), Ok(()));
+        assert_eq!(client.authenticate(&none, Some("me & you"), Some("wrong")), BY_BODY);
         assert_eq!(client.authenticate(&none, Some("me & you"), None), BY_BODY);
         assert_eq!(client.authenticate(&none, None, None), BY_BODY);
         for bad in [
@@ -161,15 +134,9 @@ mod tests {
         let none = HeaderMap::new();
         assert_eq!(client.authenticate(&none, Some("demo"), None), Ok(()));
         assert_eq!(client.authenticate(&none, Some("other"), None), BY_BODY);
-        assert_eq!(
-            client.authenticate(&none, Some("demo"), Some("guess")),
-            BY_BODY
-        );
+        assert_eq!(client.authenticate(&none, Some("demo"), Some("guess")), BY_BODY);
         assert_eq!(client.authenticate(&header("demo", ""), None, None), Ok(()));
-        assert_eq!(
-            client.authenticate(&header("demo", "guess"), None, None),
-            BY_HEADER
-        );
+        assert_eq!(client.authenticate(&header("demo", "guess"), None, None), BY_HEADER);
     }
 
     #[test]
@@ -178,10 +145,7 @@ mod tests {
         let good = header("demo", "secret");
         for (id, secret) in [(Some("demo"), Some("secret")), (Some("other"), None)] {
             let outcome = client.authenticate(&good, id, secret);
-            assert!(
-                matches!(outcome, Err(TokenError::InvalidRequest(_))),
-                "{outcome:?}"
-            );
+            assert!(matches!(outcome, Err(TokenError::InvalidRequest(_))), "{outcome:?}");
         }
     }
 }

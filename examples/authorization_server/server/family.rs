@@ -129,11 +129,7 @@ impl Family {
     /// All access tokens of a server live equally long, so that they expire in the order of their
     /// numbers.
     pub(super) fn issue_access_token(&mut self, expires_at: Moment, now: Moment) -> u64 {
-        while self
-            .access_expiries
-            .front()
-            .is_some_and(|expiry| *expiry <= now)
-        {
+        while self.access_expiries.front().is_some_and(|expiry| *expiry <= now) {
             self.access_expiries.pop_front();
         }
         self.access_expiries.push_back(expires_at);
@@ -152,10 +148,7 @@ impl Family {
         let valid = if self.revoked {
             0
         } else {
-            self.access_expiries
-                .iter()
-                .filter(|expiry| now < **expiry)
-                .count()
+            self.access_expiries.iter().filter(|expiry| now < **expiry).count()
         };
         self.first_access = self.next_access;
         self.access_expiries.clear();

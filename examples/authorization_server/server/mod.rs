@@ -12,10 +12,7 @@
 //!
 //! `/seed`, `/expire` and `/stats` let anybody log in, log everybody out and watch. Never expose
 //! them.
-#![allow(
-    dead_code,
-    reason = "each program that includes this module uses another part of it"
-)]
+#![allow(dead_code, reason = "each program that includes this module uses another part of it")]
 
 mod api;
 mod client;
@@ -164,10 +161,7 @@ impl Shared {
         let lifetimes = Lifetimes {
             access_ttl: config.access_ttl,
             refresh_ttl: config.refresh_ttl,
-            rule: Rule {
-                rotation: config.rotation,
-                overlap: config.overlap,
-            },
+            rule: Rule { rotation: config.rotation, overlap: config.overlap },
         };
         Self {
             store: Mutex::new(Store::new(lifetimes)),
@@ -183,10 +177,7 @@ impl Shared {
     /// Runs `action` with the store locked. The time is read under the lock, so that it never runs
     /// backwards.
     fn with_store<T>(&self, action: impl FnOnce(&mut Store, Moment) -> T) -> T {
-        let mut store = self
-            .store
-            .lock()
-            .expect("nothing panics while the store is locked");
+        let mut store = self.store.lock().expect("nothing panics while the store is locked");
         let moment = now().saturating_duration_since(self.started);
         action(&mut store, moment)
     }
@@ -251,12 +242,7 @@ impl Server {
             // An error means that `Running` was dropped, which is to stop the server as well.
             let _ = stopped.changed().await;
         });
-        Ok(Running {
-            urls,
-            shared,
-            stop,
-            task: tokio::spawn(async move { serving.await }),
-        })
+        Ok(Running { urls, shared, stop, task: tokio::spawn(async move { serving.await }) })
     }
 }
 
@@ -291,8 +277,7 @@ impl Running {
     /// Returns whether any of them still worked. If none did, nothing changes and nothing is
     /// counted.
     pub(crate) fn revoke_access_tokens_of(&self, family: u64) -> bool {
-        self.shared
-            .with_store(|store, now| store.stop_access_tokens_of(family, now) > 0)
+        self.shared.with_store(|store, now| store.stop_access_tokens_of(family, now) > 0)
     }
 
     /// Counters of everything: of all families and of the requests that belong to none.
@@ -309,10 +294,7 @@ impl Running {
     pub(crate) async fn shutdown(self) {
         drop(self.stop);
         let mut task = self.task;
-        if tokio::time::timeout(SHUTDOWN_GRACE, &mut task)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(SHUTDOWN_GRACE, &mut task).await.is_err() {
             task.abort();
         }
     }

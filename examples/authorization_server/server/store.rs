@@ -67,15 +67,11 @@ impl Store {
 
     /// Counts a token request and tells whose it is.
     pub(super) fn receive(&mut self, presented: Option<&Digest>) -> Presentation {
-        let family = presented
-            .and_then(|digest| self.refresh_tokens.get(digest))
-            .map(|token| token.family);
+        let family =
+            presented.and_then(|digest| self.refresh_tokens.get(digest)).map(|token| token.family);
         let counters = self.counters_mut(family);
         counters.token_requests += 1;
-        Presentation {
-            family,
-            request: counters.token_requests,
-        }
+        Presentation { family, request: counters.token_requests }
     }
 
     /// Judges a refresh token, issues the minted tokens if it is good, and counts the answer.
@@ -108,16 +104,11 @@ impl Store {
         let refresh = RefreshToken {
             family: id,
             generation: family.generation,
-            expires_at: self
-                .lifetimes
-                .refresh_ttl
-                .map(|ttl| now.saturating_add(ttl)),
+            expires_at: self.lifetimes.refresh_ttl.map(|ttl| now.saturating_add(ttl)),
         };
         self.access_tokens.insert(minted.access.digest, access);
         // A successor that idempotent rotation repeats keeps the expiry it got first.
-        self.refresh_tokens
-            .entry(minted.refresh.digest)
-            .or_insert(refresh);
+        self.refresh_tokens.entry(minted.refresh.digest).or_insert(refresh);
     }
 
     /// Judges an access token (`None`: the request had none) and counts the answer.
@@ -138,17 +129,12 @@ impl Store {
 
     /// Makes the access tokens of one family stop working and returns how many still did.
     pub(super) fn stop_access_tokens_of(&mut self, id: u64, now: Moment) -> usize {
-        self.families
-            .get_mut(&id)
-            .map_or(0, |family| family.stop_access_tokens(now))
+        self.families.get_mut(&id).map_or(0, |family| family.stop_access_tokens(now))
     }
 
     /// Makes the access tokens of all families stop working and returns how many still did.
     pub(super) fn stop_access_tokens(&mut self, now: Moment) -> usize {
-        self.families
-            .values_mut()
-            .map(|family| family.stop_access_tokens(now))
-            .sum()
+        self.families.values_mut().map(|family| family.stop_access_tokens(now)).sum()
     }
 
     /// Number of families.

@@ -14,10 +14,7 @@ fn at(seconds: u64) -> Moment {
 }
 
 fn store(rotation: Rotation) -> Store {
-    let rule = Rule {
-        rotation,
-        overlap: OVERLAP,
-    };
+    let rule = Rule { rotation, overlap: OVERLAP };
     Store::new(Lifetimes {
         access_ttl: Duration::from_secs(10),
         refresh_ttl: Some(Duration::from_secs(1000)),
@@ -109,10 +106,7 @@ fn idempotent_rotation_gives_the_very_same_successor() {
     };
     let (first_verdict, first) = present(&login, at(10));
     let (again_verdict, again) = present(&login, at(39));
-    assert_eq!(
-        (first_verdict, again_verdict),
-        (Verdict::Rotated, Verdict::Repeated)
-    );
+    assert_eq!((first_verdict, again_verdict), (Verdict::Rotated, Verdict::Repeated));
     assert_eq!(first.refresh.text, again.refresh.text);
     assert_ne!(first.access.text, again.access.text);
     assert_ne!(first.refresh.text, login.refresh.text);
@@ -128,14 +122,8 @@ fn idempotent_rotation_gives_the_very_same_successor() {
 fn a_repeated_successor_keeps_its_first_expiry() {
     let (mut store, login) = seeded(Rotation::Idempotent);
     let (_, successor) = present(&mut store, &login, at(0));
-    let repeat = Minted {
-        access: Minted::random().access,
-        refresh: successor.refresh,
-    };
-    assert_eq!(
-        store.refresh(&login.refresh.digest, &repeat, at(20)),
-        Verdict::Repeated
-    );
+    let repeat = Minted { access: Minted::random().access, refresh: successor.refresh };
+    assert_eq!(store.refresh(&login.refresh.digest, &repeat, at(20)), Verdict::Repeated);
     assert_eq!(present(&mut store, &repeat, at(1000)).0, Verdict::Refused);
 }
 
@@ -153,20 +141,16 @@ fn a_grandparent_revokes_even_within_the_overlap() {
 
 #[test]
 fn simultaneous_presentations_rotate_once() {
-    for (rotation, granted) in [
-        (Rotation::Strict, 1),
-        (Rotation::Overlap, 16),
-        (Rotation::Idempotent, 16),
-    ] {
+    for (rotation, granted) in
+        [(Rotation::Strict, 1), (Rotation::Overlap, 16), (Rotation::Idempotent, 16)]
+    {
         let (store, login) = seeded(rotation);
         let store = Mutex::new(store);
         thread::scope(|scope| {
             for _ in 0..16 {
                 scope.spawn(|| {
                     let minted = Minted::random();
-                    let mut store = store
-                        .lock()
-                        .expect("nothing panics while the store is locked");
+                    let mut store = store.lock().expect("nothing panics while the store is locked");
                     store.refresh(&login.refresh.digest, &minted, at(1));
                 });
             }
@@ -192,18 +176,9 @@ fn an_expired_refresh_token_is_refused_but_its_reuse_still_revokes() {
 #[test]
 fn an_unknown_refresh_token_is_refused_and_counted_apart() {
     let (mut store, _) = seeded(Rotation::Strict);
-    assert_eq!(
-        present(&mut store, &Minted::random(), at(1)).0,
-        Verdict::Refused
-    );
+    assert_eq!(present(&mut store, &Minted::random(), at(1)).0, Verdict::Refused);
     assert_eq!(store.totals().invalid_grant, 1);
-    assert_eq!(
-        store
-            .counters_of(1)
-            .expect("family 1 was seeded")
-            .invalid_grant,
-        0
-    );
+    assert_eq!(store.counters_of(1).expect("family 1 was seeded").invalid_grant, 0);
 }
 
 #[test]
@@ -227,16 +202,6 @@ fn stopping_access_tokens_counts_only_what_still_worked() {
     let (verdict, third) = present(&mut store, &second, at(7));
     assert_eq!(verdict, Verdict::Rotated);
     assert!(store.authorize(Some(&third.access.digest), at(7)));
-    assert_eq!(
-        store.stop_access_tokens(at(17)),
-        0,
-        "it has expired by itself"
-    );
-    assert_eq!(
-        store
-            .counters_of(1)
-            .expect("family 1 was seeded")
-            .access_revocations,
-        1
-    );
+    assert_eq!(store.stop_access_tokens(at(17)), 0, "it has expired by itself");
+    assert_eq!(store.counters_of(1).expect("family 1 was seeded").access_revocations, 1);
 }

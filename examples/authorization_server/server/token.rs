@@ -40,10 +40,7 @@ pub(super) struct Minted {
 impl Minted {
     /// Two new random tokens.
     pub(super) fn random() -> Self {
-        Self {
-            access: Token::random(),
-            refresh: Token::random(),
-        }
+        Self { access: Token::random(), refresh: Token::random() }
     }
 }
 

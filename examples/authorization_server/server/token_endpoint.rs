@@ -29,10 +29,7 @@ pub(super) async fn handle(
     form: Result<Form<Pairs>, FormRejection>,
 ) -> Response {
     let parameters = read_parameters(form);
-    let presented = parameters
-        .as_ref()
-        .ok()
-        .and_then(|named| named.get("refresh_token"));
+    let presented = parameters.as_ref().ok().and_then(|named| named.get("refresh_token"));
     let presented = presented.map(|token| digest(token));
     let presentation = shared.with_store(|store, _| store.receive(presented.as_ref()));
     let fault = shared.faults.decide(&presentation);
@@ -124,9 +121,7 @@ fn unavailable(retry_after: Option<u64>) -> Response {
     let body = Json(json!({ "error": "temporarily_unavailable" }));
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, NO_STORE, body).into_response();
     if let Some(seconds) = retry_after {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }

@@ -34,21 +34,15 @@ impl TokenError {
         let bad_request = StatusCode::BAD_REQUEST;
         match self {
             Self::InvalidRequest(description) => (bad_request, "invalid_request", description),
-            Self::InvalidClient { .. } => (
-                StatusCode::UNAUTHORIZED,
-                "invalid_client",
-                "client authentication failed",
-            ),
-            Self::UnsupportedGrantType => (
-                bad_request,
-                "unsupported_grant_type",
-                "only refresh_token is supported",
-            ),
-            Self::InvalidGrant => (
-                bad_request,
-                "invalid_grant",
-                "the refresh token is unknown, expired or revoked",
-            ),
+            Self::InvalidClient { .. } => {
+                (StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed")
+            }
+            Self::UnsupportedGrantType => {
+                (bad_request, "unsupported_grant_type", "only refresh_token is supported")
+            }
+            Self::InvalidGrant => {
+                (bad_request, "invalid_grant", "the refresh token is unknown, expired or revoked")
+            }
         }
     }
 }
@@ -60,9 +54,7 @@ impl IntoResponse for TokenError {
         let mut response = (status, NO_STORE, body).into_response();
         if self == (Self::InvalidClient { by_header: true }) {
             let challenge = HeaderValue::from_static("Basic realm=\"token\", charset=\"UTF-8\"");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }
