@@ -3,6 +3,8 @@
 #[cfg(feature = "std")]
 extern crate std;
 #[cfg(feature = "std")]
+pub mod adapters;
+#[cfg(feature = "std")]
 pub mod clock;
 pub mod lifecycle;
 #[cfg(feature = "std")]
