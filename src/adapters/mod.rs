@@ -8,6 +8,8 @@
 //! | `reqwest` | `reqwest` | middleware for `reqwest-middleware` |
 //! | `tokio` | `tokio` | timer, spawner and runtime on tokio |
 
+#[cfg(feature = "file")]
+pub mod file;
 #[cfg(feature = "oauth2")]
 pub mod oauth2;
 #[cfg(feature = "reqwest")]
