@@ -222,7 +222,11 @@ impl<T: Time> Lifecycle<T> {
             // The grant that it presented is no longer the one that is held.
             (credential, Attempt::Outrun, _)
             | (credential, Attempt::Ordinary, Reuse::ConfirmByUse | Reuse::Unrotated) => credential,
-            (_, Attempt::Ordinary, Reuse::Refuse) => Credential::Doubted,
+            // Where the window closed while a retry was out, that retry does not open it anew.
+            (_, Attempt::Ordinary, Reuse::Refuse)
+            | (Credential::Doubted, Attempt::Ordinary, Reuse::Overlap(_) | Reuse::Idempotent(_)) => {
+                Credential::Doubted
+            }
             (
                 Credential::DoubtedUntil(until),
                 Attempt::Ordinary,
@@ -231,7 +235,6 @@ impl<T: Time> Lifecycle<T> {
             (
                 Credential::Absent
                 | Credential::Ready
-                | Credential::Doubted
                 | Credential::Unsettled
                 | Credential::Declined,
                 Attempt::Ordinary,
