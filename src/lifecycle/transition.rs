@@ -85,6 +85,15 @@ impl<T: Time> Lifecycle<T> {
         } = self.flight
         {
             let deadline = deadline.min(now.saturating_add(policy.refresh_deadline));
+            let deadline = match self.credential {
+                // A retry still ends within its window, which may have been pulled in just now.
+                Credential::DoubtedUntil(until) => deadline.min(until),
+                Credential::Absent
+                | Credential::Ready
+                | Credential::Doubted
+                | Credential::Unsettled
+                | Credential::Declined => deadline,
+            };
             self.flight = Flight::Out {
                 sent: sent.min(now),
                 deadline,
