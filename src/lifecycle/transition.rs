@@ -203,7 +203,7 @@ impl<T: Time> Lifecycle<T> {
             }
             (Flight::Out { sent, attempt, .. }, Failure::Unknown) => {
                 self.flight = Flight::Idle;
-                self.doubt(policy, sent, attempt);
+                self.doubt(policy, sent, attempt, now);
                 self.back_off(policy, None, draw, now);
                 Effect::EndAttempt
             }
@@ -225,7 +225,7 @@ impl<T: Time> Lifecycle<T> {
     }
 
     /// Takes in that a refresh of unknown outcome was sent at `sent` (rule B6).
-    fn doubt(&mut self, policy: &Policy<T>, sent: T, attempt: Attempt) {
+    fn doubt(&mut self, policy: &Policy<T>, sent: T, attempt: Attempt, now: T) {
         self.credential = match (self.credential, attempt, policy.reuse) {
             (_, Attempt::LastResort, _) => Credential::Unsettled,
             // The grant that it presented is no longer the one that is held.
@@ -248,7 +248,14 @@ impl<T: Time> Lifecycle<T> {
                 | Credential::Declined,
                 Attempt::Ordinary,
                 Reuse::Overlap(window) | Reuse::Idempotent(window),
-            ) => Credential::DoubtedUntil(sent.saturating_add(window)),
+            ) => {
+                let until = sent.saturating_add(window);
+                if now < until {
+                    Credential::DoubtedUntil(until)
+                } else {
+                    Credential::Doubted
+                }
+            }
         };
     }
 
@@ -313,7 +320,7 @@ impl<T: Time> Lifecycle<T> {
         self.end_epoch();
         self.credential = Credential::Ready;
         if let Some(sent) = intent {
-            self.doubt(policy, sent.min(now), Attempt::Ordinary);
+            self.doubt(policy, sent.min(now), Attempt::Ordinary, now);
         }
         let Some(token) = token else {
             return Effect::KeepRefreshToken;
@@ -354,7 +361,7 @@ impl<T: Time> Lifecycle<T> {
                 match attempt {
                     Attempt::Outrun => {}
                     Attempt::Ordinary | Attempt::LastResort => {
-                        self.doubt(policy, sent, attempt);
+                        self.doubt(policy, sent, attempt, now);
                         self.back_off(policy, None, draw, now);
                     }
                 }
