@@ -138,7 +138,7 @@ impl<T: Time> Lifecycle<T> {
                 standing,
                 ..
             }) => match standing {
-                Standing::RejectedAccepted => self.failures == 0,
+                Standing::RejectedAccepted => true,
                 Standing::Untried | Standing::Accepted | Standing::RejectedUntried => false,
             },
         }
@@ -162,6 +162,13 @@ impl<T: Time> Lifecycle<T> {
             | Credential::Unsettled
             | Credential::Declined => whole,
         };
+        if let Holding::Token(held) = &mut self.holding {
+            held.standing = match held.standing {
+                // This is the try that is free; any further one is paid for (rule B9).
+                Standing::RejectedAccepted => Standing::RejectedUntried,
+                Standing::Untried | Standing::Accepted | Standing::RejectedUntried => held.standing,
+            };
+        }
         self.flights.started += 1;
         self.budget = budget;
         self.flight = Flight::Out {
