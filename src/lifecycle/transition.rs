@@ -269,6 +269,14 @@ impl<T: Time> Lifecycle<T> {
             None => drawn,
         };
         let instant = now.saturating_add(delay);
+        let (instant, delay) = match self.pause {
+            // An answer that comes late and dead does not shorten what was asked for before it.
+            Pause::Until {
+                instant: earlier,
+                at_most,
+            } if earlier > instant => (earlier, at_most),
+            Pause::Until { .. } | Pause::Over => (instant, delay),
+        };
         // Without a delay, and at the end of time, there is nothing to wait for.
         self.pause = if instant > now {
             Pause::Until {
