@@ -186,7 +186,7 @@ impl<T: Time> Lifecycle<T> {
                     attempt: Attempt::Outrun,
                     ..
                 },
-                _,
+                Failure::Declined,
             ) => {
                 self.flight = Flight::Idle;
                 Effect::EndAttempt
@@ -366,13 +366,8 @@ impl<T: Time> Lifecycle<T> {
                 attempt,
             } if now >= deadline => {
                 self.flight = Flight::Overdue { attempt };
-                match attempt {
-                    Attempt::Outrun => {}
-                    Attempt::Ordinary | Attempt::LastResort => {
-                        self.doubt(policy, sent, attempt, now);
-                        self.back_off(policy, None, draw, now);
-                    }
-                }
+                self.doubt(policy, sent, attempt, now);
+                self.back_off(policy, None, draw, now);
                 Effect::EndAttempt
             }
             Flight::Out { .. } | Flight::Overdue { .. } | Flight::Idle => Effect::Nothing,
