@@ -110,7 +110,8 @@ impl<T: Time> From<RawPolicy<T>> for Policy<T> {
             backoff_cap: raw.backoff_cap,
             retry_after_cap: raw.retry_after_cap,
             budget: Allowance {
-                interval: raw.budget_interval,
+                // A bucket smaller than one refresh would never let one through.
+                interval: raw.budget_interval.min(raw.budget_window),
                 window: raw.budget_window,
             },
             refresh_deadline: raw.refresh_deadline,
