@@ -263,9 +263,11 @@ impl PolicyBuilder {
             | Reuse::ConfirmByUse
             | Reuse::Unrotated => {}
         }
-        // A remainder is given to the interval, so that no more than the count ever fits.
+        // A remainder is given to the interval, and the window made to hold the count exactly.
         let window = Span::from(self.budget_window);
-        let interval = Span::from_millis(window.as_millis().div_ceil(self.budget_count.into()));
+        let interval = window.as_millis().div_ceil(self.budget_count.into());
+        let window = Span::from_millis(interval.saturating_mul(self.budget_count.into()));
+        let interval = Span::from_millis(interval);
         Ok(Policy::from(RawPolicy {
             refresh_window: self.refresh_window.into(),
             margin: self.margin.into(),
