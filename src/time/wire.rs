@@ -234,6 +234,10 @@ mod with_serde {
         }
 
         fn visit_f64<E: Error>(self, seconds: f64) -> Result<N, E> {
+            // JSON has no such number; formats that have it must not turn it into a lifetime.
+            if seconds.is_nan() {
+                return Err(E::custom(ParseTimeError::NotANumber));
+            }
             Ok(N::from_millis(millis_below(seconds)))
         }
 
