@@ -127,7 +127,7 @@ fn millis_below(seconds: f64) -> i128 {
         reason = "only the sign of the difference is read"
     )]
     let rounded_up = millis.is_finite() && towards_zero as f64 > millis;
-    towards_zero - i128::from(rounded_up)
+    towards_zero.saturating_sub(i128::from(rounded_up))
 }
 
 /// What is known of the issuer's access tokens when their own `iat` is to be trusted.
