@@ -59,8 +59,6 @@ extern crate std;
 #[cfg(feature = "std")]
 pub mod adapters;
 #[cfg(feature = "std")]
-pub mod adapters;
-#[cfg(feature = "std")]
 pub mod clock;
 pub mod lifecycle;
 #[cfg(feature = "std")]

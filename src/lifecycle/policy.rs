@@ -109,7 +109,15 @@ impl<T: Time> From<RawPolicy<T>> for Policy<T> {
             backoff_base: raw.backoff_base,
             backoff_cap: raw.backoff_cap,
             retry_after_cap: raw.retry_after_cap,
+<<<<<<< HEAD
             budget: Allowance { interval: raw.budget_interval, window: raw.budget_window },
+=======
+            budget: Allowance {
+                // A bucket smaller than one refresh would never let one through.
+                interval: raw.budget_interval.min(raw.budget_window),
+                window: raw.budget_window,
+            },
+>>>>>>> helper-model
             refresh_deadline: raw.refresh_deadline,
             reuse: raw.reuse,
         }
@@ -257,9 +265,11 @@ impl PolicyBuilder {
             | Reuse::ConfirmByUse
             | Reuse::Unrotated => {}
         }
-        // A remainder is given to the interval, so that no more than the count ever fits.
+        // A remainder is given to the interval, and the window made to hold the count exactly.
         let window = Span::from(self.budget_window);
-        let interval = Span::from_millis(window.as_millis().div_ceil(self.budget_count.into()));
+        let interval = window.as_millis().div_ceil(self.budget_count.into());
+        let window = Span::from_millis(interval.saturating_mul(self.budget_count.into()));
+        let interval = Span::from_millis(interval);
         Ok(Policy::from(RawPolicy {
             refresh_window: self.refresh_window.into(),
             margin: self.margin.into(),

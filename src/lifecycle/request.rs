@@ -125,9 +125,22 @@ impl<T: Time> Lifecycle<T> {
     fn is_free(&self) -> bool {
         match self.holding {
             Holding::Nothing => true,
+<<<<<<< HEAD
             Holding::Token(Held { freshness: Freshness::Due | Freshness::Lapsed, .. }) => true,
             Holding::Token(Held { freshness: Freshness::Fresh, standing, .. }) => match standing {
                 Standing::RejectedAccepted => self.failures == 0,
+=======
+            Holding::Token(Held {
+                freshness: Freshness::Due | Freshness::Lapsed,
+                ..
+            }) => true,
+            Holding::Token(Held {
+                freshness: Freshness::Fresh,
+                standing,
+                ..
+            }) => match standing {
+                Standing::RejectedAccepted => true,
+>>>>>>> helper-model
                 Standing::Untried | Standing::Accepted | Standing::RejectedUntried => false,
             },
         }
@@ -151,6 +164,13 @@ impl<T: Time> Lifecycle<T> {
             | Credential::Unsettled
             | Credential::Declined => whole,
         };
+        if let Holding::Token(held) = &mut self.holding {
+            held.standing = match held.standing {
+                // This is the try that is free; any further one is paid for (rule B9).
+                Standing::RejectedAccepted => Standing::RejectedUntried,
+                Standing::Untried | Standing::Accepted | Standing::RejectedUntried => held.standing,
+            };
+        }
         self.flights.started += 1;
         self.budget = budget;
         self.flight = Flight::Out { sent: now, deadline, attempt };

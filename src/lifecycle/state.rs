@@ -86,9 +86,10 @@ pub(super) struct Held<T: Time> {
 pub(super) enum Standing {
     Untried,
     Accepted,
-    /// Rejected without ever having been accepted: its replacement is paid from the budget.
+    /// Rejected without ever having been accepted, or the one free try to replace it was made: its
+    /// replacement is paid from the budget.
     RejectedUntried,
-    /// Rejected after it had worked: its replacement is free, once (rule B9).
+    /// Rejected after it had worked: the next try to replace it is free (rule B9).
     RejectedAccepted,
 }
 

@@ -71,7 +71,8 @@ impl<T: Time> Lifecycle<T> {
         next
     }
 
-    /// Every instant of the state at which something might change.
+    /// Every instant of the state at which something might change. Where several fall together the
+    /// first one names the reason: what must be acted on comes first.
     fn candidates(&self, policy: &Policy<T>) -> [Option<Timeout<T>>; 6] {
         let timeout = |at, why| Some(Timeout { at, why });
         let (due, lapse) = match self.holding {
@@ -107,7 +108,7 @@ impl<T: Time> Lifecycle<T> {
             | Credential::Unsettled
             | Credential::Declined => None,
         };
-        [due, lapse, deadline, backoff, budget, window]
+        [deadline, lapse, due, backoff, budget, window]
     }
 
     fn outlook(&self, policy: &Policy<T>, now: T) -> Outlook<T> {

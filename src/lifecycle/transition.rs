@@ -72,7 +72,24 @@ impl<T: Time> Lifecycle<T> {
         }
         if let Flight::Out { sent, deadline, attempt } = self.flight {
             let deadline = deadline.min(now.saturating_add(policy.refresh_deadline));
+<<<<<<< HEAD
             self.flight = Flight::Out { sent: sent.min(now), deadline, attempt };
+=======
+            let deadline = match self.credential {
+                // A retry still ends within its window, which may have been pulled in just now.
+                Credential::DoubtedUntil(until) => deadline.min(until),
+                Credential::Absent
+                | Credential::Ready
+                | Credential::Doubted
+                | Credential::Unsettled
+                | Credential::Declined => deadline,
+            };
+            self.flight = Flight::Out {
+                sent: sent.min(now),
+                deadline,
+                attempt,
+            };
+>>>>>>> helper-model
         }
         self
     }
@@ -149,7 +166,17 @@ impl<T: Time> Lifecycle<T> {
         }
         match (self.flight, failure) {
             (Flight::Idle, _) => Effect::Nothing,
+<<<<<<< HEAD
             (Flight::Out { attempt: Attempt::Outrun, .. }, _) => {
+=======
+            (
+                Flight::Out {
+                    attempt: Attempt::Outrun,
+                    ..
+                },
+                Failure::Declined,
+            ) => {
+>>>>>>> helper-model
                 self.flight = Flight::Idle;
                 Effect::EndAttempt
             }
@@ -165,7 +192,7 @@ impl<T: Time> Lifecycle<T> {
             }
             (Flight::Out { sent, attempt, .. }, Failure::Unknown) => {
                 self.flight = Flight::Idle;
-                self.doubt(policy, sent, attempt);
+                self.doubt(policy, sent, attempt, now);
                 self.back_off(policy, None, draw, now);
                 Effect::EndAttempt
             }
@@ -187,13 +214,17 @@ impl<T: Time> Lifecycle<T> {
     }
 
     /// Takes in that a refresh of unknown outcome was sent at `sent` (rule B6).
-    fn doubt(&mut self, policy: &Policy<T>, sent: T, attempt: Attempt) {
+    fn doubt(&mut self, policy: &Policy<T>, sent: T, attempt: Attempt, now: T) {
         self.credential = match (self.credential, attempt, policy.reuse) {
             (_, Attempt::LastResort, _) => Credential::Unsettled,
             // The grant that it presented is no longer the one that is held.
             (credential, Attempt::Outrun, _)
             | (credential, Attempt::Ordinary, Reuse::ConfirmByUse | Reuse::Unrotated) => credential,
-            (_, Attempt::Ordinary, Reuse::Refuse) => Credential::Doubted,
+            // Where the window closed while a retry was out, that retry does not open it anew.
+            (_, Attempt::Ordinary, Reuse::Refuse)
+            | (Credential::Doubted, Attempt::Ordinary, Reuse::Overlap(_) | Reuse::Idempotent(_)) => {
+                Credential::Doubted
+            }
             (
                 Credential::DoubtedUntil(until),
                 Attempt::Ordinary,
@@ -202,12 +233,18 @@ impl<T: Time> Lifecycle<T> {
             (
                 Credential::Absent
                 | Credential::Ready
-                | Credential::Doubted
                 | Credential::Unsettled
                 | Credential::Declined,
                 Attempt::Ordinary,
                 Reuse::Overlap(window) | Reuse::Idempotent(window),
-            ) => Credential::DoubtedUntil(sent.saturating_add(window)),
+            ) => {
+                let until = sent.saturating_add(window);
+                if now < until {
+                    Credential::DoubtedUntil(until)
+                } else {
+                    Credential::Doubted
+                }
+            }
         };
     }
 
@@ -221,6 +258,14 @@ impl<T: Time> Lifecycle<T> {
             None => drawn,
         };
         let instant = now.saturating_add(delay);
+        let (instant, delay) = match self.pause {
+            // An answer that comes late and dead does not shorten what was asked for before it.
+            Pause::Until {
+                instant: earlier,
+                at_most,
+            } if earlier > instant => (earlier, at_most),
+            Pause::Until { .. } | Pause::Over => (instant, delay),
+        };
         // Without a delay, and at the end of time, there is nothing to wait for.
         self.pause =
             if instant > now { Pause::Until { instant, at_most: delay } } else { Pause::Over };
@@ -266,7 +311,7 @@ impl<T: Time> Lifecycle<T> {
         self.end_epoch();
         self.credential = Credential::Ready;
         if let Some(sent) = intent {
-            self.doubt(policy, sent.min(now), Attempt::Ordinary);
+            self.doubt(policy, sent.min(now), Attempt::Ordinary, now);
         }
         let Some(token) = token else {
             return Effect::KeepRefreshToken;
@@ -300,13 +345,8 @@ impl<T: Time> Lifecycle<T> {
         match self.flight {
             Flight::Out { sent, deadline, attempt } if now >= deadline => {
                 self.flight = Flight::Overdue { attempt };
-                match attempt {
-                    Attempt::Outrun => {}
-                    Attempt::Ordinary | Attempt::LastResort => {
-                        self.doubt(policy, sent, attempt);
-                        self.back_off(policy, None, draw, now);
-                    }
-                }
+                self.doubt(policy, sent, attempt, now);
+                self.back_off(policy, None, draw, now);
                 Effect::EndAttempt
             }
             Flight::Out { .. } | Flight::Overdue { .. } | Flight::Idle => Effect::Nothing,

@@ -112,7 +112,7 @@ fn millis_below(seconds: f64) -> i128 {
     let towards_zero = millis as i128;
     #[expect(clippy::cast_precision_loss, reason = "only the sign of the difference is read")]
     let rounded_up = millis.is_finite() && towards_zero as f64 > millis;
-    towards_zero - i128::from(rounded_up)
+    towards_zero.saturating_sub(i128::from(rounded_up))
 }
 
 /// What is known of the issuer's access tokens when their own `iat` is to be trusted.
@@ -216,6 +216,10 @@ mod with_serde {
         }
 
         fn visit_f64<E: Error>(self, seconds: f64) -> Result<N, E> {
+            // JSON has no such number; formats that have it must not turn it into a lifetime.
+            if seconds.is_nan() {
+                return Err(E::custom(ParseTimeError::NotANumber));
+            }
             Ok(N::from_millis(millis_below(seconds)))
         }
 

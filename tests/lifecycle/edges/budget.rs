@@ -1,0 +1,177 @@
+//! The budget of refreshes that nothing made due.
+
+use perennial::lifecycle::{
+    Cause, Delay, Effect, Lifecycle, MissingLifetime, Policy, RawPolicy, Reuse, Why,
+};
+use perennial::time::{Draw, Span, Timestamp};
+
+use crate::support::{Rig, UNAVAILABLE, at, built, hour, lives, sec, secs};
+
+/// A refresh answered at once with a token that is rejected before it ever worked.
+#[track_caller]
+fn rejected_fresh(rig: &mut Rig, now: Timestamp) {
+    let flight = rig.start(now).flight;
+    let _ = rig.land(flight, hour(now), now);
+    assert_eq!(rig.reject(now), Effect::Withdraw);
+}
+
+// Rule B9.
+#[test]
+fn a_server_that_rejects_each_fresh_token_is_asked_five_times_at_once_and_then_every_six_seconds() {
+    let mut rig = Rig::without_token(Policy::default(), sec(0));
+    // The first replaces nothing, and is free.
+    for _ in 0..6 {
+        rejected_fresh(&mut rig, sec(0));
+    }
+    for round in 1..10 {
+        let until = sec(6 * round);
+        let reason = Delay::Budget;
+        let just_before = at(6_000 * round - 1);
+        assert_eq!(rig.request(just_before), Effect::BackOff { until, reason });
+        let next = rig.machine.poll_timeout(&rig.policy, just_before);
+        let next = next.expect("the budget allows one again");
+        assert_eq!((next.at, next.why), (until, Why::BudgetAllows));
+        rejected_fresh(&mut rig, until);
+    }
+}
+
+// Rule B9.
+#[test]
+fn a_budget_left_alone_is_full_again_and_never_more_than_full() {
+    let mut rig = Rig::with_hour(Policy::default(), sec(0));
+    let _ = rig.reject(sec(0));
+    for start in [0, 30, 1000] {
+        for _ in 0..5 {
+            rejected_fresh(&mut rig, sec(start));
+        }
+        assert!(matches!(rig.request(sec(start)), Effect::BackOff { .. }));
+    }
+}
+
+// Rule B9.
+#[test]
+fn the_refresh_of_a_due_token_is_free() {
+    let policy = built(Policy::builder().budget(1, secs(30)).reuse(Reuse::Unrotated));
+    let mut rig = Rig::with_hour(policy, sec(0));
+    for _ in 0..5 {
+        let flight = rig.start(sec(3300)).flight;
+        let _ = rig.fail(flight, UNAVAILABLE, Draw::NONE, sec(3300));
+    }
+    let _ = rig.reject(sec(3300));
+    let flight = rig.start(sec(3300)).flight;
+    let _ = rig.land(flight, hour(sec(3300)), sec(3300));
+    // The budget is whole: the next early one is paid from it.
+    let flight = rig.start_early(sec(3301)).flight;
+    let _ = rig.fail(flight, UNAVAILABLE, Draw::NONE, sec(3301));
+    let until = sec(3331);
+    let reason = Delay::Budget;
+    let effect = rig.request_for(u64::MAX, sec(3301));
+    assert_eq!(effect, Effect::BackOff { until, reason });
+}
+
+// Rule B9.
+#[test]
+fn the_first_try_after_the_rejection_of_a_token_that_had_worked_is_free_and_the_second_is_not() {
+    let policy = built(Policy::builder().budget(1, secs(30)));
+    let mut rig = Rig::with_hour(policy, sec(0));
+    let _ = rig.accept(sec(0));
+    let _ = rig.reject(sec(0));
+    // Free, paid, refused.
+    for _ in 0..2 {
+        let start = rig.start(sec(0));
+        assert_eq!(start.cause, Cause::Rejected);
+        let _ = rig.fail(start.flight, UNAVAILABLE, Draw::NONE, sec(0));
+    }
+    let until = sec(30);
+    let reason = Delay::Budget;
+    assert_eq!(rig.request(sec(0)), Effect::BackOff { until, reason });
+}
+
+// Rule B9.
+#[test]
+fn a_failure_before_the_rejection_does_not_make_the_first_try_after_it_cost() {
+    let policy = built(Policy::builder().budget(1, secs(30)));
+    let mut rig = Rig::with_hour(policy, sec(0));
+    let _ = rig.accept(sec(0));
+    // An early refresh fails, and has spent the whole budget.
+    let flight = rig.start_early(sec(0)).flight;
+    let _ = rig.fail(flight, UNAVAILABLE, Draw::NONE, sec(0));
+    let _ = rig.reject(sec(1));
+    assert_eq!(rig.start(sec(1)).cause, Cause::Rejected);
+}
+
+// Rule B9.
+#[test]
+fn a_success_in_between_does_not_make_a_second_try_free() {
+    let policy = built(Policy::builder().budget(1, secs(30)));
+    let mut rig = Rig::with_hour(policy, sec(0));
+    for _ in 0..5 {
+        let _ = rig.accept(sec(0));
+        let _ = rig.reject(sec(0));
+        let flight = rig.start(sec(0)).flight;
+        let _ = rig.land(flight, hour(sec(0)), sec(0));
+    }
+    // Rejected before it ever worked: paid; and then refused.
+    let _ = rig.reject(sec(0));
+    rejected_fresh(&mut rig, sec(0));
+    assert!(matches!(rig.request(sec(0)), Effect::BackOff { .. }));
+}
+
+// Rules B9, B11.
+#[test]
+fn a_login_or_a_logout_fills_the_budget() {
+    for logout in [true, false] {
+        let mut rig = Rig::with_hour(Policy::default(), sec(0));
+        let _ = rig.reject(sec(0));
+        for _ in 0..5 {
+            rejected_fresh(&mut rig, sec(0));
+        }
+        assert!(matches!(rig.request(sec(0)), Effect::BackOff { .. }));
+        if logout {
+            let _ = rig.clear(sec(0));
+        }
+        let _ = rig.install(Some(hour(sec(0))), None, sec(0));
+        let _ = rig.reject(sec(0));
+        for _ in 0..5 {
+            rejected_fresh(&mut rig, sec(0));
+        }
+    }
+}
+
+// Rules B9, B12.
+#[test]
+fn a_token_that_becomes_due_is_refreshed_before_the_budget_allows() {
+    let policy = built(Policy::builder().budget(1, secs(30)));
+    let mut rig = Rig::empty(policy);
+    let _ = rig.install(Some(lives(sec(0), 20_000)), None, sec(0));
+    let _ = rig.reject(sec(0));
+    let flight = rig.start(sec(0)).flight;
+    let _ = rig.fail(flight, UNAVAILABLE, Draw::NONE, sec(0));
+    assert_eq!(rig.next(sec(0)), Some(sec(10)));
+    assert!(matches!(rig.request(at(9_999)), Effect::BackOff { .. }));
+    assert_eq!(rig.start(sec(10)).cause, Cause::Rejected);
+}
+
+// Rules B9, B12.
+#[test]
+fn an_interval_longer_than_its_window_still_lets_one_through() {
+    let raw = RawPolicy::<Timestamp> {
+        refresh_window: Span::from_secs(300),
+        margin: Span::from_secs(10),
+        missing_lifetime: MissingLifetime::UntilRejected,
+        backoff_base: Span::from_secs(1),
+        backoff_cap: Span::from_secs(60),
+        retry_after_cap: Span::from_secs(3600),
+        budget_interval: Span::from_secs(6),
+        budget_window: Span::from_secs(2),
+        refresh_deadline: Span::from_secs(30),
+        reuse: Reuse::Refuse,
+    };
+    let policy = Policy::from(raw);
+    let mut machine = Lifecycle::new(1);
+    let _ = machine.handle_installed(&policy, Some(hour(sec(0))), sec(0));
+    let generation = machine.generation().expect("a token is held");
+    let _ = machine.handle_rejected(&policy, generation, sec(0));
+    let effect = machine.handle_requested(&policy, sec(0));
+    assert!(matches!(effect, Effect::StartRefresh(_)), "{effect:?}");
+}

@@ -1,0 +1,343 @@
+//! The machine against a model of the rules that was written another way (`tests/lifecycle/model.rs`):
+//! long sequences of events, with a clock that does as it likes, under policies of all kinds.
+//! `PROPTEST_CASES` runs more of them.
+
+#[path = "lifecycle/model.rs"]
+mod model;
+#[path = "lifecycle/ops.rs"]
+mod ops;
+
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::sync::LazyLock;
+
+use perennial::lifecycle::{
+    Delay, Effect, Ending, Event, Failure, FlightId, Generation, Lifecycle, Novelty, Policy,
+    Schedule, State, TokenTimes, apply,
+};
+use perennial::time::{Draw, Span, Timestamp};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+use model::{Model, Reply, Rules, Token, Told};
+use ops::{Clock, Op, policy, rules, sequences, span};
+
+/// More identities than any sequence can use.
+const IDENTITIES: usize = 256;
+
+/// Identities as the machine gives them out, from a machine of their own.
+static FLIGHTS: LazyLock<Vec<FlightId>> = LazyLock::new(|| {
+    let policy = Policy::default();
+    let mut machine = Lifecycle::new(1);
+    let now = Timestamp::UNIX_EPOCH;
+    let start = |_| {
+        let _ = machine.handle_installed(&policy, None, now);
+        let effect = machine.handle_requested(&policy, now);
+        let Effect::StartRefresh(start) = effect else {
+            return None;
+        };
+        Some(start.flight)
+    };
+    (0..IDENTITIES).filter_map(start).collect()
+});
+
+static GENERATIONS: LazyLock<Vec<Generation>> = LazyLock::new(|| {
+    let policy = Policy::default();
+    let mut machine = Lifecycle::new(1);
+    let now = Timestamp::UNIX_EPOCH;
+    let publish = |_| {
+        let _ = machine.handle_installed(&policy, Some(endless()), now);
+        machine.generation()
+    };
+    (0..IDENTITIES).filter_map(publish).collect()
+});
+
+fn at(millis: i128) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(millis).expect("an instant fits"))
+}
+
+fn named<I: Copy>(identities: &[I], number: u64) -> I {
+    identities[usize::try_from(number).expect("it is small") - 1]
+}
+
+fn times(token: Token) -> TokenTimes<Timestamp> {
+    TokenTimes {
+        sent: at(token.sent),
+        lifetime: token.lifetime.map(span),
+        refresh_in: token.hint.map(span),
+        jitter: Draw::new(token.jitter),
+    }
+}
+
+/// What was told to the model, in the machine's terms.
+fn event(told: Told) -> Event<Timestamp> {
+    let failed = |flight, failure, draw| Event::RefreshFailed {
+        flight: named(&FLIGHTS, flight),
+        failure,
+        draw: Draw::new(draw),
+    };
+    match told {
+        Told::Requested(usable_for) => Event::Requested { usable_for: span(usable_for) },
+        Told::Refreshed(flight, token, new, draw) => Event::Refreshed {
+            flight: named(&FLIGHTS, flight),
+            token: times(token),
+            novelty: if new { Novelty::New } else { Novelty::Same },
+            draw: Draw::new(draw),
+        },
+        Told::Declined(flight) => failed(flight, Failure::Declined, 0),
+        Told::Unavailable(flight, asked, draw) => {
+            let retry_after = asked.map(span);
+            failed(flight, Failure::Unavailable { retry_after }, draw)
+        }
+        Told::Unknown(flight, draw) => failed(flight, Failure::Unknown, draw),
+        Told::Rejected(number) => Event::Rejected { generation: named(&GENERATIONS, number) },
+        Told::Accepted(number) => Event::Accepted { generation: named(&GENERATIONS, number) },
+        Told::Installed(token, intent) => {
+            Event::Installed { token: token.map(times), intent: intent.map(at) }
+        }
+        Told::Cleared => Event::Cleared,
+        Told::TimePassed(draw) => Event::TimePassed { draw: Draw::new(draw) },
+    }
+}
+
+/// The machine's effect, in the model's terms.
+fn reply(effect: Effect<Timestamp>) -> Reply {
+    let millis = |instant: Timestamp| i128::from(instant.as_millis());
+    match effect {
+        Effect::Nothing => Reply::Nothing,
+        Effect::Use => Reply::Use,
+        Effect::UseAndStartRefresh(start) | Effect::StartRefresh(start) => Reply::Start {
+            flight: start.flight.number(),
+            deadline: millis(start.deadline),
+            cause: start.cause,
+        },
+        Effect::Wait { until } => Reply::Wait(millis(until)),
+        Effect::BackOff { until, reason } => Reply::BackOff(millis(until), reason),
+        Effect::LogIn(ending) => Reply::LogIn(ending),
+        Effect::Publish { generation } => Reply::Publish(generation.number()),
+        Effect::KeepRefreshToken => Reply::Keep,
+        Effect::ReleaseOrphan => Reply::Orphan,
+        Effect::Discard => Reply::Discard,
+        Effect::Withdraw => Reply::Withdraw,
+        Effect::EndAttempt => Reply::EndAttempt,
+    }
+}
+
+/// What can be seen at `now` without an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    state: State,
+    start: bool,
+    served: bool,
+    refused: Option<(Timestamp, Delay)>,
+    ending: Option<Ending>,
+    overdue: bool,
+}
+
+fn seen(policy: &Policy, machine: Lifecycle, now: Timestamp) -> Seen {
+    let usable_for = Span::ZERO;
+    let draw = Draw::NONE;
+    let answer = apply(policy, machine, Event::Requested { usable_for }, now).1;
+    let (mut refused, mut ending) = (None, None);
+    if let Effect::BackOff { until, reason } = answer {
+        refused = Some((until, reason));
+    }
+    if let Effect::LogIn(found) = answer {
+        ending = Some(found);
+    }
+    Seen {
+        state: machine.state(now),
+        start: matches!(answer, Effect::StartRefresh(_) | Effect::UseAndStartRefresh(_)),
+        served: matches!(answer, Effect::Use | Effect::UseAndStartRefresh(_)),
+        refused,
+        ending,
+        overdue: apply(policy, machine, Event::TimePassed { draw }, now).1 == Effect::EndAttempt,
+    }
+}
+
+/// What a machine is once it has seen `now`, told of a token that is none of its own.
+fn shown(policy: &Policy, machine: Lifecycle, now: Timestamp) -> Lifecycle {
+    let mut elsewhere = Lifecycle::new(2);
+    let start = Timestamp::MIN;
+    let _ = elsewhere.handle_installed(&Policy::default(), Some(endless()), start);
+    let generation = elsewhere.generation().expect("a token is held");
+    apply(policy, machine, Event::Rejected { generation }, now).0
+}
+
+/// A token of the longest life.
+fn endless() -> TokenTimes<Timestamp> {
+    TokenTimes {
+        sent: Timestamp::MIN,
+        lifetime: Some(Span::MAX),
+        refresh_in: None,
+        jitter: Draw::NONE,
+    }
+}
+
+/// Rule B12: nothing visible changes before `poll_timeout`, and something does at it.
+fn announced(
+    policy: &Policy,
+    machine: Lifecycle,
+    now: Timestamp,
+    sample: u64,
+) -> Result<(), TestCaseError> {
+    let next = machine.poll_timeout(policy, now);
+    let machine = shown(policy, machine, now);
+    let here = seen(policy, machine, now);
+    prop_assert_eq!(machine.poll_timeout(policy, now), next);
+    let end = match next {
+        Some(next) => {
+            prop_assert!(next.at > now, "{next:?} is not later than {now:?}");
+            prop_assert_ne!(
+                &seen(policy, machine, next.at),
+                &here,
+                "nothing happens at {:?}",
+                next
+            );
+            next.at
+        }
+        None => Timestamp::MAX,
+    };
+    let before = if next.is_some() { end.saturating_sub(Span::from_millis(1)) } else { end };
+    let width = before.since(now).as_millis();
+    let inside = now.saturating_add(Span::from_millis(if width == 0 { 0 } else { sample % width }));
+    for instant in [before, inside] {
+        prop_assert_eq!(
+            &seen(policy, machine, instant),
+            &here,
+            "{:?} is not announced: {:?}",
+            instant,
+            next
+        );
+    }
+    Ok(())
+}
+
+/// Rules B1, B2, B3, B4: what holds whatever the model says.
+fn kept(machine: &Lifecycle, told: Told, reply: Reply, model: &Model) -> Result<(), TestCaseError> {
+    let now = at(model.now());
+    if let Some(Schedule::Timed(life)) = machine.schedule() {
+        prop_assert!(life.refresh_after <= life.unusable_from);
+        prop_assert!(life.unusable_from <= life.expires_at);
+        if let (
+            Told::Installed(Some(token), _) | Told::Refreshed(_, token, ..),
+            Reply::Publish(_),
+        ) = (told, reply)
+        {
+            prop_assert!(at(token.sent).min(now) <= life.refresh_after);
+        }
+        if reply == Reply::Use {
+            prop_assert!(now < life.unusable_from, "handed out at {:?}: {:?}", now, life);
+        }
+    }
+    Ok(())
+}
+
+/// Rule B9: a burst of no more than the budget holds, and then one an interval.
+fn within_budget(model: &Model) -> Result<(), TestCaseError> {
+    let Rules { interval, budget_window, .. } = model.rules;
+    let epoch = model.epoch();
+    let forward = model.nows[epoch..].windows(2).all(|pair| pair[0] <= pair[1]);
+    let charged: Vec<_> =
+        model.charges.iter().filter(|step| **step >= epoch).map(|step| model.nows[*step]).collect();
+    if !forward
+        || interval == 0
+        || charged.last().is_some_and(|last| *last >= i128::from(i64::MAX) - 2 * budget_window)
+    {
+        return Ok(());
+    }
+    for (first, from) in charged.iter().enumerate() {
+        for (last, to) in charged.iter().enumerate().skip(first) {
+            let count = i128::try_from(last - first + 1).expect("a count fits");
+            let allowed = budget_window / interval + (to - from) / interval;
+            prop_assert!(count <= allowed, "{count} within {} ms", to - from);
+        }
+    }
+    Ok(())
+}
+
+fn follow(rules: Rules, sequence: Vec<(Clock, Op)>, sample: u64) -> Result<(), TestCaseError> {
+    let policy = policy(&rules);
+    let mut model = Model::new(rules);
+    let mut machine = Lifecycle::new(1);
+    let mut given_out = HashSet::new();
+    for (step, (clock, op)) in sequence.into_iter().enumerate() {
+        let instant = clock.now(&model);
+        let told = op.told(&model, instant);
+        let now = at(instant);
+        let expected = model.tell(told, instant);
+        let found = reply(machine.handle(&policy, event(told), now));
+        prop_assert_eq!(found, expected, "step {}: {:?} at {}", step, told, instant);
+        prop_assert_eq!(
+            machine.state(now),
+            model.state(),
+            "step {}: {:?} at {}",
+            step,
+            told,
+            instant
+        );
+        prop_assert_eq!(machine.ending(), model.ending(), "step {}: {:?}", step, told);
+        prop_assert_eq!(usize::try_from(machine.failures()).ok(), Some(model.failures_in_a_row()));
+        let generation = machine.generation().map(Generation::number);
+        prop_assert_eq!(generation, model.held_number());
+        let life = machine.schedule().map(|schedule| match schedule {
+            Schedule::UntilRejected => None,
+            Schedule::Timed(life) => {
+                Some([life.refresh_after, life.unusable_from, life.expires_at])
+            }
+        });
+        let expected = model.held_life().map(|life| life.map(|life| life.map(at)));
+        prop_assert_eq!(life, expected);
+        if let Reply::Publish(number) = found {
+            prop_assert!(given_out.insert(number), "generation {} twice", number);
+            prop_assert_eq!(given_out.iter().max(), Some(&number));
+        }
+        kept(&machine, told, found, &model)?;
+        announced(&policy, machine, now, sample)?;
+        // Asked with another now, also an earlier one, it is as exact.
+        let elsewhere = at(clock_sample(&model, sample));
+        announced(&policy, machine, elsewhere, sample)?;
+        // To tell that time passed once more changes nothing (rule B12).
+        let draw = Draw::NONE;
+        let again = apply(&policy, machine, Event::TimePassed { draw }, now);
+        if again.1 == Effect::Nothing {
+            prop_assert_eq!(again.0, apply(&policy, again.0, Event::TimePassed { draw }, now).0);
+        }
+    }
+    within_budget(&model)
+}
+
+/// Some instant near those at which something may change.
+fn clock_sample(model: &Model, sample: u64) -> i128 {
+    let which = usize::try_from(sample % 8).unwrap_or(0);
+    let by = i64::try_from(sample % 7).unwrap_or(0) - 3;
+    Clock::ToInstant(which, by).now(model)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("proptest-regressions"))),
+        max_shrink_iters: 20_000,
+        ..ProptestConfig::default()
+    })]
+
+    // Rules A1, A5, B1, B2, B3, B4, B5, B6, B7, B8, B9, B10, B11, B12, B13, B14.
+    #[test]
+    fn the_machine_answers_as_the_rules_do_whatever_happens_and_whatever_the_clock_does(
+        rules in rules(),
+        sequence in sequences(),
+        sample: u64,
+    ) {
+        follow(rules, sequence, sample)?;
+    }
+}
+
+// Rule B12.
+#[test]
+fn the_machine_is_small_and_can_be_copied_compared_hashed_and_sent() {
+    fn takes<M: Copy + Eq + Hash + Send + Sync + 'static>() -> usize {
+        size_of::<M>()
+    }
+    let size = takes::<Lifecycle>();
+    assert!(size <= 168, "{size} bytes");
+}
