@@ -109,15 +109,11 @@ impl<T: Time> From<RawPolicy<T>> for Policy<T> {
             backoff_base: raw.backoff_base,
             backoff_cap: raw.backoff_cap,
             retry_after_cap: raw.retry_after_cap,
-<<<<<<< HEAD
-            budget: Allowance { interval: raw.budget_interval, window: raw.budget_window },
-=======
             budget: Allowance {
                 // A bucket smaller than one refresh would never let one through.
                 interval: raw.budget_interval.min(raw.budget_window),
                 window: raw.budget_window,
             },
->>>>>>> helper-model
             refresh_deadline: raw.refresh_deadline,
             reuse: raw.reuse,
         }

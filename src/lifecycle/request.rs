@@ -125,22 +125,9 @@ impl<T: Time> Lifecycle<T> {
     fn is_free(&self) -> bool {
         match self.holding {
             Holding::Nothing => true,
-<<<<<<< HEAD
             Holding::Token(Held { freshness: Freshness::Due | Freshness::Lapsed, .. }) => true,
             Holding::Token(Held { freshness: Freshness::Fresh, standing, .. }) => match standing {
-                Standing::RejectedAccepted => self.failures == 0,
-=======
-            Holding::Token(Held {
-                freshness: Freshness::Due | Freshness::Lapsed,
-                ..
-            }) => true,
-            Holding::Token(Held {
-                freshness: Freshness::Fresh,
-                standing,
-                ..
-            }) => match standing {
                 Standing::RejectedAccepted => true,
->>>>>>> helper-model
                 Standing::Untried | Standing::Accepted | Standing::RejectedUntried => false,
             },
         }

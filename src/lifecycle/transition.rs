@@ -72,9 +72,6 @@ impl<T: Time> Lifecycle<T> {
         }
         if let Flight::Out { sent, deadline, attempt } = self.flight {
             let deadline = deadline.min(now.saturating_add(policy.refresh_deadline));
-<<<<<<< HEAD
-            self.flight = Flight::Out { sent: sent.min(now), deadline, attempt };
-=======
             let deadline = match self.credential {
                 // A retry still ends within its window, which may have been pulled in just now.
                 Credential::DoubtedUntil(until) => deadline.min(until),
@@ -84,12 +81,7 @@ impl<T: Time> Lifecycle<T> {
                 | Credential::Unsettled
                 | Credential::Declined => deadline,
             };
-            self.flight = Flight::Out {
-                sent: sent.min(now),
-                deadline,
-                attempt,
-            };
->>>>>>> helper-model
+            self.flight = Flight::Out { sent: sent.min(now), deadline, attempt };
         }
         self
     }
@@ -166,17 +158,7 @@ impl<T: Time> Lifecycle<T> {
         }
         match (self.flight, failure) {
             (Flight::Idle, _) => Effect::Nothing,
-<<<<<<< HEAD
-            (Flight::Out { attempt: Attempt::Outrun, .. }, _) => {
-=======
-            (
-                Flight::Out {
-                    attempt: Attempt::Outrun,
-                    ..
-                },
-                Failure::Declined,
-            ) => {
->>>>>>> helper-model
+            (Flight::Out { attempt: Attempt::Outrun, .. }, Failure::Declined) => {
                 self.flight = Flight::Idle;
                 Effect::EndAttempt
             }
@@ -239,11 +221,7 @@ impl<T: Time> Lifecycle<T> {
                 Reuse::Overlap(window) | Reuse::Idempotent(window),
             ) => {
                 let until = sent.saturating_add(window);
-                if now < until {
-                    Credential::DoubtedUntil(until)
-                } else {
-                    Credential::Doubted
-                }
+                if now < until { Credential::DoubtedUntil(until) } else { Credential::Doubted }
             }
         };
     }
@@ -260,10 +238,7 @@ impl<T: Time> Lifecycle<T> {
         let instant = now.saturating_add(delay);
         let (instant, delay) = match self.pause {
             // An answer that comes late and dead does not shorten what was asked for before it.
-            Pause::Until {
-                instant: earlier,
-                at_most,
-            } if earlier > instant => (earlier, at_most),
+            Pause::Until { instant: earlier, at_most } if earlier > instant => (earlier, at_most),
             Pause::Until { .. } | Pause::Over => (instant, delay),
         };
         // Without a delay, and at the end of time, there is nothing to wait for.
