@@ -141,7 +141,7 @@ fn draw_lanes(area: &Area<'_>, members: &[&Member], seconds: f64) -> Result<()> 
             PathElement::new([(at, floor + 0.1), (at, floor + 0.98)], BLACK.stroke_width(2))
         }))?;
         chart.draw_series(restarts.iter().map(|at| {
-            let place = (at.as_secs_f64() + 0.05, floor + 0.2);
+            let place = (at.as_secs_f64() + 0.05, floor + 0.14);
             Text::new("restarted from its file", place, (FONT, 13).into_font())
         }))?;
         let (_, y) = chart.backend_coord(&(0.0, floor + 0.72));

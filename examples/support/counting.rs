@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use perennial::lifecycle::{Cause, Failure};
 use perennial::refresh::{Home, Refresh, RefreshError, Request};
-use perennial::token::Grant;
+use perennial::token::{Grant, Secret};
 
 /// What became of one refresh.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl<R: Refresh, O: Observe> Refresh for Observed<R, O> {
         request: Request,
     ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
         let replaced = request.grant().and_then(Grant::access_token);
-        self.observer.started(request.cause(), replaced.map(|token| token.expose()));
+        self.observer.started(request.cause(), replaced.map(Secret::expose));
         let ending = Ending { observer: Arc::clone(&self.observer), outcome: Outcome::Unknown };
         let refresh = self.refresher.refresh(request);
         async move {
