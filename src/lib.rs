@@ -38,10 +38,11 @@
 //! | 0 | [`time`] | instants, spans, and times off the wire |
 //! | 1 | [`lifecycle`] | the pure client machine: `no_std`, no `alloc`, no clock, no secrets |
 //! | 2 | `token` | secrets, grants, access tokens |
-//! | 3 | `clock`, `refresh`, `store` | the ports: what a session is given |
-//! | 4 | `session` | one grant, many callers, at most one refresh |
-//! | 5 | `testing` | virtual time, a scripted refresher |
-//! | 6 | `adapters` | one foreign crate each |
+//! | 3 | `refresh` | a port: how a session asks for a new grant |
+//! | 4 | `clock`, `store` | the other ports: where it reads the time, where it keeps the grant |
+//! | 5 | `session` | one grant, many callers, at most one refresh |
+//! | 6 | `testing` | virtual time, a scripted refresher |
+//! | 7 | `adapters` | one foreign crate each |
 //!
 //! What all of it must do is written down in [`spec`], rule by rule; code and tests cite the rules.
 //!

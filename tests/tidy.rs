@@ -12,11 +12,11 @@ const FLOORS: [(&str, u32); 10] = [
     ("token", 2),
     ("offload", 2),
     ("refresh", 3),
-    ("clock", 3),
-    ("store", 3),
-    ("session", 4),
-    ("testing", 5),
-    ("adapters", 6),
+    ("clock", 4),
+    ("store", 4),
+    ("session", 5),
+    ("testing", 6),
+    ("adapters", 7),
 ];
 
 /// The longest that a source file may grow.

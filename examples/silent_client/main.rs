@@ -3,6 +3,8 @@
 //!
 //! Try it against `cargo run --example authorization_server`, which prints what this one needs.
 
+#![allow(clippy::cast_precision_loss, reason = "a request count is far below 2^52")]
+
 #[path = "../support/counting.rs"]
 mod counting;
 

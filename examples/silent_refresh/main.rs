@@ -7,6 +7,8 @@
 //! dropped half-way and started again from its file. At the end: a table, one line of JSON, and
 //! `target/silent_refresh.svg`.
 
+#![allow(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
+
 #[path = "../support/counting.rs"]
 mod counting;
 #[path = "../authorization_server/server/mod.rs"]

@@ -49,7 +49,7 @@ pub(crate) fn draw(
         let (states, answers) = rest.split_vertically(lanes);
         draw_head(&head, summary, length)?;
         draw_lanes(&states, &shown, length.as_secs_f64())?;
-        draw_answers(&answers, record, length.as_secs_f64())?;
+        draw_answers(&answers, record, length)?;
         root.present()?;
     }
     Ok(path)
@@ -186,9 +186,10 @@ fn bar(refresh: Refresh, seconds: f64) -> (f64, f64, RGBColor) {
 }
 
 /// Requests answered and failed, in tenths of a second.
-fn draw_answers(area: &Area<'_>, record: &Record, seconds: f64) -> Result<()> {
-    let bin = |at: At| (at.as_secs_f64() * 10.0) as usize;
-    let mut bins = vec![(0u32, 0u32); (seconds * 10.0) as usize + 1];
+fn draw_answers(area: &Area<'_>, record: &Record, length: Duration) -> Result<()> {
+    let seconds = length.as_secs_f64();
+    let bin = |at: At| usize::try_from(at.as_millis() / 100).unwrap_or(usize::MAX);
+    let mut bins = vec![(0u32, 0u32); bin(length) + 1];
     for answer in record.answers() {
         if let Some((answered, failed)) = bins.get_mut(bin(answer.at)) {
             *if answer.ok { answered } else { failed } += 1;
