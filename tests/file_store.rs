@@ -194,7 +194,6 @@ fn a_damaged_file_is_an_error_that_quotes_nothing_and_is_not_overwritten() {
         edit("\"version\":1", "\"version\":-1"),
         edit("\"version\":1", "\"version\":0"),
         edit("\"version\":1", "\"version\":1.5"),
-        edit("\"version\":1", "\"version\":18446744073709551615"),
         edit("\"version\":1", "\"version\":18446744073709551616"),
         edit("\"version\":1", "\"version\":\"rt-planted\""),
         edit("\"rt-planted\"", "[\"rt-planted\"]"),
@@ -221,6 +220,19 @@ fn a_damaged_file_is_an_error_that_quotes_nothing_and_is_not_overwritten() {
     }
     fs::write(store.path(), &whole).expect("the file restored");
     assert_eq!(load(&store).grant, Some(sample()));
+}
+
+// Rule F1.
+#[test]
+fn a_version_that_cannot_be_counted_up_is_read_but_never_kept_for_another_grant() {
+    let (_directory, store) = store();
+    let content = format!("{{\"format\":1,\"version\":{},\"grant\":null}}", u64::MAX);
+    fs::write(store.path(), &content).expect("a file");
+    let last = Version::new(u64::MAX);
+    assert_eq!(load(&store), Versioned { version: last, grant: None });
+    let error = block_on(store.swap(last, Some(sample()))).expect_err("the last version");
+    assert!(error.is_damaged(), "{error}");
+    assert_eq!(fs::read_to_string(store.path()).expect("the file"), content);
 }
 
 // Rule F5.

@@ -139,6 +139,10 @@ fn swap(path: &Path, expected: Version, next: Option<&StoredGrant>) -> Result<Sw
         return Ok(Swap::Conflict(found));
     }
     let version = expected.next();
+    if version == expected {
+        // A write that keeps the version would go unseen by whoever compares it.
+        return Err(damaged(path, "its version cannot be counted any further"));
+    }
     let bytes = content::encode(version, next)
         .map_err(|error| failed("encoded", path, io::Error::from(error)))?;
     lock.sweep(path);
@@ -158,13 +162,7 @@ fn read(path: &Path) -> Result<Versioned, StoreError> {
         }
         Err(error) => return Err(failed("read", path, error)),
     };
-    content::decode(&bytes).map_err(|reason| {
-        StoreError::damaged(format!(
-            "the grant file {} cannot be understood: {reason}. It was left as it is: restore it \
-             from a copy, or remove it and log in again",
-            path.display()
-        ))
-    })
+    content::decode(&bytes).map_err(|reason| damaged(path, &reason))
 }
 
 fn read_bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -222,6 +220,14 @@ fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
         if resolved.is_dir() { Ok(resolved) } else { Err(ErrorKind::NotADirectory.into()) }
     });
     resolved.map(|resolved| resolved.join(name)).map_err(|error| failed("placed", path, error))
+}
+
+fn damaged(path: &Path, reason: &str) -> StoreError {
+    StoreError::damaged(format!(
+        "the grant file {} cannot be understood: {reason}. It was left as it is: restore it from a \
+         copy, or remove it and log in again",
+        path.display()
+    ))
 }
 
 fn no_file(path: &Path) -> StoreError {

@@ -113,20 +113,17 @@ impl Write for Size {
 
 /// Understands the bytes of a file, or says why not: in words that quote nothing of them.
 pub(super) fn decode(bytes: &[u8]) -> Result<Versioned, String> {
-    match bytes.trim_ascii_start().first() {
-        None => return Err("it is empty".into()),
-        // Where an object belongs serde would take an array, too.
-        Some(b'{') => {}
-        Some(_) => return Err("it is no JSON object".into()),
+    if bytes.trim_ascii().is_empty() {
+        return Err("it is empty".into());
     }
     let head: Head = serde_json::from_slice(bytes).map_err(|error| describe(&error))?;
     if head.format != FORMAT {
         return Err(format!("its format is not {FORMAT}, the one that this program knows"));
     }
     let content: Content<Text> = serde_json::from_slice(bytes).map_err(|error| describe(&error))?;
-    // Nothing is ever written as version 0, and the last version could not be told from its next.
-    if content.version == 0 || content.version == u64::MAX {
-        return Err("its version is none that was ever written".into());
+    // Else a swap that expects an empty store would overwrite it.
+    if content.version == Version::EMPTY.number() {
+        return Err("its version is that of a file that was never written".into());
     }
     let grant = content.grant.map(Body::into_stored).transpose()?;
     Ok(Versioned { version: Version::new(content.version), grant })
