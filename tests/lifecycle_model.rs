@@ -6,14 +6,16 @@
 mod model;
 #[path = "lifecycle/ops.rs"]
 mod ops;
+#[path = "lifecycle/seen.rs"]
+mod seen;
 
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::LazyLock;
 
 use perennial::lifecycle::{
-    Delay, Effect, Ending, Event, Failure, FlightId, Generation, Lifecycle, Novelty, Policy,
-    Schedule, State, TokenTimes, apply,
+    Effect, Event, Failure, FlightId, Generation, Lifecycle, Novelty, Policy, Schedule, TokenTimes,
+    apply,
 };
 use perennial::time::{Draw, Span, Timestamp};
 use proptest::prelude::*;
@@ -21,6 +23,7 @@ use proptest::test_runner::FileFailurePersistence;
 
 use model::{Model, Reply, Rules, Token, Told};
 use ops::{Clock, Op, policy, rules, sequences, span};
+use seen::seen;
 
 /// More identities than any sequence can use.
 const IDENTITIES: usize = 256;
@@ -120,38 +123,6 @@ fn reply(effect: Effect<Timestamp>) -> Reply {
         Effect::Discard => Reply::Discard,
         Effect::Withdraw => Reply::Withdraw,
         Effect::EndAttempt => Reply::EndAttempt,
-    }
-}
-
-/// What can be seen at `now` without an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    state: State,
-    start: bool,
-    served: bool,
-    refused: Option<(Timestamp, Delay)>,
-    ending: Option<Ending>,
-    overdue: bool,
-}
-
-fn seen(policy: &Policy, machine: Lifecycle, now: Timestamp) -> Seen {
-    let usable_for = Span::ZERO;
-    let draw = Draw::NONE;
-    let answer = apply(policy, machine, Event::Requested { usable_for }, now).1;
-    let (mut refused, mut ending) = (None, None);
-    if let Effect::BackOff { until, reason } = answer {
-        refused = Some((until, reason));
-    }
-    if let Effect::LogIn(found) = answer {
-        ending = Some(found);
-    }
-    Seen {
-        state: machine.state(now),
-        start: matches!(answer, Effect::StartRefresh(_) | Effect::UseAndStartRefresh(_)),
-        served: matches!(answer, Effect::Use | Effect::UseAndStartRefresh(_)),
-        refused,
-        ending,
-        overdue: apply(policy, machine, Event::TimePassed { draw }, now).1 == Effect::EndAttempt,
     }
 }
 
