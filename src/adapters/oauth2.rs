@@ -134,7 +134,7 @@ impl RefreshGrantBuilder {
         self
     }
 
-    /// How the client authenticates, if it has a secret [basic].
+    /// How the client authenticates, if it has a secret \[basic\].
     pub fn client_authentication(mut self, how: ClientAuthentication) -> Self {
         self.client_authentication = how;
         self
@@ -146,7 +146,7 @@ impl RefreshGrantBuilder {
         self
     }
 
-    /// Where grants that belong to nobody any more are revoked (RFC 7009) [nowhere].
+    /// Where grants that belong to nobody any more are revoked (RFC 7009) \[nowhere\].
     pub fn revocation_endpoint(mut self, url: impl Into<String>) -> Self {
         self.revocation_endpoint = Some(url.into());
         self

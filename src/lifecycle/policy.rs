@@ -211,7 +211,7 @@ impl PolicyBuilder {
         self
     }
 
-    /// How many refreshes that nothing made due are allowed [5] in any `window` [30 s] (rule B9).
+    /// How many refreshes that nothing made due are allowed \[5\] in any `window` [30 s] (rule B9).
     pub fn budget(mut self, count: u32, window: Duration) -> Self {
         self.budget_count = count;
         self.budget_window = window;
@@ -224,7 +224,7 @@ impl PolicyBuilder {
         self
     }
 
-    /// What the server does with a refresh token seen twice [refuse] (rule B6).
+    /// What the server does with a refresh token seen twice \[refuse\] (rule B6).
     pub fn reuse(mut self, reuse: Reuse) -> Self {
         self.reuse = reuse;
         self

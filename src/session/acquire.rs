@@ -85,7 +85,7 @@ impl Acquire {
         }
     }
 
-    /// How long failures are waited through [none]: the first attempt that fails after this ends
+    /// How long failures are waited through \[none\]: the first attempt that fails after this ends
     /// the wait (rule B7). Async, it needs a timer; without one the next attempt is not waited
     /// for, and the error says when it may start.
     pub fn patience(mut self, patience: Duration) -> Self {
