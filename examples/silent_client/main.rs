@@ -3,8 +3,6 @@
 //!
 //! Try it against `cargo run --example authorization_server`, which prints what this one needs.
 
-#![allow(clippy::cast_precision_loss, reason = "a request count is far below 2^52")]
-
 #[path = "../support/counting.rs"]
 mod counting;
 
@@ -57,14 +55,19 @@ struct Arguments {
     #[arg(long, value_name = "C", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
     concurrency: u64,
     /// Over how many seconds they are spread.
-    #[arg(long, value_name = "S", default_value_t = 10.0)]
-    seconds: f64,
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    seconds: Duration,
     /// The HTTP client to use.
     #[arg(long, value_enum, default_value_t = Http::Reqwest)]
     http: Http,
     /// What the server does with a refresh token that it sees twice.
     #[arg(long, value_enum, default_value_t = Declared::Refuse)]
     reuse: Declared,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 #[derive(Copy, Clone, ValueEnum)]
@@ -136,14 +139,15 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error
     let url = reqwest::Url::parse(&arguments.api_url)
         .map_err(|error| format!("--api-url is not a valid URL: {error}"))?;
 
-    let apart = arguments.seconds.max(0.0) / (arguments.requests.max(1) as f64);
+    let requests = u32::try_from(arguments.requests.max(1)).unwrap_or(u32::MAX);
+    let apart = arguments.seconds / requests;
     let tasks: Vec<_> = (0..arguments.concurrency)
         .map(|task| {
             let share = Share {
                 first: task,
                 step: arguments.concurrency,
                 count: arguments.requests,
-                apart: Duration::from_secs_f64(apart),
+                apart,
             };
             tokio::spawn(call(client.clone(), url.clone(), share, Arc::clone(&counts)))
         })
