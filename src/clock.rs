@@ -129,22 +129,33 @@ impl<S: Source> StandardClock<S> {
 impl<S: Source> Clock for StandardClock<S> {
     /// Reads both clocks, and adds two offsets. Rule A2.
     fn now(&self) -> Timestamp {
-        // Relaxed throughout: each offset stands for itself, only grows, and publishes nothing.
+        // The offsets come first. Each only grows, so one that is out of date by the time that the
+        // clocks are read makes a step seem too small, never too large; the next reading sees the
+        // rest. Acquire, with the release below: no clock is read before the offset that was
+        // measured with it.
+        let ahead = self.ahead.load(Ordering::Acquire);
+        let set_back = self.set_back.load(Ordering::Acquire);
         let elapsed = millis(self.source.monotonic());
         let wall = self.source.wall().as_millis();
-        let steady = elapsed.saturating_add(self.ahead.load(Ordering::Relaxed));
-        let shown = wall.saturating_add(self.set_back.load(Ordering::Relaxed));
+        let steady = elapsed.saturating_add(ahead);
+        let shown = wall.saturating_add(set_back);
         let (now, other) = (Timestamp::from_millis(steady), Timestamp::from_millis(shown));
-        if other.since(now) > self.tolerance {
-            // Slept, or set forward: never less than what another reader has jumped to.
-            let jump = shown.saturating_sub(elapsed);
-            let before = self.ahead.fetch_max(jump, Ordering::Relaxed);
-            return Timestamp::from_millis(elapsed.saturating_add(before.max(jump)));
+        if other.since(now) <= self.tolerance && now.since(other) <= self.tolerance {
+            return now;
         }
-        if now.since(other) > self.tolerance {
-            self.set_back.fetch_max(steady.saturating_sub(wall), Ordering::Relaxed);
+        // A reader that was held up between the two clocks has seen no step, only its own delay.
+        let delay = millis(self.source.monotonic()).saturating_sub(elapsed);
+        if delay.unsigned_abs() > self.tolerance.as_millis() {
+            return now;
         }
-        now
+        if other < now {
+            let _ = self.set_back.fetch_max(steady.saturating_sub(wall), Ordering::AcqRel);
+            return now;
+        }
+        // Slept, or set forward: never less than what another reader has jumped to.
+        let jump = shown.saturating_sub(elapsed);
+        let before = self.ahead.fetch_max(jump, Ordering::AcqRel);
+        Timestamp::from_millis(elapsed.saturating_add(before.max(jump)))
     }
 
     fn wall(&self) -> Timestamp {

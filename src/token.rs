@@ -203,7 +203,7 @@ struct Published {
     secret: Secret,
     generation: Generation,
     schedule: Schedule<Timestamp>,
-    /// Set by the first acceptance, so that only that one takes the session's lock.
+    /// Set once the session knows of an acceptance, so that later ones take no lock.
     accepted: AtomicBool,
 }
 
@@ -241,10 +241,15 @@ impl AccessToken {
         }
     }
 
-    /// Notes an acceptance; true the first time.
-    pub(crate) fn note_accepted(&self) -> bool {
+    /// Whether its session knows that it was accepted.
+    pub(crate) fn is_accepted(&self) -> bool {
         // Relaxed: the flag only spares later callers the lock, under which all else is ordered.
-        !self.0.accepted.load(Ordering::Relaxed) && !self.0.accepted.swap(true, Ordering::Relaxed)
+        self.0.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Notes that its session knows.
+    pub(crate) fn set_accepted(&self) {
+        self.0.accepted.store(true, Ordering::Relaxed);
     }
 }
 

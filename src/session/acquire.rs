@@ -7,14 +7,14 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
-use std::thread;
 
+use super::Handle;
 use super::alarm::Alarm;
 use super::block_on::thread_waker;
 use super::core::{Afterwards, Inner, Shared};
 use super::error::{Error, Kind};
 use super::flight::WaiterId;
-use crate::lifecycle::{Effect, Event, FlightId, Meanwhile, State};
+use crate::lifecycle::{Effect, Event, FlightId, Meanwhile, State, apply};
 use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
 
@@ -27,6 +27,7 @@ use crate::token::AccessToken;
 #[must_use = "a wait does nothing until it is awaited, or `wait` is called"]
 pub struct Acquire {
     shared: Arc<Shared>,
+    _handle: Arc<Handle>,
     wishes: Wishes,
     limits: Option<Limits>,
     waiter: Option<WaiterId>,
@@ -71,10 +72,11 @@ enum Step {
 }
 
 impl Acquire {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, handle: Arc<Handle>) -> Self {
         let alarm = Alarm::new(shared.ports.timer.clone());
         Self {
             shared,
+            _handle: handle,
             wishes: Wishes::default(),
             limits: None,
             waiter: None,
@@ -117,22 +119,9 @@ impl Acquire {
             match self.turn(&waker) {
                 Step::Ready(result) => return result,
                 Step::Again => {}
-                Step::Pending(until) => self.park(&waker, until),
-            }
-        }
-    }
-
-    fn park(&mut self, waker: &Waker, until: Option<Timestamp>) {
-        let now = self.shared.ports.clock.now();
-        match until {
-            None => thread::park(),
-            Some(until) if self.shared.ports.timer.is_none() => {
-                thread::park_timeout(until.since(now).to_duration());
-            }
-            // A timer of the program's own, which may be a virtual one, is asked instead.
-            Some(until) => {
-                if !self.alarm.is_due(until, now, waker) {
-                    thread::park();
+                Step::Pending(until) => {
+                    let now = self.shared.ports.clock.now();
+                    self.alarm.park(until, now, &waker);
                 }
             }
         }
@@ -154,7 +143,7 @@ impl Acquire {
             let look = self.look(&mut inner, limits, now, &mut afterwards);
             match look {
                 Look::Join(_) | Look::Pause(_) => {
-                    afterwards.drop_waker(inner.deck.wait(&mut self.waiter, clone));
+                    afterwards.replaced = inner.deck.wait(&mut self.waiter, clone);
                 }
                 Look::Done(_) | Look::Leave(_) => {}
             }
@@ -165,6 +154,14 @@ impl Acquire {
             super::keep::spawn(&self.shared);
         }
         match look {
+            Look::Done(Err(error)) if !error.is_reentrant() => {
+                // The late answer of a refresh that was given up may lie in the air.
+                if self.shared.drive(self.waiter, false) {
+                    Step::Again
+                } else {
+                    Step::Ready(Err(error))
+                }
+            }
             Look::Done(result) => Step::Ready(result),
             Look::Leave(token) => {
                 // Leave to block is not given: nobody waits while the old token works.
@@ -188,8 +185,7 @@ impl Acquire {
         }
         let now = self.shared.ports.clock.now();
         if now >= deadline {
-            // It was polled just now where it could be, and had no answer (rule B13).
-            self.shared.judge();
+            self.shared.judge(self.waiter);
             return Step::Again;
         }
         match limits.within {
@@ -211,6 +207,13 @@ impl Acquire {
             return Look::Done(Err(error));
         }
         let ports = &Arc::clone(&self.shared.ports);
+        if inner.deck.is_reentrant() {
+            // The refresher asks its own session: what would be waited for waits for this.
+            return Look::Done(match &inner.token {
+                Some(token) if self.ask(inner, now).hands_out() => Ok(token.clone()),
+                Some(_) | None => Err(Error::new(Kind::Reentrant)),
+            });
+        }
         let request = Event::Requested { usable_for: self.wishes.usable_for };
         match inner.lifecycle.handle(&ports.policy, request, now) {
             Effect::Use => match &inner.token {
@@ -228,12 +231,7 @@ impl Acquire {
                 inner.launch(ports, start, afterwards);
                 self.joins(inner, start.deadline)
             }
-            Effect::Wait { until } => {
-                if inner.deck.is_reentrant() {
-                    return Look::Done(Err(Error::new(Kind::Reentrant)));
-                }
-                self.joins(inner, until)
-            }
+            Effect::Wait { until } => self.joins(inner, until),
             Effect::BackOff { until, reason } => {
                 let last = inner.last_failure.as_ref().map(|(_, error)| error);
                 let error = Error::from_delay(reason, last, until);
@@ -261,6 +259,12 @@ impl Acquire {
         }
     }
 
+    /// What the lifecycle would answer this caller.
+    fn ask(&self, inner: &Inner, now: Timestamp) -> Effect<Timestamp> {
+        let request = Event::Requested { usable_for: self.wishes.usable_for };
+        apply(&self.shared.ports.policy, inner.lifecycle, request, now).1
+    }
+
     /// Waits for the refresh that is out, until its deadline.
     fn joins(&mut self, inner: &Inner, deadline: Timestamp) -> Look {
         self.joined = Some(inner.lifecycle.newest_flight());
@@ -283,8 +287,13 @@ impl Acquire {
         }
         if let (Some(joined), Some((failed, error))) = (self.joined, &inner.last_failure) {
             if *failed >= joined && now >= limits.patience {
-                let timeout = inner.lifecycle.poll_timeout(&self.shared.ports.policy, now);
-                return Some(error.clone().retry_at(timeout.map(|timeout| timeout.at)));
+                let answer = self.ask(inner, now);
+                let retry_at = if let Effect::BackOff { until, .. } = answer {
+                    Some(until)
+                } else {
+                    answer.start().map(|_| now)
+                };
+                return Some(error.clone().retry_at(retry_at));
             }
         }
         if limits.within.is_some_and(|within| now >= within) && self.joined.is_some() {
@@ -292,10 +301,7 @@ impl Acquire {
         }
         if let Some(before) = self.too_brief {
             let renewed = inner.lifecycle.published() != before;
-            let policy = &self.shared.ports.policy;
-            let request = Event::Requested { usable_for: self.wishes.usable_for };
-            let (_, answer) = crate::lifecycle::apply(policy, inner.lifecycle, request, now);
-            if usable && renewed && !answer.hands_out() {
+            if usable && renewed && !self.ask(inner, now).hands_out() {
                 return Some(Error::new(Kind::TooBrief));
             }
         }

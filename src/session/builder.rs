@@ -11,7 +11,7 @@ use thiserror::Error as ThisError;
 
 use super::core::Moment;
 use super::core::Shared;
-use super::{Hooks, Ports, Session};
+use super::{Handle, Hooks, Ports, Session};
 use crate::clock::{Clock, SharedClock, Timer};
 use crate::lifecycle::Policy;
 use crate::offload::{Hook, Job, on_a_thread};
@@ -195,12 +195,16 @@ impl Builder {
             check(Part::RefreshToken, grant.refresh_token())?;
         }
         let refresher = (self.refresher)(self.hook);
+        let clock = self.clock.unwrap_or_else(|| Box::new(SharedClock));
+        let handle = Arc::new(Handle);
         let ports = Ports {
+            handles: Arc::downgrade(&handle),
+            built_at: clock.wall(),
             home: refresher.home(),
             refresher,
             store: self.store,
             policy: self.policy,
-            clock: self.clock.unwrap_or_else(|| Box::new(SharedClock)),
+            clock,
             timer: self.timer,
             spawner: self.spawner,
             draw: self.draw,
@@ -210,7 +214,7 @@ impl Builder {
         };
         // Relaxed: only that no two get the same number matters.
         let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
-        Ok(Session { shared: Shared::new(ports, session, self.grant) })
+        Ok(Session { shared: Shared::new(ports, session, self.grant), handle })
     }
 }
 

@@ -1,21 +1,26 @@
 //! The flight deck: what is in the air, who polls it, and who is to be woken.
 //!
-//! The refresh in progress belongs to the session. To poll it, a caller takes all that is in the
-//! air out of the deck, polls it outside the lock with the session's own waker, and puts back what
-//! has not landed. That waker marks the deck as woken and wakes the last driver and one deputy; a
-//! caller that is polled while the deck is woken and unattended takes over (rule C4).
+//! The refresh in progress belongs to the session. To poll it, a caller takes what is woken out of
+//! the deck, polls it outside the lock, and puts back what has not landed. Each craft has a beacon,
+//! the waker that it is polled with: it marks the craft as woken, and wakes the last driver and one
+//! deputy; a caller that is polled while a craft is woken and unattended takes over (rule C4).
 
 use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 use std::prelude::rust_2024::*;
+use std::sync::{Arc, Weak};
+use std::task::Wake;
 use std::thread::{self, ThreadId};
 
+use super::core::Shared;
 use super::exchange::{Outcome, Report};
 use crate::lifecycle::FlightId;
 use crate::refresh::{BoxFuture, Home, RefreshError, with_leave_to_block};
+use crate::time::Timestamp;
 
 /// How many refreshes beyond their deadline are still listened to. Older ones are dropped.
 const STRAGGLERS: usize = 4;
@@ -54,8 +59,12 @@ impl Craft {
                 Home::Runtime(runtime) => runtime.enter(&mut poll),
             });
         }));
+        if polled.is_ready() {
+            // What came is not lost to a panic that came after it.
+            return polled;
+        }
         match (caught, self) {
-            (Ok(()), _) => polled,
+            (Ok(()), _) => Poll::Pending,
             (Err(_), Self::Revocation(_)) => Poll::Ready(None),
             (Err(_), Self::Flight(id, _)) => {
                 let outcome = Outcome::Failed(RefreshError::unknown("the refresher panicked"));
@@ -65,23 +74,47 @@ impl Craft {
     }
 }
 
-/// Polls all of `crafts`; gives those that landed and keeps the others.
+/// Something in the air, and the beacon that says whether it wants to be polled.
+pub(super) struct Aloft {
+    craft: Craft,
+    beacon: Arc<Beacon>,
+}
+
+/// The waker of one craft.
+struct Beacon {
+    /// Written and read under the session's lock, hence relaxed.
+    lit: AtomicBool,
+    shared: Weak<Shared>,
+}
+
+impl Wake for Beacon {
+    fn wake(self: Arc<Self>) {
+        if let Some(shared) = self.shared.upgrade() {
+            let wakers = {
+                let mut inner = shared.lock();
+                self.lit.store(true, Ordering::Relaxed);
+                inner.deck.call()
+            };
+            wake_all(wakers.into_iter().flatten());
+        }
+    }
+}
+
+/// Polls all of `crafts` and keeps those that have not landed. Gives what the others brought:
+/// nothing, where it was a revocation.
 pub(super) fn poll_all(
-    crafts: &mut Vec<Craft>,
+    crafts: &mut Vec<Aloft>,
     home: &Home,
-    waker: &Waker,
     blocking: bool,
-) -> Vec<(FlightId, Report)> {
+) -> Vec<Option<(FlightId, Report)>> {
     let mut landed = Vec::new();
     let mut index = 0;
-    while let Some(craft) = crafts.get_mut(index) {
-        match craft.poll(home, waker, blocking) {
+    while let Some(Aloft { craft, beacon }) = crafts.get_mut(index) {
+        match craft.poll(home, &Waker::from(Arc::clone(beacon)), blocking) {
             Poll::Pending => index += 1,
             Poll::Ready(report) => {
-                landed.extend(report);
-                let craft = crafts.remove(index);
-                // Its destructor is the user's code as well.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(craft)));
+                landed.push(report);
+                discard([crafts.remove(index)]);
             }
         }
     }
@@ -96,69 +129,95 @@ pub(super) struct WaiterId(u64);
 /// the user's code.
 #[derive(Default)]
 pub(super) struct Deck {
-    air: Vec<Craft>,
-    /// The waker of the air has been called, or something new is in it, since it was last polled.
-    woken: bool,
-    /// The thread that polls the air at this moment.
-    attended: Option<ThreadId>,
+    shared: Weak<Shared>,
+    /// What nobody polls at this moment.
+    air: Vec<Aloft>,
+    /// The threads that poll at this moment, each what it took out.
+    attending: Vec<ThreadId>,
+    /// When what was launched last should have landed.
+    deadline: Option<Timestamp>,
     driver: Option<WaiterId>,
     waiters: BTreeMap<WaiterId, Option<Waker>>,
     next_waiter: u64,
 }
 
 impl Deck {
-    /// Puts something into the air. Gives back stragglers beyond count, to be dropped outside.
-    pub(super) fn launch(&mut self, craft: Craft) -> Option<Craft> {
-        self.air.push(craft);
-        self.woken = true;
-        let is_flight = |craft: &Craft| matches!(craft, Craft::Flight(..));
-        if self.air.iter().filter(|craft| is_flight(craft)).count() > STRAGGLERS + 1 {
-            return self.air.iter().position(is_flight).map(|oldest| self.air.remove(oldest));
+    pub(super) fn new(shared: Weak<Shared>) -> Self {
+        Self { shared, ..Self::default() }
+    }
+
+    /// Puts something into the air, which should land by `deadline`. Gives back the oldest
+    /// straggler where there are too many, to be dropped outside.
+    pub(super) fn launch(&mut self, craft: Craft, deadline: Timestamp) -> Option<Aloft> {
+        let beacon = Beacon { lit: AtomicBool::new(true), shared: Weak::clone(&self.shared) };
+        self.air.push(Aloft { craft, beacon: Arc::new(beacon) });
+        self.deadline = Some(deadline);
+        let flights = self.air.iter().enumerate().filter_map(|(index, aloft)| match aloft.craft {
+            Craft::Flight(id, _) => Some((id, index)),
+            Craft::Revocation(_) => None,
+        });
+        match (flights.clone().count() > STRAGGLERS + 1, flights.min()) {
+            (true, Some((_, oldest))) => Some(self.air.remove(oldest)),
+            _ => None,
         }
-        None
     }
 
     /// Whether nothing is in the air.
     pub(super) fn is_clear(&self) -> bool {
-        self.air.is_empty() && self.attended.is_none()
+        self.air.is_empty() && self.attending.is_empty()
+    }
+
+    /// When all that is in the air should have landed.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.deadline
     }
 
     /// Whether the present thread is inside a poll of the air: the refresher asks its own session.
     pub(super) fn is_reentrant(&self) -> bool {
-        self.attended == Some(thread::current().id())
+        self.attending.contains(&thread::current().id())
     }
 
-    /// Takes out what is in the air, where it is woken and nobody attends to it.
-    pub(super) fn take_off(&mut self, driver: Option<WaiterId>) -> Option<Vec<Craft>> {
-        if !self.woken || self.attended.is_some() || self.air.is_empty() {
+    /// Has all that nobody polls at this moment polled once more, woken or not.
+    pub(super) fn arouse(&mut self) {
+        for aloft in &self.air {
+            aloft.beacon.lit.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes out what is woken and nobody attends to.
+    pub(super) fn take_off(&mut self, driver: Option<WaiterId>) -> Option<Vec<Aloft>> {
+        if !self.is_called() {
             return None;
         }
-        self.woken = false;
-        self.attended = Some(thread::current().id());
+        let air = core::mem::take(&mut self.air).into_iter();
+        let (woken, rest) = air.partition(|aloft| aloft.beacon.lit.swap(false, Ordering::Relaxed));
+        self.air = rest;
+        self.attending.push(thread::current().id());
         self.driver = driver;
-        Some(core::mem::take(&mut self.air))
+        Some(woken)
     }
 
-    /// Puts back what has not landed. Gives a waker to call where the air was woken meanwhile.
-    pub(super) fn put_back(&mut self, mut crafts: Vec<Craft>) -> Option<Waker> {
+    /// Puts back what has not landed.
+    pub(super) fn put_back(&mut self, mut crafts: Vec<Aloft>) {
         crafts.append(&mut self.air);
         self.air = crafts;
-        self.attended = None;
-        self.hand_over()
-    }
-
-    /// A waiter to wake where the air is woken, unattended, and nobody may know.
-    pub(super) fn hand_over(&mut self) -> Option<Waker> {
-        if self.woken && self.attended.is_none() && !self.air.is_empty() {
-            self.deputy()
-        } else {
-            None
+        let present = thread::current().id();
+        if let Some(index) = self.attending.iter().position(|thread| *thread == present) {
+            self.attending.remove(index);
         }
     }
 
-    /// The air's waker was called. Gives the wakers of the driver and of one deputy.
-    pub(super) fn wake(&mut self) -> [Option<Waker>; 2] {
-        self.woken = true;
+    fn is_called(&self) -> bool {
+        self.air.iter().any(|aloft| aloft.beacon.lit.load(Ordering::Relaxed))
+    }
+
+    /// A waiter to wake where something is woken, unattended, and nobody may know.
+    pub(super) fn hand_over(&mut self) -> Option<Waker> {
+        if self.is_called() { self.deputy() } else { None }
+    }
+
+    /// A beacon was lit. Gives the wakers of the driver and of one deputy.
+    fn call(&mut self) -> [Option<Waker>; 2] {
         let driver = self.driver.and_then(|driver| self.waiters.get_mut(&driver)?.take());
         [driver, self.deputy()]
     }
@@ -198,5 +257,12 @@ impl Deck {
 pub(super) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
         let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+    }
+}
+
+/// Drops all of `things`, whose destructors are the program's code and may panic.
+pub(super) fn discard<T>(things: impl IntoIterator<Item = T>) {
+    for thing in things {
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(thing)));
     }
 }

@@ -46,6 +46,8 @@ mod error;
 mod exchange;
 mod flight;
 mod keep;
+mod landing;
+mod timed_store;
 mod watch;
 
 pub use acquire::Acquire;
@@ -58,16 +60,19 @@ use ::core::fmt;
 use ::core::future::Future;
 use ::core::time::Duration;
 use std::prelude::rust_2024::*;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use self::block_on::block_on;
 use self::core::{Afterwards, Shared};
 use self::error::Kind;
 use self::exchange::{Persisted, persist};
+use self::keep::{Drive, Extent};
+use self::timed_store::TimedStore;
 use crate::clock::{Clock, Timer};
 use crate::lifecycle::{Effect, Policy, State};
 use crate::refresh::{AnyRefresh, BoxFuture, Home, Refresh, RefreshError, Request};
 use crate::store::{AnyStore, StoreError, StoredGrant, Swap, Version};
+use crate::time::Timestamp;
 use crate::token::{AccessToken, Grant};
 
 /// A grant that renews itself, shared by any number of tasks and threads.
@@ -76,10 +81,18 @@ use crate::token::{AccessToken, Grant};
 #[derive(Clone)]
 pub struct Session {
     shared: Arc<Shared>,
+    handle: Arc<Handle>,
 }
+
+/// Held by all that a session is wanted for: handles, and callers that wait. A task that only
+/// drives what is in the air keeps the session alive and holds none (rule C9).
+struct Handle;
 
 /// What a session was built with. Never changes.
 struct Ports {
+    handles: Weak<Handle>,
+    /// The wall clock when the session was built, which its first grant counts from.
+    built_at: Timestamp,
     refresher: Box<dyn AnyRefresh>,
     home: Home,
     store: Option<Box<dyn AnyStore>>,
@@ -137,7 +150,7 @@ impl Session {
     /// # Cancellation
     /// Dropping the future neither cancels nor repeats the refresh (rule C4).
     pub fn token(&self) -> Acquire {
-        Acquire::new(Arc::clone(&self.shared))
+        Acquire::new(Arc::clone(&self.shared), Arc::clone(&self.handle))
     }
 
     /// A usable token, waiting on this thread. The same as `token().wait()`.
@@ -213,12 +226,14 @@ impl Session {
     }
 
     /// Says that a resource server accepted `token`, so that its rejection later on is not paid
-    /// from the budget (rule B9). Only the first call per token takes the lock.
+    /// from the budget (rule B9). Once it is known, further calls take no lock.
     pub fn accept(&self, token: &AccessToken) {
-        if token.note_accepted() {
+        if !token.is_accepted() {
             let now = self.shared.ports.clock.now();
             let policy = &self.shared.ports.policy;
             let _ = self.shared.lock().lifecycle.handle_accepted(policy, token.generation(), now);
+            // Only now: who finds it set may reject the token at once.
+            token.set_accepted();
         }
     }
 
@@ -304,26 +319,15 @@ impl Session {
     }
 
     /// Waits until nothing is in the air, and stores what could not be stored before. The session
-    /// can still be used afterwards.
+    /// can still be used afterwards. A refresh that hangs is waited for until its deadline: on a
+    /// timer's word, or async without one when something else wakes this.
     ///
     /// # Errors
-    /// Where the store still could not be written.
+    /// Where the store still could not be written, or a refresh has met its deadline.
     pub async fn close(&self) -> Result<(), Error> {
-        keep::Drive::new(Arc::clone(&self.shared)).await;
-        let (unsaved, version) = {
-            let inner = self.shared.lock();
-            (inner.unsaved.clone(), inner.version)
-        };
-        let (Some(store), Some(unsaved)) = (&self.shared.ports.store, unsaved) else {
-            return Ok(());
-        };
-        let persisted = persist(&**store, version.unwrap_or(Version::EMPTY), &unsaved).await?;
-        let mut inner = self.shared.lock();
-        inner.unsaved = None;
-        inner.version = Some(match persisted {
-            Persisted::Done(version) | Persisted::Outpaced(_, version) => version,
-        });
-        Ok(())
+        let landed = Drive::new(Arc::clone(&self.shared), Extent::Deadline).await;
+        self.catch_up().await?;
+        landed
     }
 
     /// [`close`](Session::close), waiting on this thread.
@@ -331,7 +335,32 @@ impl Session {
     /// # Errors
     /// As for [`close`](Session::close).
     pub fn close_blocking(&self) -> Result<(), Error> {
-        block_on(self.close())
+        let landed = Drive::new(Arc::clone(&self.shared), Extent::Deadline).wait();
+        block_on(self.catch_up())?;
+        landed
+    }
+
+    /// Stores what could not be stored before.
+    async fn catch_up(&self) -> Result<(), Error> {
+        let ports = &self.shared.ports;
+        let (unsaved, version) = {
+            let inner = self.shared.lock();
+            (inner.unsaved.clone(), inner.version)
+        };
+        let (Some(store), Some(unsaved)) = (&ports.store, unsaved) else {
+            return Ok(());
+        };
+        let store = TimedStore { store: &**store, ports, deadline: Timestamp::MAX };
+        let persisted = persist(store, version.unwrap_or(Version::EMPTY), &unsaved).await?;
+        let mut inner = self.shared.lock();
+        // Another grant may have come meanwhile.
+        if inner.unsaved.as_ref().is_some_and(|present| present.stored == unsaved.stored) {
+            inner.unsaved = None;
+            inner.version = Some(match persisted {
+                Persisted::Done(version) | Persisted::Outpaced(_, version) => version,
+            });
+        }
+        Ok(())
     }
 
     /// A future that renews the token when it is due, without any caller. Spawn it; it ends once

@@ -1,5 +1,6 @@
 //! A refresher whose answers are given by the test, one by one.
 
+use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
@@ -30,10 +31,10 @@ pub enum Answer {
 /// hour each. Clones share one script.
 ///
 /// Each request is recorded; each dropped before it was answered is counted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Scripted(Arc<Mutex<Script>>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Script {
     answers: VecDeque<Answer>,
     presented: Vec<Option<String>>,
@@ -94,6 +95,18 @@ impl Scripted {
 
     fn lock(&self) -> MutexGuard<'_, Script> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Scripted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let script = self.lock();
+        formatter
+            .debug_struct("Scripted")
+            .field("requests", &script.presented.len())
+            .field("dropped", &script.dropped)
+            .field("revoked", &script.revoked.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,7 +5,8 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::boxed::Box;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
 use crate::clock::{Clock, Timer};
@@ -30,13 +31,15 @@ pub struct VirtualTime(Arc<Mutex<Face>>);
 #[derive(Debug)]
 struct Face {
     now: Timestamp,
-    sleepers: Vec<(Timestamp, Waker)>,
+    /// Those who sleep, by number.
+    sleepers: BTreeMap<u64, (Timestamp, Waker)>,
+    next: u64,
 }
 
 impl VirtualTime {
     /// Time that stands at `now`.
     pub fn at(now: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(Face { now, sleepers: Vec::new() })))
+        Self(Arc::new(Mutex::new(Face { now, sleepers: BTreeMap::new(), next: 0 })))
     }
 
     /// Lets `duration` go by, and wakes who slept until then.
@@ -48,55 +51,72 @@ impl VirtualTime {
     /// Jumps to `now`, forward or back, and wakes who slept until then.
     pub fn set(&self, now: Timestamp) {
         let due: Vec<Waker> = {
-            let mut face = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut face = self.lock();
             face.now = now;
-            let (due, later) =
-                core::mem::take(&mut face.sleepers).into_iter().partition(|(at, _)| *at <= now);
+            let (due, later): (BTreeMap<_, _>, _) = core::mem::take(&mut face.sleepers)
+                .into_iter()
+                .partition(|(_, (at, _))| *at <= now);
             face.sleepers = later;
-            let due: Vec<(Timestamp, Waker)> = due;
-            due.into_iter().map(|(_, waker)| waker).collect()
+            due.into_values().map(|(_, waker)| waker).collect()
         };
         due.into_iter().for_each(Waker::wake);
     }
 
     /// When the next sleeper wakes up.
     pub fn next_alarm(&self) -> Option<Timestamp> {
-        let face = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        face.sleepers.iter().map(|(at, _)| *at).min()
+        let face = self.lock();
+        face.sleepers.values().map(|(at, _)| *at).min()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Face> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clock for VirtualTime {
     fn now(&self) -> Timestamp {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).now
+        self.lock().now
     }
 }
 
 impl Timer for VirtualTime {
     fn sleep(&self, duration: Duration) -> BoxFuture<()> {
         let until = self.now().saturating_add(Span::from(duration));
-        Box::pin(Sleep { time: self.clone(), until })
+        Box::pin(Sleep { time: self.clone(), until, number: None })
     }
 }
 
 struct Sleep {
     time: VirtualTime,
     until: Timestamp,
+    number: Option<u64>,
 }
 
 impl Future for Sleep {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
-        let mut face = self.time.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if face.now >= self.until {
-            return Poll::Ready(());
-        }
-        let until = self.until;
-        if !face.sleepers.iter().any(|(at, known)| *at == until && known.will_wake(&waker)) {
-            face.sleepers.push((until, waker));
-        }
+        let this = &mut *self;
+        let replaced = {
+            let mut face = this.time.lock();
+            if face.now >= this.until {
+                return Poll::Ready(());
+            }
+            let number = *this.number.get_or_insert_with(|| {
+                face.next += 1;
+                face.next
+            });
+            face.sleepers.insert(number, (this.until, waker))
+        };
+        drop(replaced);
         Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        let sleeper = self.number.and_then(|number| self.time.lock().sleepers.remove(&number));
+        drop(sleeper);
     }
 }
