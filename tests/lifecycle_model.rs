@@ -10,6 +10,7 @@ mod ops;
 mod seen;
 
 use std::collections::HashSet;
+use std::env;
 use std::hash::Hash;
 use std::sync::LazyLock;
 
@@ -285,8 +286,19 @@ fn clock_sample(model: &Model, sample: u64) -> i128 {
     Clock::ToInstant(which, by).now(model)
 }
 
+/// How many histories are tried where `PROPTEST_CASES` does not say.
+fn cases() -> u32 {
+    let said = ProptestConfig::default().cases;
+    if env::var_os("PROPTEST_CASES").is_some() {
+        said
+    } else {
+        800
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
+        cases: cases(),
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("proptest-regressions"))),
         max_shrink_iters: 20_000,
         ..ProptestConfig::default()
