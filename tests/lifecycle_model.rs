@@ -289,11 +289,7 @@ fn clock_sample(model: &Model, sample: u64) -> i128 {
 /// How many histories are tried where `PROPTEST_CASES` does not say.
 fn cases() -> u32 {
     let said = ProptestConfig::default().cases;
-    if env::var_os("PROPTEST_CASES").is_some() {
-        said
-    } else {
-        800
-    }
+    if env::var_os("PROPTEST_CASES").is_some() { said } else { 800 }
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use perennial::lifecycle::{Meanwhile, Remedy, State};
+use perennial::lifecycle::{Meanwhile, Policy, Remedy, Reuse, State};
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
 use perennial::testing::{Answer, Scripted, VirtualTime};
@@ -341,4 +341,22 @@ fn an_unsendable_grant_is_refused_and_not_shown() {
         build(Grant::new("at", "", HOUR)),
         "the grant's refresh token is empty: leave it out instead"
     );
+}
+
+// Rules B5, B13, C7.
+#[test]
+fn an_early_refresh_that_hangs_is_given_up_at_its_deadline_though_nobody_waits_for_it() {
+    let script = Scripted::new().then(Answer::Hang);
+    let time = VirtualTime::at(START);
+    let policy = Policy::builder().reuse(Reuse::Unrotated).build().expect("it can be kept");
+    let session = builder(&script, &time).policy(policy).build().expect("the grant can be sent");
+    time.advance(DUE);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    time.advance(31 * SECOND);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    // The hung one was judged by that caller; after backoff the next one tries again.
+    time.advance(SECOND);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    assert_eq!(script.requests(), 2);
+    assert_eq!(text(at_once(session.token())), "at-3");
 }

@@ -56,8 +56,12 @@ struct Limits {
 /// What one look at the session came to.
 enum Look {
     Done(Result<AccessToken, Error>),
-    /// Poll what is in the air once, and leave with this token (rule C7).
-    Leave(AccessToken),
+    /// Poll what is in the air once, and leave with this token (rule C7). Where the refresh is
+    /// overdue it is judged by the way (rule B13): nobody may be waiting for it.
+    Leave {
+        token: AccessToken,
+        overdue: bool,
+    },
     /// Wait for the attempt, until its deadline.
     Join(Timestamp),
     /// Wait until the next attempt may start.
@@ -145,7 +149,7 @@ impl Acquire {
                 Look::Join(_) | Look::Pause(_) => {
                     afterwards.replaced = inner.deck.wait(&mut self.waiter, clone);
                 }
-                Look::Done(_) | Look::Leave(_) => {}
+                Look::Done(_) | Look::Leave { .. } => {}
             }
             (look, inner.lifecycle.newest_flight() != before)
         };
@@ -163,9 +167,13 @@ impl Acquire {
                 }
             }
             Look::Done(result) => Step::Ready(result),
-            Look::Leave(token) => {
+            Look::Leave { token, overdue } => {
                 // Leave to block is not given: nobody waits while the old token works.
-                self.shared.drive(self.waiter, false);
+                if overdue {
+                    self.shared.judge(self.waiter);
+                } else {
+                    self.shared.drive(self.waiter, false);
+                }
                 Step::Ready(Ok(token))
             }
             Look::Join(deadline) => self.join(limits, deadline),
@@ -216,14 +224,17 @@ impl Acquire {
         }
         let request = Event::Requested { usable_for: self.wishes.usable_for };
         match inner.lifecycle.handle(&ports.policy, request, now) {
-            Effect::Use => match &inner.token {
-                Some(token) => Look::Leave(token.clone()),
+            Effect::Use => match inner.token.clone() {
+                Some(token) => {
+                    let deadline = inner.lifecycle.refresh_deadline();
+                    Look::Leave { token, overdue: deadline.is_some_and(|deadline| now >= deadline) }
+                }
                 None => Look::Done(Err(Error::new(Kind::NotReady))),
             },
             Effect::UseAndStartRefresh(start) => {
                 inner.launch(ports, start, afterwards);
-                match &inner.token {
-                    Some(token) => Look::Leave(token.clone()),
+                match inner.token.clone() {
+                    Some(token) => Look::Leave { token, overdue: false },
                     None => Look::Join(start.deadline),
                 }
             }
