@@ -1,6 +1,86 @@
-//! x
+//! Access tokens that renew themselves: a formally tested token-lifecycle state machine for any
+//! runtime.
+//!
+//! Tokens expire; users must never notice. This crate decides when an access token is still good,
+//! when it is refreshed, and who waits for that, in one pure function; and runs that function for
+//! any number of async tasks and plain threads that share a grant.
+//!
+//! ```
+//! use core::time::Duration;
+//! use perennial::refresh::{RefreshError, Request};
+//! use perennial::session::Session;
+//! use perennial::token::Grant;
+//!
+//! # #[cfg(feature = "std")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! async fn refresh(request: Request) -> Result<Grant, RefreshError> {
+//!     // Ask the authorization server, with `request.refresh_token()`.
+//! #   let _ = request;
+//!     Ok(Grant::new("at-2", "rt-2", Duration::from_secs(3600)))
+//! }
+//!
+//! let session = Session::builder(refresh)
+//!     .grant(Grant::new("at-1", "rt-1", Duration::from_secs(3600)))
+//!     .build()?;
+//! let token = session.token_blocking()?; // or `session.token().await?`
+//! assert_eq!(token.expose(), "at-1");
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "std"))]
+//! # fn main() {}
+//! ```
+//!
+//! # The map
+//! Imports point down only; `tests/tidy.rs` holds that.
+//!
+//! | floor | module | what it is |
+//! |---|---|---|
+//! | 0 | [`time`] | instants, spans, and times off the wire |
+//! | 1 | [`lifecycle`] | the pure client machine: `no_std`, no `alloc`, no clock, no secrets |
+//! | 2 | `token` | secrets, grants, access tokens |
+//! | 3 | `refresh` | a port: how a session asks for a new grant |
+//! | 4 | `clock`, `store` | the other ports: where it reads the time, where it keeps the grant |
+//! | 5 | `session` | one grant, many callers, at most one refresh |
+//! | 6 | `testing` | virtual time, a scripted refresher |
+//! | 7 | `adapters` | one foreign crate each |
+//!
+//! What all of it must do is written down in [`spec`], rule by rule; code and tests cite the rules.
+//!
+//! # Deliberately absent
+//! The login itself (authorization code, device flow), and sender-constrained tokens (`DPoP`,
+//! mTLS).
+
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "std")]
+#[macro_use]
 extern crate std;
+
+#[cfg(feature = "std")]
+pub mod adapters;
+#[cfg(feature = "std")]
+pub mod clock;
 pub mod lifecycle;
+#[cfg(feature = "std")]
+mod offload;
+#[cfg(feature = "std")]
+pub mod refresh;
+#[cfg(feature = "std")]
+pub mod session;
+#[cfg(feature = "std")]
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
+#[cfg(feature = "std")]
+pub mod token;
+
+pub mod spec {
+    #![doc = include_str!("spec.md")]
+}
+
+/// The README's code, compiled and run as a test.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -76,11 +76,7 @@ impl Draw {
 /// assert_eq!(sent.saturating_add(Span::from_secs(60)).since(sent), Span::from_secs(60));
 /// ```
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(transparent)
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -120,11 +116,7 @@ impl Timestamp {
 
     /// The span since `earlier`, empty where `earlier` is not earlier.
     pub const fn since(self, earlier: Self) -> Span {
-        if self.0 > earlier.0 {
-            Span(self.0.abs_diff(earlier.0))
-        } else {
-            Span::ZERO
-        }
+        if self.0 > earlier.0 { Span(self.0.abs_diff(earlier.0)) } else { Span::ZERO }
     }
 }
 
@@ -132,11 +124,7 @@ impl Timestamp {
 ///
 /// Made from a [`Duration`] it is rounded down, so that a lifetime never grows.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(transparent)
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Span(u64);
 
 impl Span {

@@ -81,9 +81,7 @@ fn event(told: Told) -> Event<Timestamp> {
         draw: Draw::new(draw),
     };
     match told {
-        Told::Requested(usable_for) => Event::Requested {
-            usable_for: span(usable_for),
-        },
+        Told::Requested(usable_for) => Event::Requested { usable_for: span(usable_for) },
         Told::Refreshed(flight, token, new, draw) => Event::Refreshed {
             flight: named(&FLIGHTS, flight),
             token: times(token),
@@ -96,20 +94,13 @@ fn event(told: Told) -> Event<Timestamp> {
             failed(flight, Failure::Unavailable { retry_after }, draw)
         }
         Told::Unknown(flight, draw) => failed(flight, Failure::Unknown, draw),
-        Told::Rejected(number) => Event::Rejected {
-            generation: named(&GENERATIONS, number),
-        },
-        Told::Accepted(number) => Event::Accepted {
-            generation: named(&GENERATIONS, number),
-        },
-        Told::Installed(token, intent) => Event::Installed {
-            token: token.map(times),
-            intent: intent.map(at),
-        },
+        Told::Rejected(number) => Event::Rejected { generation: named(&GENERATIONS, number) },
+        Told::Accepted(number) => Event::Accepted { generation: named(&GENERATIONS, number) },
+        Told::Installed(token, intent) => {
+            Event::Installed { token: token.map(times), intent: intent.map(at) }
+        }
         Told::Cleared => Event::Cleared,
-        Told::TimePassed(draw) => Event::TimePassed {
-            draw: Draw::new(draw),
-        },
+        Told::TimePassed(draw) => Event::TimePassed { draw: Draw::new(draw) },
     }
 }
 
@@ -179,17 +170,9 @@ fn announced(
         }
         None => Timestamp::MAX,
     };
-    let before = if next.is_some() {
-        end.saturating_sub(Span::from_millis(1))
-    } else {
-        end
-    };
+    let before = if next.is_some() { end.saturating_sub(Span::from_millis(1)) } else { end };
     let width = before.since(now).as_millis();
-    let inside = now.saturating_add(Span::from_millis(if width == 0 {
-        0
-    } else {
-        sample % width
-    }));
+    let inside = now.saturating_add(Span::from_millis(if width == 0 { 0 } else { sample % width }));
     for instant in [before, inside] {
         prop_assert_eq!(
             &seen(policy, machine, instant),
@@ -216,12 +199,7 @@ fn kept(machine: &Lifecycle, told: Told, reply: Reply, model: &Model) -> Result<
             prop_assert!(at(token.sent).min(now) <= life.refresh_after);
         }
         if reply == Reply::Use {
-            prop_assert!(
-                now < life.unusable_from,
-                "handed out at {:?}: {:?}",
-                now,
-                life
-            );
+            prop_assert!(now < life.unusable_from, "handed out at {:?}: {:?}", now, life);
         }
     }
     Ok(())
@@ -229,26 +207,14 @@ fn kept(machine: &Lifecycle, told: Told, reply: Reply, model: &Model) -> Result<
 
 /// Rule B9: a burst of no more than the budget holds, and then one an interval.
 fn within_budget(model: &Model) -> Result<(), TestCaseError> {
-    let Rules {
-        interval,
-        budget_window,
-        ..
-    } = model.rules;
+    let Rules { interval, budget_window, .. } = model.rules;
     let epoch = model.epoch();
-    let forward = model.nows[epoch..]
-        .windows(2)
-        .all(|pair| pair[0] <= pair[1]);
-    let charged: Vec<_> = model
-        .charges
-        .iter()
-        .filter(|step| **step >= epoch)
-        .map(|step| model.nows[*step])
-        .collect();
+    let forward = model.nows[epoch..].windows(2).all(|pair| pair[0] <= pair[1]);
+    let charged: Vec<_> =
+        model.charges.iter().filter(|step| **step >= epoch).map(|step| model.nows[*step]).collect();
     if !forward
         || interval == 0
-        || charged
-            .last()
-            .is_some_and(|last| *last >= i128::from(i64::MAX) - 2 * budget_window)
+        || charged.last().is_some_and(|last| *last >= i128::from(i64::MAX) - 2 * budget_window)
     {
         return Ok(());
     }
@@ -282,17 +248,8 @@ fn follow(rules: Rules, sequence: Vec<(Clock, Op)>, sample: u64) -> Result<(), T
             told,
             instant
         );
-        prop_assert_eq!(
-            machine.ending(),
-            model.ending(),
-            "step {}: {:?}",
-            step,
-            told
-        );
-        prop_assert_eq!(
-            usize::try_from(machine.failures()).ok(),
-            Some(model.failures_in_a_row())
-        );
+        prop_assert_eq!(machine.ending(), model.ending(), "step {}: {:?}", step, told);
+        prop_assert_eq!(usize::try_from(machine.failures()).ok(), Some(model.failures_in_a_row()));
         let generation = machine.generation().map(Generation::number);
         prop_assert_eq!(generation, model.held_number());
         let life = machine.schedule().map(|schedule| match schedule {
@@ -316,10 +273,7 @@ fn follow(rules: Rules, sequence: Vec<(Clock, Op)>, sample: u64) -> Result<(), T
         let draw = Draw::NONE;
         let again = apply(&policy, machine, Event::TimePassed { draw }, now);
         if again.1 == Effect::Nothing {
-            prop_assert_eq!(
-                again.0,
-                apply(&policy, again.0, Event::TimePassed { draw }, now).0
-            );
+            prop_assert_eq!(again.0, apply(&policy, again.0, Event::TimePassed { draw }, now).0);
         }
     }
     within_budget(&model)
@@ -335,11 +289,7 @@ fn clock_sample(model: &Model, sample: u64) -> i128 {
 /// How many histories are tried where `PROPTEST_CASES` does not say.
 fn cases() -> u32 {
     let said = ProptestConfig::default().cases;
-    if env::var_os("PROPTEST_CASES").is_some() {
-        said
-    } else {
-        800
-    }
+    if env::var_os("PROPTEST_CASES").is_some() { said } else { 800 }
 }
 
 proptest! {

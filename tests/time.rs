@@ -48,13 +48,7 @@ fn a_system_time_beyond_the_timeline_saturates() {
 #[test]
 fn a_date_of_the_time_crate_is_rounded_down_and_refused_beyond_its_years() {
     let nanos = |nanos: i128| OffsetDateTime::from_unix_timestamp_nanos(nanos).expect("in range");
-    for (nano, milli) in [
-        (0, 0),
-        (999_999, 0),
-        (1_000_000, 1),
-        (-1, -1),
-        (-1_000_001, -2),
-    ] {
+    for (nano, milli) in [(0, 0), (999_999, 0), (1_000_000, 1), (-1, -1), (-1_000_001, -2)] {
         assert_eq!(Timestamp::from(nanos(nano)).as_millis(), milli, "{nano}");
         let utc = UtcDateTime::from_unix_timestamp_nanos(nano).expect("in range");
         assert_eq!(Timestamp::from(utc).as_millis(), milli, "{nano}");
@@ -63,11 +57,7 @@ fn a_date_of_the_time_crate_is_rounded_down_and_refused_beyond_its_years() {
     let civil = OffsetDateTime::try_from(last).expect("the last millisecond of 9999");
     assert_eq!((civil.year(), civil.millisecond()), (9999, 999));
     assert_eq!(Timestamp::from(civil), last);
-    for beyond in [
-        last.saturating_add(Span::from_millis(1)),
-        Timestamp::MAX,
-        Timestamp::MIN,
-    ] {
+    for beyond in [last.saturating_add(Span::from_millis(1)), Timestamp::MAX, Timestamp::MIN] {
         assert!(OffsetDateTime::try_from(beyond).is_err(), "{beyond:?}");
     }
 }
@@ -79,10 +69,7 @@ fn timestamps_and_spans_serialise_as_bare_numbers() {
         let timestamp = Timestamp::from_millis(millis);
         let text = serde_json::to_string(&timestamp).expect("it serialises");
         assert_eq!(text, millis.to_string());
-        assert_eq!(
-            serde_json::from_str::<Timestamp>(&text).ok(),
-            Some(timestamp)
-        );
+        assert_eq!(serde_json::from_str::<Timestamp>(&text).ok(), Some(timestamp));
     }
     for millis in [0, 1, u64::MAX] {
         let span = Span::from_millis(millis);
@@ -100,10 +87,7 @@ fn seconds_and_durations_saturate() {
     assert_eq!(Timestamp::from_secs(-1).as_millis(), -1000);
     assert_eq!(Span::from_secs(u64::MAX), Span::MAX);
     assert_eq!(Span::from(Duration::MAX), Span::MAX);
-    assert_eq!(
-        Span::from(Duration::from_micros(1999)),
-        Span::from_millis(1)
-    );
+    assert_eq!(Span::from(Duration::from_micros(1999)), Span::from_millis(1));
     assert_eq!(Duration::from(Span::MAX), Duration::from_millis(u64::MAX));
 }
 
@@ -118,11 +102,7 @@ fn instants() -> impl Strategy<Value = i64> {
 }
 
 fn spans() -> impl Strategy<Value = u64> {
-    prop_oneof![
-        any::<u64>(),
-        0_u64..5,
-        (0_u64..5).prop_map(|from_end| u64::MAX - from_end)
-    ]
+    prop_oneof![any::<u64>(), 0_u64..5, (0_u64..5).prop_map(|from_end| u64::MAX - from_end)]
 }
 
 /// `exact`, or the nearest instant there is.

@@ -127,6 +127,31 @@ pub enum Effect<T: Time> {
     EndAttempt,
 }
 
+impl<T: Time> Effect<T> {
+    /// The refresh that is to be sent, if one is.
+    pub fn start(&self) -> Option<Start<T>> {
+        match self {
+            Self::UseAndStartRefresh(start) | Self::StartRefresh(start) => Some(*start),
+            Self::Nothing
+            | Self::Use
+            | Self::Wait { .. }
+            | Self::BackOff { .. }
+            | Self::LogIn(_)
+            | Self::Publish { .. }
+            | Self::KeepRefreshToken
+            | Self::ReleaseOrphan
+            | Self::Discard
+            | Self::Withdraw
+            | Self::EndAttempt => None,
+        }
+    }
+
+    /// Whether the held token is to be handed out.
+    pub fn hands_out(&self) -> bool {
+        matches!(self, Self::Use | Self::UseAndStartRefresh(_))
+    }
+}
+
 /// The order to send a refresh.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Start<T: Time> {

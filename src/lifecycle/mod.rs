@@ -72,11 +72,7 @@ impl<T: Time> Lifecycle<T> {
             holding: Holding::Nothing,
             credential: Credential::Absent,
             flight: Flight::Idle,
-            flights: Flights {
-                started: 0,
-                landed: 0,
-                ended: 0,
-            },
+            flights: Flights { started: 0, landed: 0, ended: 0 },
             failures: 0,
             pause: Pause::Over,
             budget: Budget::Full,
@@ -118,11 +114,29 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
+    /// How many tokens have been published.
+    pub fn published(&self) -> u64 {
+        self.generation.number
+    }
+
     /// The life of the token that is held, usable or not.
     pub fn schedule(&self) -> Option<Schedule<T>> {
         match self.holding {
             Holding::Nothing => None,
             Holding::Token(held) => Some(held.schedule),
+        }
+    }
+
+    /// The refresh that was started last, whatever became of it.
+    pub fn newest_flight(&self) -> FlightId {
+        FlightId(self.flights.started)
+    }
+
+    /// When the refresh that is out meets its deadline; `None` where none is out.
+    pub fn refresh_deadline(&self) -> Option<T> {
+        match self.flight {
+            Flight::Out { deadline, .. } => Some(deadline),
+            Flight::Idle | Flight::Overdue { .. } => None,
         }
     }
 
@@ -150,13 +164,7 @@ impl<T: Time> Lifecycle<T> {
 
     /// A caller wants a token. See [`Event::Requested`].
     pub fn handle_requested(&mut self, policy: &Policy<T>, now: T) -> Effect<T> {
-        self.handle(
-            policy,
-            Event::Requested {
-                usable_for: T::zero(),
-            },
-            now,
-        )
+        self.handle(policy, Event::Requested { usable_for: T::zero() }, now)
     }
 
     /// A refresh brought a grant with another access token. See [`Event::Refreshed`].
@@ -168,16 +176,7 @@ impl<T: Time> Lifecycle<T> {
         draw: Draw,
         now: T,
     ) -> Effect<T> {
-        self.handle(
-            policy,
-            Event::Refreshed {
-                flight,
-                token,
-                novelty: Novelty::New,
-                draw,
-            },
-            now,
-        )
+        self.handle(policy, Event::Refreshed { flight, token, novelty: Novelty::New, draw }, now)
     }
 
     /// A refresh ended without a grant. See [`Event::RefreshFailed`].
@@ -189,15 +188,7 @@ impl<T: Time> Lifecycle<T> {
         draw: Draw,
         now: T,
     ) -> Effect<T> {
-        self.handle(
-            policy,
-            Event::RefreshFailed {
-                flight,
-                failure,
-                draw,
-            },
-            now,
-        )
+        self.handle(policy, Event::RefreshFailed { flight, failure, draw }, now)
     }
 
     /// A resource server rejected a token. See [`Event::Rejected`].
@@ -227,14 +218,7 @@ impl<T: Time> Lifecycle<T> {
         token: Option<TokenTimes<T>>,
         now: T,
     ) -> Effect<T> {
-        self.handle(
-            policy,
-            Event::Installed {
-                token,
-                intent: None,
-            },
-            now,
-        )
+        self.handle(policy, Event::Installed { token, intent: None }, now)
     }
 
     /// The grant was dropped. See [`Event::Cleared`].

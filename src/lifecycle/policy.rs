@@ -139,9 +139,7 @@ impl Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        PolicyBuilder::default()
-            .build()
-            .expect("the defaults keep every rule of the builder")
+        PolicyBuilder::default().build().expect("the defaults keep every rule of the builder")
     }
 }
 
@@ -213,7 +211,7 @@ impl PolicyBuilder {
         self
     }
 
-    /// How many refreshes that nothing made due are allowed at once [5], and in which `window` [30 s]
+    /// How many refreshes that nothing made due are allowed at once \[5\], and in which `window` [30 s]
     /// as many come back, one after the other: a token bucket (rule B9). So a window that starts with
     /// a burst can see just under twice the count.
     pub fn budget(mut self, count: u32, window: Duration) -> Self {
@@ -228,7 +226,7 @@ impl PolicyBuilder {
         self
     }
 
-    /// What the server does with a refresh token seen twice [refuse] (rule B6).
+    /// What the server does with a refresh token seen twice \[refuse\] (rule B6).
     pub fn reuse(mut self, reuse: Reuse) -> Self {
         self.reuse = reuse;
         self

@@ -89,10 +89,9 @@ impl<T: Time> Lifecycle<T> {
             (Credential::Ready | Credential::DoubtedUntil(_), _) => Attempt::Ordinary,
             (Credential::Doubted, Holding::Token(held)) if held.usable(now) => {
                 return match held.schedule {
-                    Schedule::Timed(deadlines) => Permit::Later {
-                        until: deadlines.unusable_from,
-                        reason: Delay::Doubt,
-                    },
+                    Schedule::Timed(deadlines) => {
+                        Permit::Later { until: deadlines.unusable_from, reason: Delay::Doubt }
+                    }
                     // Such a token is never due, never too brief; nothing would be asked of it.
                     Schedule::UntilRejected => Permit::Never(Ending::Unsettled),
                 };
@@ -100,10 +99,7 @@ impl<T: Time> Lifecycle<T> {
             (Credential::Doubted, Holding::Token(_) | Holding::Nothing) => Attempt::LastResort,
         };
         if let Pause::Until { instant, .. } = self.pause {
-            return Permit::Later {
-                until: instant,
-                reason: Delay::Failure,
-            };
+            return Permit::Later { until: instant, reason: Delay::Failure };
         }
         if self.is_free() {
             return Permit::Granted(attempt, self.budget);
@@ -129,15 +125,8 @@ impl<T: Time> Lifecycle<T> {
     fn is_free(&self) -> bool {
         match self.holding {
             Holding::Nothing => true,
-            Holding::Token(Held {
-                freshness: Freshness::Due | Freshness::Lapsed,
-                ..
-            }) => true,
-            Holding::Token(Held {
-                freshness: Freshness::Fresh,
-                standing,
-                ..
-            }) => match standing {
+            Holding::Token(Held { freshness: Freshness::Due | Freshness::Lapsed, .. }) => true,
+            Holding::Token(Held { freshness: Freshness::Fresh, standing, .. }) => match standing {
                 Standing::RejectedAccepted => true,
                 Standing::Untried | Standing::Accepted | Standing::RejectedUntried => false,
             },
@@ -171,15 +160,7 @@ impl<T: Time> Lifecycle<T> {
         }
         self.flights.started += 1;
         self.budget = budget;
-        self.flight = Flight::Out {
-            sent: now,
-            deadline,
-            attempt,
-        };
-        Start {
-            flight: FlightId(self.flights.started),
-            deadline,
-            cause,
-        }
+        self.flight = Flight::Out { sent: now, deadline, attempt };
+        Start { flight: FlightId(self.flights.started), deadline, cause }
     }
 }

@@ -67,15 +67,9 @@ impl<T: Time> Schedule<T> {
             None => expires_at.saturating_sub(policy.refresh_window),
         };
         let earliest = sent.saturating_add(T::halved(lifetime, 1));
-        let refresh_after = wished
-            .saturating_sub(T::share(eighth, times.jitter))
-            .max(earliest)
-            .min(unusable_from);
-        Self::Timed(Deadlines {
-            refresh_after,
-            unusable_from,
-            expires_at,
-        })
+        let refresh_after =
+            wished.saturating_sub(T::share(eighth, times.jitter)).max(earliest).min(unusable_from);
+        Self::Timed(Deadlines { refresh_after, unusable_from, expires_at })
     }
 
     /// How far the token's life has come at `now`.

@@ -95,9 +95,7 @@ impl<T: Time> Lifecycle<T> {
         };
         let budget = match self.budget {
             Budget::FullAt(full_at) => timeout(
-                full_at
-                    .saturating_add(policy.budget.interval)
-                    .saturating_sub(policy.budget.window),
+                full_at.saturating_add(policy.budget.interval).saturating_sub(policy.budget.window),
                 Why::BudgetAllows,
             ),
             Budget::Full => None,
@@ -114,9 +112,7 @@ impl<T: Time> Lifecycle<T> {
     }
 
     fn outlook(&self, policy: &Policy<T>, now: T) -> Outlook<T> {
-        let request = Event::Requested {
-            usable_for: T::zero(),
-        };
+        let request = Event::Requested { usable_for: T::zero() };
         let answer = match apply(policy, *self, request, now).1 {
             Effect::UseAndStartRefresh(_) => Answer::UseAndStart,
             Effect::StartRefresh(_) => Answer::Start,
@@ -136,10 +132,6 @@ impl<T: Time> Lifecycle<T> {
             Flight::Out { deadline, .. } => now >= deadline,
             Flight::Idle | Flight::Overdue { .. } => false,
         };
-        Outlook {
-            state: self.state(now),
-            answer,
-            overdue,
-        }
+        Outlook { state: self.state(now), answer, overdue }
     }
 }

@@ -24,17 +24,12 @@ pub fn apply<T: Time>(
     let mut next = state.observed(policy, now);
     let effect = match event {
         Event::Requested { usable_for } => next.requested(policy, usable_for, now),
-        Event::Refreshed {
-            flight,
-            token,
-            novelty,
-            draw,
-        } => next.refreshed(policy, flight, token, novelty, draw, now),
-        Event::RefreshFailed {
-            flight,
-            failure,
-            draw,
-        } => next.refresh_failed(policy, flight, failure, draw, now),
+        Event::Refreshed { flight, token, novelty, draw } => {
+            next.refreshed(policy, flight, token, novelty, draw, now)
+        }
+        Event::RefreshFailed { flight, failure, draw } => {
+            next.refresh_failed(policy, flight, failure, draw, now)
+        }
         Event::Rejected { generation } => next.rejected(generation),
         Event::Accepted { generation } => next.accepted(generation),
         Event::Installed { token, intent } => next.installed(policy, token, intent, now),
@@ -56,10 +51,7 @@ impl<T: Time> Lifecycle<T> {
             self.pause = if now >= instant {
                 Pause::Over
             } else {
-                Pause::Until {
-                    instant: instant.min(now.saturating_add(at_most)),
-                    at_most,
-                }
+                Pause::Until { instant: instant.min(now.saturating_add(at_most)), at_most }
             };
         }
         if let Budget::FullAt(instant) = self.budget {
@@ -78,12 +70,7 @@ impl<T: Time> Lifecycle<T> {
                 Reuse::ConfirmByUse | Reuse::Unrotated => Credential::Ready,
             };
         }
-        if let Flight::Out {
-            sent,
-            deadline,
-            attempt,
-        } = self.flight
-        {
+        if let Flight::Out { sent, deadline, attempt } = self.flight {
             let deadline = deadline.min(now.saturating_add(policy.refresh_deadline));
             let deadline = match self.credential {
                 // A retry still ends within its window, which may have been pulled in just now.
@@ -94,11 +81,7 @@ impl<T: Time> Lifecycle<T> {
                 | Credential::Unsettled
                 | Credential::Declined => deadline,
             };
-            self.flight = Flight::Out {
-                sent: sent.min(now),
-                deadline,
-                attempt,
-            };
+            self.flight = Flight::Out { sent: sent.min(now), deadline, attempt };
         }
         self
     }
@@ -127,14 +110,10 @@ impl<T: Time> Lifecycle<T> {
         } else {
             match self.flight {
                 Flight::Idle => Flight::Idle,
-                Flight::Overdue { .. } => Flight::Overdue {
-                    attempt: Attempt::Outrun,
-                },
-                Flight::Out { sent, deadline, .. } => Flight::Out {
-                    sent,
-                    deadline,
-                    attempt: Attempt::Outrun,
-                },
+                Flight::Overdue { .. } => Flight::Overdue { attempt: Attempt::Outrun },
+                Flight::Out { sent, deadline, .. } => {
+                    Flight::Out { sent, deadline, attempt: Attempt::Outrun }
+                }
             }
         };
         let schedule = Schedule::of(policy, token, now);
@@ -162,9 +141,7 @@ impl<T: Time> Lifecycle<T> {
             freshness: schedule.freshness(now),
             standing: Standing::Untried,
         });
-        Effect::Publish {
-            generation: self.generation,
-        }
+        Effect::Publish { generation: self.generation }
     }
 
     /// Rules B3, B5, B6: a failure ends its own attempt and touches no token.
@@ -181,13 +158,7 @@ impl<T: Time> Lifecycle<T> {
         }
         match (self.flight, failure) {
             (Flight::Idle, _) => Effect::Nothing,
-            (
-                Flight::Out {
-                    attempt: Attempt::Outrun,
-                    ..
-                },
-                Failure::Declined,
-            ) => {
+            (Flight::Out { attempt: Attempt::Outrun, .. }, Failure::Declined) => {
                 self.flight = Flight::Idle;
                 Effect::EndAttempt
             }
@@ -250,11 +221,7 @@ impl<T: Time> Lifecycle<T> {
                 Reuse::Overlap(window) | Reuse::Idempotent(window),
             ) => {
                 let until = sent.saturating_add(window);
-                if now < until {
-                    Credential::DoubtedUntil(until)
-                } else {
-                    Credential::Doubted
-                }
+                if now < until { Credential::DoubtedUntil(until) } else { Credential::Doubted }
             }
         };
     }
@@ -271,21 +238,12 @@ impl<T: Time> Lifecycle<T> {
         let instant = now.saturating_add(delay);
         let (instant, delay) = match self.pause {
             // An answer that comes late and dead does not shorten what was asked for before it.
-            Pause::Until {
-                instant: earlier,
-                at_most,
-            } if earlier > instant => (earlier, at_most),
+            Pause::Until { instant: earlier, at_most } if earlier > instant => (earlier, at_most),
             Pause::Until { .. } | Pause::Over => (instant, delay),
         };
         // Without a delay, and at the end of time, there is nothing to wait for.
-        self.pause = if instant > now {
-            Pause::Until {
-                instant,
-                at_most: delay,
-            }
-        } else {
-            Pause::Over
-        };
+        self.pause =
+            if instant > now { Pause::Until { instant, at_most: delay } } else { Pause::Over };
     }
 
     /// Rule B8: only the token that the request carried is rejected, and only while it is held.
@@ -360,11 +318,7 @@ impl<T: Time> Lifecycle<T> {
     /// Rule B13: past its deadline a refresh's outcome is unknown; its result still counts.
     fn time_passed(&mut self, policy: &Policy<T>, draw: Draw, now: T) -> Effect<T> {
         match self.flight {
-            Flight::Out {
-                sent,
-                deadline,
-                attempt,
-            } if now >= deadline => {
+            Flight::Out { sent, deadline, attempt } if now >= deadline => {
                 self.flight = Flight::Overdue { attempt };
                 self.doubt(policy, sent, attempt, now);
                 self.back_off(policy, None, draw, now);

@@ -42,9 +42,7 @@ impl ExpiresIn {
 
 impl OnTheWire for ExpiresIn {
     fn from_millis(millis: i128) -> Self {
-        Self(Span::from_millis(
-            u64::try_from(millis.max(0)).unwrap_or(u64::MAX),
-        ))
+        Self(Span::from_millis(u64::try_from(millis.max(0)).unwrap_or(u64::MAX)))
     }
 }
 
@@ -74,9 +72,7 @@ impl NumericDate {
 impl OnTheWire for NumericDate {
     fn from_millis(millis: i128) -> Self {
         let saturated = if millis > 0 { i64::MAX } else { i64::MIN };
-        Self(Timestamp::from_millis(
-            i64::try_from(millis).unwrap_or(saturated),
-        ))
+        Self(Timestamp::from_millis(i64::try_from(millis).unwrap_or(saturated)))
     }
 }
 
@@ -103,29 +99,18 @@ fn parse_seconds(text: &str) -> Result<i128, ParseTimeError> {
         return Ok(i128::from(whole) * 1000);
     }
     // Words that Rust takes for numbers ("inf", "nan") are none on the wire.
-    if !text
-        .bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))
-    {
+    if !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')) {
         return Err(ParseTimeError::NotANumber);
     }
-    text.parse()
-        .map(millis_below)
-        .map_err(|_| ParseTimeError::NotANumber)
+    text.parse().map(millis_below).map_err(|_| ParseTimeError::NotANumber)
 }
 
 /// Seconds as milliseconds, rounded down; infinities saturate.
 fn millis_below(seconds: f64) -> i128 {
     let millis = seconds * 1000.0;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the cast saturates, as is wanted"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the cast saturates, as is wanted")]
     let towards_zero = millis as i128;
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "only the sign of the difference is read"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "only the sign of the difference is read")]
     let rounded_up = millis.is_finite() && towards_zero as f64 > millis;
     towards_zero.saturating_sub(i128::from(rounded_up))
 }
@@ -174,10 +159,7 @@ impl Lifetime {
         };
         match (expires_in, exp) {
             (Some(expires_in), _) => Self::For(expires_in.span()),
-            (None, Some(exp)) => Self::Until {
-                exp: exp.timestamp(),
-                issuer_now: date.or(minted),
-            },
+            (None, Some(exp)) => Self::Until { exp: exp.timestamp(), issuer_now: date.or(minted) },
             (None, None) => Self::Unstated,
         }
     }

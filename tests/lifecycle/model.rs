@@ -48,11 +48,7 @@ pub(crate) enum Told {
 pub(crate) enum Reply {
     Nothing,
     Use,
-    Start {
-        flight: u64,
-        deadline: i128,
-        cause: Cause,
-    },
+    Start { flight: u64, deadline: i128, cause: Cause },
     Wait(i128),
     BackOff(i128, Delay),
     LogIn(Ending),
@@ -134,9 +130,7 @@ fn share(span: i128, draw: u32) -> i128 {
 
 /// 0 fresh, 1 due, 2 lapsed.
 fn phase(life: Life, now: i128) -> usize {
-    life.map_or(0, |[due, lapse, _]| {
-        usize::from(now >= due).max(2 * usize::from(now >= lapse))
-    })
+    life.map_or(0, |[due, lapse, _]| usize::from(now >= due).max(2 * usize::from(now >= lapse)))
 }
 
 impl Model {
@@ -186,9 +180,7 @@ impl Model {
     fn pulled(&self, instant: i128, longest: i128, from: usize, to: usize) -> Option<i128> {
         self.nows[from + 1..=to]
             .iter()
-            .try_fold(instant, |reach, &now| {
-                (now < reach).then(|| reach.min(clamp(now + longest)))
-            })
+            .try_fold(instant, |reach, &now| (now < reach).then(|| reach.min(clamp(now + longest))))
     }
 
     /// The grant that is installed, by its place in the list.
@@ -247,17 +239,11 @@ impl Model {
 
     /// Rule B6, for the grant at `index`, by the nows up to step `to`.
     fn trust(&self, index: usize, to: usize) -> Trust {
-        let presented = || {
-            self.flights
-                .iter()
-                .filter(|flight| flight.presented == index)
-        };
+        let presented = || self.flights.iter().filter(|flight| flight.presented == index);
         let unknown = |flight: &Flight| {
             let mut fates = flight.fates.iter();
             let told = |fate| matches!(fate, Fate::Unknown | Fate::Overdue);
-            fates
-                .find(|(step, fate)| told(*fate) && *step <= to)
-                .map(|(step, _)| *step)
+            fates.find(|(step, fate)| told(*fate) && *step <= to).map(|(step, _)| *step)
         };
         if presented().any(|flight| flight.fates.iter().any(|(_, fate)| *fate == Fate::Declined)) {
             return Trust::Over(Ending::Declined);
@@ -266,9 +252,7 @@ impl Model {
             return Trust::Over(Ending::Unsettled);
         }
         let grant = &self.grants[index];
-        let stored = grant
-            .intent
-            .map(|sent| (grant.step, sent.min(self.nows[grant.step])));
+        let stored = grant.intent.map(|sent| (grant.step, sent.min(self.nows[grant.step])));
         let first = stored.or_else(|| {
             presented().find_map(|flight| {
                 let told = unknown(flight)?;
@@ -296,22 +280,14 @@ impl Model {
     fn deadline(&self) -> Option<i128> {
         let flight = self.flights.last()?;
         let since = &self.nows[flight.step..];
-        let nearest = since
-            .iter()
-            .map(|&now| clamp(now + self.rules.deadline))
-            .min()?;
+        let nearest = since.iter().map(|&now| clamp(now + self.rules.deadline)).min()?;
         let replaced = self.grants.get(flight.presented + 1);
         let last = replaced.map_or(self.step(), |grant| grant.step);
         let window = (flight.step..=last).filter_map(|to| match self.trust(flight.presented, to) {
             Trust::Until(until) => Some(until),
             Trust::Full | Trust::OnceMore | Trust::Over(_) => None,
         });
-        Some(
-            flight
-                .deadline
-                .min(nearest)
-                .min(window.min().unwrap_or(nearest)),
-        )
+        Some(flight.deadline.min(nearest).min(window.min().unwrap_or(nearest)))
     }
 
     /// How many failures count since one last succeeded.
@@ -346,10 +322,7 @@ impl Model {
         let mut last: Option<(usize, i128)> = None;
         for &step in self.charges.iter().filter(|step| **step >= self.epoch()) {
             let level = last.and_then(|(from, full)| self.pulled(full, window, from, step));
-            last = Some((
-                step,
-                clamp(level.unwrap_or(self.nows[step]) + self.rules.interval),
-            ));
+            last = Some((step, clamp(level.unwrap_or(self.nows[step]) + self.rules.interval)));
         }
         let (from, full) = last?;
         self.pulled(full, window, from, self.step())

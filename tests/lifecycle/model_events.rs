@@ -35,12 +35,7 @@ impl Model {
             Told::Installed(token, intent) => {
                 self.epochs.push(step);
                 let published = self.publishable(token);
-                self.grants.push(Grant {
-                    step,
-                    by: None,
-                    published,
-                    intent,
-                });
+                self.grants.push(Grant { step, by: None, published, intent });
                 published.map_or(Reply::Keep, |(number, _)| Reply::Publish(number))
             }
             Told::Cleared => {
@@ -85,10 +80,7 @@ impl Model {
     /// Rules B4, B10, B11, B14.
     fn refreshed(&mut self, number: u64, token: Token, new: bool, draw: u32) -> Reply {
         let step = self.step();
-        let Some(flight) = number
-            .checked_sub(1)
-            .and_then(|at| usize::try_from(at).ok())
-        else {
+        let Some(flight) = number.checked_sub(1).and_then(|at| usize::try_from(at).ok()) else {
             return Reply::Discard;
         };
         let epoch = self.epoch();
@@ -97,11 +89,7 @@ impl Model {
             Some(flight) if flight.step < epoch => return Reply::Orphan,
             Some(_) => {}
         }
-        let newest = self
-            .grants
-            .iter()
-            .rev()
-            .take_while(|grant| grant.step >= epoch);
+        let newest = self.grants.iter().rev().take_while(|grant| grant.step >= epoch);
         if newest.filter_map(|grant| grant.by).any(|by| by >= number) {
             return Reply::Discard;
         }
@@ -119,12 +107,7 @@ impl Model {
         if published.is_none() {
             self.fail(None, draw);
         }
-        self.grants.push(Grant {
-            step,
-            by: Some(number),
-            published,
-            intent: None,
-        });
+        self.grants.push(Grant { step, by: Some(number), published, intent: None });
         self.flights[flight].fates.push((step, Fate::Landed));
         published.map_or(Reply::Keep, |(number, _)| Reply::Publish(number))
     }
@@ -163,11 +146,7 @@ impl Model {
         };
         if self.progress() == Progress::Out {
             let until = self.deadline().unwrap_or(i128::MAX);
-            return if served {
-                Reply::Use
-            } else {
-                Reply::Wait(until)
-            };
+            return if served { Reply::Use } else { Reply::Wait(until) };
         }
         let reply = self.refresh(cause);
         if served && matches!(reply, Reply::BackOff(..) | Reply::LogIn(_)) {
@@ -211,11 +190,7 @@ impl Model {
             last_resort: trust == Trust::OnceMore,
             fates: Vec::new(),
         });
-        Reply::Start {
-            flight: self.started(),
-            deadline,
-            cause,
-        }
+        Reply::Start { flight: self.started(), deadline, cause }
     }
 
     /// The life of the token that is held, if it may be handed out (rule B2).

@@ -97,10 +97,9 @@ impl Op {
             Self::Unknown(which, draw) => Told::Unknown(flight(which), draw),
             Self::Rejected(which) => Told::Rejected(generation(which)),
             Self::Accepted(which) => Told::Accepted(generation(which)),
-            Self::Installed(answer, intent) => Told::Installed(
-                answer.map(token),
-                intent.map(|ago| clamp(now - i128::from(ago))),
-            ),
+            Self::Installed(answer, intent) => {
+                Told::Installed(answer.map(token), intent.map(|ago| clamp(now - i128::from(ago))))
+            }
             Self::Cleared => Told::Cleared,
             Self::TimePassed(draw) => Told::TimePassed(draw),
         }
@@ -176,22 +175,13 @@ fn ops() -> impl Strategy<Value = Op> {
 /// A few events that belong together and that chance alone would seldom put in a row: what wears
 /// out a budget, and what is free of it.
 fn together() -> impl Strategy<Value = Vec<(Clock, Op)>> {
-    let fresh = Answer {
-        age: 0,
-        lifetime: Some(80),
-        hint: None,
-        jitter: 0,
-    };
+    let fresh = Answer { age: 0, lifetime: Some(80), hint: None, jitter: 0 };
     let newest = Which::Newest;
     let at_once = |ops: &[Op]| Just(ops.iter().map(|op| (Clock::Stands, *op)).collect());
     prop_oneof![
         at_once(&[Op::Requested(u64::MAX), Op::Unavailable(newest, None, 0)]),
         at_once(&[Op::Accepted(newest), Op::Rejected(newest), Op::Requested(0)]),
-        at_once(&[
-            Op::Rejected(newest),
-            Op::Requested(0),
-            Op::Refreshed(newest, fresh, true, 0),
-        ]),
+        at_once(&[Op::Rejected(newest), Op::Requested(0), Op::Refreshed(newest, fresh, true, 0),]),
         at_once(&[Op::Requested(u64::MAX), Op::Unknown(newest, 0)]),
     ]
 }
@@ -225,11 +215,7 @@ pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     let budget = (spans(12), 1_u64..5, prop::bool::weighted(0.1), spans(10));
     (life, delays, budget, reuse).prop_map(|(life, delays, budget, reuse)| {
         let (interval, count, odd, odd_window) = budget;
-        let window = if odd {
-            odd_window
-        } else {
-            interval.saturating_mul(count)
-        };
+        let window = if odd { odd_window } else { interval.saturating_mul(count) };
         Rules {
             refresh_window: life.0.into(),
             margin: life.1.into(),
@@ -255,11 +241,9 @@ pub(crate) fn policy(rules: &Rules) -> Policy {
     Policy::from(RawPolicy {
         refresh_window: span(rules.refresh_window),
         margin: span(rules.margin),
-        missing_lifetime: rules
-            .missing
-            .map_or(MissingLifetime::UntilRejected, |missing| {
-                MissingLifetime::Assume(span(missing))
-            }),
+        missing_lifetime: rules.missing.map_or(MissingLifetime::UntilRejected, |missing| {
+            MissingLifetime::Assume(span(missing))
+        }),
         backoff_base: span(rules.base),
         backoff_cap: span(rules.cap),
         retry_after_cap: span(rules.retry_after_cap),

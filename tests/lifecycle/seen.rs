@@ -26,10 +26,7 @@ pub(crate) fn seen<T: Time>(policy: &Policy<T>, machine: Lifecycle<T>, now: T) -
     }
     Seen {
         state: machine.state(now),
-        start: matches!(
-            answer,
-            Effect::StartRefresh(_) | Effect::UseAndStartRefresh(_)
-        ),
+        start: matches!(answer, Effect::StartRefresh(_) | Effect::UseAndStartRefresh(_)),
         served: matches!(answer, Effect::Use | Effect::UseAndStartRefresh(_)),
         refused,
         ending,

@@ -26,9 +26,7 @@ pub(crate) const fn sec(seconds: i64) -> Timestamp {
 }
 
 pub(crate) const fn unavailable_for(span: Span) -> Failure<Timestamp> {
-    Failure::Unavailable {
-        retry_after: Some(span),
-    }
+    Failure::Unavailable { retry_after: Some(span) }
 }
 
 /// A token sent for at `sent` that lives so many milliseconds; no hint, no jitter.
@@ -116,8 +114,7 @@ impl Rig {
         token: TokenTimes<Timestamp>,
         now: Timestamp,
     ) -> Effect<Timestamp> {
-        self.machine
-            .handle_refreshed(&self.policy, flight, token, Draw::NONE, now)
+        self.machine.handle_refreshed(&self.policy, flight, token, Draw::NONE, now)
     }
 
     pub(crate) fn land_same(
@@ -128,15 +125,7 @@ impl Rig {
         now: Timestamp,
     ) -> Effect<Timestamp> {
         let novelty = Novelty::Same;
-        self.tell(
-            Event::Refreshed {
-                flight,
-                token,
-                novelty,
-                draw,
-            },
-            now,
-        )
+        self.tell(Event::Refreshed { flight, token, novelty, draw }, now)
     }
 
     pub(crate) fn fail(
@@ -146,8 +135,7 @@ impl Rig {
         draw: Draw,
         now: Timestamp,
     ) -> Effect<Timestamp> {
-        self.machine
-            .handle_refresh_failed(&self.policy, flight, failure, draw, now)
+        self.machine.handle_refresh_failed(&self.policy, flight, failure, draw, now)
     }
 
     pub(crate) fn time_passes(&mut self, draw: Draw, now: Timestamp) -> Effect<Timestamp> {
@@ -180,9 +168,7 @@ impl Rig {
 
     /// When something changes by itself next.
     pub(crate) fn next(&self, now: Timestamp) -> Option<Timestamp> {
-        self.machine
-            .poll_timeout(&self.policy, now)
-            .map(|next| next.at)
+        self.machine.poll_timeout(&self.policy, now).map(|next| next.at)
     }
 }
 

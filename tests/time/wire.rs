@@ -11,14 +11,12 @@ use crate::config;
 
 /// The lifetime that a text states, in milliseconds.
 fn expires_in(text: &str) -> Result<u64, ParseTimeError> {
-    text.parse::<ExpiresIn>()
-        .map(|stated| stated.span().as_millis())
+    text.parse::<ExpiresIn>().map(|stated| stated.span().as_millis())
 }
 
 /// The date that a text states, in milliseconds since the epoch.
 fn date(text: &str) -> Result<i64, ParseTimeError> {
-    text.parse::<NumericDate>()
-        .map(|stated| stated.timestamp().as_millis())
+    text.parse::<NumericDate>().map(|stated| stated.timestamp().as_millis())
 }
 
 /// The lifetime in milliseconds that JSON states, or the error's text.
@@ -112,17 +110,10 @@ fn what_is_no_number_is_refused_in_plain_words_without_repeating_it() {
         "1e", "e5", "--5", "1.2.3", "1_000", "1,5", "0x10", "3600s", "3600 s", "٣٦٠٠", "1e5e5",
     ];
     for text in words {
-        assert_eq!(
-            expires_in(text),
-            Err(ParseTimeError::NotANumber),
-            "{text:?}"
-        );
+        assert_eq!(expires_in(text), Err(ParseTimeError::NotANumber), "{text:?}");
         assert_eq!(date(text), Err(ParseTimeError::NotANumber), "{text:?}");
     }
-    assert_eq!(
-        ParseTimeError::Empty.to_string(),
-        "expected a number of seconds, found nothing"
-    );
+    assert_eq!(ParseTimeError::Empty.to_string(), "expected a number of seconds, found nothing");
     assert_eq!(
         ParseTimeError::NotANumber.to_string(),
         "expected a number of seconds such as 3600 or \"3600\", found something else"
@@ -158,32 +149,17 @@ fn each_number_of_json_is_understood() {
 fn what_json_holds_instead_of_a_number_is_named() {
     let wanted = "expected a number of seconds, or a text that holds one";
     let table = [
-        (
-            "true",
-            format!("invalid type: boolean `true`, {wanted} at line 1 column 4"),
-        ),
-        (
-            "null",
-            format!("invalid type: null, {wanted} at line 1 column 4"),
-        ),
-        (
-            "{}",
-            format!("invalid type: map, {wanted} at line 1 column 2"),
-        ),
-        (
-            "[]",
-            format!("invalid type: sequence, {wanted} at line 1 column 2"),
-        ),
+        ("true", format!("invalid type: boolean `true`, {wanted} at line 1 column 4")),
+        ("null", format!("invalid type: null, {wanted} at line 1 column 4")),
+        ("{}", format!("invalid type: map, {wanted} at line 1 column 2")),
+        ("[]", format!("invalid type: sequence, {wanted} at line 1 column 2")),
         (
             "\"soon\"",
             "expected a number of seconds such as 3600 or \"3600\", found something else at line \
              1 column 6"
                 .to_owned(),
         ),
-        (
-            "\"\"",
-            "expected a number of seconds, found nothing at line 1 column 2".to_owned(),
-        ),
+        ("\"\"", "expected a number of seconds, found nothing at line 1 column 2".to_owned()),
         // The parser's own: no visitor is ever shown such a number. As a text it is understood.
         ("1e400", "number out of range at line 1 column 5".to_owned()),
     ];
@@ -261,10 +237,7 @@ fn an_absolute_expiry_is_counted_from_the_issuers_clock_or_else_from_the_wall() 
         Some(Span::from_millis(1))
     );
     assert_eq!(Lifetime::from(Span::MAX).span(wall), Some(Span::MAX));
-    let whole = Lifetime::Until {
-        exp: Timestamp::MAX,
-        issuer_now: Some(Timestamp::MIN),
-    };
+    let whole = Lifetime::Until { exp: Timestamp::MAX, issuer_now: Some(Timestamp::MIN) };
     assert_eq!(whole.span(wall), Some(Span::MAX));
 }
 

@@ -51,11 +51,7 @@ fn a_budget_left_alone_is_full_again_and_never_more_than_full() {
 // Rule B9.
 #[test]
 fn the_refresh_of_a_due_token_is_free() {
-    let policy = built(
-        Policy::builder()
-            .budget(1, secs(30))
-            .reuse(Reuse::Unrotated),
-    );
+    let policy = built(Policy::builder().budget(1, secs(30)).reuse(Reuse::Unrotated));
     let mut rig = Rig::with_hour(policy, sec(0));
     for _ in 0..5 {
         let flight = rig.start(sec(3300)).flight;

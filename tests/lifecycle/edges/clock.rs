@@ -46,10 +46,7 @@ fn any_event_at_all_latches_what_its_now_has_shown() {
         &|rig| rig.request_for(1, sec(3590)),
     ];
     for (which, tell) in tell.iter().enumerate() {
-        let mut rig = Rig {
-            policy: rig.policy,
-            machine: rig.machine,
-        };
+        let mut rig = Rig { policy: rig.policy, machine: rig.machine };
         let _ = tell(&mut rig);
         assert_ne!(rig.request(sec(0)), Effect::Use, "{which}");
     }

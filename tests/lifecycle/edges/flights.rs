@@ -24,10 +24,7 @@ fn overtaken() -> (Rig, [FlightId; 2]) {
 #[test]
 fn only_one_refresh_is_out_however_many_ask() {
     let mut rig = Rig::with_hour(Policy::default(), sec(0));
-    assert!(matches!(
-        rig.request(sec(3300)),
-        Effect::UseAndStartRefresh(_)
-    ));
+    assert!(matches!(rig.request(sec(3300)), Effect::UseAndStartRefresh(_)));
     for _ in 0..3 {
         assert_eq!(rig.request(sec(3301)), Effect::Use);
         let until = sec(3330);
@@ -234,10 +231,7 @@ fn a_result_from_before_a_login_is_offered_as_an_orphan() {
     let after = rig.machine;
     let effect = rig.land(flight, hour(sec(3300)), sec(3302));
     assert_eq!(effect, Effect::ReleaseOrphan);
-    assert_eq!(
-        rig.fail(flight, Failure::Declined, MOST, sec(3302)),
-        Effect::Nothing
-    );
+    assert_eq!(rig.fail(flight, Failure::Declined, MOST, sec(3302)), Effect::Nothing);
     assert_eq!(rig.machine, after);
     // Its identity is not given to another.
     assert!(rig.start_early(sec(3303)).flight > flight);
@@ -259,13 +253,9 @@ fn a_rejection_of_another_token_changes_nothing() {
     assert_eq!((foreign.session(), rig.held().session()), (2, 1));
     let before = rig.machine;
     for generation in [stale, foreign] {
-        let effect = rig
-            .machine
-            .handle_rejected(&rig.policy, generation, sec(3302));
+        let effect = rig.machine.handle_rejected(&rig.policy, generation, sec(3302));
         assert_eq!(effect, Effect::Nothing);
-        let _ = rig
-            .machine
-            .handle_accepted(&rig.policy, generation, sec(3302));
+        let _ = rig.machine.handle_accepted(&rig.policy, generation, sec(3302));
         assert_eq!(rig.machine, before);
     }
 }
@@ -303,11 +293,7 @@ fn the_millionth_failure_backs_off_like_the_seventh() {
     let half = Draw::new((1 << 31) - 1);
     for failures in 1..=1_000_000_u32 {
         let flight = rig.start(sec(0)).flight;
-        let draw = if failures < 9 || failures == 1_000_000 {
-            half
-        } else {
-            Draw::NONE
-        };
+        let draw = if failures < 9 || failures == 1_000_000 { half } else { Draw::NONE };
         let _ = rig.fail(flight, UNAVAILABLE, draw, sec(0));
         assert_eq!(rig.machine.failures(), failures);
         if draw == half {

@@ -15,11 +15,7 @@ use crate::support::{MOST, Rig, UNAVAILABLE, at, built, hour, lives, sec, secs, 
 fn laid_out(policy: &Policy, token: TokenTimes<Timestamp>) -> [u64; 3] {
     match Schedule::of(policy, token, token.sent) {
         Schedule::Timed(deadlines) => {
-            let Deadlines {
-                refresh_after,
-                unusable_from,
-                expires_at,
-            } = deadlines;
+            let Deadlines { refresh_after, unusable_from, expires_at } = deadlines;
             [refresh_after, unusable_from, expires_at]
                 .map(|instant| instant.since(token.sent).as_millis())
         }
@@ -36,10 +32,7 @@ fn each_deadline_lies_where_the_rule_puts_it() {
         jitter,
         ..lives(at(0), millis)
     };
-    let jittered = |millis| TokenTimes {
-        jitter: MOST,
-        ..lives(at(0), millis)
-    };
+    let jittered = |millis| TokenTimes { jitter: MOST, ..lives(at(0), millis) };
     let table: [(TokenTimes<Timestamp>, [u64; 3]); 17] = [
         // Nothing, and nearly nothing.
         (lives(at(0), 0), [0, 0, 0]),
@@ -58,22 +51,10 @@ fn each_deadline_lies_where_the_rule_puts_it() {
         (jittered(3_600_000), [2_850_001, 3_590_000, 3_600_000]),
         (jittered(700_000), [350_000, 690_000, 700_000]),
         // The server's hint, clamped on both sides, jittered before.
-        (
-            hinted(3_600_000, 2_000_000, Draw::NONE),
-            [2_000_000, 3_590_000, 3_600_000],
-        ),
-        (
-            hinted(3_600_000, 1, Draw::NONE),
-            [1_800_000, 3_590_000, 3_600_000],
-        ),
-        (
-            hinted(3_600_000, 9_000_000, Draw::NONE),
-            [3_590_000, 3_590_000, 3_600_000],
-        ),
-        (
-            hinted(3_600_000, 3_600_000, MOST),
-            [3_150_001, 3_590_000, 3_600_000],
-        ),
+        (hinted(3_600_000, 2_000_000, Draw::NONE), [2_000_000, 3_590_000, 3_600_000]),
+        (hinted(3_600_000, 1, Draw::NONE), [1_800_000, 3_590_000, 3_600_000]),
+        (hinted(3_600_000, 9_000_000, Draw::NONE), [3_590_000, 3_590_000, 3_600_000]),
+        (hinted(3_600_000, 3_600_000, MOST), [3_150_001, 3_590_000, 3_600_000]),
         (hinted(80, u64::MAX, MOST), [70, 70, 80]),
     ];
     for (token, expected) in table {
@@ -131,10 +112,7 @@ fn a_life_is_counted_from_when_the_request_was_sent() {
 #[test]
 fn an_answer_that_seems_to_precede_its_request_is_counted_from_now() {
     let schedule = Schedule::of(&Policy::default(), hour(sec(500)), sec(0));
-    assert_eq!(
-        schedule,
-        Schedule::of(&Policy::default(), hour(sec(0)), sec(0))
-    );
+    assert_eq!(schedule, Schedule::of(&Policy::default(), hour(sec(0)), sec(0)));
 }
 
 // Rule B2.
@@ -180,10 +158,7 @@ fn a_rejection_in_the_millisecond_of_the_expiry_leaves_the_refresh_free() {
 // Rules A4, B2.
 #[test]
 fn without_a_lifetime_a_token_serves_until_it_is_rejected_if_the_policy_says_so() {
-    let unstated = TokenTimes {
-        lifetime: None,
-        ..hour(sec(0))
-    };
+    let unstated = TokenTimes { lifetime: None, ..hour(sec(0)) };
     let policy = built(Policy::builder().missing_lifetime(MissingLifetime::UntilRejected));
     let mut rig = Rig::empty(policy);
     let _ = rig.install(Some(unstated), None, sec(0));
@@ -194,10 +169,7 @@ fn without_a_lifetime_a_token_serves_until_it_is_rejected_if_the_policy_says_so(
     assert_eq!(rig.start(sec(1)).cause, Cause::Rejected);
 
     let assumed = Schedule::of(&Policy::default(), unstated, sec(0));
-    assert_eq!(
-        assumed,
-        Schedule::of(&Policy::default(), hour(sec(0)), sec(0))
-    );
+    assert_eq!(assumed, Schedule::of(&Policy::default(), hour(sec(0)), sec(0)));
 }
 
 // Rule B1.
@@ -245,12 +217,8 @@ fn a_stillborn_early_refresh_leaves_the_working_token_alone() {
 fn a_token_that_is_over_when_it_arrives_backs_off_and_its_refresh_token_is_kept() {
     let mut rig = Rig::without_token(Policy::default(), sec(0));
     let flight = rig.start(sec(0)).flight;
-    let event = Event::Refreshed {
-        flight,
-        token: lives(sec(0), 8_000),
-        novelty: Novelty::New,
-        draw: MOST,
-    };
+    let event =
+        Event::Refreshed { flight, token: lives(sec(0), 8_000), novelty: Novelty::New, draw: MOST };
     // Unusable from seven seconds on: that is when it comes.
     assert_eq!(rig.tell(event, sec(7)), Effect::KeepRefreshToken);
     let until = at(7_999);

@@ -13,10 +13,7 @@ const TOO_SHORT: Duration = Duration::from_micros(999);
 fn a_backoff_base_below_a_millisecond_is_refused_by_name() {
     let error = Policy::builder().backoff(TOO_SHORT, secs(1)).build();
     assert_eq!(error, Err(PolicyError::TooShort(Field::BackoffBase)));
-    assert_eq!(
-        error.unwrap_err().to_string(),
-        "backoff base must be at least one millisecond"
-    );
+    assert_eq!(error.unwrap_err().to_string(), "backoff base must be at least one millisecond");
 }
 
 // Rule B7.
@@ -25,10 +22,7 @@ fn a_backoff_cap_below_its_base_is_refused_by_name() {
     let base = Duration::from_nanos(1_000_000_001);
     let error = Policy::builder().backoff(base, secs(1)).build();
     assert_eq!(error, Err(PolicyError::CapBelowBase));
-    assert_eq!(
-        error.unwrap_err().to_string(),
-        "backoff cap must not be shorter than backoff base"
-    );
+    assert_eq!(error.unwrap_err().to_string(), "backoff cap must not be shorter than backoff base");
     assert!(Policy::builder().backoff(secs(1), secs(1)).build().is_ok());
 }
 
@@ -37,10 +31,7 @@ fn a_backoff_cap_below_its_base_is_refused_by_name() {
 fn a_refresh_deadline_below_a_millisecond_is_refused_by_name() {
     let error = Policy::builder().refresh_deadline(TOO_SHORT).build();
     assert_eq!(error, Err(PolicyError::TooShort(Field::RefreshDeadline)));
-    assert_eq!(
-        error.unwrap_err().to_string(),
-        "refresh_deadline must be at least one millisecond"
-    );
+    assert_eq!(error.unwrap_err().to_string(), "refresh_deadline must be at least one millisecond");
     let shortest = Policy::builder().refresh_deadline(Duration::from_millis(1));
     assert_eq!(built(shortest).refresh_deadline(), Duration::from_millis(1));
 }
@@ -50,10 +41,7 @@ fn a_refresh_deadline_below_a_millisecond_is_refused_by_name() {
 fn a_budget_window_below_a_millisecond_is_refused_by_name() {
     let error = Policy::builder().budget(1, TOO_SHORT).build();
     assert_eq!(error, Err(PolicyError::TooShort(Field::BudgetWindow)));
-    assert_eq!(
-        error.unwrap_err().to_string(),
-        "budget window must be at least one millisecond"
-    );
+    assert_eq!(error.unwrap_err().to_string(), "budget window must be at least one millisecond");
 }
 
 // Rule B9.
@@ -61,10 +49,7 @@ fn a_budget_window_below_a_millisecond_is_refused_by_name() {
 fn a_budget_of_none_is_refused_by_name() {
     let error = Policy::builder().budget(0, secs(30)).build();
     assert_eq!(error, Err(PolicyError::NoBudget));
-    assert_eq!(
-        error.unwrap_err().to_string(),
-        "budget count must be at least 1"
-    );
+    assert_eq!(error.unwrap_err().to_string(), "budget count must be at least 1");
 }
 
 // Rule B6.
@@ -73,10 +58,7 @@ fn a_reuse_window_below_a_millisecond_is_refused_by_name() {
     for reuse in [Reuse::overlap(TOO_SHORT), Reuse::idempotent(TOO_SHORT)] {
         let error = Policy::builder().reuse(reuse).build();
         assert_eq!(error, Err(PolicyError::TooShort(Field::Reuse)));
-        assert_eq!(
-            error.unwrap_err().to_string(),
-            "reuse window must be at least one millisecond"
-        );
+        assert_eq!(error.unwrap_err().to_string(), "reuse window must be at least one millisecond");
     }
 }
 
@@ -122,9 +104,6 @@ fn a_count_that_does_not_divide_its_window_is_still_granted_in_full() {
             let flight = started(rig.request_for(u64::MAX, sec(0))).flight;
             let _ = rig.land(flight, hour(sec(0)), sec(0));
         }
-        assert!(
-            matches!(rig.request_for(u64::MAX, sec(0)), Effect::BackOff { .. }),
-            "{count}"
-        );
+        assert!(matches!(rig.request_for(u64::MAX, sec(0)), Effect::BackOff { .. }), "{count}");
     }
 }

@@ -48,10 +48,7 @@ fn a_server_that_refuses_is_not_asked_again_while_the_old_token_works() {
     assert_eq!(rig.request(at(3_589_999)), Effect::Use);
     let until = sec(3590);
     let reason = Delay::Doubt;
-    assert_eq!(
-        rig.request_for(20_000, sec(3580)),
-        Effect::BackOff { until, reason }
-    );
+    assert_eq!(rig.request_for(20_000, sec(3580)), Effect::BackOff { until, reason });
     assert_eq!(rig.next(sec(3400)), Some(until));
     unknown(&mut rig, 3590);
     assert_eq!(rig.request(sec(3590)), UNSETTLED);
@@ -148,10 +145,7 @@ fn within_its_window_a_due_token_is_retried_and_after_it_left_alone() {
     let next = rig.machine.poll_timeout(&rig.policy, sec(3330));
     let next = next.expect("the window closes");
     assert_eq!((next.at, next.why), (sec(3360), Why::WindowClosed));
-    assert!(matches!(
-        rig.request(at(3_359_999)),
-        Effect::UseAndStartRefresh(_)
-    ));
+    assert!(matches!(rig.request(at(3_359_999)), Effect::UseAndStartRefresh(_)));
     let _ = rig.time_passes(Draw::NONE, sec(3360));
     assert_eq!(rig.request(sec(3361)), Effect::Use);
     assert_eq!(rig.state(sec(3361)), State::Expiring);

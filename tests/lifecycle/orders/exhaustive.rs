@@ -66,12 +66,7 @@ impl World {
         }
         let _ = other.handle_installed(&policy, Some(token), Tick(0));
         let foreign = other.generation().expect("a token is held");
-        Self {
-            policy,
-            flights,
-            generations,
-            foreign,
-        }
+        Self { policy, flights, generations, foreign }
     }
 
     /// Everything that may be told at `now`.
@@ -80,18 +75,9 @@ impl World {
             Event::Requested { usable_for: 0 },
             Event::Requested { usable_for: LAST },
             Event::Cleared,
-            Event::Installed {
-                token: None,
-                intent: None,
-            },
-            Event::Installed {
-                token: Some(token(now, Some(6))),
-                intent: Some(now),
-            },
-            Event::Installed {
-                token: Some(token(now, Some(6))),
-                intent: None,
-            },
+            Event::Installed { token: None, intent: None },
+            Event::Installed { token: Some(token(now, Some(6))), intent: Some(now) },
+            Event::Installed { token: Some(token(now, Some(6))), intent: None },
         ];
         let most = Draw::new(u32::MAX);
         events.push(Event::TimePassed { draw: most });
@@ -116,11 +102,7 @@ impl World {
                 (Failure::Unknown, Draw::NONE),
                 (Failure::Unavailable { retry_after }, most),
             ] {
-                events.push(Event::RefreshFailed {
-                    flight,
-                    failure,
-                    draw,
-                });
+                events.push(Event::RefreshFailed { flight, failure, draw });
             }
         }
         for &generation in &self.generations[..2] {
@@ -138,12 +120,7 @@ impl World {
 }
 
 fn token(sent: Tick, lifetime: Option<u8>) -> TokenTimes<Tick> {
-    TokenTimes {
-        sent,
-        lifetime,
-        refresh_in: None,
-        jitter: Draw::NONE,
-    }
+    TokenTimes { sent, lifetime, refresh_in: None, jitter: Draw::NONE }
 }
 
 /// At which instants the token would be handed out.
@@ -172,18 +149,10 @@ fn check_state(world: &World, node: &Node) {
         let end = next.map_or(Tick(LAST + 1), |next| next.at);
         assert!(end > now);
         for then in all().filter(|then| (now..end).contains(then)) {
-            assert_eq!(
-                seen(&world.policy, shown, then),
-                here,
-                "{machine:?} {now:?} {next:?}"
-            );
+            assert_eq!(seen(&world.policy, shown, then), here, "{machine:?} {now:?} {next:?}");
         }
         if let Some(next) = next {
-            assert_ne!(
-                seen(&world.policy, shown, next.at),
-                here,
-                "{machine:?} {now:?} {next:?}"
-            );
+            assert_ne!(seen(&world.policy, shown, next.at), here, "{machine:?} {now:?} {next:?}");
         }
     }
     // Rule A1: at the end of time there is no later instant to wait for.
@@ -200,12 +169,8 @@ fn check_step(
     after: &Node,
     effect: Effect<Tick>,
 ) {
-    let context = || {
-        format!(
-            "{:?}\n  {event:?} at {now:?}: {effect:?}\n{:?}",
-            before.machine, after.machine
-        )
-    };
+    let context =
+        || format!("{:?}\n  {event:?} at {now:?}: {effect:?}\n{:?}", before.machine, after.machine);
     let shown = world.shown(before.machine, now);
     // Rule B1.
     if let (Effect::Publish { .. }, Some(schedule)) = (effect, after.machine.schedule()) {
@@ -220,10 +185,7 @@ fn check_step(
         } else {
             assert_eq!(is, was, "{}", context());
         }
-        let lapsed = after
-            .machine
-            .schedule()
-            .map(|schedule| schedule.freshness(now));
+        let lapsed = after.machine.schedule().map(|schedule| schedule.freshness(now));
         if lapsed == Some(Freshness::Lapsed) {
             assert_eq!(is, [false; LAST as usize + 1], "{}", context());
         }
@@ -244,12 +206,7 @@ fn check_step(
         Effect::Wait { until } => {
             let due = until.max(now);
             let draw = Draw::NONE;
-            let told = apply(
-                &world.policy,
-                after.machine,
-                Event::TimePassed { draw },
-                due,
-            );
+            let told = apply(&world.policy, after.machine, Event::TimePassed { draw }, due);
             assert_eq!(told.1, Effect::EndAttempt, "{}", context());
             assert!(!out(&told.0, due), "{}", context());
         }
@@ -270,21 +227,14 @@ fn check_step(
     match event {
         Event::Refreshed { .. } => {
             let told = again(event).1;
-            assert!(
-                matches!(told, Effect::Discard | Effect::ReleaseOrphan),
-                "{}",
-                context()
-            );
+            assert!(matches!(told, Effect::Discard | Effect::ReleaseOrphan), "{}", context());
         }
         Event::RefreshFailed { .. } => assert_eq!(again(event).1, Effect::Nothing, "{}", context()),
         Event::Cleared => {
             let nothing = Effect::LogIn(Ending::NoGrant);
             for then in all() {
                 let request = Event::Requested { usable_for: 0 };
-                assert_eq!(
-                    apply(&world.policy, after.machine, request, then).1,
-                    nothing
-                );
+                assert_eq!(apply(&world.policy, after.machine, request, then).1, nothing);
             }
             for &flight in world.flights.iter().take(after.started) {
                 let late = Event::Refreshed {
@@ -305,11 +255,7 @@ fn check_step(
 /// transitions there were.
 fn explore(reuse: Reuse<Tick>, depth: usize) -> (usize, usize) {
     let world = World::new(reuse);
-    let root = Node {
-        machine: Machine::new(1),
-        started: 0,
-        published: 0,
-    };
+    let root = Node { machine: Machine::new(1), started: 0, published: 0 };
     let mut reached = HashSet::from([root]);
     let mut level = vec![root];
     let mut transitions = 0;
@@ -323,10 +269,8 @@ fn explore(reuse: Reuse<Tick>, depth: usize) -> (usize, usize) {
             for now in all() {
                 for event in world.events(now) {
                     let (machine, effect) = apply(&world.policy, node.machine, event, now);
-                    let starts = matches!(
-                        effect,
-                        Effect::StartRefresh(_) | Effect::UseAndStartRefresh(_)
-                    );
+                    let starts =
+                        matches!(effect, Effect::StartRefresh(_) | Effect::UseAndStartRefresh(_));
                     let publishes = matches!(effect, Effect::Publish { .. });
                     let next = Node {
                         machine,

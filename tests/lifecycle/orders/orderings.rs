@@ -89,17 +89,14 @@ fn led(places: Places, margin: u64, window: u64) -> Rig {
         let charged = places.budget.unwrap_or(-BUDGET + 1) - BUDGET;
         let flight = rig.start_early(at(charged)).flight;
         let delay = places.pause.map(|pause| pause - charged);
-        let failure = delay.map_or(UNAVAILABLE, |delay| {
-            unavailable_for(Span::from_millis(delay.unsigned_abs()))
-        });
+        let failure = delay
+            .map_or(UNAVAILABLE, |delay| unavailable_for(Span::from_millis(delay.unsigned_abs())));
         let _ = rig.fail(flight, failure, Draw::NONE, at(charged));
     }
     if places.rejected == Rejected::AfterItWorked {
         let _ = rig.accept(at(NOW - 19));
     }
-    let out = places
-        .flight
-        .map(|deadline| rig.start_early(at(deadline - DEADLINE)));
+    let out = places.flight.map(|deadline| rig.start_early(at(deadline - DEADLINE)));
     if places.rejected != Rejected::No {
         let _ = rig.reject(at(NOW - 8));
     }
@@ -122,13 +119,7 @@ fn expected(places: Places, longer: bool, flights: u64) -> Effect<Timestamp> {
     }
     // Rules B3, B8.
     if let Some(deadline) = places.flight {
-        return if served {
-            Effect::Use
-        } else {
-            Effect::Wait {
-                until: at(deadline),
-            }
-        };
+        return if served { Effect::Use } else { Effect::Wait { until: at(deadline) } };
     }
     let refused = |effect| if served { Effect::Use } else { effect };
     let later = |until, reason| refused(Effect::BackOff { until, reason });
@@ -160,11 +151,7 @@ fn expected(places: Places, longer: bool, flights: u64) -> Effect<Timestamp> {
     // Rules B6, B13.
     let whole = at(NOW + DEADLINE);
     let deadline = open.map_or(whole, |closes| closes.min(whole));
-    let start = |flight| Start {
-        flight,
-        deadline,
-        cause,
-    };
+    let start = |flight| Start { flight, deadline, cause };
     let flight = flight_id(flights + 1);
     if served {
         Effect::UseAndStartRefresh(start(flight))
@@ -211,22 +198,14 @@ fn lives_around_now(margin: i64, window: i64) -> impl Iterator<Item = [i64; 3]> 
     (-1..=window + 1).map(move |left| [left - window, left - margin, left])
 }
 
-const TRUSTS: [Trust; 5] = [
-    Trust::Full,
-    Trust::Window(1),
-    Trust::Window(0),
-    Trust::Window(-1),
-    Trust::Doubt,
-];
+const TRUSTS: [Trust; 5] =
+    [Trust::Full, Trust::Window(1), Trust::Window(0), Trust::Window(-1), Trust::Doubt];
 
 fn check(places: Places, margin: i64, window: i64) {
     let rig = led(places, margin.unsigned_abs(), window.unsigned_abs());
     assert_eq!(rig.state(at(NOW)), expected_state(places), "{places:?}");
     for (longer, usable_for) in [(false, 0), (true, u64::MAX)] {
-        let mut rig = Rig {
-            policy: rig.policy,
-            machine: rig.machine,
-        };
+        let mut rig = Rig { policy: rig.policy, machine: rig.machine };
         let found = rig.request_for(usable_for, at(NOW));
         let expected = expected(places, longer, flights(places));
         assert_eq!(found, expected, "longer: {longer}; {places:?}");
@@ -261,12 +240,7 @@ fn every_order_of_now_and_the_deadlines_has_the_answer_that_the_rules_give() {
                         if trust == Trust::Doubt && (pause.is_some() || budget.is_some()) {
                             continue;
                         }
-                        let places = Places {
-                            trust,
-                            pause,
-                            budget,
-                            ..token
-                        };
+                        let places = Places { trust, pause, budget, ..token };
                         check(places, margin, window);
                         orders += 1;
                     }

@@ -36,9 +36,7 @@ impl Time for Tick {
     }
 
     fn doubled(span: u8, times: u32) -> u8 {
-        (0..times.min(8))
-            .fold(span, |span, _| span.saturating_mul(2))
-            .min(LAST)
+        (0..times.min(8)).fold(span, |span, _| span.saturating_mul(2)).min(LAST)
     }
 
     fn share(span: u8, draw: Draw) -> u8 {

@@ -100,17 +100,8 @@ fn event(which: usize, node: &Node, policy: &Policy) -> Option<(Event<Timestamp>
     let now = node.now;
     let draw = Draw::new(1 << 31);
     let [newest, older] = node.flights;
-    let refreshed = |flight, token, novelty| Event::Refreshed {
-        flight,
-        token,
-        novelty,
-        draw,
-    };
-    let failed = |flight, failure| Event::RefreshFailed {
-        flight,
-        failure,
-        draw,
-    };
+    let refreshed = |flight, token, novelty| Event::Refreshed { flight, token, novelty, draw };
+    let failed = |flight, failure| Event::RefreshFailed { flight, failure, draw };
     let installed = |token, intent| Event::Installed { token, intent };
     let fresh = token(now, 32);
     let due = token(now.saturating_sub(Span::from_millis(25)), 32);
@@ -127,15 +118,9 @@ fn event(which: usize, node: &Node, policy: &Policy) -> Option<(Event<Timestamp>
         8 => failed(newest?, unavailable),
         9 => failed(newest?, Failure::Unknown),
         10 => failed(older?, Failure::Declined),
-        11 => Event::Rejected {
-            generation: node.generations[0]?,
-        },
-        12 => Event::Rejected {
-            generation: node.generations[1]?,
-        },
-        13 => Event::Accepted {
-            generation: node.generations[0]?,
-        },
+        11 => Event::Rejected { generation: node.generations[0]? },
+        12 => Event::Rejected { generation: node.generations[1]? },
+        13 => Event::Accepted { generation: node.generations[0]? },
         14 => installed(Some(fresh), None),
         15 => installed(Some(due), None),
         16 => installed(None, None),
@@ -208,11 +193,7 @@ fn step(
     policy: &Policy,
 ) -> (Node, Effect<Timestamp>) {
     let (machine, effect) = apply(policy, node.machine, event, now);
-    let mut next = Node {
-        machine,
-        now,
-        ..*node
-    };
+    let mut next = Node { machine, now, ..*node };
     if let Effect::StartRefresh(start) | Effect::UseAndStartRefresh(start) = effect {
         next.flights = [Some(start.flight), node.flights[0]];
     }

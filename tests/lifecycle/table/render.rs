@@ -10,26 +10,10 @@ use crate::explore::{EVENTS, Explored, Outcome, Shape};
 const STATES: [(State, char, &str); 6] = [
     (State::Valid, 'V', "Valid"),
     (State::Expiring, 'E', "Expiring"),
-    (
-        State::Refreshing(Meanwhile::UseOld),
-        'U',
-        "Refreshing, the old token works",
-    ),
-    (
-        State::Refreshing(Meanwhile::Wait),
-        'W',
-        "Refreshing, callers wait",
-    ),
-    (
-        State::Expired(Remedy::Refresh),
-        'R',
-        "Expired, a refresh may help",
-    ),
-    (
-        State::Expired(Remedy::LogIn),
-        'L',
-        "Expired, only a login can help",
-    ),
+    (State::Refreshing(Meanwhile::UseOld), 'U', "Refreshing, the old token works"),
+    (State::Refreshing(Meanwhile::Wait), 'W', "Refreshing, callers wait"),
+    (State::Expired(Remedy::Refresh), 'R', "Expired, a refresh may help"),
+    (State::Expired(Remedy::LogIn), 'L', "Expired, only a login can help"),
 ];
 
 const LEGEND: &str = "\
@@ -114,12 +98,7 @@ pub(crate) fn table(main: &Explored, others: &[(&str, &Explored)], names: &Names
             if rows.is_empty() {
                 continue;
             }
-            let Shape {
-                answer,
-                longer,
-                newest,
-                ..
-            } = shape;
+            let Shape { answer, longer, newest, .. } = shape;
             write!(
                 text,
                 "\n{name}: a caller: {answer}; for longer: {longer}; the newest refresh: {newest}\n"
@@ -182,9 +161,7 @@ pub(crate) fn diagram(tables: &[&Explored]) -> String {
             let mut kinds = Vec::new();
             for table in tables {
                 for ((at, event), outcomes) in &table.outcomes {
-                    let leads = outcomes
-                        .iter()
-                        .any(|(_, left)| table.shapes[*left].state == to);
+                    let leads = outcomes.iter().any(|(_, left)| table.shapes[*left].state == to);
                     if table.shapes[*at].state == from && leads {
                         kinds.push((*event, kind(*event)));
                     }

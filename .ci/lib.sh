@@ -1,0 +1,12 @@
+# Shared by the stages: run from the repository's root, and end with one line of JSON.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+started=$SECONDS
+
+# finish STAGE 'key=value' …: prints the stage's figures as one line of JSON.
+finish() {
+  local stage=$1 figures=""
+  shift
+  for pair in "$@"; do figures+=",\"${pair%%=*}\":${pair#*=}"; done
+  printf '{"stage":"%s"%s,"seconds":%d}\n' "$stage" "$figures" "$((SECONDS - started))"
+}

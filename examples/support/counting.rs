@@ -1,0 +1,82 @@
+//! A refresher around a refresher, that tells what it saw.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use perennial::lifecycle::{Cause, Failure};
+use perennial::refresh::{Home, Refresh, RefreshError, Request};
+use perennial::token::{Grant, Secret};
+
+/// What became of one refresh.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Granted,
+    Declined,
+    Unavailable,
+    Unknown,
+}
+
+/// Told before and after each refresh.
+pub(crate) trait Observe: Send + Sync + 'static {
+    /// A refresh is about to be sent, for this cause, to replace the access token with this text.
+    fn started(&self, cause: Cause, replaced: Option<&str>);
+    /// It ended.
+    fn ended(&self, outcome: Outcome);
+}
+
+/// `refresher`, observed. A refresh whose future is dropped is told as unknown.
+pub(crate) struct Observed<R, O> {
+    refresher: R,
+    observer: Arc<O>,
+}
+
+impl<R, O> Observed<R, O> {
+    pub(crate) fn new(refresher: R, observer: Arc<O>) -> Self {
+        Self { refresher, observer }
+    }
+}
+
+impl<R: Refresh, O: Observe> Refresh for Observed<R, O> {
+    fn refresh(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
+        let replaced = request.grant().and_then(Grant::access_token);
+        self.observer.started(request.cause(), replaced.map(Secret::expose));
+        let ending = Ending { observer: Arc::clone(&self.observer), outcome: Outcome::Unknown };
+        let refresh = self.refresher.refresh(request);
+        async move {
+            // The whole of it is moved in, so that dropping this future tells its end.
+            let mut ending = ending;
+            let result = refresh.await;
+            ending.outcome = match &result {
+                Ok(_) => Outcome::Granted,
+                Err(error) => match error.failure() {
+                    Failure::Declined => Outcome::Declined,
+                    Failure::Unavailable { .. } => Outcome::Unavailable,
+                    Failure::Unknown => Outcome::Unknown,
+                },
+            };
+            result
+        }
+    }
+
+    fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + Send + 'static {
+        self.refresher.revoke(grant)
+    }
+
+    fn home(&self) -> Home {
+        self.refresher.home()
+    }
+}
+
+struct Ending<O: Observe> {
+    observer: Arc<O>,
+    outcome: Outcome,
+}
+
+impl<O: Observe> Drop for Ending<O> {
+    fn drop(&mut self) {
+        self.observer.ended(self.outcome);
+    }
+}

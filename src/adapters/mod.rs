@@ -1,0 +1,18 @@
+//! Adapters: one file, one feature, one foreign crate. They never name each other, and foreign
+//! types stay inside them.
+//!
+//! | module | feature | what it is |
+//! |---|---|---|
+//! | `file` | `file` | a [`Store`](crate::store::Store) in a file |
+//! | `oauth2` | `oauth2` | the refresh_token grant as a [`Refresh`](crate::refresh::Refresh) |
+//! | `reqwest` | `reqwest` | middleware for `reqwest-middleware` |
+//! | `tokio` | `tokio` | timer, spawner and runtime on tokio |
+
+#[cfg(feature = "file")]
+pub mod file;
+#[cfg(feature = "oauth2")]
+pub mod oauth2;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
+#[cfg(feature = "tokio")]
+pub mod tokio;

@@ -1,0 +1,189 @@
+//! The clock and timer ports, and the standard clock: the only file that reads the machine's clocks.
+//!
+//! ```
+//! use perennial::clock::{Clock, StandardClock};
+//!
+//! let clock = StandardClock::new();
+//! assert!(clock.now() <= clock.now());
+//! ```
+//!
+//! Any `Fn() -> Timestamp` is a clock, too.
+
+use core::future::Future;
+use core::sync::atomic::{AtomicI64, Ordering};
+use core::time::Duration;
+use std::boxed::Box;
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime};
+
+use crate::refresh::BoxFuture;
+use crate::time::{Span, Timestamp};
+
+/// Where a session reads the time.
+pub trait Clock: Send + Sync + 'static {
+    /// The present instant on a timeline of the clock's choosing that should not run backwards.
+    fn now(&self) -> Timestamp;
+
+    /// What the wall clock shows: what instants from other hosts and from stores are compared
+    /// with. The same as [`now`](Clock::now) for clocks that know no other.
+    fn wall(&self) -> Timestamp {
+        self.now()
+    }
+}
+
+impl<F: Fn() -> Timestamp + Send + Sync + 'static> Clock for F {
+    fn now(&self) -> Timestamp {
+        self()
+    }
+}
+
+/// Lets a session wake up by itself: at a refresh's deadline, after a backoff (rule B13).
+///
+/// Any `Fn(Duration) -> impl Future<Output = ()>` is a timer.
+pub trait Timer: Send + Sync + 'static {
+    /// A future that ends once `duration` has gone by.
+    fn sleep(&self, duration: Duration) -> BoxFuture<()>;
+}
+
+impl<F, Fut> Timer for F
+where
+    F: Fn(Duration) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    fn sleep(&self, duration: Duration) -> BoxFuture<()> {
+        Box::pin(self(duration))
+    }
+}
+
+/// The two clocks of a machine, for [`StandardClock`] to combine.
+pub trait Source: Send + Sync + 'static {
+    /// Time since some fixed instant; may stand still while the machine sleeps.
+    fn monotonic(&self) -> Duration;
+    /// The wall clock, which may be set to anything at any time.
+    fn wall(&self) -> Timestamp;
+}
+
+/// The machine's own clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemSource {
+    origin: Instant,
+}
+
+impl Source for SystemSource {
+    fn monotonic(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    fn wall(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+        SystemTime::now().into()
+    }
+}
+
+/// How far the wall clock may run ahead before the standard clock follows it.
+pub const DEFAULT_TOLERANCE: Span = Span::from_secs(1);
+
+/// The standard clock (rule A2): monotonic, and aware of sleep.
+///
+/// It follows the monotonic clock. Where the wall clock has moved ahead by more than the
+/// tolerance, the machine slept, or its clock was set forward: time jumps forward to match, and
+/// tokens expire. Where the wall clock was set back, only what it is compared with changes.
+///
+/// Two atomic offsets carry all its state, and both only grow; so no interleaving of readers can
+/// make it run backwards. They are written only when a step is seen.
+#[derive(Debug)]
+pub struct StandardClock<S: Source = SystemSource> {
+    source: S,
+    tolerance: Span,
+    /// Added to the monotonic clock's milliseconds gives now. Grows when time jumps forward.
+    ahead: AtomicI64,
+    /// Added to the wall clock's milliseconds makes it comparable with now. Grows when the wall
+    /// clock was set back.
+    set_back: AtomicI64,
+}
+
+impl StandardClock {
+    /// A clock on the machine's own clocks.
+    pub fn new() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+        let origin = Instant::now();
+        Self::with_source(SystemSource { origin }, DEFAULT_TOLERANCE)
+    }
+}
+
+impl Default for StandardClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Source> StandardClock<S> {
+    /// A clock on `source`, that follows its wall clock once that is ahead by more than
+    /// `tolerance`.
+    pub fn with_source(source: S, tolerance: Span) -> Self {
+        let ahead = source.wall().as_millis().saturating_sub(millis(source.monotonic()));
+        Self { source, tolerance, ahead: AtomicI64::new(ahead), set_back: AtomicI64::new(0) }
+    }
+}
+
+impl<S: Source> Clock for StandardClock<S> {
+    /// Reads both clocks, and adds two offsets. Rule A2.
+    fn now(&self) -> Timestamp {
+        // The offsets come first. Each only grows, so one that is out of date by the time that the
+        // clocks are read makes a step seem too small, never too large; the next reading sees the
+        // rest. Acquire, with the release below: no clock is read before the offset that was
+        // measured with it.
+        let ahead = self.ahead.load(Ordering::Acquire);
+        let set_back = self.set_back.load(Ordering::Acquire);
+        let elapsed = millis(self.source.monotonic());
+        let wall = self.source.wall().as_millis();
+        let steady = elapsed.saturating_add(ahead);
+        let shown = wall.saturating_add(set_back);
+        let (now, other) = (Timestamp::from_millis(steady), Timestamp::from_millis(shown));
+        if other.since(now) <= self.tolerance && now.since(other) <= self.tolerance {
+            return now;
+        }
+        // A reader that was held up between the two clocks has seen no step, only its own delay.
+        let delay = millis(self.source.monotonic()).saturating_sub(elapsed);
+        if delay.unsigned_abs() > self.tolerance.as_millis() {
+            return now;
+        }
+        if other < now {
+            let _ = self.set_back.fetch_max(steady.saturating_sub(wall), Ordering::AcqRel);
+            return now;
+        }
+        // Slept, or set forward: never less than what another reader has jumped to.
+        let jump = shown.saturating_sub(elapsed);
+        let before = self.ahead.fetch_max(jump, Ordering::AcqRel);
+        Timestamp::from_millis(elapsed.saturating_add(before.max(jump)))
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.source.wall()
+    }
+}
+
+/// The one standard clock that all sessions of a process share unless told otherwise.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct SharedClock;
+
+impl SharedClock {
+    fn clock() -> &'static StandardClock {
+        static SHARED: LazyLock<StandardClock> = LazyLock::new(StandardClock::new);
+        &SHARED
+    }
+}
+
+impl Clock for SharedClock {
+    fn now(&self) -> Timestamp {
+        Self::clock().now()
+    }
+
+    fn wall(&self) -> Timestamp {
+        Self::clock().wall()
+    }
+}
+
+fn millis(elapsed: Duration) -> i64 {
+    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+}

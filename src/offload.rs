@@ -1,0 +1,78 @@
+//! Blocking work off the executor: a thread, and a future that waits for it.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use std::boxed::Box;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// Blocking work, handed to an off-load hook.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// Runs jobs somewhere they may block.
+pub(crate) type Hook = dyn Fn(Job) -> io::Result<()> + Send + Sync;
+
+/// The default hook: a short-lived thread for each job. Refreshes and writes are minutes apart.
+pub(crate) fn on_a_thread(job: Job) -> io::Result<()> {
+    thread::Builder::new().name("perennial".into()).spawn(job).map(drop)
+}
+
+/// Hands `work` to `hook`; the future ends with its result, or `None` where it panicked or was
+/// dropped unrun. Dropping the future does not stop the work.
+pub(crate) fn offload<T: Send + 'static>(
+    hook: &Hook,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<Pending<T>> {
+    let slot = Arc::new(Mutex::new(Slot { result: None, closed: false, waker: None }));
+    let sender = Sender(Arc::clone(&slot));
+    hook(Box::new(move || sender.send(work())))?;
+    Ok(Pending(slot))
+}
+
+struct Slot<T> {
+    result: Option<T>,
+    closed: bool,
+    waker: Option<Waker>,
+}
+
+struct Sender<T>(Arc<Mutex<Slot<T>>>);
+
+impl<T> Sender<T> {
+    fn send(self, result: T) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).result = Some(result);
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        let waker = {
+            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.closed = true;
+            slot.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// The result to come of [`offload`].
+pub(crate) struct Pending<T>(Arc<Mutex<Slot<T>>>);
+
+impl<T> Future for Pending<T> {
+    type Output = Option<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let waker = cx.waker().clone();
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.closed {
+            return Poll::Ready(slot.result.take());
+        }
+        let replaced = slot.waker.replace(waker);
+        drop(slot);
+        drop(replaced);
+        Poll::Pending
+    }
+}

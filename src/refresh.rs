@@ -1,0 +1,276 @@
+//! The refresh port: how a session asks for a new grant.
+//!
+//! Most programs use an adapter (`RefreshGrant`, feature `oauth2`) or a closure:
+//!
+//! ```
+//! use perennial::refresh::{RefreshError, Request};
+//! use perennial::token::Grant;
+//!
+//! async fn renew(request: Request) -> Result<Grant, RefreshError> {
+//!     let _presented = request.refresh_token().ok_or(RefreshError::declined("no refresh token"))?;
+//!     Ok(Grant::new("at-2", "rt-2", core::time::Duration::from_secs(3600)))
+//! }
+//! # let _ = renew;
+//! ```
+
+use core::cell::Cell;
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::time::Duration;
+use std::boxed::Box;
+use std::error::Error as StdError;
+use std::string::String;
+use std::sync::Arc;
+
+use crate::lifecycle::{Cause, Failure};
+pub use crate::offload::Job;
+use crate::offload::{Hook, offload};
+use crate::time::Timestamp;
+use crate::token::{Grant, Secret};
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Asks for new grants.
+///
+/// # Cancellation
+/// A session never drops a future of this trait because a caller went away; it drops it when the
+/// session itself is dropped, or when a hung one has been given up and others came after it.
+pub trait Refresh: Send + Sync + 'static {
+    /// Asks once for a new grant. The session sees to it that one call is out at a time, and
+    /// gives up waiting at the policy's deadline.
+    ///
+    /// # Errors
+    /// [`RefreshError`], told apart as rule B6 does. When in doubt: [`RefreshError::unknown`].
+    fn refresh(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static;
+
+    /// Revokes a grant that belongs to nobody any more (RFC 7009), as best it can. By default it
+    /// does nothing.
+    fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + Send + 'static {
+        drop(grant);
+        async {}
+    }
+
+    /// Where the futures of this refresher may be polled (rule C2).
+    fn home(&self) -> Home {
+        Home::Anywhere
+    }
+}
+
+/// Where a refresher's futures may be polled.
+#[derive(Clone)]
+pub enum Home {
+    /// On any thread, with no runtime around.
+    Anywhere,
+    /// Only within a runtime, which each poll enters.
+    Runtime(Arc<dyn Runtime>),
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Anywhere => "Anywhere",
+            Self::Runtime(_) => "Runtime(..)",
+        })
+    }
+}
+
+/// A runtime that can be entered for the length of one poll.
+pub trait Runtime: Send + Sync + 'static {
+    /// Calls `poll` with the runtime entered.
+    fn enter(&self, poll: &mut dyn FnMut());
+}
+
+/// What a refresher is asked.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub(crate) grant: Option<Grant>,
+    pub(crate) cause: Cause,
+    pub(crate) time_left: Duration,
+}
+
+impl Request {
+    /// The grant to renew; `None` only in a session built
+    /// [`without_grant`](crate::session::Builder::without_grant).
+    pub fn grant(&self) -> Option<&Grant> {
+        self.grant.as_ref()
+    }
+
+    /// The refresh token to present, if there is one.
+    pub fn refresh_token(&self) -> Option<&Secret> {
+        self.grant.as_ref().and_then(Grant::refresh_token)
+    }
+
+    /// Why a refresh is asked for.
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// How long the session waits before it counts the outcome as unknown.
+    pub fn time_left(&self) -> Duration {
+        self.time_left
+    }
+}
+
+/// A refresh that brought no grant. The message must hold no secret.
+#[derive(Clone)]
+pub struct RefreshError {
+    failure: Failure<Timestamp>,
+    message: String,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl RefreshError {
+    /// The server will not honour this grant again (`invalid_grant` and its like). Final: the
+    /// session asks no more until another grant is installed.
+    pub fn declined(message: impl Into<String>) -> Self {
+        Self { failure: Failure::Declined, message: message.into(), source: None }
+    }
+
+    /// The request was definitely not honoured: no connection, 429, 5xx. The session backs off.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        let failure = Failure::Unavailable { retry_after: None };
+        Self { failure, message: message.into(), source: None }
+    }
+
+    /// The request was sent, and no answer was understood. What follows depends on
+    /// [`Reuse`](crate::lifecycle::Reuse).
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self { failure: Failure::Unknown, message: message.into(), source: None }
+    }
+
+    /// Makes an unavailable server's wish heard; of no effect on other failures.
+    #[must_use]
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        if let Failure::Unavailable { retry_after } = &mut self.failure {
+            *retry_after = Some(delay.into());
+        }
+        self
+    }
+
+    /// Adds the error underneath.
+    #[must_use]
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// In which of three ways it failed.
+    pub fn failure(&self) -> Failure<Timestamp> {
+        self.failure
+    }
+}
+
+impl fmt::Display for RefreshError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for RefreshError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RefreshError")
+            .field("failure", &self.failure)
+            .field("message", &self.message)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl StdError for RefreshError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// A refresher without its type, as sessions hold it.
+pub(crate) trait AnyRefresh: Send + Sync {
+    fn refresh(&self, request: Request) -> BoxFuture<Result<Grant, RefreshError>>;
+    fn revoke(&self, grant: Grant) -> BoxFuture<()>;
+    fn home(&self) -> Home;
+}
+
+impl<R: Refresh> AnyRefresh for R {
+    fn refresh(&self, request: Request) -> BoxFuture<Result<Grant, RefreshError>> {
+        Box::pin(Refresh::refresh(self, request))
+    }
+
+    fn revoke(&self, grant: Grant) -> BoxFuture<()> {
+        Box::pin(Refresh::revoke(self, grant))
+    }
+
+    fn home(&self) -> Home {
+        Refresh::home(self)
+    }
+}
+
+/// A closure as a refresher.
+pub(crate) struct FnRefresh<F>(pub(crate) F);
+
+impl<F, Fut> Refresh for FnRefresh<F>
+where
+    F: Fn(Request) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Grant, RefreshError>> + Send + 'static,
+{
+    fn refresh(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
+        (self.0)(request)
+    }
+}
+
+/// A blocking closure as a refresher: run on the thread of a blocking caller that has to wait
+/// anyway, and handed to the off-load hook otherwise (rule C2).
+pub(crate) struct BlockingRefresh<F> {
+    pub(crate) refresh: Arc<F>,
+    pub(crate) hook: Arc<Hook>,
+}
+
+impl<F> Refresh for BlockingRefresh<F>
+where
+    F: Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static,
+{
+    fn refresh(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
+        let (refresh, hook) = (Arc::clone(&self.refresh), Arc::clone(&self.hook));
+        async move {
+            if may_block() {
+                return refresh(request);
+            }
+            let job = offload(&*hook, move || refresh(request)).map_err(|error| {
+                RefreshError::unavailable("no thread could be had for the refresh")
+                    .with_source(error)
+            })?;
+            job.await.unwrap_or_else(|| Err(RefreshError::unknown("the refresher panicked")))
+        }
+    }
+}
+
+std::thread_local! {
+    /// Whether the present poll is made by a thread that would only wait otherwise.
+    static MAY_BLOCK: Cell<bool> = const { Cell::new(false) };
+}
+
+fn may_block() -> bool {
+    MAY_BLOCK.get()
+}
+
+/// Calls `poll` on a thread that has nothing else to do than to wait, where `blocking` says so.
+pub(crate) fn with_leave_to_block<T>(blocking: bool, poll: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            MAY_BLOCK.set(self.0);
+        }
+    }
+    let _restore = Restore(MAY_BLOCK.replace(blocking));
+    poll()
+}

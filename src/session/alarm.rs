@@ -1,0 +1,53 @@
+//! One caller's use of the timer port.
+
+use core::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::thread;
+
+use crate::clock::Timer;
+use crate::refresh::BoxFuture;
+use crate::time::Timestamp;
+
+/// A sleep that is set anew only when the instant changes.
+pub(super) struct Alarm {
+    timer: Option<Arc<dyn Timer>>,
+    sleep: Option<(Timestamp, BoxFuture<()>)>,
+}
+
+impl Alarm {
+    pub(super) fn new(timer: Option<Arc<dyn Timer>>) -> Self {
+        Self { timer, sleep: None }
+    }
+
+    /// Parks the present thread until it is woken, or `until` has come.
+    pub(super) fn park(&mut self, until: Option<Timestamp>, now: Timestamp, waker: &Waker) {
+        match until {
+            None => thread::park(),
+            // The timer, which may be a virtual one, is asked as well. It is not relied on: its
+            // runtime may stand still while this thread waits.
+            Some(until) => {
+                if !self.is_due(until, now, waker) {
+                    thread::park_timeout(until.since(now).to_duration());
+                }
+            }
+        }
+    }
+
+    /// Whether `until` has come; if not, and if there is a timer, `waker` is called when it does.
+    pub(super) fn is_due(&mut self, until: Timestamp, now: Timestamp, waker: &Waker) -> bool {
+        let Some(timer) = &self.timer else {
+            return now >= until;
+        };
+        let (_, sleep) = match self.sleep.take() {
+            Some(set) if set.0 == until => self.sleep.insert(set),
+            _ => self.sleep.insert((until, timer.sleep(until.since(now).to_duration()))),
+        };
+        match sleep.as_mut().poll(&mut Context::from_waker(waker)) {
+            Poll::Pending => false,
+            Poll::Ready(()) => {
+                self.sleep = None;
+                true
+            }
+        }
+    }
+}

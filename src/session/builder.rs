@@ -1,0 +1,254 @@
+//! Putting a session together.
+
+use core::fmt;
+use core::future::Future;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use thiserror::Error as ThisError;
+
+use super::core::Moment;
+use super::core::Shared;
+use super::{Handle, Hooks, Ports, Session};
+use crate::clock::{Clock, SharedClock, Timer};
+use crate::lifecycle::Policy;
+use crate::offload::{Hook, Job, on_a_thread};
+use crate::refresh::{
+    AnyRefresh, BlockingRefresh, BoxFuture, FnRefresh, Refresh, RefreshError, Request,
+};
+use crate::store::{AnyStore, Store};
+use crate::time::Draw;
+use crate::token::{Grant, Secret};
+
+/// Builds a [`Session`].
+#[must_use]
+pub struct Builder {
+    refresher: Box<dyn FnOnce(Arc<Hook>) -> Box<dyn AnyRefresh> + Send>,
+    hook: Arc<Hook>,
+    grant: Option<Grant>,
+    store: Option<Box<dyn AnyStore>>,
+    policy: Policy,
+    clock: Option<Box<dyn Clock>>,
+    timer: Option<Arc<dyn Timer>>,
+    spawner: Option<Box<dyn Fn(BoxFuture<()>) + Send + Sync>>,
+    draw: Box<dyn Fn() -> u32 + Send + Sync>,
+    jitter: bool,
+    needs_grant: bool,
+    hooks: Hooks,
+}
+
+/// A session that cannot be built.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, ThisError)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A token of the grant is empty.
+    #[error("the grant's {0} is empty: leave it out instead")]
+    Empty(Part),
+    /// A token of the grant cannot be sent.
+    #[error("the grant's {0} holds a character that no HTTP header may carry")]
+    Unsendable(Part),
+}
+
+/// A part of a grant, as [`BuildError`] names it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The access token.
+    AccessToken,
+    /// The refresh token.
+    RefreshToken,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::AccessToken => "access token",
+            Self::RefreshToken => "refresh token",
+        })
+    }
+}
+
+impl Builder {
+    pub(super) fn of(refresher: impl Refresh) -> Self {
+        Self::making(|_| Box::new(refresher))
+    }
+
+    pub(super) fn of_fn<F, Fut>(refresh: F) -> Self
+    where
+        F: Fn(Request) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Grant, RefreshError>> + Send + 'static,
+    {
+        Self::of(FnRefresh(refresh))
+    }
+
+    pub(super) fn of_blocking<F>(refresh: F) -> Self
+    where
+        F: Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static,
+    {
+        let refresh = Arc::new(refresh);
+        Self::making(move |hook| Box::new(BlockingRefresh { refresh, hook }))
+    }
+
+    fn making(refresher: impl FnOnce(Arc<Hook>) -> Box<dyn AnyRefresh> + Send + 'static) -> Self {
+        Self {
+            refresher: Box::new(refresher),
+            hook: Arc::new(on_a_thread),
+            grant: None,
+            store: None,
+            policy: Policy::default(),
+            clock: None,
+            timer: None,
+            spawner: None,
+            draw: Box::new(|| fastrand::u32(..)),
+            jitter: true,
+            needs_grant: true,
+            hooks: Hooks::default(),
+        }
+    }
+
+    /// The grant to start from, as of now. With a store, it is only used where that is empty.
+    pub fn grant(mut self, grant: Grant) -> Self {
+        self.grant = Some(grant);
+        self
+    }
+
+    /// Where the grant is kept. The first caller reads it; what it holds comes before
+    /// [`grant`](Builder::grant).
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Box::new(store));
+        self
+    }
+
+    /// The refresher needs no grant to start from: client credentials, or asking the program.
+    pub fn without_grant(mut self) -> Self {
+        self.needs_grant = false;
+        self
+    }
+
+    /// The windows, backoff, budget and declared server behaviour.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Another clock than the standard one.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Box::new(clock));
+        self
+    }
+
+    /// A timer, so that async callers are woken at deadlines and after backoff. Without one a
+    /// deadline is kept when a caller is next polled, and waiting through backoff becomes an error
+    /// (rule B13).
+    pub fn timer(mut self, timer: impl Timer) -> Self {
+        self.timer = Some(Arc::new(timer));
+        self
+    }
+
+    /// Has refreshes driven by a spawned task, such as `|task| { tokio::spawn(task); }`, so that
+    /// they go on when all callers are gone. Without it callers drive them.
+    pub fn spawner(mut self, spawner: impl Fn(BoxFuture<()>) + Send + Sync + 'static) -> Self {
+        self.spawner = Some(Box::new(spawner));
+        self
+    }
+
+    /// Where a blocking refresher runs for callers that must not block [a short-lived thread].
+    pub fn offload(mut self, hook: impl Fn(Job) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        self.hook = Arc::new(hook);
+        self
+    }
+
+    /// Turns off the jitter that spreads early refreshes. Backoff is drawn all the same.
+    pub fn without_jitter(mut self) -> Self {
+        self.jitter = false;
+        self
+    }
+
+    /// Another source of uniformly drawn numbers, for reproducible runs.
+    pub fn draws(mut self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Self {
+        self.draw = Box::new(draw);
+        self
+    }
+
+    /// Called with each new grant before its access token is handed out, for programs that keep
+    /// grants elsewhere than in a [`Store`].
+    pub fn on_rotate(mut self, hook: impl Fn(&Grant) + Send + Sync + 'static) -> Self {
+        self.hooks.on_rotate = Some(Box::new(hook));
+        self
+    }
+
+    /// Called with a grant that came after a logout or a login, instead of having the refresher
+    /// revoke it (rule B14).
+    pub fn on_orphan(mut self, hook: impl Fn(Grant) + Send + Sync + 'static) -> Self {
+        self.hooks.on_orphan = Some(Box::new(hook));
+        self
+    }
+
+    /// Builds the session. Nothing is sent or read yet.
+    ///
+    /// # Errors
+    /// Where the grant holds a token that could not be sent.
+    pub fn build(self) -> Result<Session, BuildError> {
+        if let Some(grant) = &self.grant {
+            check(Part::AccessToken, grant.access_token())?;
+            check(Part::RefreshToken, grant.refresh_token())?;
+        }
+        let refresher = (self.refresher)(self.hook);
+        let clock = self.clock.unwrap_or_else(|| Box::new(SharedClock));
+        let handle = Arc::new(Handle);
+        let ports = Ports {
+            handles: Arc::downgrade(&handle),
+            built_at: clock.wall(),
+            home: refresher.home(),
+            refresher,
+            store: self.store,
+            policy: self.policy,
+            clock,
+            timer: self.timer,
+            spawner: self.spawner,
+            draw: self.draw,
+            jitter: self.jitter,
+            needs_grant: self.needs_grant,
+            hooks: self.hooks,
+        };
+        // Relaxed: only that no two get the same number matters.
+        let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
+        Ok(Session { shared: Shared::new(ports, session, self.grant), handle })
+    }
+}
+
+/// Numbers the sessions of this process, so that no token is taken for another session's.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
+
+fn check(part: Part, token: Option<&Secret>) -> Result<(), BuildError> {
+    match token.map(Secret::expose) {
+        None => Ok(()),
+        Some("") => Err(BuildError::Empty(part)),
+        Some(text) if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) => Ok(()),
+        Some(_) => Err(BuildError::Unsendable(part)),
+    }
+}
+
+impl Ports {
+    /// A draw for a delay.
+    pub(super) fn draw(&self) -> Draw {
+        Draw::new((self.draw)())
+    }
+
+    /// What the clocks show, and numbers drawn, for one change of state.
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
+            now: self.clock.now(),
+            wall: self.clock.wall(),
+            draw: self.draw(),
+            jitter: if self.jitter { self.draw() } else { Draw::NONE },
+        }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Builder").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}

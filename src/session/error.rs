@@ -1,0 +1,171 @@
+//! Why a caller got no token.
+
+use core::fmt;
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use thiserror::Error as ThisError;
+
+use crate::lifecycle::{Delay, Ending, Failure};
+use crate::refresh::RefreshError;
+use crate::store::StoreError;
+use crate::time::Timestamp;
+
+/// Why a session handed out no token, or could not do what it was asked.
+///
+/// Opaque; ask it with the `is_*` methods. It is cheap to clone, since one failure is told to all
+/// who waited for it (rule B7). It never holds a secret.
+#[derive(Clone)]
+pub struct Error {
+    kind: Kind,
+    retry_at: Option<Timestamp>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ThisError)]
+pub(super) enum Kind {
+    #[error("there is no grant: log in, and install it")]
+    NoGrant,
+    #[error("the authorization server declined the grant: log in again")]
+    Declined,
+    #[error("the refresh token was sent and nothing is known of the outcome: log in again")]
+    Unsettled,
+    #[error("the authorization server could not be reached or would not answer")]
+    Unavailable,
+    #[error("the refresh was sent and no answer was understood")]
+    Unknown,
+    #[error("the access token was no longer usable when it arrived")]
+    Stillborn,
+    #[error("too many refreshes that nothing made due: the resource server rejects fresh tokens")]
+    OverBudget,
+    #[error("the old token still works, and its refresh token must not be sent twice")]
+    InDoubt,
+    #[error("the caller's time limit passed while the refresh went on")]
+    TimedOut,
+    #[error("no new token lives as long as was asked for")]
+    TooBrief,
+    #[error("no token is ready, and this call never waits")]
+    NotReady,
+    #[error("the refresher asked its own session for a token")]
+    Reentrant,
+    #[error("the store could not be read or written")]
+    Store,
+}
+
+impl Error {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self { kind, retry_at: None, source: None }
+    }
+
+    pub(super) fn from_ending(ending: Ending) -> Self {
+        Self::new(match ending {
+            Ending::NoGrant => Kind::NoGrant,
+            Ending::Declined => Kind::Declined,
+            Ending::Unsettled => Kind::Unsettled,
+        })
+    }
+
+    pub(super) fn from_delay(reason: Delay, last: Option<&Self>, until: Timestamp) -> Self {
+        let error = match reason {
+            Delay::Failure => last.cloned().unwrap_or_else(|| Self::new(Kind::Unavailable)),
+            Delay::Budget => Self::new(Kind::OverBudget),
+            Delay::Doubt => Self::new(Kind::InDoubt),
+        };
+        error.retry_at(Some(until))
+    }
+
+    pub(super) fn retry_at(mut self, retry_at: Option<Timestamp>) -> Self {
+        self.retry_at = retry_at;
+        self
+    }
+
+    pub(super) fn with_source(mut self, source: Arc<dyn StdError + Send + Sync>) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// Whether only a new login can help: there is no grant, or the server declined it.
+    pub fn is_login_required(&self) -> bool {
+        matches!(self.kind, Kind::NoGrant | Kind::Declined | Kind::Unsettled)
+    }
+
+    /// Whether the authorization server, or the store, may well answer later.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.kind, Kind::Unavailable | Kind::Unknown | Kind::Stillborn | Kind::Store)
+    }
+
+    /// Whether the budget of rule B9 is spent: the resource server rejects each new token.
+    pub fn is_over_budget(&self) -> bool {
+        self.kind == Kind::OverBudget
+    }
+
+    /// Whether the caller's own limit ended the wait. The refresh goes on.
+    pub fn is_timeout(&self) -> bool {
+        self.kind == Kind::TimedOut
+    }
+
+    /// Whether the store was what failed.
+    pub fn is_store(&self) -> bool {
+        self.kind == Kind::Store
+    }
+
+    /// Whether no token was ready for a call that never waits.
+    pub fn is_not_ready(&self) -> bool {
+        self.kind == Kind::NotReady
+    }
+
+    /// Whether no token lives as long as was asked for.
+    pub fn is_too_brief(&self) -> bool {
+        self.kind == Kind::TooBrief
+    }
+
+    /// Whether a refresher asked its own session for a token.
+    pub fn is_reentrant(&self) -> bool {
+        self.kind == Kind::Reentrant
+    }
+
+    /// When another try may do better, on the session's clock.
+    pub fn when_to_retry(&self) -> Option<Timestamp> {
+        self.retry_at
+    }
+}
+
+impl From<RefreshError> for Error {
+    fn from(error: RefreshError) -> Self {
+        let kind = match error.failure() {
+            Failure::Declined => Kind::Declined,
+            Failure::Unavailable { .. } => Kind::Unavailable,
+            Failure::Unknown => Kind::Unknown,
+        };
+        Self::new(kind).with_source(Arc::new(error))
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::new(Kind::Store).with_source(Arc::new(error))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(formatter)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Error")
+            .field("kind", &self.kind)
+            .field("retry_at", &self.retry_at)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

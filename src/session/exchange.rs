@@ -1,0 +1,369 @@
+//! One flight, from the store to the authorization server and back: what is sent, and in which
+//! order (rule F2): intent, exchange, persist. Publishing is the session's part.
+
+use core::panic::AssertUnwindSafe;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::panic::catch_unwind;
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use super::Ports;
+use super::timed_store::TimedStore;
+use crate::lifecycle::{Cause, Failure, FlightId, Freshness, Schedule};
+use crate::refresh::{RefreshError, Request};
+use crate::store::{StoreError, StoredGrant, Swap, Version};
+use crate::time::{Draw, Timestamp};
+use crate::token::Grant;
+
+/// What a flight sets out with.
+pub(super) struct Orders {
+    pub(super) flight: FlightId,
+    pub(super) cause: Cause,
+    pub(super) deadline: Timestamp,
+    /// The grant to renew, unless the store shows a newer one.
+    pub(super) grant: Option<Grant>,
+    /// The store's version that `grant` was read or written at; `None` before the first reading.
+    pub(super) version: Option<Version>,
+    /// A grant that was received and could not be stored.
+    pub(super) unsaved: Option<Unsaved>,
+    pub(super) ended: Arc<Ended>,
+}
+
+/// Which flights are of an epoch that has ended, by login or logout: they send nothing any more,
+/// and write to no store.
+#[derive(Default)]
+pub(super) struct Ended(AtomicU64);
+
+impl Ended {
+    /// Ends the epoch of `newest` and all before it.
+    pub(super) fn through(&self, newest: FlightId) {
+        // Release, with the acquire below: what a flight reads from the store after it has found
+        // its epoch not ended is not what the login or logout left there.
+        self.0.store(newest.number(), Ordering::Release);
+    }
+
+    pub(super) fn includes(&self, flight: FlightId) -> bool {
+        flight.number() <= self.0.load(Ordering::Acquire)
+    }
+}
+
+/// A grant that was received and could not be stored: rotated but not persisted (rule F2).
+#[derive(Clone)]
+pub(super) struct Unsaved {
+    pub(super) stored: StoredGrant,
+    /// When its request was sent, on the session's timeline.
+    pub(super) sent: Timestamp,
+    /// The grant that it renews.
+    pub(super) renewed: Option<Grant>,
+    /// Whether its access token is handed out already.
+    pub(super) published: bool,
+}
+
+/// What a flight brings back.
+pub(super) struct Report {
+    pub(super) outcome: Outcome,
+    /// The store's version, as last seen.
+    pub(super) version: Option<Version>,
+    /// Whether the unsaved grant that it set out with is stored now.
+    pub(super) saved: bool,
+}
+
+pub(super) enum Outcome {
+    /// A new grant, complete.
+    Granted { grant: Unsaved, stored: Result<(), StoreError> },
+    /// The store holds this grant: the first that was read.
+    Loaded(StoredGrant),
+    /// The store holds a newer grant than the one to renew, and than the one received, if any.
+    Adopted { stored: StoredGrant, received: Option<Grant> },
+    /// The store holds none: nobody has logged in, or somebody has logged out.
+    Empty { received: Option<Grant> },
+    /// No grant came.
+    Failed(RefreshError),
+    /// The store failed before anything was sent.
+    StoreFailed(StoreError),
+}
+
+impl Outcome {
+    /// Somebody else has written `stored`.
+    fn outpaced(stored: Option<StoredGrant>, received: Option<Grant>) -> Self {
+        match stored {
+            Some(stored) => Self::Adopted { stored, received },
+            None => Self::Empty { received },
+        }
+    }
+}
+
+/// Flies: never panics of its own, and drops no grant that was received.
+pub(super) async fn fly(ports: Arc<Ports>, orders: Orders) -> Report {
+    let outcome = Outcome::Empty { received: None };
+    let mut report = Report { outcome, version: orders.version, saved: false };
+    report.outcome = match &ports.store {
+        Some(store) => {
+            let store = TimedStore { store: &**store, ports: &ports, deadline: orders.deadline };
+            stored_flight(&ports, store, &orders, &mut report).await
+        }
+        None if orders.grant.is_none() && ports.needs_grant => report.outcome,
+        None => match ask(&ports, &orders, orders.grant.clone()).await {
+            Ok(grant) => Outcome::Granted { grant, stored: Ok(()) },
+            Err(error) => Outcome::Failed(error),
+        },
+    };
+    report
+}
+
+/// Revokes a grant that belongs to nobody.
+pub(super) async fn revoke(ports: Arc<Ports>, grant: Grant) {
+    ports.refresher.revoke(grant).await;
+}
+
+async fn stored_flight(
+    ports: &Ports,
+    store: TimedStore<'_>,
+    orders: &Orders,
+    report: &mut Report,
+) -> Outcome {
+    match prepare(ports, store, orders, report).await {
+        Ok(Ready::Land(outcome)) => outcome,
+        Ok(Ready::Ask(before)) => ask_and_store(ports, store, orders, before, report).await,
+        Err(error) => Outcome::StoreFailed(error),
+    }
+}
+
+/// What the store says before anything is sent.
+enum Ready {
+    Land(Outcome),
+    /// Ask, to renew what is stored, if anything is.
+    Ask(Option<StoredGrant>),
+}
+
+/// Stores what is unsaved, reads what is there, and adopts it where it is newer.
+async fn prepare(
+    ports: &Ports,
+    store: TimedStore<'_>,
+    orders: &Orders,
+    report: &mut Report,
+) -> Result<Ready, StoreError> {
+    if let (Some(unsaved), Some(version)) = (&orders.unsaved, orders.version) {
+        let persisted = persist(store, version, unsaved).await?;
+        report.saved = true;
+        match persisted {
+            Persisted::Done(version) => {
+                report.version = Some(version);
+                if !unsaved.published {
+                    let grant = unsaved.clone();
+                    return Ok(Ready::Land(Outcome::Granted { grant, stored: Ok(()) }));
+                }
+            }
+            Persisted::Outpaced(stored, version) => {
+                report.version = Some(version);
+                let received = Some(unsaved.stored.grant.clone());
+                return Ok(Ready::Land(Outcome::outpaced(stored, received)));
+            }
+        }
+    }
+    let content = store.load().await?;
+    report.version = Some(content.version);
+    match (orders.version, content.grant, &orders.grant) {
+        (None, Some(stored), _) => Ok(Ready::Land(Outcome::Loaded(stored))),
+        (None, None, Some(_)) if orders.ended.includes(orders.flight) => {
+            Ok(Ready::Land(Outcome::Empty { received: None }))
+        }
+        (None, None, Some(seed)) => {
+            let stored = StoredGrant::new(seed.clone(), ports.built_at);
+            match store.swap(content.version, Some(stored.clone())).await? {
+                Swap::Done(version) => {
+                    report.version = Some(version);
+                    Ok(Ready::Land(Outcome::Loaded(stored)))
+                }
+                Swap::Conflict(now) => {
+                    report.version = Some(now.version);
+                    let nothing = Outcome::Empty { received: None };
+                    Ok(Ready::Land(now.grant.map_or(nothing, Outcome::Loaded)))
+                }
+            }
+        }
+        (_, None, _) if ports.needs_grant => Ok(Ready::Land(Outcome::Empty { received: None })),
+        (_, None, _) => Ok(Ready::Ask(None)),
+        (Some(_), Some(stored), held) => {
+            let newer = held.as_ref().is_none_or(|held| !same_credential(&stored.grant, held));
+            // One whose access token is of no use any more is renewed at once.
+            if newer && is_usable(ports, &stored) {
+                Ok(Ready::Land(Outcome::Adopted { stored, received: None }))
+            } else {
+                Ok(Ready::Ask(Some(stored)))
+            }
+        }
+    }
+}
+
+/// Whether a refresh would present the same thing for both.
+fn same_credential(one: &Grant, other: &Grant) -> bool {
+    match (one.refresh_token(), other.refresh_token()) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => one.access_token() == other.access_token(),
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// Whether the access token of `stored` can be handed out at this moment.
+fn is_usable(ports: &Ports, stored: &StoredGrant) -> bool {
+    let (now, wall) = (ports.clock.now(), ports.clock.wall());
+    stored.times(now, wall, Draw::NONE).is_some_and(|times| {
+        Schedule::of(&ports.policy, times, now).freshness(now) != Freshness::Lapsed
+    })
+}
+
+/// Intent, exchange, persist.
+async fn ask_and_store(
+    ports: &Ports,
+    store: TimedStore<'_>,
+    orders: &Orders,
+    before: Option<StoredGrant>,
+    report: &mut Report,
+) -> Outcome {
+    let mut version = report.version.unwrap_or(Version::EMPTY);
+    if let Some(before) = &before {
+        // An earlier sending of unknown outcome still counts: the window runs from the first.
+        let intent = before.intent.or_else(|| Some(ports.clock.wall()));
+        let noted = StoredGrant { intent, ..before.clone() };
+        match store.swap(version, Some(noted)).await {
+            Ok(Swap::Done(noted)) => version = noted,
+            Ok(Swap::Conflict(content)) => {
+                report.version = Some(content.version);
+                return Outcome::outpaced(content.grant, None);
+            }
+            Err(error) => return Outcome::StoreFailed(error),
+        }
+        report.version = Some(version);
+    }
+    let grant = before.as_ref().map(|stored| stored.grant.clone());
+    let grant = match ask(ports, orders, grant).await {
+        Ok(grant) => grant,
+        Err(error) => return not_granted(store, version, before, error, report).await,
+    };
+    if orders.ended.includes(orders.flight) {
+        // An orphan: what a login or a logout has left in the store stays.
+        return Outcome::Granted { grant, stored: Ok(()) };
+    }
+    // An answer that came too late for those who waited has time of its own to be stored.
+    let now = ports.clock.now();
+    let store = if now < orders.deadline { store } else { store.until_later(now) };
+    match persist(store, version, &grant).await {
+        Ok(Persisted::Done(version)) => {
+            report.version = Some(version);
+            Outcome::Granted { grant, stored: Ok(()) }
+        }
+        Ok(Persisted::Outpaced(..)) if orders.ended.includes(orders.flight) => {
+            Outcome::Granted { grant, stored: Ok(()) }
+        }
+        Ok(Persisted::Outpaced(stored, version)) => {
+            report.version = Some(version);
+            Outcome::outpaced(stored, Some(grant.stored.grant))
+        }
+        Err(error) => Outcome::Granted { grant, stored: Err(error) },
+    }
+}
+
+/// No grant came. Where the refresh token was not spent, the store may say so: should that fail, a
+/// restart takes the outcome for unknown, which is safe.
+async fn not_granted(
+    store: TimedStore<'_>,
+    version: Version,
+    before: Option<StoredGrant>,
+    error: RefreshError,
+    report: &mut Report,
+) -> Outcome {
+    let declined = match error.failure() {
+        Failure::Declined => true,
+        Failure::Unavailable { .. } => false,
+        Failure::Unknown => return Outcome::Failed(error),
+    };
+    let Some(before) = before else {
+        return Outcome::Failed(error);
+    };
+    let presented = before.grant.clone();
+    let content = match store.swap(version, Some(before)).await {
+        Ok(Swap::Done(version)) => {
+            report.version = Some(version);
+            return Outcome::Failed(error);
+        }
+        Ok(Swap::Conflict(content)) if declined => content,
+        Ok(Swap::Conflict(_)) | Err(_) => return Outcome::Failed(error),
+    };
+    // Somebody else has written: a grant that is newer than the one declined, or the note that
+    // they present the same one. Then theirs may be the answer that was granted.
+    report.version = Some(content.version);
+    match content.grant {
+        Some(stored) if same_credential(&stored.grant, &presented) => Outcome::Failed(
+            RefreshError::unavailable("declined, while another holder presented the same grant")
+                .with_source(error),
+        ),
+        newer => Outcome::outpaced(newer, None),
+    }
+}
+
+/// Asks the authorization server. What comes back is complete: kept where the answer was silent.
+async fn ask(
+    ports: &Ports,
+    orders: &Orders,
+    grant: Option<Grant>,
+) -> Result<Unsaved, RefreshError> {
+    let sent = ports.clock.now();
+    let wall = ports.clock.wall();
+    let called_off = orders.ended.includes(orders.flight) || ports.handles.strong_count() == 0;
+    if called_off || sent >= orders.deadline {
+        return Err(RefreshError::unavailable("the refresh was called off before it was sent"));
+    }
+    let request = Request {
+        grant: grant.clone(),
+        cause: orders.cause,
+        time_left: orders.deadline.since(sent).to_duration(),
+    };
+    let answer = ports.refresher.refresh(request).await?;
+    let complete = match &grant {
+        Some(previous) => answer.renewing(previous),
+        None => answer,
+    };
+    match &ports.hooks.on_rotate {
+        // A panicking hook must not cost the grant that it was told of.
+        Some(on_rotate) if !orders.ended.includes(orders.flight) => {
+            let _ = catch_unwind(AssertUnwindSafe(|| on_rotate(&complete)));
+        }
+        Some(_) | None => {}
+    }
+    let stored = StoredGrant::new(complete, wall);
+    Ok(Unsaved { stored, sent, renewed: grant, published: false })
+}
+
+pub(super) enum Persisted {
+    Done(Version),
+    /// Somebody else has stored something newer.
+    Outpaced(Option<StoredGrant>, Version),
+}
+
+/// Stores `unsaved`, over the grant that it renewed and over nothing else.
+pub(super) async fn persist(
+    store: TimedStore<'_>,
+    version: Version,
+    unsaved: &Unsaved,
+) -> Result<Persisted, StoreError> {
+    let mut expected = version;
+    // A note of intent of one's own may have moved the version; a few rounds see past any.
+    for _ in 0..8 {
+        match store.swap(expected, Some(unsaved.stored.clone())).await? {
+            Swap::Done(version) => return Ok(Persisted::Done(version)),
+            Swap::Conflict(content) => {
+                let known = content.grant.as_ref().is_some_and(|stored| {
+                    let renewed = unsaved.renewed.as_ref();
+                    renewed.is_some_and(|renewed| same_credential(&stored.grant, renewed))
+                        || same_credential(&stored.grant, &unsaved.stored.grant)
+                });
+                if !known {
+                    return Ok(Persisted::Outpaced(content.grant, content.version));
+                }
+                expected = content.version;
+            }
+        }
+    }
+    Err(StoreError::unreachable("the store kept changing while the grant was written"))
+}

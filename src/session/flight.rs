@@ -1,0 +1,268 @@
+//! The flight deck: what is in the air, who polls it, and who is to be woken.
+//!
+//! The refresh in progress belongs to the session. To poll it, a caller takes what is woken out of
+//! the deck, polls it outside the lock, and puts back what has not landed. Each craft has a beacon,
+//! the waker that it is polled with: it marks the craft as woken, and wakes the last driver and one
+//! deputy; a caller that is polled while a craft is woken and unattended takes over (rule C4).
+
+use core::panic::AssertUnwindSafe;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, Waker};
+use std::collections::BTreeMap;
+use std::panic::catch_unwind;
+use std::prelude::rust_2024::*;
+use std::sync::{Arc, Weak};
+use std::task::Wake;
+use std::thread::{self, ThreadId};
+
+use super::core::Shared;
+use super::exchange::{Outcome, Report};
+use crate::lifecycle::FlightId;
+use crate::refresh::{BoxFuture, Home, RefreshError, with_leave_to_block};
+use crate::time::Timestamp;
+
+/// How many refreshes beyond their deadline are still listened to. Older ones are dropped.
+const STRAGGLERS: usize = 4;
+
+/// Something in the air.
+pub(super) enum Craft {
+    /// A refresh, until it lands.
+    Flight(FlightId, BoxFuture<Report>),
+    /// The revocation of a grant that belongs to nobody.
+    Revocation(BoxFuture<()>),
+}
+
+impl Craft {
+    /// Polls once, within the refresher's home; a panic becomes an unknown outcome (rule C5).
+    fn poll(
+        &mut self,
+        home: &Home,
+        waker: &Waker,
+        blocking: bool,
+    ) -> Poll<Option<(FlightId, Report)>> {
+        let mut cx = Context::from_waker(waker);
+        let mut polled = Poll::Pending;
+        let mut poll = || {
+            polled = match self {
+                Self::Flight(id, flight) => {
+                    flight.as_mut().poll(&mut cx).map(|report| Some((*id, report)))
+                }
+                Self::Revocation(revocation) => {
+                    Pin::new(revocation).as_mut().poll(&mut cx).map(|()| None)
+                }
+            };
+        };
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            with_leave_to_block(blocking, || match home {
+                Home::Anywhere => poll(),
+                Home::Runtime(runtime) => runtime.enter(&mut poll),
+            });
+        }));
+        if polled.is_ready() {
+            // What came is not lost to a panic that came after it.
+            return polled;
+        }
+        match (caught, self) {
+            (Ok(()), _) => Poll::Pending,
+            (Err(_), Self::Revocation(_)) => Poll::Ready(None),
+            (Err(_), Self::Flight(id, _)) => {
+                let outcome = Outcome::Failed(RefreshError::unknown("the refresher panicked"));
+                Poll::Ready(Some((*id, Report { outcome, version: None, saved: false })))
+            }
+        }
+    }
+}
+
+/// Something in the air, and the beacon that says whether it wants to be polled.
+pub(super) struct Aloft {
+    craft: Craft,
+    beacon: Arc<Beacon>,
+}
+
+/// The waker of one craft.
+struct Beacon {
+    /// Written and read under the session's lock, hence relaxed.
+    lit: AtomicBool,
+    shared: Weak<Shared>,
+}
+
+impl Wake for Beacon {
+    fn wake(self: Arc<Self>) {
+        if let Some(shared) = self.shared.upgrade() {
+            let wakers = {
+                let mut inner = shared.lock();
+                self.lit.store(true, Ordering::Relaxed);
+                inner.deck.call()
+            };
+            wake_all(wakers.into_iter().flatten());
+        }
+    }
+}
+
+/// Polls all of `crafts` and keeps those that have not landed. Gives what the others brought:
+/// nothing, where it was a revocation.
+pub(super) fn poll_all(
+    crafts: &mut Vec<Aloft>,
+    home: &Home,
+    blocking: bool,
+) -> Vec<Option<(FlightId, Report)>> {
+    let mut landed = Vec::new();
+    let mut index = 0;
+    while let Some(Aloft { craft, beacon }) = crafts.get_mut(index) {
+        match craft.poll(home, &Waker::from(Arc::clone(beacon)), blocking) {
+            Poll::Pending => index += 1,
+            Poll::Ready(report) => {
+                landed.push(report);
+                discard([crafts.remove(index)]);
+            }
+        }
+    }
+    landed
+}
+
+/// A caller that waits, or a task that keeps watch.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct WaiterId(u64);
+
+/// What is in the air, and who waits for it. Lives under the session's lock; nothing here calls
+/// the user's code.
+#[derive(Default)]
+pub(super) struct Deck {
+    shared: Weak<Shared>,
+    /// What nobody polls at this moment.
+    air: Vec<Aloft>,
+    /// The threads that poll at this moment, each what it took out.
+    attending: Vec<ThreadId>,
+    /// When what was launched last should have landed.
+    deadline: Option<Timestamp>,
+    driver: Option<WaiterId>,
+    waiters: BTreeMap<WaiterId, Option<Waker>>,
+    next_waiter: u64,
+}
+
+impl Deck {
+    pub(super) fn new(shared: Weak<Shared>) -> Self {
+        Self { shared, ..Self::default() }
+    }
+
+    /// Puts something into the air, which should land by `deadline`. Gives back the oldest
+    /// straggler where there are too many, to be dropped outside.
+    pub(super) fn launch(&mut self, craft: Craft, deadline: Timestamp) -> Option<Aloft> {
+        let beacon = Beacon { lit: AtomicBool::new(true), shared: Weak::clone(&self.shared) };
+        self.air.push(Aloft { craft, beacon: Arc::new(beacon) });
+        self.deadline = Some(deadline);
+        let flights = self.air.iter().enumerate().filter_map(|(index, aloft)| match aloft.craft {
+            Craft::Flight(id, _) => Some((id, index)),
+            Craft::Revocation(_) => None,
+        });
+        match (flights.clone().count() > STRAGGLERS + 1, flights.min()) {
+            (true, Some((_, oldest))) => Some(self.air.remove(oldest)),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing is in the air.
+    pub(super) fn is_clear(&self) -> bool {
+        self.air.is_empty() && self.attending.is_empty()
+    }
+
+    /// When all that is in the air should have landed.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.deadline
+    }
+
+    /// Whether the present thread is inside a poll of the air: the refresher asks its own session.
+    pub(super) fn is_reentrant(&self) -> bool {
+        self.attending.contains(&thread::current().id())
+    }
+
+    /// Has all that nobody polls at this moment polled once more, woken or not.
+    pub(super) fn arouse(&mut self) {
+        for aloft in &self.air {
+            aloft.beacon.lit.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes out what is woken and nobody attends to.
+    pub(super) fn take_off(&mut self, driver: Option<WaiterId>) -> Option<Vec<Aloft>> {
+        if !self.is_called() {
+            return None;
+        }
+        let air = core::mem::take(&mut self.air).into_iter();
+        let (woken, rest) = air.partition(|aloft| aloft.beacon.lit.swap(false, Ordering::Relaxed));
+        self.air = rest;
+        self.attending.push(thread::current().id());
+        self.driver = driver;
+        Some(woken)
+    }
+
+    /// Puts back what has not landed.
+    pub(super) fn put_back(&mut self, mut crafts: Vec<Aloft>) {
+        crafts.append(&mut self.air);
+        self.air = crafts;
+        let present = thread::current().id();
+        if let Some(index) = self.attending.iter().position(|thread| *thread == present) {
+            self.attending.remove(index);
+        }
+    }
+
+    fn is_called(&self) -> bool {
+        self.air.iter().any(|aloft| aloft.beacon.lit.load(Ordering::Relaxed))
+    }
+
+    /// A waiter to wake where something is woken, unattended, and nobody may know.
+    pub(super) fn hand_over(&mut self) -> Option<Waker> {
+        if self.is_called() { self.deputy() } else { None }
+    }
+
+    /// A beacon was lit. Gives the wakers of the driver and of one deputy.
+    fn call(&mut self) -> [Option<Waker>; 2] {
+        let driver = self.driver.and_then(|driver| self.waiters.get_mut(&driver)?.take());
+        [driver, self.deputy()]
+    }
+
+    fn deputy(&mut self) -> Option<Waker> {
+        let driver = self.driver;
+        self.waiters
+            .iter_mut()
+            .filter(|(id, _)| Some(**id) != driver)
+            .find_map(|(_, waker)| waker.take())
+    }
+
+    /// Registers a waiter, or its waker anew. Gives the waker that it replaces.
+    pub(super) fn wait(&mut self, id: &mut Option<WaiterId>, waker: Waker) -> Option<Waker> {
+        let id = *id.get_or_insert_with(|| {
+            self.next_waiter += 1;
+            WaiterId(self.next_waiter)
+        });
+        self.waiters.insert(id, Some(waker)).flatten()
+    }
+
+    /// Forgets a waiter. Gives its waker, to be dropped outside.
+    pub(super) fn leave(&mut self, id: WaiterId) -> Option<Waker> {
+        if self.driver == Some(id) {
+            self.driver = None;
+        }
+        self.waiters.remove(&id).flatten()
+    }
+
+    /// All wakers, once something has landed (rule C3).
+    pub(super) fn everybody(&mut self) -> Vec<Waker> {
+        self.waiters.values_mut().filter_map(Option::take).collect()
+    }
+}
+
+/// Wakes all of `wakers`; one that panics does not stop the others (rule C3).
+pub(super) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+    for waker in wakers {
+        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+    }
+}
+
+/// Drops all of `things`, whose destructors are the program's code and may panic.
+pub(super) fn discard<T>(things: impl IntoIterator<Item = T>) {
+    for thing in things {
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(thing)));
+    }
+}

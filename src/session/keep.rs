@@ -1,0 +1,238 @@
+//! Driving without a caller: the spawned driver, `close`, and the keeper that renews by itself.
+
+use core::fmt;
+use core::future::Future;
+use core::panic::AssertUnwindSafe;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use std::panic::catch_unwind;
+use std::prelude::rust_2024::*;
+use std::sync::{Arc, Weak};
+
+use super::alarm::Alarm;
+use super::block_on::thread_waker;
+use super::core::{Afterwards, Shared};
+use super::error::{Error, Kind};
+use super::flight::WaiterId;
+use crate::clock::Timer;
+use crate::time::Timestamp;
+
+/// Hands the flight to the program's spawner, where it has given one.
+pub(super) fn spawn(shared: &Arc<Shared>) {
+    if let Some(spawner) = &shared.ports.spawner {
+        let drive = Drive::new(Arc::clone(shared), Extent::Landing);
+        let task = Box::pin(async { drop(drive.await) });
+        // A spawner that panics leaves the flight to its callers.
+        let _ = catch_unwind(AssertUnwindSafe(|| spawner(task)));
+    }
+}
+
+/// Drives what is in the air until nothing is. Keeps the session alive meanwhile (rule C9).
+pub(super) struct Drive {
+    shared: Arc<Shared>,
+    extent: Extent,
+    waiter: Option<WaiterId>,
+    alarm: Alarm,
+}
+
+/// How long to drive what is in the air.
+#[derive(Copy, Clone)]
+pub(super) enum Extent {
+    /// Until it has landed.
+    Landing,
+    /// Until it has landed, or should have.
+    Deadline,
+}
+
+/// Whether a drive is over, and if not, when to look again.
+enum Step {
+    Ready(Result<(), Error>),
+    Again,
+    Pending(Option<Timestamp>),
+}
+
+impl Drive {
+    pub(super) fn new(shared: Arc<Shared>, extent: Extent) -> Self {
+        let alarm = Alarm::new(shared.ports.timer.clone());
+        Self { shared, extent, waiter: None, alarm }
+    }
+
+    /// Drives on this thread.
+    pub(super) fn wait(mut self) -> Result<(), Error> {
+        let waker = thread_waker();
+        loop {
+            match self.turn(&waker) {
+                Step::Ready(result) => return result,
+                Step::Again => {}
+                Step::Pending(until) => {
+                    let now = self.shared.ports.clock.now();
+                    self.alarm.park(until, now, &waker);
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self, waker: &Waker) -> Step {
+        let air = watch(&self.shared, &mut self.waiter, waker);
+        if air.clear {
+            return Step::Ready(Ok(()));
+        }
+        if self.shared.drive(self.waiter, false) {
+            return Step::Again;
+        }
+        let now = self.shared.ports.clock.now();
+        if air.flight.is_some_and(|deadline| now >= deadline) {
+            self.shared.judge(self.waiter);
+            return Step::Again;
+        }
+        match (self.extent, air.all) {
+            (Extent::Landing, _) => Step::Pending(air.flight),
+            (Extent::Deadline, Some(all)) if now >= all => {
+                // Nothing is left to judge, but what is in the air is polled once more.
+                self.shared.judge(self.waiter);
+                let clear = self.shared.lock().deck.is_clear();
+                Step::Ready(if clear { Ok(()) } else { Err(Error::new(Kind::Unknown)) })
+            }
+            (Extent::Deadline, all) => Step::Pending(air.flight.or(all)),
+        }
+    }
+}
+
+impl Future for Drive {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match self.turn(cx.waker()) {
+                Step::Ready(result) => return Poll::Ready(result),
+                Step::Again => {}
+                Step::Pending(until) => {
+                    let now = self.shared.ports.clock.now();
+                    let due = until.is_some_and(|until| self.alarm.is_due(until, now, cx.waker()));
+                    if !due {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Drive {
+    fn drop(&mut self) {
+        if let Some(waiter) = self.waiter {
+            self.shared.leave(waiter);
+        }
+    }
+}
+
+/// What is in the air.
+struct Air {
+    clear: bool,
+    /// The deadline of the refresh that is out.
+    flight: Option<Timestamp>,
+    /// When all of it should have landed.
+    all: Option<Timestamp>,
+}
+
+/// Registers for what is in the air.
+fn watch(shared: &Shared, waiter: &mut Option<WaiterId>, waker: &Waker) -> Air {
+    let clone = waker.clone();
+    let mut afterwards = Afterwards::default();
+    let air = {
+        let mut inner = shared.lock();
+        afterwards.replaced = inner.deck.wait(waiter, clone);
+        Air {
+            clear: inner.deck.is_clear(),
+            flight: inner.lifecycle.refresh_deadline(),
+            all: inner.deck.deadline(),
+        }
+    };
+    shared.finish(afterwards);
+    air
+}
+
+/// Renews the token by itself: a future that never ends while a handle of its session is left.
+///
+/// Made by [`Session::keep_fresh`](super::Session::keep_fresh). Spawn it, or await it beside the
+/// program's main future.
+///
+/// # Cancellation
+/// Dropping it stops the renewal by itself, and nothing else.
+#[must_use = "nothing is renewed until this is spawned or awaited"]
+pub struct KeepFresh {
+    shared: Weak<Shared>,
+    waiter: Option<WaiterId>,
+    alarm: Alarm,
+}
+
+impl KeepFresh {
+    pub(super) fn new(shared: &Arc<Shared>, timer: Arc<dyn Timer>) -> Self {
+        Self { shared: Arc::downgrade(shared), waiter: None, alarm: Alarm::new(Some(timer)) }
+    }
+
+    /// Starts what is due. Gives when to look again.
+    fn tend(&mut self, shared: &Arc<Shared>, waker: &Waker) -> Option<Timestamp> {
+        let (now, clone) = (shared.ports.clock.now(), waker.clone());
+        let mut afterwards = Afterwards::default();
+        let (started, until) = {
+            let mut inner = shared.lock();
+            afterwards.replaced = inner.deck.wait(&mut self.waiter, clone);
+            let policy = &shared.ports.policy;
+            let start = inner.lifecycle.handle_requested(policy, now).start();
+            if let Some(start) = start {
+                inner.launch(&shared.ports, start, &mut afterwards);
+            }
+            let timeout = inner.lifecycle.poll_timeout(policy, now);
+            (start.is_some(), timeout.map(|timeout| timeout.at))
+        };
+        shared.finish(afterwards);
+        if started {
+            spawn(shared);
+        }
+        until
+    }
+}
+
+impl Future for KeepFresh {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Some(shared) = self.shared.upgrade() else {
+                return Poll::Ready(());
+            };
+            if shared.ports.handles.strong_count() == 0 {
+                return Poll::Ready(());
+            }
+            let until = self.tend(&shared, cx.waker());
+            if shared.drive(self.waiter, false) {
+                continue;
+            }
+            let air = watch(&shared, &mut self.waiter, cx.waker());
+            let now = shared.ports.clock.now();
+            if air.flight.is_some_and(|deadline| now >= deadline) {
+                shared.judge(self.waiter);
+                continue;
+            }
+            match until {
+                Some(until) if self.alarm.is_due(until, now, cx.waker()) => {}
+                Some(_) | None => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Drop for KeepFresh {
+    fn drop(&mut self) {
+        if let (Some(shared), Some(waiter)) = (self.shared.upgrade(), self.waiter) {
+            shared.leave(waiter);
+        }
+    }
+}
+
+impl fmt::Debug for KeepFresh {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("KeepFresh").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,251 @@
+//! What becomes of what a flight brought back, of a login and of a logout.
+
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use super::Ports;
+use super::core::{Afterwards, Inner, Moment};
+use super::error::{Error, Kind};
+use super::exchange::{Outcome, Report, Unsaved, revoke};
+use super::flight::Craft;
+use crate::lifecycle::{
+    Effect, Event, Failure, FlightId, Lifecycle, Novelty, Policy, Reuse, TokenTimes, apply,
+};
+use crate::store::{StoreError, StoredGrant, on_timeline, times_of_answer};
+use crate::time::Timestamp;
+use crate::token::{AccessToken, Grant};
+
+/// Whether the session holds on to a grant that has come.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Landed {
+    Kept,
+    /// A newer one has landed, or its epoch has ended.
+    Gone,
+}
+
+impl Inner {
+    /// Takes in what a flight brought back.
+    pub(super) fn settle(
+        &mut self,
+        ports: &Arc<Ports>,
+        flight: FlightId,
+        report: Report,
+        moment: Moment,
+        afterwards: &mut Afterwards,
+    ) {
+        let Moment { now, wall, jitter, .. } = moment;
+        let of_this_epoch = !self.ended.includes(flight);
+        // Superseded by a newer flight, it may still bring a grant, and changes nothing else (B3).
+        let newest = of_this_epoch && flight == self.lifecycle.newest_flight();
+        if newest {
+            self.version = report.version.or(self.version);
+            self.unsaved.take_if(|_| report.saved);
+        }
+        match report.outcome {
+            Outcome::Granted { grant, stored } => {
+                self.granted(ports, flight, grant, stored, moment, afterwards);
+            }
+            Outcome::Adopted { stored, received } if of_this_epoch => {
+                // What was received is of the grant that somebody else has renewed meanwhile.
+                drop(received);
+                let nothing = times_of_answer(&stored.grant, now, wall, jitter);
+                let times = stored.times(now, wall, jitter).unwrap_or(nothing);
+                self.land(ports, flight, stored.grant, times, moment, afterwards);
+            }
+            Outcome::Adopted { received, .. } => self.orphan(ports, received, now, afterwards),
+            Outcome::Loaded(stored) if newest => self.install(ports, stored, moment, afterwards),
+            Outcome::Loaded(_) => {}
+            Outcome::Empty { received } => {
+                self.orphan(ports, received, now, afterwards);
+                if newest {
+                    self.clear(&ports.policy, now, afterwards);
+                }
+            }
+            Outcome::Failed(error) => {
+                let failure = error.failure();
+                self.refuse(ports, flight, failure, error.into(), moment, afterwards);
+            }
+            Outcome::StoreFailed(error) => {
+                let failure = Failure::Unavailable { retry_after: None };
+                self.refuse(ports, flight, failure, error.into(), moment, afterwards);
+            }
+        }
+    }
+
+    /// A flight that ended without a grant.
+    fn refuse(
+        &mut self,
+        ports: &Ports,
+        flight: FlightId,
+        failure: Failure<Timestamp>,
+        error: Error,
+        Moment { now, draw, .. }: Moment,
+        afterwards: &mut Afterwards,
+    ) {
+        let event = Event::RefreshFailed { flight, failure, draw };
+        if self.lifecycle.handle(&ports.policy, event, now) == Effect::EndAttempt {
+            self.fail(flight, error, afterwards);
+        } else {
+            afterwards.errors.push(error);
+        }
+    }
+
+    /// A flight has brought a grant, and has stored it or not.
+    fn granted(
+        &mut self,
+        ports: &Arc<Ports>,
+        flight: FlightId,
+        mut grant: Unsaved,
+        stored: Result<(), StoreError>,
+        moment: Moment,
+        afterwards: &mut Afterwards,
+    ) {
+        let answer = grant.stored.grant.clone();
+        let wall = grant.stored.acquired_at;
+        let times = times_of_answer(&answer, grant.sent, wall, moment.jitter);
+        let error = match stored {
+            Ok(()) => {
+                if self.land(ports, flight, answer, times, moment, afterwards) == Landed::Kept {
+                    self.unsaved = None;
+                }
+                return;
+            }
+            Err(error) => Error::from(error),
+        };
+        let event = self.refreshed(flight, &answer, times, moment);
+        let (_, effect) = apply(&ports.policy, self.lifecycle, event, moment.now);
+        let keeps = matches!(effect, Effect::Publish { .. } | Effect::KeepRefreshToken);
+        if keeps && ports.policy.reuse() == Reuse::ConfirmByUse {
+            // The old token serves until the new grant is safe (rule F2).
+            self.unsaved = Some(grant);
+            let failure = Failure::Unavailable { retry_after: None };
+            self.refuse(ports, flight, failure, error, moment, afterwards);
+            return;
+        }
+        afterwards.errors.push(error);
+        if self.land(ports, flight, answer, times, moment, afterwards) == Landed::Kept {
+            grant.published = true;
+            self.unsaved = Some(grant);
+        }
+    }
+
+    /// A grant has come by a flight.
+    fn land(
+        &mut self,
+        ports: &Arc<Ports>,
+        flight: FlightId,
+        answer: Grant,
+        token: TokenTimes<Timestamp>,
+        moment: Moment,
+        afterwards: &mut Afterwards,
+    ) -> Landed {
+        let event = self.refreshed(flight, &answer, token, moment);
+        let effect = self.lifecycle.handle(&ports.policy, event, moment.now);
+        match effect {
+            Effect::Publish { .. } => {
+                self.token = published(&self.lifecycle, effect, &answer);
+                self.grant = Some(answer);
+                self.tell_all(afterwards);
+                Landed::Kept
+            }
+            Effect::KeepRefreshToken => {
+                self.grant = Some(answer);
+                self.fail(flight, Error::new(Kind::Stillborn), afterwards);
+                Landed::Kept
+            }
+            Effect::ReleaseOrphan => {
+                self.orphan(ports, Some(answer), moment.now, afterwards);
+                Landed::Gone
+            }
+            Effect::Discard
+            | Effect::Nothing
+            | Effect::Use
+            | Effect::UseAndStartRefresh(_)
+            | Effect::StartRefresh(_)
+            | Effect::Wait { .. }
+            | Effect::BackOff { .. }
+            | Effect::LogIn(_)
+            | Effect::Withdraw
+            | Effect::EndAttempt => Landed::Gone,
+        }
+    }
+
+    fn refreshed(
+        &self,
+        flight: FlightId,
+        answer: &Grant,
+        token: TokenTimes<Timestamp>,
+        Moment { draw, .. }: Moment,
+    ) -> Event<Timestamp> {
+        let held = self.token.as_ref().map(AccessToken::secret);
+        let same = held.is_some() && held == answer.access_token();
+        let novelty = if same { Novelty::Same } else { Novelty::New };
+        Event::Refreshed { flight, token, novelty, draw }
+    }
+
+    /// A grant belongs to nobody any more: it is offered to the program's hook, else revoked
+    /// (rule B14).
+    fn orphan(
+        &mut self,
+        ports: &Arc<Ports>,
+        grant: Option<Grant>,
+        now: Timestamp,
+        afterwards: &mut Afterwards,
+    ) {
+        let held = self.grant.as_ref().and_then(Grant::refresh_token);
+        // A server that answers twice may have given the very grant that is held.
+        let grant = grant.filter(|grant| held.is_none() || held != grant.refresh_token());
+        if ports.hooks.on_orphan.is_some() {
+            afterwards.orphans.extend(grant);
+        } else if let Some(grant) = grant {
+            let revocation = Box::pin(revoke(Arc::clone(ports), grant));
+            let deadline = now.saturating_add(ports.policy.refresh_deadline().into());
+            afterwards.crafts.extend(self.deck.launch(Craft::Revocation(revocation), deadline));
+        }
+    }
+
+    /// A grant has come from outside: a login, or what the store held at the start.
+    pub(super) fn install(
+        &mut self,
+        ports: &Ports,
+        stored: StoredGrant,
+        Moment { now, wall, jitter, .. }: Moment,
+        afterwards: &mut Afterwards,
+    ) {
+        let token = stored.times(now, wall, jitter);
+        let intent = stored.intent.map(|sent| on_timeline(sent, now, wall));
+        let effect = self.lifecycle.handle(&ports.policy, Event::Installed { token, intent }, now);
+        self.token = published(&self.lifecycle, effect, &stored.grant);
+        self.grant = Some(stored.grant);
+        self.end_epoch(afterwards);
+    }
+
+    /// The grant is gone: a logout, here or elsewhere (rule B11).
+    pub(super) fn clear(&mut self, policy: &Policy, now: Timestamp, afterwards: &mut Afterwards) {
+        let _ = self.lifecycle.handle_cleared(policy, now);
+        self.token = None;
+        self.grant = None;
+        self.end_epoch(afterwards);
+    }
+
+    fn end_epoch(&mut self, afterwards: &mut Afterwards) {
+        self.ended.through(self.lifecycle.newest_flight());
+        self.unsaved = None;
+        afterwards.errors.extend(self.last_failure.take().map(|(_, error)| error));
+        self.tell_all(afterwards);
+    }
+}
+
+/// The token that `effect` publishes, out of `grant`.
+pub(super) fn published(
+    lifecycle: &Lifecycle,
+    effect: Effect<Timestamp>,
+    grant: &Grant,
+) -> Option<AccessToken> {
+    match (effect, grant.access_token(), lifecycle.schedule()) {
+        (Effect::Publish { generation }, Some(secret), Some(schedule)) => {
+            Some(AccessToken::new(secret.clone(), generation, schedule))
+        }
+        _ => None,
+    }
+}

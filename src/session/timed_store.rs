@@ -1,0 +1,60 @@
+//! The store as a flight uses it: within the flight's time, and a panic is only a failure.
+
+use core::future::poll_fn;
+use core::panic::AssertUnwindSafe;
+use core::task::Poll;
+use std::panic::catch_unwind;
+use std::prelude::rust_2024::*;
+
+use super::Ports;
+use crate::refresh::BoxFuture;
+use crate::store::{AnyStore, StoreError, StoredGrant, Swap, Version, Versioned};
+use crate::time::Timestamp;
+
+/// A store that has failed where it has no answer by `deadline`.
+///
+/// That is noticed by the poll that comes before the flight is judged (rule B13): so a store that
+/// hangs before anything was sent leaves no doubt of the refresh token, and one that hangs after
+/// the answer costs no grant (rules B6, F2).
+#[derive(Copy, Clone)]
+pub(super) struct TimedStore<'a> {
+    pub(super) store: &'a dyn AnyStore,
+    pub(super) ports: &'a Ports,
+    pub(super) deadline: Timestamp,
+}
+
+impl TimedStore<'_> {
+    /// The same with a refresh's time from `now` on.
+    pub(super) fn until_later(self, now: Timestamp) -> Self {
+        let deadline = now.saturating_add(self.ports.policy.refresh_deadline().into());
+        Self { deadline, ..self }
+    }
+
+    pub(super) async fn load(self) -> Result<Versioned, StoreError> {
+        self.answer(|| self.store.load()).await
+    }
+
+    pub(super) async fn swap(
+        self,
+        expected: Version,
+        next: Option<StoredGrant>,
+    ) -> Result<Swap, StoreError> {
+        self.answer(|| self.store.swap(expected, next)).await
+    }
+
+    async fn answer<T>(
+        self,
+        call: impl FnOnce() -> BoxFuture<Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let panicked = || StoreError::unreachable("the store panicked");
+        let mut answer = catch_unwind(AssertUnwindSafe(call)).map_err(|_| panicked())?;
+        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+            Ok(Poll::Pending) if self.ports.clock.now() >= self.deadline => {
+                Poll::Ready(Err(StoreError::unreachable("the store did not answer in time")))
+            }
+            Ok(polled) => polled,
+            Err(_) => Poll::Ready(Err(panicked())),
+        })
+        .await
+    }
+}

@@ -1,0 +1,167 @@
+//! A refresher whose answers are given by the test, one by one.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::format;
+use std::string::{String, ToString};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec::Vec;
+
+use crate::refresh::{Refresh, RefreshError, Request};
+use crate::token::{Grant, Secret};
+
+/// What a scripted refresher does with one request.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Grants this.
+    Grant(Grant),
+    /// Fails like this.
+    Fail(RefreshError),
+    /// Says nothing until [`Scripted::release`] gives the answer.
+    Hang,
+    /// Panics.
+    Panic,
+}
+
+/// A refresher that answers by script, and by default grants `at-2`, `at-3` and so on, for an
+/// hour each. Clones share one script.
+///
+/// Each request is recorded; each dropped before it was answered is counted.
+#[derive(Clone, Default)]
+pub struct Scripted(Arc<Mutex<Script>>);
+
+#[derive(Default)]
+struct Script {
+    answers: VecDeque<Answer>,
+    presented: Vec<Option<String>>,
+    dropped: usize,
+    revoked: Vec<String>,
+    released: VecDeque<Answer>,
+    hanging: Vec<Waker>,
+}
+
+impl Scripted {
+    /// A refresher with no script: it grants.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends an answer to the script.
+    #[must_use]
+    pub fn then(self, answer: Answer) -> Self {
+        self.lock().answers.push_back(answer);
+        self
+    }
+
+    /// The answer to the `n`th request where the script has none: `at-{n+1}` and `rt-{n+1}`.
+    pub fn grant(n: usize) -> Grant {
+        let next = n + 1;
+        Grant::new(format!("at-{next}"), format!("rt-{next}"), Duration::from_secs(3600))
+    }
+
+    /// Gives the oldest hanging request its answer.
+    pub fn release(&self, answer: Answer) {
+        let wakers = {
+            let mut script = self.lock();
+            script.released.push_back(answer);
+            core::mem::take(&mut script.hanging)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// How many requests were made.
+    pub fn requests(&self) -> usize {
+        self.lock().presented.len()
+    }
+
+    /// The refresh tokens that were presented, in order.
+    pub fn presented(&self) -> Vec<Option<String>> {
+        self.lock().presented.clone()
+    }
+
+    /// How many requests were dropped before they were answered.
+    pub fn dropped(&self) -> usize {
+        self.lock().dropped
+    }
+
+    /// The refresh tokens of the grants that were revoked.
+    pub fn revoked(&self) -> Vec<String> {
+        self.lock().revoked.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Script> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Scripted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let script = self.lock();
+        formatter
+            .debug_struct("Scripted")
+            .field("requests", &script.presented.len())
+            .field("dropped", &script.dropped)
+            .field("revoked", &script.revoked.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Refresh for Scripted {
+    fn refresh(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
+        let mut script = self.lock();
+        script.presented.push(request.refresh_token().map(|token| token.expose().to_string()));
+        let number = script.presented.len();
+        let answer = script.answers.pop_front().unwrap_or(Answer::Grant(Self::grant(number)));
+        Answering { script: self.clone(), answer: Some(answer) }
+    }
+
+    fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + Send + 'static {
+        let token = grant.refresh_token().map(Secret::expose).unwrap_or_default().to_string();
+        self.lock().revoked.push(token);
+        async {}
+    }
+}
+
+/// One request; `answer` is gone once it was given.
+struct Answering {
+    script: Scripted,
+    answer: Option<Answer>,
+}
+
+impl Future for Answering {
+    type Output = Result<Grant, RefreshError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if matches!(self.answer, Some(Answer::Hang)) {
+            let waker = cx.waker().clone();
+            let mut script = self.script.lock();
+            let Some(answer) = script.released.pop_front() else {
+                script.hanging.push(waker);
+                return Poll::Pending;
+            };
+            drop(script);
+            self.answer = Some(answer);
+        }
+        match self.answer.take() {
+            Some(Answer::Grant(grant)) => Poll::Ready(Ok(grant)),
+            Some(Answer::Fail(error)) => Poll::Ready(Err(error)),
+            Some(Answer::Panic) => panic!("the script says to panic"),
+            Some(Answer::Hang) | None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if self.answer.is_some() {
+            self.script.lock().dropped += 1;
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Secrets, the grants that hold them, and the access tokens that a session hands out.
+//!
+//! ```
+//! use core::time::Duration;
+//! use perennial::token::{Grant, Secret};
+//!
+//! let grant = Grant::new("at-1", "rt-1", Duration::from_secs(3600));
+//! assert_eq!(grant.refresh_token().map(Secret::expose), Some("rt-1"));
+//! assert!(!format!("{grant:?}").contains("rt-1"));
+//! ```
+//!
+//! Invariants: nothing here shows a secret but [`Secret::expose`]; memory is zeroised on drop;
+//! equality takes the same time whatever is compared (rules G1, G2).
+//!
+//! Deliberately absent: `Display` and `Serialize` for anything that holds a secret.
+
+use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::borrow::ToOwned;
+use std::collections::BTreeMap;
+use std::string::String;
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+use crate::lifecycle::{Generation, Schedule};
+use crate::time::{Lifetime, Span, Timestamp};
+
+/// A text that must not be seen: redacted, zeroised on drop, compared in constant time.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Wraps `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(SecretString::from(text.into()))
+    }
+
+    /// Shows the text. Each call is a place to look at in review.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
+
+/// Takes the same time for all texts of one length (rule G2).
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
+    }
+}
+
+impl Eq for Secret {}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(SecretString::from(text))
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(SecretString::from(text.to_owned()))
+    }
+}
+
+/// What an authorization server granted: a token response (RFC 6749, section 5.1).
+///
+/// As the answer of a refresh, a grant without a refresh token means: keep the one there is
+/// (section 6); and one without an access token was understood only in half, and is kept for its
+/// refresh token (rule B14).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grant {
+    access_token: Option<Secret>,
+    refresh_token: Option<Secret>,
+    lifetime: Lifetime,
+    refresh_in: Option<Span>,
+    fields: BTreeMap<String, Secret>,
+}
+
+impl Grant {
+    /// A grant of an access token that lives for `lifetime`, and a refresh token.
+    ///
+    /// `lifetime` is a [`Duration`](core::time::Duration), a [`Span`] or a [`Lifetime`].
+    pub fn new(
+        access_token: impl Into<Secret>,
+        refresh_token: impl Into<Secret>,
+        lifetime: impl Into<Lifetime>,
+    ) -> Self {
+        Self::of_access_token(access_token, lifetime).with_refresh_token(refresh_token)
+    }
+
+    /// A grant of an access token alone: as the answer of a refresh, the refresh token stays.
+    pub fn of_access_token(access_token: impl Into<Secret>, lifetime: impl Into<Lifetime>) -> Self {
+        Self { access_token: Some(access_token.into()), ..Self::empty(lifetime.into()) }
+    }
+
+    /// A grant of a refresh token alone; the first caller refreshes.
+    pub fn of_refresh_token(refresh_token: impl Into<Secret>) -> Self {
+        Self::empty(Lifetime::Unstated).with_refresh_token(refresh_token)
+    }
+
+    fn empty(lifetime: Lifetime) -> Self {
+        Self {
+            access_token: None,
+            refresh_token: None,
+            lifetime,
+            refresh_in: None,
+            fields: BTreeMap::new(),
+        }
+    }
+
+    /// Sets the refresh token.
+    #[must_use]
+    pub fn with_refresh_token(mut self, refresh_token: impl Into<Secret>) -> Self {
+        self.refresh_token = Some(refresh_token.into());
+        self
+    }
+
+    /// Sets the server's hint after how long to refresh (`refresh_in` with some providers).
+    #[must_use]
+    pub fn with_refresh_in(mut self, refresh_in: impl Into<Span>) -> Self {
+        self.refresh_in = Some(refresh_in.into());
+        self
+    }
+
+    /// Sets a further field of the answer, such as `scope` or `id_token`.
+    #[must_use]
+    pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
+        self.fields.insert(name.into(), value.into());
+        self
+    }
+
+    /// The access token, if there is one.
+    pub fn access_token(&self) -> Option<&Secret> {
+        self.access_token.as_ref()
+    }
+
+    /// The refresh token, if there is one.
+    pub fn refresh_token(&self) -> Option<&Secret> {
+        self.refresh_token.as_ref()
+    }
+
+    /// The access token's lifetime, as it was stated.
+    pub fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+
+    /// After how long the server suggests a refresh.
+    pub fn refresh_in(&self) -> Option<Span> {
+        self.refresh_in
+    }
+
+    /// A further field of the answer, such as `scope` or `id_token`.
+    pub fn field(&self, name: &str) -> Option<&Secret> {
+        self.fields.get(name)
+    }
+
+    /// All further fields of the answer, by name.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.fields.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// This answer, completed by what it left unsaid: an absent or empty refresh token, and
+    /// absent fields, stay as they were (RFC 6749, section 6).
+    #[must_use]
+    pub fn renewing(mut self, previous: &Self) -> Self {
+        let said = self.refresh_token.take().filter(|token| !token.expose().is_empty());
+        self.refresh_token = said.or_else(|| previous.refresh_token.clone());
+        for (name, value) in &previous.fields {
+            self.fields.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        self
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Grant")
+            .field("access_token", &self.access_token)
+            .field("refresh_token", &self.refresh_token)
+            .field("lifetime", &self.lifetime)
+            .field("refresh_in", &self.refresh_in)
+            .field("fields", &self.fields)
+            .finish()
+    }
+}
+
+/// An access token that a session handed out. Cloning it is cheap.
+///
+/// It knows which generation it is, so that a 401 can be told apart from a stale one (rule B8).
+#[derive(Clone)]
+pub struct AccessToken(Arc<Published>);
+
+struct Published {
+    secret: Secret,
+    generation: Generation,
+    schedule: Schedule<Timestamp>,
+    /// Set once the session knows of an acceptance, so that later ones take no lock.
+    accepted: AtomicBool,
+}
+
+impl AccessToken {
+    pub(crate) fn new(
+        secret: Secret,
+        generation: Generation,
+        schedule: Schedule<Timestamp>,
+    ) -> Self {
+        let accepted = AtomicBool::new(false);
+        Self(Arc::new(Published { secret, generation, schedule, accepted }))
+    }
+
+    /// The token itself.
+    pub fn secret(&self) -> &Secret {
+        &self.0.secret
+    }
+
+    /// Shows the token's text, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        self.0.secret.expose()
+    }
+
+    /// Which token of its session this is.
+    pub fn generation(&self) -> Generation {
+        self.0.generation
+    }
+
+    /// When the resource server will refuse it, on the session's clock; `None` where no lifetime
+    /// was stated.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match self.0.schedule {
+            Schedule::UntilRejected => None,
+            Schedule::Timed(deadlines) => Some(deadlines.expires_at),
+        }
+    }
+
+    /// Whether its session knows that it was accepted.
+    pub(crate) fn is_accepted(&self) -> bool {
+        // Relaxed: the flag only spares later callers the lock, under which all else is ordered.
+        self.0.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Notes that its session knows.
+    pub(crate) fn set_accepted(&self) {
+        self.0.accepted.store(true, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("AccessToken")
+            .field("secret", &self.0.secret)
+            .field("generation", &self.0.generation)
+            .field("expires_at", &self.expires_at())
+            .finish_non_exhaustive()
+    }
+}

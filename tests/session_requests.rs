@@ -1,0 +1,362 @@
+//! What callers may ask besides a token: longer life, no waiting, word of changes, rejections.
+
+mod session_support;
+
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+use perennial::lifecycle::{Meanwhile, Policy, Remedy, Reuse, State};
+use perennial::refresh::{RefreshError, Request};
+use perennial::session::Session;
+use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::token::Grant;
+use session_support::{
+    DUE, HOUR, Hand, SECOND, START, Tasks, WAITING, at_once, builder, lapsed, session, standard,
+    text, waiting,
+};
+
+fn fresh(script: &Scripted) -> (Session, VirtualTime) {
+    let time = VirtualTime::at(START);
+    (session(script, &time), time)
+}
+
+// Rule B8. One 401, two refreshes, by an immediate retry with the old one: Alamofire#3950.
+#[test]
+fn the_rejection_of_a_stale_token_changes_nothing() {
+    let script = Scripted::new();
+    let (session, _) = fresh(&script);
+    let old = at_once(session.token()).expect("fresh");
+    session.reject(&old);
+    let new = at_once(session.token()).expect("refreshed");
+    assert_eq!(new.expose(), "at-2");
+    session.reject(&old);
+    session.reject(&old);
+    assert_eq!(session.state(), State::Valid);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!(script.requests(), 1);
+}
+
+// Rule B4.
+#[test]
+fn a_token_of_another_session_is_stale() {
+    let script = Scripted::new();
+    let (session, time) = fresh(&script);
+    let other = session_support::session(&script, &time);
+    let foreign = at_once(other.token()).expect("fresh");
+    let own = at_once(session.token()).expect("fresh");
+    assert_eq!(foreign.generation().number(), own.generation().number());
+    session.reject(&foreign);
+    assert_eq!(session.state(), State::Valid);
+    session.reject(&own);
+    assert_eq!(session.state(), State::Expired(Remedy::Refresh));
+}
+
+// Rule B8. A 401 that comes while a refresh is running leaks to the caller, or starts another.
+#[test]
+fn a_rejection_joins_the_refresh_that_is_out() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time) = fresh(&script);
+    time.advance(DUE);
+    let old = at_once(session.token()).expect("due, and still good");
+    assert_eq!(session.state(), State::Refreshing(Meanwhile::UseOld));
+    session.reject(&old);
+    assert_eq!(session.state(), WAITING);
+    let mut caller = waiting(&session);
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert_eq!(text(caller.ready()), "at-2");
+    session.reject(&old);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!(script.requests(), 1);
+}
+
+// Rule B9.
+#[test]
+fn a_server_that_rejects_every_fresh_token_makes_no_loop() {
+    let script = Scripted::new();
+    let (session, time) = fresh(&script);
+    for round in 0..5 {
+        let token = at_once(session.token()).expect("within the budget");
+        assert_eq!(script.requests(), round);
+        session.reject(&token);
+    }
+    session.reject(&at_once(session.token()).expect("the fifth"));
+    let error = at_once(session.token()).expect_err("the budget is spent");
+    assert!(error.is_over_budget());
+    assert_eq!(error.when_to_retry(), Some(START.saturating_add((6 * SECOND).into())));
+    assert_eq!(script.requests(), 5);
+    time.advance(6 * SECOND);
+    assert!(at_once(session.token()).is_ok());
+}
+
+// Rule B9.
+#[test]
+fn the_rejection_of_a_token_that_had_been_accepted_is_free() {
+    let script = Scripted::new();
+    let (session, _) = fresh(&script);
+    for _ in 0..20 {
+        let token = at_once(session.token()).expect("free");
+        session.accept(&token);
+        session.accept(&token);
+        session.reject(&token);
+    }
+    assert_eq!(script.requests(), 19);
+}
+
+// Rule B9.
+#[test]
+fn a_login_fills_the_budget_again() {
+    let script = Scripted::new();
+    let (session, _) = fresh(&script);
+    while let Ok(token) = at_once(session.token()) {
+        session.reject(&token);
+    }
+    let spent = script.requests();
+    at_once(session.install(Grant::new("at-x", "rt-x", HOUR))).expect("no store");
+    session.reject(&at_once(session.token()).expect("installed"));
+    assert!(at_once(session.token()).is_ok());
+    assert_eq!(script.requests(), spent + 1);
+}
+
+// Rule B9.
+#[test]
+fn a_token_is_kept_that_lives_as_long_as_was_asked_for() {
+    let script = Scripted::new();
+    let (session, time) = fresh(&script);
+    assert_eq!(text(at_once(session.token_valid_for(HOUR / 2))), "at-1");
+    time.advance(45 * 60 * SECOND);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    assert_eq!(text(at_once(session.token_valid_for(HOUR / 2))), "at-2");
+    assert_eq!(script.requests(), 1);
+}
+
+// Rules B9, B5.
+#[test]
+fn who_wants_a_longer_life_than_the_server_grants_is_told_so_once() {
+    let script = Scripted::new();
+    let (session, _) = fresh(&script);
+    let error = at_once(session.token_valid_for(2 * HOUR)).expect_err("none lives as long");
+    assert!(error.is_too_brief());
+    assert_eq!(script.requests(), 1);
+    assert_eq!(text(at_once(session.token())), "at-2");
+}
+
+// Rules C7, B5. Others are served while one waits for a longer life.
+#[test]
+fn waiting_for_a_longer_life_keeps_nobody_else_waiting() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time) = fresh(&script);
+    time.advance(45 * 60 * SECOND);
+    let mut demanding = Hand::new(session.token_valid_for(HOUR / 2));
+    demanding.pending();
+    assert_eq!(text(at_once(session.token())), "at-1");
+    script.release(Answer::Fail(RefreshError::unavailable("no connection")));
+    assert!(demanding.ready().expect_err("the attempt failed").is_unavailable());
+    assert_eq!(text(at_once(session.token())), "at-1");
+}
+
+// Rule C7.
+#[test]
+fn try_token_waits_for_nothing_and_starts_nothing_that_nobody_drives() {
+    let script = Scripted::new();
+    let (session, time) = fresh(&script);
+    assert_eq!(text(session.try_token()), "at-1");
+    time.advance(DUE);
+    assert_eq!(text(session.try_token()), "at-1");
+    assert_eq!(session.state(), State::Expiring);
+    time.advance(HOUR);
+    let error = session.try_token().expect_err("lapsed");
+    assert!(error.is_not_ready() && !error.is_login_required());
+    assert_eq!((script.requests(), session.state()), (0, State::Expired(Remedy::Refresh)));
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!(text(session.try_token()), "at-2");
+}
+
+// Rule C7.
+#[test]
+fn try_token_starts_a_refresh_that_a_task_drives() {
+    let (script, tasks) = (Scripted::new(), Tasks::default());
+    let time = VirtualTime::at(START);
+    let session = builder(&script, &time).spawner(tasks.spawner()).build().expect("sendable");
+    time.advance(HOUR);
+    assert!(session.try_token().expect_err("lapsed").is_not_ready());
+    assert!(session.try_token().expect_err("it is out").is_not_ready());
+    assert_eq!(tasks.len(), 1);
+    tasks.run();
+    assert_eq!(text(session.try_token()), "at-2");
+    assert_eq!(script.requests(), 1);
+}
+
+// Rule B11.
+#[test]
+fn with_no_grant_everybody_is_told_to_log_in() {
+    let script = Scripted::new();
+    let session = Session::builder_with(script.clone()).build().expect("nothing to check");
+    for error in [session.try_token(), at_once(session.token()), session.token_blocking()] {
+        let error = error.expect_err("no grant");
+        assert!(error.is_login_required());
+        assert_eq!(error.to_string(), "there is no grant: log in, and install it");
+    }
+    assert_eq!(script.requests(), 0);
+}
+
+// Rule B1.
+#[test]
+fn a_grant_of_a_refresh_token_alone_is_renewed_by_the_first_caller() {
+    let time = VirtualTime::at(START);
+    let script = Scripted::new();
+    let session = builder(&script, &time).grant(Grant::of_refresh_token("rt-9"));
+    let session = session.build().expect("sendable");
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!(script.presented(), [Some("rt-9".to_owned())]);
+}
+
+// Rule C2.
+#[test]
+fn a_refresher_that_needs_no_grant_is_asked_without_one() {
+    let time = VirtualTime::at(START);
+    let session = Session::builder(|request: Request| async move {
+        assert!(request.grant().is_none() && request.refresh_token().is_none());
+        Ok(Grant::of_access_token("at-cc", Duration::from_secs(60)))
+    });
+    let session = session.clock(time.clone()).without_grant().build().expect("nothing to check");
+    assert_eq!(text(at_once(session.token())), "at-cc");
+}
+
+// Rule B14. An answer with no refresh token, or an empty one, means: keep the one there is.
+#[test]
+fn what_an_answer_leaves_unsaid_stays_as_it_was() {
+    let answers = [
+        Grant::of_access_token("at-2", HOUR),
+        Grant::new("at-3", "", HOUR),
+        Grant::new("at-4", "rt-1", HOUR).with_field("scope", "b"),
+    ];
+    let script = answers.into_iter().fold(Scripted::new(), |s, grant| s.then(Answer::Grant(grant)));
+    let time = VirtualTime::at(START);
+    let seed = session_support::first_grant().with_field("scope", "a").with_field("id_token", "i");
+    let session = builder(&script, &time).grant(seed).build().expect("sendable");
+    for number in 2..5 {
+        time.advance(2 * HOUR);
+        assert_eq!(text(at_once(session.token())), format!("at-{number}"));
+    }
+    assert!(script.presented().iter().all(|token| token.as_deref() == Some("rt-1")));
+    let grant = session.grant().expect("held");
+    let field = |name| grant.field(name).map(|secret| secret.expose().to_owned());
+    assert_eq!((field("scope").as_deref(), field("id_token").as_deref()), (Some("b"), Some("i")));
+}
+
+// Rule C3.
+#[test]
+fn a_watch_ends_with_every_change_and_not_by_time_alone() {
+    let script = Scripted::new()
+        .then(Answer::Grant(Scripted::grant(1)))
+        .then(Answer::Fail(RefreshError::unavailable("no connection")));
+    let (session, time) = fresh(&script);
+    let watch = || {
+        let mut watch = Hand::new(session.changed());
+        watch.pending();
+        watch
+    };
+    let mut unmoved = watch();
+    time.advance(HOUR);
+    let _ = session.try_token();
+    unmoved.pending();
+    assert_eq!(unmoved.woken(), 0);
+    let token = at_once(session.token()).expect("refreshed");
+    assert_eq!(unmoved.woken(), 1);
+    unmoved.ready();
+    let mut rejected = watch();
+    session.reject(&token);
+    assert_eq!(rejected.woken(), 1);
+    rejected.ready();
+    let mut failed = watch();
+    assert!(at_once(session.token()).is_err());
+    assert_eq!(failed.woken(), 1);
+    failed.ready();
+}
+
+// Rule C3.
+#[test]
+fn a_watch_is_woken_by_a_login_and_by_a_logout() {
+    let (session, _) = fresh(&Scripted::new());
+    let mut watch = Hand::new(session.changed());
+    watch.pending();
+    at_once(session.logout()).expect("no store");
+    assert_eq!(watch.woken(), 1);
+    watch.ready();
+    let mut watch = Hand::new(session.changed());
+    watch.pending();
+    at_once(session.install(session_support::first_grant())).expect("no store");
+    assert_eq!(watch.woken(), 1);
+    watch.ready();
+}
+
+struct Counted;
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {}
+}
+
+// Rule C3.
+#[test]
+fn a_watch_that_was_dropped_is_forgotten() {
+    let (session, _) = fresh(&Scripted::new());
+    let counted = Arc::new(Counted);
+    for _ in 0..10 {
+        let mut watch = Hand::new(session.changed());
+        assert!(watch.poll_with(&Waker::from(Arc::clone(&counted))).is_pending());
+        // Polled again, it registers once.
+        assert!(watch.poll_with(&Waker::from(Arc::clone(&counted))).is_pending());
+        assert_eq!(Arc::strong_count(&counted), 2);
+    }
+    assert_eq!(Arc::strong_count(&counted), 1);
+}
+
+// Rule C4.
+#[test]
+fn a_caller_that_was_dropped_is_forgotten() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, _) = lapsed(&script);
+    let counted = Arc::new(Counted);
+    for _ in 0..10 {
+        let mut caller = Hand::new(session.token());
+        assert!(caller.poll_with(&Waker::from(Arc::clone(&counted))).is_pending());
+    }
+    assert_eq!(Arc::strong_count(&counted), 1);
+}
+
+// Rule G1. A grant that could not be sent is refused when the session is built.
+#[test]
+fn an_unsendable_grant_is_refused_and_not_shown() {
+    let time = VirtualTime::at(START);
+    let build = |grant| {
+        let error = standard(Session::builder_with(Scripted::new()), &time).grant(grant).build();
+        error.expect_err("it cannot be sent").to_string()
+    };
+    assert_eq!(
+        build(Grant::new("at\n", "rt", HOUR)),
+        "the grant's access token holds a character that no HTTP header may carry"
+    );
+    assert_eq!(
+        build(Grant::new("at", "", HOUR)),
+        "the grant's refresh token is empty: leave it out instead"
+    );
+}
+
+// Rules B5, B13, C7.
+#[test]
+fn an_early_refresh_that_hangs_is_given_up_at_its_deadline_though_nobody_waits_for_it() {
+    let script = Scripted::new().then(Answer::Hang);
+    let time = VirtualTime::at(START);
+    let policy = Policy::builder().reuse(Reuse::Unrotated).build().expect("it can be kept");
+    let session = builder(&script, &time).policy(policy).build().expect("the grant can be sent");
+    time.advance(DUE);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    time.advance(31 * SECOND);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    // The hung one was judged by that caller; after backoff the next one tries again.
+    time.advance(SECOND);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    assert_eq!(script.requests(), 2);
+    assert_eq!(text(at_once(session.token())), "at-3");
+}

@@ -1,0 +1,213 @@
+//! A store that does what the test says, and writes down what was done in which order.
+
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Poll, Waker};
+
+use perennial::refresh::{Refresh, RefreshError, Request};
+use perennial::session::{Builder, Session};
+use perennial::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned};
+use perennial::testing::{Scripted, VirtualTime};
+use perennial::token::{Grant, Secret};
+
+/// How the store fails.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) enum Fault {
+    #[default]
+    None,
+    Unreachable,
+    /// It cannot write.
+    ReadOnly,
+    /// What it holds cannot be understood.
+    Damaged,
+    /// It writes, and then fails to say so.
+    AnswersLost,
+    /// It has no answer as long as this lasts.
+    Hangs,
+    /// It hangs when written.
+    WritesHang,
+    Panics,
+}
+
+/// A store of the test's own. Clones are one store.
+#[derive(Clone)]
+pub(crate) struct Ledger(Arc<Mutex<Book>>);
+
+struct Book {
+    content: Versioned,
+    fault: Fault,
+    log: Vec<String>,
+    waiting: Vec<Waker>,
+    /// What somebody else writes while the next request to the server is out.
+    meanwhile: Meanwhile,
+}
+
+#[derive(Default)]
+enum Meanwhile {
+    #[default]
+    Nothing,
+    Written(Option<StoredGrant>),
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        let (content, fault) = (Versioned::EMPTY, Fault::None);
+        let (log, waiting) = (Vec::new(), Vec::new());
+        Self(Arc::new(Mutex::new(Book {
+            content,
+            fault,
+            log,
+            waiting,
+            meanwhile: Meanwhile::Nothing,
+        })))
+    }
+
+    /// One that holds `stored` from the start.
+    pub(crate) fn holding(stored: StoredGrant) -> Self {
+        let this = Self::new();
+        this.overwrite(Some(stored));
+        this
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().expect("no panic")
+    }
+
+    pub(crate) fn set(&self, fault: Fault) {
+        let wakers = {
+            let mut book = self.lock();
+            book.fault = fault;
+            std::mem::take(&mut book.waiting)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Somebody else writes.
+    pub(crate) fn overwrite(&self, next: Option<StoredGrant>) {
+        let mut book = self.lock();
+        book.content = Versioned { version: book.content.version.next(), grant: next };
+    }
+
+    /// Somebody else will write, once the next request to the server is out.
+    pub(crate) fn overwritten_meanwhile(&self, next: Option<StoredGrant>) {
+        self.lock().meanwhile = Meanwhile::Written(next);
+    }
+
+    pub(crate) fn content(&self) -> Versioned {
+        self.lock().content.clone()
+    }
+
+    /// The refresh token that it holds.
+    pub(crate) fn refresh_token(&self) -> Option<String> {
+        let stored = self.content().grant?;
+        stored.grant.refresh_token().map(|token| token.expose().to_owned())
+    }
+
+    pub(crate) fn note(&self, what: impl Into<String>) {
+        self.lock().log.push(what.into());
+    }
+
+    pub(crate) fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().log)
+    }
+
+    /// A builder of sessions on this store, whose refresher writes down what it is asked.
+    pub(crate) fn builder(&self, script: &Scripted, time: &VirtualTime) -> Builder {
+        let refresher = Noted { script: script.clone(), ledger: self.clone() };
+        let builder = Session::builder_with(refresher).clock(time.clone()).store(self.clone());
+        builder.without_jitter().draws(|| 1 << 31)
+    }
+
+    fn fails(&self, writes: bool) -> Poll<Option<StoreError>> {
+        match (self.lock().fault, writes) {
+            (Fault::None | Fault::AnswersLost, _)
+            | (Fault::ReadOnly | Fault::WritesHang, false) => Poll::Ready(None),
+            (Fault::Unreachable, _) | (Fault::ReadOnly, true) => {
+                Poll::Ready(Some(StoreError::unreachable("the disk is full")))
+            }
+            (Fault::Damaged, _) => Poll::Ready(Some(StoreError::damaged("no JSON"))),
+            (Fault::Hangs, _) | (Fault::WritesHang, true) => Poll::Pending,
+            (Fault::Panics, _) => panic!("the store panics"),
+        }
+    }
+
+    /// Waits while it hangs; then whether it fails.
+    fn answer(&self, writes: bool) -> impl Future<Output = Result<(), StoreError>> + use<> {
+        let this = self.clone();
+        poll_fn(move |cx| match this.fails(writes) {
+            Poll::Ready(None) => Poll::Ready(Ok(())),
+            Poll::Ready(Some(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                this.lock().waiting.push(cx.waker().clone());
+                Poll::Pending
+            }
+        })
+    }
+}
+
+impl Store for Ledger {
+    fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static {
+        let this = self.clone();
+        async move {
+            this.note("load");
+            this.answer(false).await?;
+            Ok(this.content())
+        }
+    }
+
+    fn swap(
+        &self,
+        expected: Version,
+        next: Option<StoredGrant>,
+    ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
+        let this = self.clone();
+        async move {
+            this.note(match &next {
+                None => "forget".to_owned(),
+                Some(StoredGrant { grant, intent: Some(_), .. }) => {
+                    format!("intent {}", name(grant))
+                }
+                Some(StoredGrant { grant, intent: None, .. }) => format!("store {}", name(grant)),
+            });
+            this.answer(true).await?;
+            let mut book = this.lock();
+            if book.content.version != expected {
+                return Ok(Swap::Conflict(book.content.clone()));
+            }
+            book.content = Versioned { version: expected.next(), grant: next };
+            if book.fault == Fault::AnswersLost {
+                return Err(StoreError::unreachable("the connection broke"));
+            }
+            Ok(Swap::Done(book.content.version))
+        }
+    }
+}
+
+fn name(grant: &Grant) -> String {
+    grant.refresh_token().map_or("nothing", Secret::expose).to_owned()
+}
+
+/// The scripted refresher, in the ledger's log.
+struct Noted {
+    script: Scripted,
+    ledger: Ledger,
+}
+
+impl Refresh for Noted {
+    fn refresh(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
+        self.ledger.note(format!("ask {}", request.grant().map_or("nothing".to_owned(), name)));
+        let meanwhile = std::mem::take(&mut self.ledger.lock().meanwhile);
+        if let Meanwhile::Written(next) = meanwhile {
+            self.ledger.overwrite(next);
+        }
+        self.script.refresh(request)
+    }
+
+    fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + Send + 'static {
+        self.ledger.note(format!("revoke {}", name(&grant)));
+        self.script.revoke(grant)
+    }
+}
