@@ -27,7 +27,7 @@ use ops::{Clock, Op, policy, rules, sequences, span};
 use seen::seen;
 
 /// More identities than any sequence can use.
-const IDENTITIES: usize = 256;
+const IDENTITIES: usize = 512;
 
 /// Identities as the machine gives them out, from a machine of their own.
 static FLIGHTS: LazyLock<Vec<FlightId>> = LazyLock::new(|| {

@@ -211,7 +211,9 @@ impl PolicyBuilder {
         self
     }
 
-    /// How many refreshes that nothing made due are allowed \[5\] in any `window` [30 s] (rule B9).
+    /// How many refreshes that nothing made due are allowed at once \[5\], and in which `window` [30 s]
+    /// as many come back, one after the other: a token bucket (rule B9). So a window that starts with
+    /// a burst can see just under twice the count.
     pub fn budget(mut self, count: u32, window: Duration) -> Self {
         self.budget_count = count;
         self.budget_window = window;

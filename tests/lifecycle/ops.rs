@@ -172,13 +172,31 @@ fn ops() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Up to 200 events and the clock before each, always beginning with a login.
+/// A few events that belong together and that chance alone would seldom put in a row: what wears
+/// out a budget, and what is free of it.
+fn together() -> impl Strategy<Value = Vec<(Clock, Op)>> {
+    let fresh = Answer { age: 0, lifetime: Some(80), hint: None, jitter: 0 };
+    let newest = Which::Newest;
+    let at_once = |ops: &[Op]| Just(ops.iter().map(|op| (Clock::Stands, *op)).collect());
+    prop_oneof![
+        at_once(&[Op::Requested(u64::MAX), Op::Unavailable(newest, None, 0)]),
+        at_once(&[Op::Accepted(newest), Op::Rejected(newest), Op::Requested(0)]),
+        at_once(&[Op::Rejected(newest), Op::Requested(0), Op::Refreshed(newest, fresh, true, 0),]),
+        at_once(&[Op::Requested(u64::MAX), Op::Unknown(newest, 0)]),
+    ]
+}
+
+/// Some 200 events at most and the clock before each, always beginning with a login.
 pub(crate) fn sequences() -> impl Strategy<Value = Vec<(Clock, Op)>> {
     let first = (prop::option::of(answers()), -1000_i64..1000)
         .prop_map(|(answer, at)| (Clock::Jumps(at), Op::Installed(answer, None)));
-    (first, prop::collection::vec((clocks(), ops()), 0..200)).prop_map(|(first, mut rest)| {
-        rest.insert(0, first);
-        rest
+    // Boxed, for the stack's sake.
+    let one = (clocks().boxed(), ops().boxed()).prop_map(|told| vec![told]);
+    let some = prop_oneof![5 => one.boxed(), 2 => together().boxed()];
+    (first, prop::collection::vec(some, 0..130)).prop_map(|(first, rest)| {
+        let mut sequence = vec![first];
+        sequence.extend(rest.into_iter().flatten());
+        sequence
     })
 }
 
