@@ -133,6 +133,10 @@ pub enum Swap {
 ///
 /// Third parties implement it for the place of their choice. Whatever may block must be done off
 /// the executor: sessions await these futures within their own polls.
+///
+/// # Cancellation
+/// A session drops a future of this trait that has no answer by its refresh's deadline, and takes
+/// it for failed. The write may be done all the same, now or later.
 pub trait Store: Send + Sync + 'static {
     /// Reads what the store holds.
     ///

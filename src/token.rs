@@ -41,6 +41,12 @@ impl Secret {
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
+
+    /// Whether an HTTP header may carry it, and it is not empty.
+    pub(crate) fn is_sendable(&self) -> bool {
+        let text = self.expose();
+        !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -165,6 +171,12 @@ impl Grant {
     /// All further fields of the answer, by name.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &Secret)> {
         self.fields.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// This answer without an access token that could not be sent: understood in half (rule B14).
+    pub(crate) fn sendable(mut self) -> Self {
+        self.access_token = self.access_token.filter(Secret::is_sendable);
+        self
     }
 
     /// This answer, completed by what it left unsaid: an absent or empty refresh token, and

@@ -325,6 +325,34 @@ fn a_caller_that_was_dropped_is_forgotten() {
     assert_eq!(Arc::strong_count(&counted), 1);
 }
 
+// Rules B14, G1. Two refreshes ran with empty tokens: Alamofire#3290.
+#[test]
+fn a_login_with_a_token_that_could_not_be_sent_is_refused_and_changes_nothing() {
+    let (session, _) = fresh(&Scripted::new());
+    for grant in
+        [Grant::new("", "rt", HOUR), Grant::new("at", "", HOUR), Grant::new("a\n", "r", HOUR)]
+    {
+        let error = at_once(session.install(grant)).expect_err("it could not be sent");
+        assert_eq!(error.to_string(), "the grant cannot be installed");
+        assert!(std::error::Error::source(&error).is_some());
+        assert!(!error.is_login_required() && !error.is_unavailable());
+    }
+    assert_eq!(text(session.try_token()), "at-1");
+}
+
+// Rules B10, B14. Such an answer is understood in half: its refresh token is kept.
+#[test]
+fn an_access_token_that_could_not_be_sent_is_never_handed_out() {
+    for bad in ["", "at\r\nX: y", "at-\u{e9}"] {
+        let script = Scripted::new().then(Answer::Grant(Grant::new(bad, "rt-2", HOUR)));
+        let (session, time) = lapsed(&script);
+        assert!(at_once(session.token()).expect_err("of no use").is_unavailable());
+        time.advance(SECOND);
+        assert_eq!(text(at_once(session.token())), "at-3");
+        assert_eq!(script.presented()[1].as_deref(), Some("rt-2"));
+    }
+}
+
 // Rule G1. A grant that could not be sent is refused when the session is built.
 #[test]
 fn an_unsendable_grant_is_refused_and_not_shown() {

@@ -20,7 +20,7 @@ use crate::refresh::{
 };
 use crate::store::{AnyStore, Store};
 use crate::time::Draw;
-use crate::token::{Grant, Secret};
+use crate::token::Grant;
 
 /// Builds a [`Session`].
 #[must_use]
@@ -190,10 +190,7 @@ impl Builder {
     /// # Errors
     /// Where the grant holds a token that could not be sent.
     pub fn build(self) -> Result<Session, BuildError> {
-        if let Some(grant) = &self.grant {
-            check(Part::AccessToken, grant.access_token())?;
-            check(Part::RefreshToken, grant.refresh_token())?;
-        }
+        self.grant.as_ref().map_or(Ok(()), check)?;
         let refresher = (self.refresher)(self.hook);
         let clock = self.clock.unwrap_or_else(|| Box::new(SharedClock));
         let handle = Arc::new(Handle);
@@ -221,13 +218,18 @@ impl Builder {
 /// Numbers the sessions of this process, so that no token is taken for another session's.
 static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
-fn check(part: Part, token: Option<&Secret>) -> Result<(), BuildError> {
-    match token.map(Secret::expose) {
-        None => Ok(()),
-        Some("") => Err(BuildError::Empty(part)),
-        Some(text) if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) => Ok(()),
-        Some(_) => Err(BuildError::Unsendable(part)),
+/// Whether the tokens of `grant` can be sent.
+pub(super) fn check(grant: &Grant) -> Result<(), BuildError> {
+    let parts =
+        [(Part::AccessToken, grant.access_token()), (Part::RefreshToken, grant.refresh_token())];
+    for (part, token) in parts {
+        match token {
+            Some(token) if token.expose().is_empty() => return Err(BuildError::Empty(part)),
+            Some(token) if !token.is_sendable() => return Err(BuildError::Unsendable(part)),
+            Some(_) | None => {}
+        }
     }
+    Ok(())
 }
 
 impl Ports {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error as ThisError;
 
+use super::builder::BuildError;
 use crate::lifecycle::{Delay, Ending, Failure};
 use crate::refresh::RefreshError;
 use crate::store::StoreError;
@@ -50,6 +51,8 @@ pub(super) enum Kind {
     Reentrant,
     #[error("the store could not be read or written")]
     Store,
+    #[error("the grant cannot be installed")]
+    Unsendable,
 }
 
 impl Error {
@@ -138,6 +141,12 @@ impl From<RefreshError> for Error {
             Failure::Unknown => Kind::Unknown,
         };
         Self::new(kind).with_source(Arc::new(error))
+    }
+}
+
+impl From<BuildError> for Error {
+    fn from(error: BuildError) -> Self {
+        Self::new(Kind::Unsendable).with_source(Arc::new(error))
     }
 }
 

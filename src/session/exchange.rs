@@ -319,7 +319,7 @@ async fn ask(
         cause: orders.cause,
         time_left: orders.deadline.since(sent).to_duration(),
     };
-    let answer = ports.refresher.refresh(request).await?;
+    let answer = ports.refresher.refresh(request).await?.sendable();
     let complete = match &grant {
         Some(previous) => answer.renewing(previous),
         None => answer,

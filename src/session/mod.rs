@@ -264,11 +264,13 @@ impl Session {
     /// replaced, and a refresh of it that is still out lands as an orphan (rules B4, B14).
     ///
     /// # Errors
-    /// Where the store could not be written; the grant is not installed then.
+    /// Where the store could not be written, or the grant holds a token that could not be sent;
+    /// it is not installed then.
     ///
     /// # Cancellation
     /// Dropped before it ends, the grant may be stored and not yet handed out.
     pub async fn install(&self, grant: Grant) -> Result<(), Error> {
+        builder::check(&grant)?;
         let stored = StoredGrant::new(grant, self.shared.ports.clock.wall());
         let version = self.overwrite(Some(&stored)).await?;
         let moment = self.shared.ports.moment();
