@@ -259,7 +259,8 @@ impl RefreshGrant {
         // late still counts (rule B3). One total limit, not one a read.
         let limit = request.time_left().saturating_mul(2).max(Duration::from_millis(1));
         let form = self.form(&self.settings.token_endpoint, &fields).timeout(limit);
-        let response = form.send().await.map_err(|error| not_answered(error, "sent"))?;
+        let response =
+            form.send().await.map_err(|error| not_answered(error, "the token request was sent"))?;
         answer::read(response).await
     }
 }
@@ -273,8 +274,7 @@ fn not_answered(error: reqwest::Error, at: &str) -> RefreshError {
             .with_source(error);
     }
     let what = if error.is_timeout() { "timed out" } else { "broke off" };
-    RefreshError::unknown(format!("the token request was {at}, and {what} before its answer"))
-        .with_source(error)
+    RefreshError::unknown(format!("{at}, and then {what}")).with_source(error)
 }
 
 impl Refresh for RefreshGrant {
