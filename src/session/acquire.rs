@@ -129,10 +129,11 @@ impl Acquire {
             Some(until) if self.shared.ports.timer.is_none() => {
                 thread::park_timeout(until.since(now).to_duration());
             }
-            // A timer of the program's own, which may be a virtual one, is asked instead.
+            // A timer of the program's own, which may be a virtual one, is asked as well. It is not
+            // relied upon: its runtime may stand still for as long as this thread waits.
             Some(until) => {
                 if !self.alarm.is_due(until, now, waker) {
-                    thread::park();
+                    thread::park_timeout(until.since(now).to_duration());
                 }
             }
         }
