@@ -116,9 +116,8 @@ fn granted(
 ) -> Result<Grant, RefreshError> {
     let answer = Members::read(body);
     let refresh_token = answer.text("refresh_token");
-    if let Err(error) =
-        ended.and_then(|()| answer.whole.then_some(()).ok_or_else(|| not_json(headers, body)))
-    {
+    let whole = if answer.whole { Ok(()) } else { Err(not_json(headers, body)) };
+    if let Err(error) = ended.and(whole) {
         return refresh_token.map(Grant::of_refresh_token).ok_or(error);
     }
     let date = headers.get(DATE).and_then(|date| date.to_str().ok()).and_then(http_date);
