@@ -8,7 +8,7 @@ use perennial::testing::VirtualTime;
 use perennial::token::Grant;
 use tokio::net::TcpSocket;
 
-use crate::wire::scene::{HOUR, START, Scene, builder, told};
+use crate::wire::scene::{START, Scene, builder, told};
 use crate::wire::{SECRETS, Server, assert_mannered, soon};
 
 fn error_of(url: &str) -> RefreshGrantError {
@@ -85,21 +85,22 @@ fn a_refresher_built_outside_a_runtime_is_an_error_that_names_the_fix() {
 // Rule G1.
 #[tokio::test]
 async fn what_a_refresher_was_built_with_is_not_seen_in_its_debug_text() {
+    let key = ("x-api-key".parse().expect("a name"), "hush-client".parse().expect("a value"));
+    let client = reqwest::Client::builder().default_headers([key].into_iter().collect()).build();
+    let client = client.expect("a client");
     let builder = RefreshGrant::builder("https://app:hush-url@a.example/token?key=hush-url", "app")
         .revocation_endpoint("https://a.example/revoke?key=hush-url")
         .client_secret("hush-client")
-        .client(
-            reqwest::Client::builder()
-                .default_headers(
-                    [("x-api-key".parse().unwrap(), "hush-client".parse().unwrap())]
-                        .into_iter()
-                        .collect(),
-                )
-                .build()
-                .unwrap(),
-        );
+        .client(client.clone());
     let before = format!("{builder:?} {builder:#?}");
-    let refresher = builder.build();
+    let error = builder.clone().build().expect_err("credentials in a URL");
+    let with_credentials = format!("{error} {error:?}");
+    assert!(!with_credentials.contains("hush-"), "{with_credentials}");
+    assert!(with_credentials.contains("use `client_secret` instead"), "{with_credentials}");
+    let refresher = RefreshGrant::builder("https://a.example/token?key=hush-url", "app")
+        .client_secret("hush-client")
+        .client(client)
+        .build();
     let after = format!("{refresher:?} {refresher:#?}");
     assert!(!before.contains("hush-client") && !before.contains("hush-url"), "{before}");
     assert!(!after.contains("hush-client") && !after.contains("hush-url"), "{after}");
@@ -137,5 +138,4 @@ async fn a_server_that_is_not_there_is_unavailable_and_is_found_when_it_comes() 
     let mut scene = Scene { server, time, session };
     scene.recovers("refresh-1").await;
     assert_eq!(scene.server.requests(), 1);
-    let _ = HOUR;
 }

@@ -139,11 +139,9 @@ pub(crate) async fn mends_after(bad: impl AsyncFn(Exchange), kept: &str) -> Erro
     let (mut scene, error) = where_there_is_no_token(&bad, kept).await;
     assert!(error.is_unavailable(), "{error:?}");
     assert!(!error.is_login_required(), "{error:?}");
-    let now = scene.time.clone();
     let retry = error.when_to_retry().expect("an instant to come back at");
     assert!(retry > START, "{retry:?} is no later than now");
     scene.recovers(kept).await;
-    drop(now);
     error
 }
 
