@@ -134,6 +134,25 @@ async fn a_grant_without_a_refresh_token_is_declined_and_nothing_is_sent() {
     assert_eq!(scene.server.requests(), 0);
 }
 
+// Rules B6, E6.
+#[tokio::test]
+async fn a_refresh_goes_over_a_connection_of_its_own_and_not_over_one_that_may_be_closing() {
+    let mut scene = Scene::without_token().await;
+    let mut idle = Vec::new();
+    for number in 2..5 {
+        let caller = tokio::spawn(scene.session.token());
+        // A connection that was used before would not be seen here.
+        let mut exchange = scene.server.next().await;
+        let body = format!(r#"{{"access_token":"access-{number}","expires_in":60}}"#);
+        let length = body.len();
+        let kept = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+        exchange.write(kept.as_bytes()).await.expect("a client that listens");
+        idle.push(exchange);
+        soon(caller).await.expect("a caller").expect("a token");
+        scene.time.advance(HOUR);
+    }
+}
+
 /// Says to the test below that it is the child.
 const ENDPOINT: &str = "PERENNIAL_TEST_ENDPOINT";
 

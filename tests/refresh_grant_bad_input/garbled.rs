@@ -138,7 +138,7 @@ async fn an_answer_without_end_is_dropped_at_the_limit() {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
         let head = format!("{head}content-length: 1073741824\r\n\r\n{{\"access_token\":\"");
         exchange.write(head.as_bytes()).await.expect("a client that listens");
-        let chunk = [b'x'; 1 << 16];
+        let chunk = vec![b'x'; 1 << 16];
         let mut sent = 0;
         // Ends when the client hangs up; nothing else ends it before a gigabyte.
         while exchange.write(&chunk).await.is_ok() {

@@ -10,15 +10,15 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{ClientBuilder, Middleware, Next};
 
 use crate::wire::scene::HOUR;
-use crate::wire::{Server, answer, soon};
-use crate::world::{World, next_with, response, token_response};
+use crate::wire::{Received, Server, answer, soon};
+use crate::world::{World, next_with, response, send, token_response};
 
 // Rule E1.
 #[tokio::test]
 async fn a_request_carries_the_sessions_token_and_nothing_else_is_changed() {
     let world = World::with_api(|_| answer("200 OK", &[], "done")).await;
     let request = world.client.post(world.api.url("/things?a=b")).header("x-mine", "1").body("all");
-    assert_eq!(response(world.send(request)).await, (200, "done".to_owned()));
+    assert_eq!(response(send(request)).await, (200, "done".to_owned()));
     let log = world.api.log();
     assert_eq!(log.len(), 1);
     assert_eq!(log[0].line(), "POST /things?a=b");
@@ -35,7 +35,7 @@ async fn a_callers_own_authorization_is_left_alone_whatever_comes_of_it() {
         for own in ["Bearer access-1", "Basic b3duOm93bg==", ""] {
             let url = world.api.url("/things");
             let request = world.client.get(url).header(AUTHORIZATION, own);
-            let (_, body) = response(world.send(request)).await;
+            let (_, body) = response(send(request)).await;
             assert_eq!(body, "as it is");
             let log = world.api.log();
             assert_eq!(log.last().expect("a request").headers("authorization"), [own]);
@@ -52,7 +52,7 @@ async fn a_lapsed_token_is_refreshed_before_the_request_is_sent() {
     world.time.advance(HOUR);
     assert_eq!(response(world.get()).await.0, 200);
     let log = world.api.log();
-    assert_eq!(log.iter().map(|it| it.bearer()).collect::<Vec<_>>(), ["access-2"]);
+    assert_eq!(log.iter().map(Received::bearer).collect::<Vec<_>>(), ["access-2"]);
     assert_eq!(world.auth.requests(), 1);
 }
 

@@ -6,7 +6,7 @@ use perennial::token::Grant;
 
 use crate::wire::scene::{HOUR, client_of};
 use crate::wire::{Server, answer};
-use crate::world::{UNAUTHORIZED, World, client, next_with, response, token_response};
+use crate::world::{UNAUTHORIZED, World, client, next_with, response, send, token_response};
 
 const REQUESTS: usize = 200;
 
@@ -73,7 +73,7 @@ async fn several_clients_of_one_session_spend_one_refresh_token() {
     let mut world = World::new().await;
     let clients: Vec<_> = (0..5).map(|_| client(Bearer::new(world.session.clone()))).collect();
     let requests: Vec<_> =
-        clients.iter().map(|it| world.send(it.get(world.api.url("/things")))).collect();
+        clients.iter().map(|it| send(it.get(world.api.url("/things")))).collect();
     for _ in 0..clients.len() {
         next_with(&mut world.api, "access-1").await.answer(UNAUTHORIZED, &[], "").await;
     }

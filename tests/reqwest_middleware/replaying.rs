@@ -1,7 +1,7 @@
 //! After a 401.
 
-use crate::wire::{answer, soon};
-use crate::world::{UNAUTHORIZED, World, next_with, response, token_response};
+use crate::wire::{Received, answer, soon};
+use crate::world::{UNAUTHORIZED, World, next_with, response, send, token_response};
 
 // Rules E2, B8.
 #[tokio::test]
@@ -12,9 +12,9 @@ async fn a_401_is_absorbed_by_one_refresh_and_one_replay_of_the_same_request() {
     })
     .await;
     let request = world.client.put(world.api.url("/things/1")).header("x-mine", "1").body("all");
-    assert_eq!(response(world.send(request)).await, (201, "done".to_owned()));
+    assert_eq!(response(send(request)).await, (201, "done".to_owned()));
     let log = world.api.log();
-    let bearers: Vec<_> = log.iter().map(|it| it.bearer()).collect();
+    let bearers: Vec<_> = log.iter().map(Received::bearer).collect();
     assert_eq!(bearers, ["access-1", "access-2"]);
     for request in &log {
         assert_eq!((request.line(), request.body.as_str()), ("PUT /things/1", "all"));
@@ -41,7 +41,7 @@ async fn a_second_401_goes_to_the_caller_as_it_is_and_there_is_no_third_request(
     // The token of the second was rejected as well: the next request does not carry it.
     soon(world.get()).await.expect("a task").expect("a response");
     let log = world.api.log();
-    let bearers: Vec<_> = log.iter().map(|it| it.bearer()).collect();
+    let bearers: Vec<_> = log.iter().map(Received::bearer).collect();
     assert_eq!(bearers, ["access-1", "access-2", "access-3", "access-4"]);
 }
 
@@ -73,7 +73,7 @@ async fn the_401_of_a_one_shot_body_comes_back_whole_and_the_next_request_has_a_
     let chunks = ["a", "b"].map(Ok::<_, std::io::Error>);
     let body = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
     let request = world.client.post(world.api.url("/upload")).body(body);
-    let first = soon(world.send(request)).await.expect("a task").expect("a response");
+    let first = soon(send(request)).await.expect("a task").expect("a response");
     assert_eq!(first.status(), 401);
     assert_eq!(first.headers()["x-why"], "expired");
     assert_eq!(soon(first.text()).await.expect("a body"), "the 401's own body");

@@ -50,15 +50,15 @@ impl World {
 
     /// A GET that is on its way.
     pub(crate) fn get(&self) -> JoinHandle<Result<Response, Error>> {
-        self.send(self.client.get(self.api.url("/things")))
+        send(self.client.get(self.api.url("/things")))
     }
+}
 
-    pub(crate) fn send(
-        &self,
-        request: reqwest_middleware::RequestBuilder,
-    ) -> JoinHandle<Result<Response, Error>> {
-        tokio::spawn(request.send())
-    }
+/// A request that is on its way.
+pub(crate) fn send(
+    request: reqwest_middleware::RequestBuilder,
+) -> JoinHandle<Result<Response, Error>> {
+    tokio::spawn(request.send())
 }
 
 pub(crate) fn client(bearer: Bearer) -> ClientWithMiddleware {

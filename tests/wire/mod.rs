@@ -97,10 +97,8 @@ impl Exchange {
 
 /// An answer's bytes.
 pub(crate) fn answer(status: &str, headers: &[(&str, &str)], body: &str) -> String {
-    let mut head = format!("HTTP/1.1 {status}\r\n");
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
+    let lines = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+    let head = format!("HTTP/1.1 {status}\r\n{}", lines.collect::<String>());
     format!("{head}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
 }
 
