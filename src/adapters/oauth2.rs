@@ -16,6 +16,9 @@
 //! # }
 //! ```
 //!
+//! TLS is `reqwest`'s, which this crate takes without: a program with https endpoints must enable
+//! one of its TLS features in its own `Cargo.toml`, such as `reqwest = { features = ["rustls"] }`.
+//!
 //! Why not on the `oauth2` crate: it reads an answer in a way that loses its status, `Date` and
 //! `Retry-After`, without which rule B6 cannot tell failures apart, and refuses the forms of
 //! `expires_in` that rule A4 demands. What it would have spared is the form below.
@@ -206,9 +209,10 @@ impl RefreshGrantBuilder {
 
 impl Settings {
     /// A client that follows no redirects, and reaches this machine without any proxy, to which
-    /// plain http would go in the clear.
+    /// plain http would go in the clear. It keeps no connections: one that the server closes while
+    /// a refresh goes out over it would leave the outcome unknown.
     fn client(&self) -> Result<Client, reqwest::Error> {
-        let client = Client::builder().redirect(redirect::Policy::none());
+        let client = Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0);
         let mut endpoints =
             [Some(&self.token_endpoint), self.revocation_endpoint.as_ref()].into_iter().flatten();
         let client = if endpoints.any(is_loopback) { client.no_proxy() } else { client };
