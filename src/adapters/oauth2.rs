@@ -16,6 +16,9 @@
 //! # }
 //! ```
 //!
+//! TLS is `reqwest`'s, which this crate takes without: a program with https endpoints must enable
+//! one of its TLS features in its own `Cargo.toml`, such as `reqwest = { features = ["rustls"] }`.
+//!
 //! Why not on the `oauth2` crate: it reads an answer in a way that loses its status, `Date` and
 //! `Retry-After`, without which rule B6 cannot tell failures apart, and refuses the forms of
 //! `expires_in` that rule A4 demands. What it would have spared is the form below.
@@ -26,6 +29,7 @@
 
 mod answer;
 
+use core::fmt;
 use core::future::Future;
 use core::time::Duration;
 use std::prelude::rust_2024::*;
@@ -42,16 +46,18 @@ use crate::token::{Grant, Secret};
 
 pub use answer::ANSWER_LIMIT;
 
+/// How long a revocation may take: closing a session waits for it.
+const REVOCATION_LIMIT: Duration = Duration::from_secs(30);
+
 /// Asks an authorization server's token endpoint for new grants. Needs tokio's runtime, which it
 /// captures when built, and which is entered whenever it is polled (rule C2).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RefreshGrant {
     settings: Arc<Settings>,
     client: Client,
     runtime: Handle,
 }
 
-#[derive(Clone, Debug)]
 struct Settings {
     token_endpoint: Url,
     revocation_endpoint: Option<Url>,
@@ -72,7 +78,7 @@ pub enum ClientAuthentication {
 }
 
 /// Builds a [`RefreshGrant`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct RefreshGrantBuilder {
     token_endpoint: String,
@@ -96,6 +102,9 @@ pub enum RefreshGrantError {
     /// An endpoint is no HTTP URL.
     #[error("the {0} endpoint must be an https URL; its scheme is `{1}`")]
     Scheme(&'static str, String),
+    /// An endpoint's URL carries credentials, which would go beside the client's own.
+    #[error("the {0} endpoint holds a user name or a password: use `client_secret` instead")]
+    Credentials(&'static str),
     /// An endpoint would have secrets sent in the clear.
     #[error("the {0} endpoint is plain http beyond this machine: use https, or `allow_plain_http`")]
     PlainHttp(&'static str),
@@ -192,12 +201,47 @@ impl RefreshGrantBuilder {
         };
         let client = match self.client {
             Some(client) => client,
-            None => Client::builder()
-                .redirect(redirect::Policy::none())
-                .build()
-                .map_err(RefreshGrantError::Client)?,
+            None => settings.client().map_err(RefreshGrantError::Client)?,
         };
         Ok(RefreshGrant { settings: Arc::new(settings), client, runtime })
+    }
+}
+
+impl Settings {
+    /// A client that follows no redirects, and reaches this machine without any proxy, to which
+    /// plain http would go in the clear. It keeps no connections: one that the server closes while
+    /// a refresh goes out over it would leave the outcome unknown.
+    fn client(&self) -> Result<Client, reqwest::Error> {
+        let client = Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0);
+        let mut endpoints =
+            [Some(&self.token_endpoint), self.revocation_endpoint.as_ref()].into_iter().flatten();
+        let client = if endpoints.any(is_loopback) { client.no_proxy() } else { client };
+        client.build()
+    }
+}
+
+/// Shows what holds no secret: URLs and HTTP clients may.
+impl fmt::Debug for RefreshGrant {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RefreshGrant")
+            .field("host", &self.settings.token_endpoint.host_str())
+            .field("client_id", &self.settings.client_id)
+            .field("client_authentication", &self.settings.client_authentication)
+            .field("scope", &self.settings.scope)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RefreshGrantBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RefreshGrantBuilder")
+            .field("client_id", &self.client_id)
+            .field("client_authentication", &self.client_authentication)
+            .field("scope", &self.scope)
+            .field("allow_plain_http", &self.allow_plain_http)
+            .finish_non_exhaustive()
     }
 }
 
@@ -213,17 +257,23 @@ impl Runtime for Within {
 
 fn check(name: &'static str, text: &str, plain: bool) -> Result<Url, RefreshGrantError> {
     let url = Url::parse(text).map_err(|error| RefreshGrantError::Malformed(name, error))?;
-    let loopback = match url.host() {
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(RefreshGrantError::Credentials(name));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if plain || is_loopback(&url) => Ok(url),
+        "http" => Err(RefreshGrantError::PlainHttp(name)),
+        other => Err(RefreshGrantError::Scheme(name, other.into())),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
         Some(url::Host::Domain(domain)) => domain == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
-    };
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if plain || loopback => Ok(url),
-        "http" => Err(RefreshGrantError::PlainHttp(name)),
-        other => Err(RefreshGrantError::Scheme(name, other.into())),
     }
 }
 
@@ -259,7 +309,8 @@ impl RefreshGrant {
         // late still counts (rule B3). One total limit, not one a read.
         let limit = request.time_left().saturating_mul(2).max(Duration::from_millis(1));
         let form = self.form(&self.settings.token_endpoint, &fields).timeout(limit);
-        let response = form.send().await.map_err(|error| not_answered(error, "sent"))?;
+        let response =
+            form.send().await.map_err(|error| not_answered(error, "the token request was sent"))?;
         answer::read(response).await
     }
 }
@@ -273,8 +324,7 @@ fn not_answered(error: reqwest::Error, at: &str) -> RefreshError {
             .with_source(error);
     }
     let what = if error.is_timeout() { "timed out" } else { "broke off" };
-    RefreshError::unknown(format!("the token request was {at}, and {what} before its answer"))
-        .with_source(error)
+    RefreshError::unknown(format!("{at}, and then {what}")).with_source(error)
 }
 
 impl Refresh for RefreshGrant {
@@ -294,7 +344,7 @@ impl Refresh for RefreshGrant {
             if let (Some(endpoint), Some(token)) = (endpoint, grant.refresh_token()) {
                 let fields = [("token", token.expose()), ("token_type_hint", "refresh_token")];
                 // As best it can: there is nobody left to tell.
-                drop(this.form(endpoint, &fields).send().await);
+                drop(this.form(endpoint, &fields).timeout(REVOCATION_LIMIT).send().await);
             }
         }
     }

@@ -72,9 +72,10 @@ impl Bearer {
         let token = token.map_err(Error::middleware)?;
         request.headers_mut().insert(AUTHORIZATION, header(&token)?);
         let response = next.run(request, extensions).await?;
+        // Of the others, only a success shows that the token was looked at and liked (rule B9).
         if response.status() == StatusCode::UNAUTHORIZED {
             self.session.reject(&token);
-        } else {
+        } else if response.status().is_success() {
             self.session.accept(&token);
         }
         Ok((response, token))

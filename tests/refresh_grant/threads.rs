@@ -1,0 +1,153 @@
+//! On which threads and runtimes a session with this refresher can be used (rule C2).
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use perennial::adapters::oauth2::RefreshGrant;
+use perennial::adapters::tokio::Tokio;
+use perennial::lifecycle::Policy;
+use perennial::session::Session;
+use perennial::token::Grant;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::wire::scene::client_of;
+use crate::wire::{GOOD, Server, answer, soon};
+
+fn threaded() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+fn single() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+async fn good_server() -> Server {
+    Server::answering(|_| answer("200 OK", &[], GOOD)).await
+}
+
+fn session_of(server: &Server) -> Session {
+    let refresher = client_of(server).build().expect("a refresher");
+    let grant = Grant::of_refresh_token("refresh-1");
+    Session::builder_with(refresher).grant(grant).build().expect("a session")
+}
+
+// Rule C2.
+#[test]
+fn a_plain_thread_gets_a_token_from_a_session_built_inside_a_runtime() {
+    let runtime = threaded();
+    let (server, session) = runtime.block_on(async {
+        let server = good_server().await;
+        let session = session_of(&server);
+        (server, session)
+    });
+    let token = session.token_blocking().expect("a token");
+    assert_eq!(token.expose(), "access-2");
+    assert_eq!(server.requests(), 1);
+}
+
+// Rule C2.
+#[test]
+fn an_executor_that_is_not_tokio_gets_a_token() {
+    let runtime = threaded();
+    let (server, session) = runtime.block_on(async {
+        let server = good_server().await;
+        let session = session_of(&server);
+        (server, session)
+    });
+    let token = futures::executor::block_on(session.token()).expect("a token");
+    assert_eq!(token.expose(), "access-2");
+    assert_eq!(server.requests(), 1);
+}
+
+// Rule C2.
+#[tokio::test(flavor = "current_thread")]
+async fn a_runtime_of_one_thread_gets_a_token_and_serves_plain_threads_while_it_runs() {
+    let mut server = Server::start().await;
+    let session = session_of(&server);
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let session = session.clone();
+            tokio::task::spawn_blocking(move || session.token_blocking())
+        })
+        .collect();
+    let own = tokio::spawn(session.token());
+    server.next().await.json(GOOD).await;
+    assert_eq!(soon(own).await.expect("a task").expect("a token").expose(), "access-2");
+    for caller in callers {
+        assert_eq!(soon(caller).await.expect("a thread").expect("a token").expose(), "access-2");
+    }
+    assert_eq!(server.requests(), 1, "one flight for all of them");
+}
+
+// Rule C2.
+#[test]
+fn tasks_of_two_runtimes_and_plain_threads_share_one_refresh() {
+    let (home, other) = (threaded(), single());
+    let (mut server, session) = home.block_on(async {
+        let server = Server::start().await;
+        let session = session_of(&server);
+        (server, session)
+    });
+    let blocking: Vec<_> = (0..4)
+        .map(|_| {
+            let session = session.clone();
+            thread::spawn(move || session.token_blocking().expect("a token"))
+        })
+        .collect();
+    let tasks: Vec<_> = (0..4).map(|_| home.spawn(session.token())).collect();
+    let guests: Vec<_> = (0..4).map(|_| other.spawn(session.token())).collect();
+    home.block_on(async { server.next().await.json(GOOD).await });
+    for task in tasks {
+        let token = home.block_on(soon(task)).expect("a task").expect("a token");
+        assert_eq!(token.expose(), "access-2");
+    }
+    for guest in guests {
+        let token = other.block_on(soon(guest)).expect("a task").expect("a token");
+        assert_eq!(token.expose(), "access-2");
+    }
+    for thread in blocking {
+        assert_eq!(thread.join().expect("a thread").expose(), "access-2");
+    }
+    assert_eq!(server.requests(), 1);
+}
+
+// Rule C2.
+#[test]
+fn a_refresher_given_a_runtime_can_be_built_and_used_outside_of_it() {
+    let runtime = threaded();
+    let server = runtime.block_on(good_server());
+    let refresher = client_of(&server).runtime(runtime.handle().clone()).build();
+    let session = Session::builder_with(refresher.expect("a refresher"))
+        .grant(Grant::of_refresh_token("refresh-1"))
+        .build()
+        .expect("a session");
+    assert_eq!(session.token_blocking().expect("a token").expose(), "access-2");
+}
+
+// Rules B13, C3.
+#[test]
+fn a_blocking_caller_of_a_runtime_that_stands_still_is_let_go_at_the_deadline() {
+    // Nobody drives this runtime, so nothing of it can make progress: not the request, and not
+    // tokio's timer, either.
+    let runtime = single();
+    let policy = Policy::builder().refresh_deadline(Duration::from_millis(20)).build();
+    let policy = policy.expect("a policy");
+    let (given, taken) = mpsc::channel();
+    let session = runtime.block_on(async {
+        let server = Server::start().await;
+        let refresher = RefreshGrant::builder(server.url("/token"), "app").build();
+        let timer = Tokio::current().expect("a runtime");
+        Session::builder_with(refresher.expect("a refresher"))
+            .grant(Grant::of_refresh_token("refresh-1"))
+            .policy(policy)
+            .timer(timer)
+            .build()
+            .expect("a session")
+    });
+    thread::spawn(move || given.send(session.token_blocking()));
+    let told = taken.recv_timeout(Duration::from_secs(20)).expect("hung");
+    let error = told.expect_err("nothing can come");
+    assert!(error.is_unavailable(), "{error:?}");
+    drop(runtime);
+}
