@@ -117,9 +117,9 @@ async fn revoked_access_tokens_stop_and_the_next_refresh_heals() {
         request.send().await.expect("there is an answer").status()
     };
     assert_eq!(ask(&login.access_token).await, 200);
-    assert!(running.revoke_access_tokens_of(login.family));
-    assert!(!running.revoke_access_tokens_of(login.family));
-    assert!(!running.revoke_access_tokens_of(login.family + 1));
+    assert!(running.revoke_token_in_use(login.family));
+    assert!(!running.revoke_token_in_use(login.family));
+    assert!(!running.revoke_token_in_use(login.family + 1));
     assert_eq!(ask(&login.access_token).await, 401);
     let body = tokens(refresh(&running, &login.refresh_token).await)
         .await

@@ -134,7 +134,14 @@ async fn call(client: ClientWithMiddleware, url: String, record: Arc<Record>, un
         let answered = client.get(&url).with_extension(wire.clone()).send().await;
         let whole = before.elapsed();
         let added = whole.saturating_sub(Duration::from_micros(wire.0.load(Ordering::Relaxed)));
-        record.answer(answered.ok().map(|response| response.status().as_u16()), added);
+        let status = match answered {
+            Ok(response) => Some(response.status().as_u16()),
+            Err(error) => {
+                eprintln!("silent_refresh: a caller got no answer: {error}");
+                None
+            }
+        };
+        record.answer(status, added);
         tokio::time::sleep(PACE).await;
     }
 }
@@ -149,9 +156,18 @@ fn call_from_thread(session: &Session, url: &str, story: &Story, record: &Record
             let before = instant();
             let token = session.token().patience(PATIENCE).wait();
             added += before.elapsed();
-            let Ok(token) = token else { break };
-            let answer = client.get(url).bearer_auth(token.expose()).send();
-            status = answer.ok().map(|response| response.status().as_u16());
+            let answer = token.map_err(|error| error.to_string()).and_then(|token| {
+                let answer = client.get(url).bearer_auth(token.expose()).send();
+                answer.map(|answer| (token, answer.status().as_u16())).map_err(|e| e.to_string())
+            });
+            let (token, answered) = match answer {
+                Ok(answer) => answer,
+                Err(error) => {
+                    eprintln!("silent_refresh: a thread got no answer: {error}");
+                    break;
+                }
+            };
+            status = Some(answered);
             if status != Some(401) {
                 session.accept(&token);
                 break;

@@ -48,6 +48,9 @@ impl Record {
     /// A caller got its answer, or an error (`status` is `None`).
     pub(crate) fn answer(&self, status: Option<u16>, added: Duration) {
         let ok = status == Some(200);
+        if let (false, Some(status)) = (ok, status) {
+            eprintln!("silent_refresh: a caller was answered {status}");
+        }
         let counter = if ok { &self.answered } else { &self.failed };
         counter.fetch_add(1, Ordering::Relaxed);
         if status == Some(401) {

@@ -65,6 +65,10 @@ pub(super) struct Family {
     /// When each access token numbered `first_access` or above expires, oldest first, without long
     /// expired ones.
     access_expiries: VecDeque<Moment>,
+    /// The newest access token that was accepted: its number and expiry.
+    in_use: Option<(u64, Moment)>,
+    /// The access tokens that were stopped one by one: numbers, oldest first.
+    stopped: VecDeque<u64>,
     pub(super) counters: Counters,
 }
 
@@ -78,6 +82,8 @@ impl Family {
             next_access: 0,
             first_access: 0,
             access_expiries: VecDeque::new(),
+            in_use: None,
+            stopped: VecDeque::new(),
             counters: Counters::default(),
         }
     }
@@ -138,9 +144,35 @@ impl Family {
         self.next_access - 1
     }
 
-    /// Whether the access token of this number and expiry still works.
-    pub(super) fn accepts(&self, number: u64, expires_at: Moment, now: Moment) -> bool {
-        !self.revoked && number >= self.first_access && now < expires_at
+    /// Whether the access token of this number and expiry still works; it is in use then.
+    pub(super) fn accepts(&mut self, number: u64, expires_at: Moment, now: Moment) -> bool {
+        let works = self.works(number, expires_at, now);
+        if works && self.in_use.is_none_or(|(newest, _)| newest < number) {
+            self.in_use = Some((number, expires_at));
+        }
+        works
+    }
+
+    fn works(&self, number: u64, expires_at: Moment, now: Moment) -> bool {
+        let stopped = number < self.first_access || self.stopped.contains(&number);
+        !self.revoked && !stopped && now < expires_at
+    }
+
+    /// Makes the newest access token in use stop working, and that one alone; tells whether it
+    /// still did.
+    pub(super) fn stop_token_in_use(&mut self, now: Moment) -> bool {
+        match self.in_use {
+            Some((number, expires_at)) if self.works(number, expires_at, now) => {
+                self.stopped.push_back(number);
+                // Those before have long expired.
+                if self.stopped.len() > 64 {
+                    self.stopped.pop_front();
+                }
+                self.counters.access_revocations += 1;
+                true
+            }
+            Some(_) | None => false,
+        }
     }
 
     /// Makes every access token issued so far stop working and returns how many of them still did.

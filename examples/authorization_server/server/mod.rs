@@ -271,13 +271,12 @@ impl Running {
         }
     }
 
-    /// Makes every access token that the family was given so far stop working; its refresh token
-    /// stays good.
+    /// Makes the newest access token that the family has used stop working, and that one alone:
+    /// what was issued since, and its refresh token, stay good.
     ///
-    /// Returns whether any of them still worked. If none did, nothing changes and nothing is
-    /// counted.
-    pub(crate) fn revoke_access_tokens_of(&self, family: u64) -> bool {
-        self.shared.with_store(|store, now| store.stop_access_tokens_of(family, now) > 0)
+    /// Returns whether it still worked. If it did not, nothing changes and nothing is counted.
+    pub(crate) fn revoke_token_in_use(&self, family: u64) -> bool {
+        self.shared.with_store(|store, now| store.stop_token_in_use(family, now))
     }
 
     /// Counters of everything: of all families and of the requests that belong to none.

@@ -127,9 +127,9 @@ impl Store {
         accepted
     }
 
-    /// Makes the access tokens of one family stop working and returns how many still did.
-    pub(super) fn stop_access_tokens_of(&mut self, id: u64, now: Moment) -> usize {
-        self.families.get_mut(&id).map_or(0, |family| family.stop_access_tokens(now))
+    /// Makes the newest access token in use of one family stop working; tells whether it still did.
+    pub(super) fn stop_token_in_use(&mut self, id: u64, now: Moment) -> bool {
+        self.families.get_mut(&id).is_some_and(|family| family.stop_token_in_use(now))
     }
 
     /// Makes the access tokens of all families stop working and returns how many still did.
