@@ -39,9 +39,10 @@ use reqwest::redirect;
 use reqwest::{Client, RequestBuilder, Url};
 use thiserror::Error as ThisError;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use url::form_urlencoded::byte_serialize;
 
-use crate::refresh::{Home, Refresh, RefreshError, Request, Runtime};
+use crate::refresh::{Refresh, RefreshError, Request};
 use crate::token::{Grant, Secret};
 
 pub use answer::ANSWER_LIMIT;
@@ -50,7 +51,7 @@ pub use answer::ANSWER_LIMIT;
 const REVOCATION_LIMIT: Duration = Duration::from_secs(30);
 
 /// Asks an authorization server's token endpoint for new grants. Needs tokio's runtime, which it
-/// captures when built, and which is entered whenever it is polled (rule C2).
+/// captures when built, and whose tasks its requests are (rule C2).
 #[derive(Clone)]
 pub struct RefreshGrant {
     settings: Arc<Settings>,
@@ -168,7 +169,7 @@ impl RefreshGrantBuilder {
         self
     }
 
-    /// The tokio runtime to poll in [the one in which this is built].
+    /// The tokio runtime to send from [the one in which this is built].
     pub fn runtime(mut self, handle: Handle) -> Self {
         self.runtime = Some(handle);
         self
@@ -245,13 +246,13 @@ impl fmt::Debug for RefreshGrantBuilder {
     }
 }
 
-/// Reqwest's futures are polled within tokio.
-struct Within(Handle);
+/// A task of the runtime: it goes on while nobody polls this, and ends when this is dropped. So a
+/// refresh that a caller began and did not wait for is not left half sent (rule C4).
+struct Task<T>(JoinHandle<T>);
 
-impl Runtime for Within {
-    fn enter(&self, poll: &mut dyn FnMut()) {
-        let _entered = self.0.enter();
-        poll();
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -313,6 +314,15 @@ impl RefreshGrant {
             form.send().await.map_err(|error| not_answered(error, "the token request was sent"))?;
         answer::read(response).await
     }
+
+    async fn revoked(&self, grant: Grant) {
+        let endpoint = self.settings.revocation_endpoint.as_ref();
+        if let (Some(endpoint), Some(token)) = (endpoint, grant.refresh_token()) {
+            let fields = [("token", token.expose()), ("token_type_hint", "refresh_token")];
+            // As best it can: there is nobody left to tell.
+            drop(self.form(endpoint, &fields).timeout(REVOCATION_LIMIT).send().await);
+        }
+    }
 }
 
 /// Tells a request that cannot have been honoured from one that may have been (rule B6).
@@ -333,23 +343,17 @@ impl Refresh for RefreshGrant {
         request: Request,
     ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
         let this = self.clone();
-        async move { this.exchange(request).await }
+        let mut task = Task(self.runtime.spawn(async move { this.exchange(request).await }));
+        async move {
+            let ended = |_| Err(RefreshError::unknown("the runtime ended before the refresh did"));
+            (&mut task.0).await.unwrap_or_else(ended)
+        }
     }
 
     /// Revokes the grant's refresh token, where an endpoint is known (RFC 7009, section 2.1).
     fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + Send + 'static {
         let this = self.clone();
-        async move {
-            let endpoint = this.settings.revocation_endpoint.as_ref();
-            if let (Some(endpoint), Some(token)) = (endpoint, grant.refresh_token()) {
-                let fields = [("token", token.expose()), ("token_type_hint", "refresh_token")];
-                // As best it can: there is nobody left to tell.
-                drop(this.form(endpoint, &fields).timeout(REVOCATION_LIMIT).send().await);
-            }
-        }
-    }
-
-    fn home(&self) -> Home {
-        Home::Runtime(Arc::new(Within(self.runtime.clone())))
+        let mut task = Task(self.runtime.spawn(async move { this.revoked(grant).await }));
+        async move { (&mut task.0).await.unwrap_or_default() }
     }
 }

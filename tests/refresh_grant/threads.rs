@@ -8,11 +8,12 @@ use perennial::adapters::oauth2::RefreshGrant;
 use perennial::adapters::tokio::Tokio;
 use perennial::lifecycle::Policy;
 use perennial::session::Session;
+use perennial::testing::VirtualTime;
 use perennial::token::Grant;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::wire::scene::client_of;
-use crate::wire::{GOOD, Server, answer, soon};
+use crate::wire::scene::{HOUR, START, client_of};
+use crate::wire::{GOOD, Server, answer, assert_mannered, soon};
 
 fn threaded() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
@@ -150,4 +151,59 @@ fn a_blocking_caller_of_a_runtime_that_stands_still_is_let_go_at_the_deadline() 
     let error = told.expect_err("nothing can come");
     assert!(error.is_unavailable(), "{error:?}");
     drop(runtime);
+}
+
+// Rules C4, C7.
+#[tokio::test]
+async fn a_refresh_that_a_caller_began_goes_on_while_nobody_polls_it() {
+    let mut server = Server::start().await;
+    let time = VirtualTime::at(START);
+    let refresher = client_of(&server).build().expect("a refresher");
+    // No spawner: the session itself is polled by its callers alone.
+    let session = Session::builder_with(refresher)
+        .grant(Grant::new("access-1", "refresh-1", HOUR))
+        .clock(time.clone())
+        .build()
+        .expect("a session");
+    time.advance(Duration::from_secs(3550));
+    let token = soon(session.token()).await.expect("a token");
+    assert_eq!(token.expose(), "access-1", "it leaves at once, with the old token");
+    // The request comes nevertheless, and its answer is there when next somebody looks.
+    server.next().await.json(GOOD).await;
+    while soon(session.token()).await.expect("a token").expose() == "access-1" {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.requests(), 1);
+}
+
+// Rule C9.
+#[tokio::test]
+async fn dropping_the_session_ends_the_refresh_that_is_out() {
+    let mut server = Server::start().await;
+    let session = session_of(&server);
+    let caller = tokio::spawn(session.token());
+    let exchange = server.next().await;
+    caller.abort();
+    assert!(soon(caller).await.expect_err("cancelled").is_cancelled());
+    drop(session);
+    exchange.gone().await;
+}
+
+// Rules B6, C5.
+#[test]
+fn a_refresh_whose_runtime_is_gone_is_an_error_and_no_hang_and_no_panic() {
+    let runtime = single();
+    let refresher = RefreshGrant::builder("http://127.0.0.1:1/token", "app")
+        .runtime(runtime.handle().clone())
+        .build()
+        .expect("a refresher");
+    let grant = Grant::of_refresh_token("refresh-1");
+    let session = Session::builder_with(refresher).grant(grant).build().expect("a session");
+    runtime.shutdown_background();
+    let (given, taken) = mpsc::channel();
+    thread::spawn(move || given.send(session.token_blocking()));
+    let told = taken.recv_timeout(Duration::from_secs(20)).expect("hung");
+    let error = told.expect_err("nothing can come");
+    assert_mannered(&error);
+    assert_eq!(crate::wire::scene::told(&error).1, "the runtime ended before the refresh did");
 }

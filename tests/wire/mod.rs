@@ -25,7 +25,7 @@ pub(crate) const GOOD: &str = r#"{"access_token":"access-2","token_type":"bearer
 /// Waits for what must come; fails instead of hanging. The limit is a watchdog's, and no test's
 /// outcome depends on it.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("hung")
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("hung")
 }
 
 /// One request, as it came in.
@@ -87,6 +87,12 @@ impl Exchange {
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.socket.write_all(bytes).await?;
         self.socket.flush().await
+    }
+
+    /// Waits until the client has hung up.
+    pub(crate) async fn gone(mut self) {
+        let mut rest = Vec::new();
+        while soon(self.socket.read_buf(&mut rest)).await.is_ok_and(|read| read > 0) {}
     }
 
     /// Resets the connection, instead of closing it in good order.
