@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use super::Handle;
 use super::alarm::Alarm;
-use super::block_on::thread_waker;
 use super::core::{Afterwards, Inner, Shared};
 use super::error::{Error, Kind};
 use super::flight::WaiterId;
+use super::turn::{self, Step, Turns};
 use crate::lifecycle::{Effect, Event, FlightId, Meanwhile, State, apply};
 use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
@@ -68,13 +68,6 @@ enum Look {
     Pause(Timestamp),
 }
 
-/// Whether a wait is over, and if not, when to look again.
-enum Step {
-    Ready(Result<AccessToken, Error>),
-    Again,
-    Pending(Option<Timestamp>),
-}
-
 impl Acquire {
     pub(super) fn new(shared: Arc<Shared>, handle: Arc<Handle>) -> Self {
         let alarm = Alarm::new(shared.ports.timer.clone());
@@ -117,75 +110,12 @@ impl Acquire {
     /// # Errors
     /// As for awaiting it.
     pub fn wait(mut self) -> Result<AccessToken, Error> {
-        let waker = thread_waker();
         self.blocking = true;
-        loop {
-            match self.turn(&waker) {
-                Step::Ready(result) => return result,
-                Step::Again => {}
-                Step::Pending(until) => {
-                    let now = self.shared.ports.clock.now();
-                    self.alarm.park(until, now, &waker);
-                }
-            }
-        }
-    }
-
-    /// Looks at the session, and does what a caller must.
-    fn turn(&mut self, waker: &Waker) -> Step {
-        let now = self.shared.ports.clock.now();
-        let limits = *self.limits.get_or_insert_with(|| Limits {
-            patience: now.saturating_add(self.wishes.patience.into()),
-            within: self.wishes.within.map(|within| now.saturating_add(within.into())),
-        });
-        let clone = waker.clone();
-        let mut afterwards = Afterwards::default();
-        let (look, started) = {
-            let shared = Arc::clone(&self.shared);
-            let mut inner = shared.lock();
-            let before = inner.lifecycle.newest_flight();
-            let look = self.look(&mut inner, limits, now, &mut afterwards);
-            match look {
-                Look::Join(_) | Look::Pause(_) => {
-                    afterwards.replaced = inner.deck.wait(&mut self.waiter, clone);
-                }
-                Look::Done(_) | Look::Leave { .. } => {}
-            }
-            (look, inner.lifecycle.newest_flight() != before)
-        };
-        self.shared.finish(afterwards);
-        if started {
-            super::keep::spawn(&self.shared);
-        }
-        match look {
-            Look::Done(Err(error)) if !error.is_reentrant() => {
-                // The late answer of a refresh that was given up may lie in the air.
-                if self.shared.drive(self.waiter, false) {
-                    Step::Again
-                } else {
-                    Step::Ready(Err(error))
-                }
-            }
-            Look::Done(result) => Step::Ready(result),
-            Look::Leave { token, overdue } => {
-                // Leave to block is not given: nobody waits while the old token works.
-                if overdue {
-                    self.shared.judge(self.waiter);
-                } else {
-                    self.shared.drive(self.waiter, false);
-                }
-                Step::Ready(Ok(token))
-            }
-            Look::Join(deadline) => self.join(limits, deadline),
-            Look::Pause(until) => {
-                self.shared.drive(self.waiter, false);
-                Step::Pending(Some(until))
-            }
-        }
+        turn::wait(&mut self)
     }
 
     /// Waits for the attempt, driving it where nobody else does.
-    fn join(&self, limits: Limits, deadline: Timestamp) -> Step {
+    fn join(&self, limits: Limits, deadline: Timestamp) -> Step<Result<AccessToken, Error>> {
         // A limit of one's own must not be overrun by a refresher that blocks this thread.
         let leave_to_block = self.blocking && limits.within.is_none();
         if self.shared.drive(self.waiter, leave_to_block) {
@@ -320,23 +250,72 @@ impl Acquire {
     }
 }
 
+impl Turns for Acquire {
+    type Output = Result<AccessToken, Error>;
+
+    /// Looks at the session, and does what a caller must.
+    fn turn(&mut self, waker: &Waker) -> Step<Self::Output> {
+        let now = self.shared.ports.clock.now();
+        let limits = *self.limits.get_or_insert_with(|| Limits {
+            patience: now.saturating_add(self.wishes.patience.into()),
+            within: self.wishes.within.map(|within| now.saturating_add(within.into())),
+        });
+        let clone = waker.clone();
+        let mut afterwards = Afterwards::default();
+        let (look, started) = {
+            let shared = Arc::clone(&self.shared);
+            let mut inner = shared.lock();
+            let before = inner.lifecycle.newest_flight();
+            let look = self.look(&mut inner, limits, now, &mut afterwards);
+            match look {
+                Look::Join(_) | Look::Pause(_) => {
+                    afterwards.replaced = inner.deck.wait(&mut self.waiter, clone);
+                }
+                Look::Done(_) | Look::Leave { .. } => {}
+            }
+            (look, inner.lifecycle.newest_flight() != before)
+        };
+        self.shared.finish(afterwards);
+        if started {
+            super::keep::spawn(&self.shared);
+        }
+        match look {
+            Look::Done(Err(error)) if !error.is_reentrant() => {
+                // The late answer of a refresh that was given up may lie in the air.
+                if self.shared.drive(self.waiter, false) {
+                    Step::Again
+                } else {
+                    Step::Ready(Err(error))
+                }
+            }
+            Look::Done(result) => Step::Ready(result),
+            Look::Leave { token, overdue } => {
+                // Leave to block is not given: nobody waits while the old token works.
+                if overdue {
+                    self.shared.judge(self.waiter);
+                } else {
+                    self.shared.drive(self.waiter, false);
+                }
+                Step::Ready(Ok(token))
+            }
+            Look::Join(deadline) => self.join(limits, deadline),
+            Look::Pause(until) => {
+                self.shared.drive(self.waiter, false);
+                Step::Pending(Some(until))
+            }
+        }
+    }
+
+    fn parts(&mut self) -> (&Shared, &mut Alarm) {
+        (&self.shared, &mut self.alarm)
+    }
+}
+
 impl Future for Acquire {
     type Output = Result<AccessToken, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            match self.turn(cx.waker()) {
-                Step::Ready(result) => return Poll::Ready(result),
-                Step::Again => {}
-                Step::Pending(until) => {
-                    let now = self.shared.ports.clock.now();
-                    let due = until.is_some_and(|until| self.alarm.is_due(until, now, cx.waker()));
-                    if !due {
-                        return Poll::Pending;
-                    }
-                }
-            }
-        }
+        turn::poll(&mut *self, cx)
     }
 }
 

@@ -10,10 +10,10 @@ use std::prelude::rust_2024::*;
 use std::sync::{Arc, Weak};
 
 use super::alarm::Alarm;
-use super::block_on::thread_waker;
 use super::core::{Afterwards, Shared};
 use super::error::{Error, Kind};
 use super::flight::WaiterId;
+use super::turn::{self, Step, Turns};
 use crate::clock::Timer;
 use crate::time::Timestamp;
 
@@ -44,13 +44,6 @@ pub(super) enum Extent {
     Deadline,
 }
 
-/// Whether a drive is over, and if not, when to look again.
-enum Step {
-    Ready(Result<(), Error>),
-    Again,
-    Pending(Option<Timestamp>),
-}
-
 impl Drive {
     pub(super) fn new(shared: Arc<Shared>, extent: Extent) -> Self {
         let alarm = Alarm::new(shared.ports.timer.clone());
@@ -59,20 +52,14 @@ impl Drive {
 
     /// Drives on this thread.
     pub(super) fn wait(mut self) -> Result<(), Error> {
-        let waker = thread_waker();
-        loop {
-            match self.turn(&waker) {
-                Step::Ready(result) => return result,
-                Step::Again => {}
-                Step::Pending(until) => {
-                    let now = self.shared.ports.clock.now();
-                    self.alarm.park(until, now, &waker);
-                }
-            }
-        }
+        turn::wait(&mut self)
     }
+}
 
-    fn turn(&mut self, waker: &Waker) -> Step {
+impl Turns for Drive {
+    type Output = Result<(), Error>;
+
+    fn turn(&mut self, waker: &Waker) -> Step<Self::Output> {
         let air = watch(&self.shared, &mut self.waiter, waker);
         if air.clear {
             return Step::Ready(Ok(()));
@@ -96,25 +83,17 @@ impl Drive {
             (Extent::Deadline, all) => Step::Pending(air.flight.or(all)),
         }
     }
+
+    fn parts(&mut self) -> (&Shared, &mut Alarm) {
+        (&self.shared, &mut self.alarm)
+    }
 }
 
 impl Future for Drive {
     type Output = Result<(), Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            match self.turn(cx.waker()) {
-                Step::Ready(result) => return Poll::Ready(result),
-                Step::Again => {}
-                Step::Pending(until) => {
-                    let now = self.shared.ports.clock.now();
-                    let due = until.is_some_and(|until| self.alarm.is_due(until, now, cx.waker()));
-                    if !due {
-                        return Poll::Pending;
-                    }
-                }
-            }
-        }
+        turn::poll(&mut *self, cx)
     }
 }
 

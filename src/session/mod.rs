@@ -48,6 +48,7 @@ mod flight;
 mod keep;
 mod landing;
 mod timed_store;
+mod turn;
 mod watch;
 
 pub use acquire::Acquire;
