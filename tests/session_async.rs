@@ -274,6 +274,21 @@ fn any_number_of_waiters_share_one_failure_and_one_backoff() {
     assert_eq!(script.requests(), 2);
 }
 
+// Rule B7. Also one who is polled so late that the next attempt could start.
+#[test]
+fn an_impatient_caller_whose_attempt_failed_does_not_start_another_one() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time) = lapsed(&script);
+    let [mut first, mut second] = [waiting(&session), waiting(&session)];
+    script.release(unavailable());
+    assert!(first.ready().is_err());
+    time.advance(SECOND);
+    let error = second.ready().expect_err("its attempt has failed");
+    assert_eq!(error.when_to_retry(), Some(START.saturating_add((HOUR + SECOND).into())));
+    assert_eq!(script.requests(), 1);
+    assert_eq!(text(at_once(session.token())), "at-3");
+}
+
 // Rule B6.
 #[test]
 fn a_servers_retry_after_is_honoured() {

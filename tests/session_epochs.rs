@@ -262,3 +262,26 @@ fn an_older_answer_never_replaces_a_newer_one() {
     assert_eq!(held.refresh_token().map(Secret::expose), Some("rt-3"));
     assert!(script.revoked().is_empty());
 }
+
+// Rules B3, B14. Superseded, and still listened to: its refresh token is the one that counts now.
+#[test]
+fn a_late_answer_counts_though_a_newer_refresh_is_out() {
+    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let (session, time) = lapsed(&script);
+    let mut first = waiting(&session);
+    time.advance(30 * SECOND);
+    assert!(first.ready().is_err());
+    time.advance(SECOND);
+    let mut second = waiting(&session);
+    assert_eq!(script.requests(), 2);
+    // The oldest that hangs gets its answer.
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert!(second.woken() > 0);
+    assert_eq!(text(second.ready()), "at-2");
+    // That the newer one presented what is spent by now is no reason to log out.
+    script.release(Answer::Fail(RefreshError::declined("invalid_grant")));
+    at_once(session.close()).expect("both have landed");
+    time.advance(HOUR);
+    assert_eq!(text(at_once(session.token())), "at-4");
+    assert_eq!(script.presented()[2].as_deref(), Some("rt-2"));
+}

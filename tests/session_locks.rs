@@ -309,12 +309,13 @@ fn a_waker_that_calls_back_as_it_is_replaced_finds_no_lock() {
     let touched = watched(|| {
         let (session, ports) = probes(true);
         ports.answer.store(HANG, Ordering::SeqCst);
+        let _ = Hand::new(session.token()).ready().expect("what it was built with");
         ports.time.advance(HOUR);
         let mut caller = Hand::new(session.token());
         let mut watch = Hand::new(session.changed());
         for _ in 0..3 {
-            let _ = caller.poll_with(&Dropped::waker(&ports.probe));
-            let _ = watch.poll_with(&Dropped::waker(&ports.probe));
+            assert!(caller.poll_with(&Dropped::waker(&ports.probe)).is_pending());
+            assert!(watch.poll_with(&Dropped::waker(&ports.probe)).is_pending());
         }
         drop((caller, watch));
         ports.probe

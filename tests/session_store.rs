@@ -354,6 +354,21 @@ fn an_unavailable_server_leaves_no_intent_behind_and_an_unknown_outcome_does() {
     }
 }
 
+// Rules B6, F2. The window in which a server answers again runs from the first sending.
+#[test]
+fn a_noted_intent_keeps_the_instant_of_the_first_sending() {
+    let unknown = || Answer::Fail(RefreshError::unknown("reset"));
+    let script = Scripted::new().then(unknown()).then(unknown());
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    for _ in 0..2 {
+        assert!(at_once(session.token()).is_err());
+        time.advance(60 * SECOND);
+    }
+    let noted = ledger.content().grant.expect("held").intent;
+    assert_eq!((noted, script.requests()), (Some(START.saturating_add(HOUR.into())), 2));
+}
+
 // Rule F1.
 #[test]
 fn the_memory_store_swaps_only_what_was_expected() {
