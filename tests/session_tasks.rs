@@ -61,7 +61,8 @@ fn a_spawned_task_that_is_dropped_hands_over_to_a_caller() {
     tasks.run();
     script.release(Answer::Grant(Scripted::grant(1)));
     tasks.abort_all();
-    assert!(first.woken() + second.woken() > 0);
+    // One was called as the answer came, the other one as the task went.
+    assert!(first.woken() > 0 && second.woken() > 0);
     assert_eq!(text(second.ready()), "at-2");
     assert_eq!(text(first.ready()), "at-2");
 }
