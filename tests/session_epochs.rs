@@ -278,6 +278,7 @@ fn a_late_answer_counts_though_a_newer_refresh_is_out() {
     script.release(Answer::Grant(Scripted::grant(1)));
     assert!(second.woken() > 0);
     assert_eq!(text(second.ready()), "at-2");
+    assert_eq!(script.dropped(), 0);
     // That the newer one presented what is spent by now is no reason to log out.
     script.release(Answer::Fail(RefreshError::declined("invalid_grant")));
     at_once(session.close()).expect("both have landed");

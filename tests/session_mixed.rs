@@ -4,8 +4,8 @@ mod session_support;
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, mpsc};
-use std::task::{Poll, Waker};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::task::{Poll, Wake, Waker};
 use std::thread;
 
 use perennial::lifecycle::{Policy, Reuse};
@@ -187,6 +187,35 @@ fn no_wake_up_is_lost_among_spawned_tasks() {
     });
     assert_eq!(ended, 1200);
     assert!(script.requests() >= 299);
+}
+
+/// A waker that looks at the session the moment it is called.
+struct Looking {
+    session: Session,
+    seen: Mutex<Vec<bool>>,
+}
+
+impl Wake for Looking {
+    fn wake(self: Arc<Self>) {
+        let there = self.session.try_token().is_ok();
+        self.seen.lock().expect("no panic").push(there);
+    }
+}
+
+// Rule C3. Waiters woken before the value is there: google-auth-library-java#692.
+#[test]
+fn whoever_is_told_finds_the_new_state() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, _) = lapsed(&script);
+    let mut driver = waiting(&session);
+    // The answer's own call goes to a deputy; all others are called when it has landed.
+    let _deputy = waiting(&session);
+    let looking = Arc::new(Looking { session: session.clone(), seen: Mutex::default() });
+    let mut last = Hand::new(session.token());
+    assert!(last.poll_with(&Waker::from(Arc::clone(&looking))).is_pending());
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert_eq!(text(driver.ready()), "at-2");
+    assert_eq!(*looking.seen.lock().expect("no panic"), [true]);
 }
 
 // Rules B7, C2. One failure is told to tasks and threads alike.

@@ -172,8 +172,9 @@ fn closing_stores_what_could_not_be_stored_before() {
     let (session, _, ledger) = unsaved(&script);
     assert!(at_once(session.close()).expect_err("still down").is_store());
     assert!(!session.is_saved());
+    assert!(session.close_blocking().expect_err("still down").is_store());
     ledger.set(Fault::None);
-    at_once(session.close()).expect("stored");
+    session.close_blocking().expect("stored");
     assert!(session.is_saved());
     assert_eq!(ledger.refresh_token().as_deref(), Some("rt-2"));
 }

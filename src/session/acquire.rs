@@ -126,11 +126,7 @@ impl Acquire {
             self.shared.judge(self.waiter);
             return Step::Again;
         }
-        match limits.within {
-            Some(within) if now >= within => Step::Ready(Err(Error::new(Kind::TimedOut))),
-            Some(within) => Step::Pending(Some(deadline.min(within))),
-            None => Step::Pending(Some(deadline)),
-        }
+        Step::Pending(Some(limits.within.map_or(deadline, |within| deadline.min(within))))
     }
 
     /// Asks the lifecycle, and takes its answer for this caller.
