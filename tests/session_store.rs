@@ -257,6 +257,7 @@ fn damaged_content_is_a_clear_error_and_is_not_overwritten() {
     time.advance(HOUR);
     let error = at_once(session.token()).expect_err("damaged");
     assert!(store_error(&error).is_damaged());
+    assert!(error.is_store() && !error.is_unavailable(), "waiting will not heal it");
     assert_eq!(store_error(&error).to_string(), "no JSON");
     ledger.take_log();
     // Nor by a login: whoever repairs it decides.

@@ -45,11 +45,11 @@ struct Arguments {
     overlap: Duration,
 
     /// Id of the one client that the server knows
-    #[arg(long, value_name = "ID", default_value = "perennial-demo", value_parser = non_empty)]
+    #[arg(long, value_name = "ID", default_value = "perennial-demo", value_parser = non_empty, allow_hyphen_values = true)]
     client_id: String,
 
     /// Secret of that client; without it the client is public and only names itself
-    #[arg(long, value_name = "S", value_parser = non_empty)]
+    #[arg(long, value_name = "S", value_parser = non_empty, allow_hyphen_values = true)]
     client_secret: Option<String>,
 }
 

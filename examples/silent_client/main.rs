@@ -37,16 +37,16 @@ struct Arguments {
     #[arg(long, value_name = "URL")]
     api_url: String,
     /// The client's identifier at the authorization server.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     client_id: String,
     /// The client's secret, if it has one.
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_hyphen_values = true)]
     client_secret: Option<String>,
-    /// The refresh token to start from.
-    #[arg(long, value_name = "RT")]
+    /// The refresh token to start from. Like any token it may begin with a hyphen.
+    #[arg(long, value_name = "RT", allow_hyphen_values = true)]
     refresh_token: String,
     /// An access token to start with; it is used until it is rejected.
-    #[arg(long, value_name = "AT")]
+    #[arg(long, value_name = "AT", allow_hyphen_values = true)]
     access_token: Option<String>,
     /// How many requests to make in all.
     #[arg(long, value_name = "N", default_value_t = 200)]

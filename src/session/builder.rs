@@ -141,6 +141,9 @@ impl Builder {
     /// A timer, so that async callers are woken at deadlines and after backoff. Without one a
     /// deadline is kept when a caller is next polled, and waiting through backoff becomes an error
     /// (rule B13).
+    ///
+    /// Whoever waits asks it, also plain threads: a closure over `tokio::time::sleep` would panic
+    /// there, and the `tokio` adapter does not.
     pub fn timer(mut self, timer: impl Timer) -> Self {
         self.timer = Some(Arc::new(timer));
         self

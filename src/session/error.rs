@@ -51,6 +51,8 @@ pub(super) enum Kind {
     Reentrant,
     #[error("the store could not be read or written")]
     Store,
+    #[error("what the store holds cannot be understood; it was left as it is")]
+    Damaged,
     #[error("the grant cannot be installed")]
     Unsendable,
 }
@@ -109,7 +111,7 @@ impl Error {
 
     /// Whether the store was what failed.
     pub fn is_store(&self) -> bool {
-        self.kind == Kind::Store
+        matches!(self.kind, Kind::Store | Kind::Damaged)
     }
 
     /// Whether no token was ready for a call that never waits.
@@ -152,7 +154,8 @@ impl From<BuildError> for Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        Self::new(Kind::Store).with_source(Arc::new(error))
+        let kind = if error.is_damaged() { Kind::Damaged } else { Kind::Store };
+        Self::new(kind).with_source(Arc::new(error))
     }
 }
 
