@@ -1,10 +1,15 @@
 //! Answers that were sent, and say nothing that can be relied upon: unknown (rule B6).
 
-use perennial::lifecycle::{Failure, State};
 use std::time::Duration;
 
-use crate::wire::scene::{HOUR, Scene, mends_after, told, where_there_is_no_token};
-use crate::wire::{Exchange, GOOD, assert_mannered, soon};
+use perennial::adapters::oauth2::RefreshGrant;
+use perennial::lifecycle::{Failure, State};
+use perennial::testing::VirtualTime;
+use perennial::token::Grant;
+use tokio::net::TcpListener;
+
+use crate::wire::scene::{HOUR, START, Scene, builder, mends_after, told, where_there_is_no_token};
+use crate::wire::{Exchange, GOOD, Server, assert_mannered, soon};
 
 fn ok(content_type: &str, body: &str) -> String {
     crate::wire::answer("200 OK", &[("content-type", content_type)], body)
@@ -94,6 +99,31 @@ async fn a_connection_reset_after_the_request_was_read_is_unknown_and_costs_noth
     let (failure, text) = told(&error);
     assert_eq!(failure, Failure::Unknown);
     assert_eq!(text, "the token request was sent, and then broke off");
+}
+
+// Rules B5, B6.
+#[tokio::test]
+async fn a_connection_reset_before_the_request_was_read_is_unknown_all_the_same() {
+    // From here nobody can tell it apart from one that was read.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let time = VirtualTime::at(START);
+    let refresher = RefreshGrant::builder(format!("http://{address}/token"), "app").build();
+    let session = builder(refresher.expect("a refresher"), &time)
+        .grant(Grant::of_refresh_token("refresh-1"))
+        .build()
+        .expect("a session");
+    let caller = tokio::spawn(session.token());
+    let (socket, _) = soon(listener.accept()).await.expect("a connection");
+    socket.set_zero_linger().expect("a socket that can be reset");
+    drop(socket);
+    let error = soon(caller).await.expect("a caller").expect_err("a reset");
+    assert_mannered(&error);
+    assert!(error.is_unavailable() && !error.is_login_required(), "{error:?}");
+    assert_eq!(told(&error).0, Failure::Unknown);
+    let mut scene = Scene { server: Server::on(listener, None), time, session };
+    scene.recovers("refresh-1").await;
+    assert_eq!(scene.server.requests(), 1);
 }
 
 // Rule B6.
