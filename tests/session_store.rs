@@ -7,27 +7,13 @@ use std::error::Error as _;
 use perennial::lifecycle::{Policy, Remedy, Reuse, State};
 use perennial::refresh::RefreshError;
 use perennial::session::{Error, Session};
-use perennial::store::{MemoryStore, StoreError, StoredGrant};
+use perennial::store::{MemoryStore, StoreError};
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
-use session_support::ledger::{Fault, Ledger};
+use session_support::ledger::{Fault, Ledger, settled, stored};
 use session_support::{
     DUE, HALF_A_SECOND, HOUR, SECOND, START, at_once, first_grant, text, waiting,
 };
-
-/// A grant that was acquired at the start.
-fn stored(grant: Grant) -> StoredGrant {
-    StoredGrant::new(grant, START)
-}
-
-/// A session on a store that holds the first grant, read and fresh; its log begins here.
-fn settled(script: &Scripted) -> (Session, VirtualTime, Ledger) {
-    let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
-    let session = ledger.builder(script, &time).build().expect("nothing to check");
-    assert_eq!(text(at_once(session.token())), "at-1");
-    ledger.take_log();
-    (session, time, ledger)
-}
 
 /// What the store said to it.
 #[track_caller]

@@ -7,26 +7,13 @@ use perennial::refresh::RefreshError;
 use perennial::session::Session;
 use perennial::store::{MemoryStore, StoredGrant};
 use perennial::testing::{Answer, Scripted, VirtualTime};
-use perennial::token::{Grant, Secret};
-use session_support::ledger::{Fault, Ledger};
+use perennial::token::Secret;
+use session_support::ledger::{Fault, Ledger, settled, stored};
 use session_support::{
     DUE, HOUR, Hand, SECOND, START, Tasks, at_once, first_grant, standard, text, waiting,
 };
 
 const LOGGED_OUT: State = State::Expired(Remedy::LogIn);
-
-fn stored(grant: Grant) -> StoredGrant {
-    StoredGrant::new(grant, START)
-}
-
-/// A session on a store that holds the first grant, read and fresh.
-fn settled(script: &Scripted) -> (Session, VirtualTime, Ledger) {
-    let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
-    let session = ledger.builder(script, &time).build().expect("nothing to check");
-    assert_eq!(text(at_once(session.token())), "at-1");
-    ledger.take_log();
-    (session, time, ledger)
-}
 
 /// Two sessions on one store, as two objects of one program, or two programs.
 fn two(script: &Scripted) -> (Session, Session, VirtualTime) {

@@ -10,6 +10,8 @@ use perennial::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned}
 use perennial::testing::{Scripted, VirtualTime};
 use perennial::token::{Grant, Secret};
 
+use super::{START, at_once, first_grant, text};
+
 /// How the store fails.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) enum Fault {
@@ -210,4 +212,18 @@ impl Refresh for Noted {
         self.ledger.note(format!("revoke {}", name(&grant)));
         self.script.revoke(grant)
     }
+}
+
+/// A grant that was acquired at the start.
+pub(crate) fn stored(grant: Grant) -> StoredGrant {
+    StoredGrant::new(grant, START)
+}
+
+/// A session on a store that holds the first grant, read and fresh; its log begins here.
+pub(crate) fn settled(script: &Scripted) -> (Session, VirtualTime, Ledger) {
+    let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
+    let session = ledger.builder(script, &time).build().expect("nothing to check");
+    assert_eq!(text(at_once(session.token())), "at-1");
+    ledger.take_log();
+    (session, time, ledger)
 }
