@@ -47,7 +47,7 @@ async fn a_second_401_goes_to_the_caller_as_it_is_and_there_is_no_third_request(
 
 // Rule E2.
 #[tokio::test]
-async fn only_a_401_is_replayed() {
+async fn only_a_401_is_replayed_and_costs_the_token_its_place() {
     for status in [
         "400 Bad Request",
         "403 Forbidden",
@@ -57,8 +57,11 @@ async fn only_a_401_is_replayed() {
         "503 Service Unavailable",
     ] {
         let world = World::with_api(move |_| answer(status, &[], "as it is")).await;
-        assert_eq!(response(world.get()).await.1, "as it is");
-        assert_eq!((world.api.requests(), world.auth.requests()), (1, 0), "{status}");
+        for _ in 0..2 {
+            assert_eq!(response(world.get()).await.1, "as it is");
+        }
+        assert!(world.api.log().iter().all(|it| it.bearer() == "access-1"), "{status}");
+        assert_eq!((world.api.requests(), world.auth.requests()), (2, 0), "{status}");
     }
 }
 
