@@ -83,7 +83,7 @@ pub(super) struct Allowance<T: Time> {
 /// A policy in terms of a time of one's own, for those who bring instants other than
 /// [`Timestamp`]. Each field has the meaning of the [`PolicyBuilder`] method of its name.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // the builder's methods document each one
+#[allow(missing_docs, reason = "the methods of `PolicyBuilder` document each one")]
 pub struct RawPolicy<T: Time> {
     pub refresh_window: T::Span,
     pub margin: T::Span,

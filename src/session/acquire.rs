@@ -148,8 +148,7 @@ impl Acquire {
                 Some(_) | None => Err(Error::new(Kind::Reentrant)),
             });
         }
-        let request = Event::Requested { usable_for: self.wishes.usable_for };
-        match inner.lifecycle.handle(&ports.policy, request, now) {
+        match inner.lifecycle.handle(&ports.policy, self.request(), now) {
             Effect::Use => match inner.token.clone() {
                 Some(token) => {
                     let deadline = inner.lifecycle.refresh_deadline();
@@ -198,8 +197,11 @@ impl Acquire {
 
     /// What the lifecycle would answer this caller.
     fn ask(&self, inner: &Inner, now: Timestamp) -> Effect<Timestamp> {
-        let request = Event::Requested { usable_for: self.wishes.usable_for };
-        apply(&self.shared.ports.policy, inner.lifecycle, request, now).1
+        apply(&self.shared.ports.policy, inner.lifecycle, self.request(), now).1
+    }
+
+    fn request(&self) -> Event<Timestamp> {
+        Event::Requested { usable_for: self.wishes.usable_for }
     }
 
     /// Waits for the refresh that is out, until its deadline.
