@@ -65,6 +65,8 @@ pub mod lifecycle;
 #[cfg(feature = "std")]
 mod offload;
 #[cfg(feature = "std")]
+mod primitives;
+#[cfg(feature = "std")]
 pub mod refresh;
 #[cfg(feature = "std")]
 pub mod session;

@@ -5,8 +5,10 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::boxed::Box;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread;
+
+use crate::primitives::Mutex;
 
 /// Blocking work, handed to an off-load hook.
 pub type Job = Box<dyn FnOnce() + Send>;

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use crate::lifecycle::{Cause, Failure};
 pub use crate::offload::Job;
 use crate::offload::{Hook, offload};
+use crate::primitives::thread_local;
 use crate::time::Timestamp;
 use crate::token::{Grant, Secret};
 
@@ -254,13 +255,13 @@ where
     }
 }
 
-std::thread_local! {
+thread_local! {
     /// Whether the present poll is made by a thread that would only wait otherwise.
-    static MAY_BLOCK: Cell<bool> = const { Cell::new(false) };
+    static MAY_BLOCK: Cell<bool> = Cell::new(false);
 }
 
 fn may_block() -> bool {
-    MAY_BLOCK.get()
+    MAY_BLOCK.with(Cell::get)
 }
 
 /// Calls `poll` on a thread that has nothing else to do than to wait, where `blocking` says so.
@@ -268,9 +269,9 @@ pub(crate) fn with_leave_to_block<T>(blocking: bool, poll: impl FnOnce() -> T) -
     struct Restore(bool);
     impl Drop for Restore {
         fn drop(&mut self) {
-            MAY_BLOCK.set(self.0);
+            MAY_BLOCK.with(|may_block| may_block.set(self.0));
         }
     }
-    let _restore = Restore(MAY_BLOCK.replace(blocking));
+    let _restore = Restore(MAY_BLOCK.with(|may_block| may_block.replace(blocking)));
     poll()
 }

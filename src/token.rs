@@ -15,7 +15,6 @@
 //! Deliberately absent: `Display` and `Serialize` for anything that holds a secret.
 
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
 use std::borrow::ToOwned;
 use std::collections::BTreeMap;
 use std::string::String;
@@ -25,6 +24,7 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use crate::lifecycle::{Generation, Schedule};
+use crate::primitives::{AtomicBool, Ordering};
 use crate::time::{Lifetime, Span, Timestamp};
 
 /// A text that must not be seen: redacted, zeroised on drop, compared in constant time.

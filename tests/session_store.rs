@@ -132,6 +132,7 @@ fn unsaved(script: &Scripted) -> (Session, VirtualTime, Ledger) {
     assert_eq!(text(caller.ready()), "at-2");
     assert!(!session.is_saved());
     assert_eq!(ledger.refresh_token().as_deref(), Some("rt-1"));
+    drop(caller);
     (session, time, ledger)
 }
 

@@ -211,10 +211,11 @@ fn a_keeper_starts_nothing_more_while_a_task_finishes_what_was_sent() {
 fn without_a_spawner_the_last_handle_takes_the_refresh_with_it() {
     let script = Scripted::new().then(Answer::Hang);
     let (session, _) = lapsed(&script);
-    let caller = waiting(&session);
+    let other = session.clone();
+    drop(waiting(&session));
     drop(session);
     assert_eq!(script.dropped(), 0);
-    drop(caller);
+    drop(other);
     assert_eq!((script.requests(), script.dropped()), (1, 1));
 }
 

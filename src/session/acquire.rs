@@ -2,55 +2,64 @@
 
 use core::fmt;
 use core::future::Future;
+use core::num::NonZeroU64;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use super::Handle;
+use super::Session;
 use super::alarm::Alarm;
 use super::core::{Afterwards, Inner, Shared};
 use super::error::{Error, Kind};
-use super::flight::WaiterId;
-use super::turn::{self, Step, Turns};
-use crate::lifecycle::{Effect, Event, FlightId, Meanwhile, State, apply};
+use super::ports::Ports;
+use super::turn::{self, Caller, Step, Turns};
+use super::waiters::Ticket;
+use crate::lifecycle::{Effect, Event, Meanwhile, State, apply};
 use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
 
 /// A wait for a token: await it, or [`wait`](Acquire::wait) on a plain thread.
 ///
 /// Made by [`Session::token`](super::Session::token). Settings are chosen before the first poll.
+/// It borrows the session: a task that outlives its maker takes a clone of the session along,
+/// `async move { session.token().await }`.
 ///
 /// # Cancellation
 /// Dropping it at any point neither cancels nor repeats the refresh (rule C4).
 #[must_use = "a wait does nothing until it is awaited, or `wait` is called"]
-pub struct Acquire {
-    shared: Arc<Shared>,
-    _handle: Arc<Handle>,
-    wishes: Wishes,
-    limits: Option<Limits>,
-    waiter: Option<WaiterId>,
-    /// The attempt that this caller waits for, or waited for last.
-    joined: Option<FlightId>,
-    /// How many tokens there had been when a longer-lived one was asked for.
-    too_brief: Option<u64>,
-    blocking: bool,
-    alarm: Alarm,
+pub struct Acquire<'a> {
+    session: &'a Session,
+    ticket: Option<Ticket>,
+    /// The number of the attempt that this caller waits for, or waited for last.
+    joined: Option<NonZeroU64>,
+    /// Most callers have none, and there may be very many.
+    wishes: Option<Box<Wishes>>,
 }
 
-#[derive(Copy, Clone, Default)]
+/// What a caller wants beyond a token that works now.
 struct Wishes {
     patience: Duration,
     within: Option<Duration>,
     usable_for: Span,
+    /// From the first poll on.
+    limits: Option<Limits>,
+    /// How many tokens there had been when a longer-lived one was asked for.
+    too_brief: Option<u64>,
+    alarm: Alarm,
 }
 
-/// The caller's limits as instants, from its first poll on.
+/// The caller's limits as instants.
 #[derive(Copy, Clone)]
 struct Limits {
     patience: Timestamp,
     within: Option<Timestamp>,
+}
+
+impl Limits {
+    /// Of a bare call: the first attempt that fails ends it.
+    const NONE: Self = Self { patience: Timestamp::MIN, within: None };
 }
 
 /// What one look at the session came to.
@@ -68,40 +77,29 @@ enum Look {
     Pause(Timestamp),
 }
 
-impl Acquire {
-    pub(super) fn new(shared: Arc<Shared>, handle: Arc<Handle>) -> Self {
-        let alarm = Alarm::new(shared.ports.timer.clone());
-        Self {
-            shared,
-            _handle: handle,
-            wishes: Wishes::default(),
-            limits: None,
-            waiter: None,
-            joined: None,
-            too_brief: None,
-            blocking: false,
-            alarm,
-        }
+impl<'a> Acquire<'a> {
+    pub(super) fn new(session: &'a Session) -> Self {
+        Self { session, ticket: None, joined: None, wishes: None }
     }
 
     /// How long failures are waited through \[none\]: the first attempt that fails after this ends
     /// the wait (rule B7). Async, it needs a timer; without one the next attempt is not waited
     /// for, and the error says when it may start.
     pub fn patience(mut self, patience: Duration) -> Self {
-        self.wishes.patience = patience;
+        self.wishes().patience = patience;
         self
     }
 
     /// Ends the wait after this long, and not the refresh (rule C8). Async without a timer, the
     /// limit is noticed only when something else wakes the wait.
     pub fn within(mut self, limit: Duration) -> Self {
-        self.wishes.within = Some(limit);
+        self.wishes().within = Some(limit);
         self
     }
 
     /// Asks for a token that stays usable for at least this long.
     pub fn valid_for(mut self, duration: Duration) -> Self {
-        self.wishes.usable_for = duration.into();
+        self.wishes().usable_for = duration.into();
         self
     }
 
@@ -110,23 +108,65 @@ impl Acquire {
     /// # Errors
     /// As for awaiting it.
     pub fn wait(mut self) -> Result<AccessToken, Error> {
-        self.blocking = true;
-        turn::wait(&mut self)
+        match self.read() {
+            Some(token) => Ok(token),
+            None => turn::wait(&mut self),
+        }
     }
 
-    /// Waits for the attempt, driving it where nobody else does.
-    fn join(&self, limits: Limits, deadline: Timestamp) -> Step<Result<AccessToken, Error>> {
-        // A limit of one's own must not be overrun by a refresher that blocks this thread.
-        let leave_to_block = self.blocking && limits.within.is_none();
-        if self.shared.drive(self.waiter, leave_to_block) {
-            return Step::Again;
+    fn wishes(&mut self) -> &mut Wishes {
+        let timer = &self.session.shared.ports.settings.timer;
+        self.wishes.get_or_insert_with(|| {
+            Box::new(Wishes {
+                patience: Duration::ZERO,
+                within: None,
+                usable_for: Span::ZERO,
+                limits: None,
+                too_brief: None,
+                alarm: Alarm::new(timer.clone()),
+            })
+        })
+    }
+
+    fn usable_for(&self) -> Span {
+        self.wishes.as_ref().map_or(Span::ZERO, |wishes| wishes.usable_for)
+    }
+
+    /// The token, where it can be had with no question asked (rule C1).
+    #[inline]
+    fn read(&self) -> Option<AccessToken> {
+        if self.usable_for() > Span::ZERO {
+            return None;
         }
-        let now = self.shared.ports.clock.now();
+        self.session.shared.slot.read(AccessToken::clone)
+    }
+
+    /// Waits for the attempt, driving it where it is `called` and nobody else does.
+    fn join(
+        &self,
+        limits: Limits,
+        deadline: Timestamp,
+        called: bool,
+        now: Timestamp,
+        caller: Caller,
+    ) -> Step<Result<AccessToken, Error>> {
+        let mut now = now;
+        if called {
+            // A limit of one's own must not be overrun by a refresher that blocks this thread.
+            let leave_to_block = caller == Caller::Thread && limits.within.is_none();
+            if self.session.shared.drive(self.ticket, leave_to_block) {
+                return Step::Again;
+            }
+            now = self.session.shared.slot.dial.now();
+        }
         if now >= deadline {
-            self.shared.judge(self.waiter);
+            self.session.shared.judge(self.ticket);
             return Step::Again;
         }
-        Step::Pending(Some(limits.within.map_or(deadline, |within| deadline.min(within))))
+        match limits.within {
+            Some(within) => Step::Pending(Some(deadline.min(within))),
+            None => Step::Parked(deadline),
+        }
     }
 
     /// Asks the lifecycle, and takes its answer for this caller.
@@ -135,12 +175,13 @@ impl Acquire {
         inner: &mut Inner,
         limits: Limits,
         now: Timestamp,
+        caller: Caller,
         afterwards: &mut Afterwards,
     ) -> Look {
         if let Some(error) = self.spent(inner, limits, now) {
             return Look::Done(Err(error));
         }
-        let ports = &Arc::clone(&self.shared.ports);
+        let ports: &Arc<Ports> = &self.session.shared.ports;
         if inner.deck.is_reentrant() {
             // The refresher asks its own session: what would be waited for waits for this.
             return Look::Done(match &inner.token {
@@ -148,7 +189,7 @@ impl Acquire {
                 Some(_) | None => Err(Error::new(Kind::Reentrant)),
             });
         }
-        match inner.lifecycle.handle(&ports.policy, self.request(), now) {
+        match inner.lifecycle.handle(&ports.settings.policy, self.request(), now) {
             Effect::Use => match inner.token.clone() {
                 Some(token) => {
                     let deadline = inner.lifecycle.refresh_deadline();
@@ -172,7 +213,7 @@ impl Acquire {
                 let last = inner.last_failure.as_ref().map(|(_, error)| error);
                 let error = Error::from_delay(reason, last, until);
                 let enough = limits.within.is_none_or(|within| until < within);
-                let can_wait = self.blocking || ports.timer.is_some();
+                let can_wait = caller == Caller::Thread || ports.settings.timer.is_some();
                 if until <= limits.patience && enough && can_wait {
                     Look::Pause(until)
                 } else {
@@ -197,18 +238,18 @@ impl Acquire {
 
     /// What the lifecycle would answer this caller.
     fn ask(&self, inner: &Inner, now: Timestamp) -> Effect<Timestamp> {
-        apply(&self.shared.ports.policy, inner.lifecycle, self.request(), now).1
+        apply(&self.session.shared.ports.settings.policy, inner.lifecycle, self.request(), now).1
     }
 
     fn request(&self) -> Event<Timestamp> {
-        Event::Requested { usable_for: self.wishes.usable_for }
+        Event::Requested { usable_for: self.usable_for() }
     }
 
     /// Waits for the refresh that is out, until its deadline.
     fn joins(&mut self, inner: &Inner, deadline: Timestamp) -> Look {
-        self.joined = Some(inner.lifecycle.newest_flight());
-        if self.wishes.usable_for > Span::ZERO && self.too_brief.is_none() {
-            self.too_brief = Some(inner.lifecycle.published());
+        self.joined = NonZeroU64::new(inner.lifecycle.newest_flight().number());
+        if let Some(wishes) = self.wishes.as_mut().filter(|wishes| wishes.usable_for > Span::ZERO) {
+            wishes.too_brief.get_or_insert(inner.lifecycle.published());
         }
         Look::Join(deadline)
     }
@@ -221,11 +262,11 @@ impl Acquire {
             State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => true,
             State::Refreshing(Meanwhile::Wait) | State::Expired(_) => false,
         };
-        if usable && self.wishes.usable_for == Span::ZERO {
+        if usable && self.usable_for() == Span::ZERO {
             return None;
         }
         if let (Some(joined), Some((failed, error))) = (self.joined, &inner.last_failure) {
-            if *failed >= joined && now >= limits.patience {
+            if failed.number() >= joined.get() && now >= limits.patience {
                 let answer = self.ask(inner, now);
                 let retry_at = if let Effect::BackOff { until, .. } = answer {
                     Some(until)
@@ -238,7 +279,7 @@ impl Acquire {
         if limits.within.is_some_and(|within| now >= within) && self.joined.is_some() {
             return Some(Error::new(Kind::TimedOut));
         }
-        if let Some(before) = self.too_brief {
+        if let Some(before) = self.wishes.as_ref().and_then(|wishes| wishes.too_brief) {
             let renewed = inner.lifecycle.published() != before;
             if usable && renewed && !self.ask(inner, now).hands_out() {
                 return Some(Error::new(Kind::TooBrief));
@@ -248,39 +289,42 @@ impl Acquire {
     }
 }
 
-impl Turns for Acquire {
+impl Turns for Acquire<'_> {
     type Output = Result<AccessToken, Error>;
 
     /// Looks at the session, and does what a caller must.
-    fn turn(&mut self, waker: &Waker) -> Step<Self::Output> {
-        let now = self.shared.ports.clock.now();
-        let limits = *self.limits.get_or_insert_with(|| Limits {
-            patience: now.saturating_add(self.wishes.patience.into()),
-            within: self.wishes.within.map(|within| now.saturating_add(within.into())),
-        });
+    fn turn(&mut self, waker: &Waker, caller: Caller) -> Step<Self::Output> {
+        let shared = &self.session.shared;
+        let now = shared.slot.dial.now();
+        let limits = self.wishes.as_mut().map_or(Limits::NONE, |wishes| wishes.limits(now));
         let clone = waker.clone();
         let mut afterwards = Afterwards::default();
-        let (look, started) = {
-            let shared = Arc::clone(&self.shared);
+        let (look, started, called) = {
             let mut inner = shared.lock();
             let before = inner.lifecycle.newest_flight();
-            let look = self.look(&mut inner, limits, now, &mut afterwards);
+            let look = self.look(&mut inner, limits, now, caller, &mut afterwards);
+            let started = inner.lifecycle.newest_flight() != before;
             match look {
                 Look::Join(_) | Look::Pause(_) => {
-                    afterwards.replaced = inner.deck.wait(&mut self.waiter, clone);
+                    let waiters = &mut inner.deck.waiters;
+                    afterwards.replaced = waiters.register(&mut self.ticket, clone);
                 }
                 Look::Done(_) | Look::Leave { .. } => {}
             }
-            (look, inner.lifecycle.newest_flight() != before)
+            // Nothing that readers may see has changed for one that only joins.
+            if started || matches!(look, Look::Leave { .. }) {
+                inner.publish(shared, now, &mut afterwards);
+            }
+            (look, started, inner.deck.is_called())
         };
-        self.shared.finish(afterwards);
+        shared.finish(afterwards);
         if started {
-            super::keep::spawn(&self.shared);
+            super::keep::spawn(shared);
         }
         match look {
             Look::Done(Err(error)) if !error.is_reentrant() => {
                 // The late answer of a refresh that was given up may lie in the air.
-                if self.shared.drive(self.waiter, false) {
+                if called && shared.drive(self.ticket, false) {
                     Step::Again
                 } else {
                     Step::Ready(Err(error))
@@ -290,42 +334,61 @@ impl Turns for Acquire {
             Look::Leave { token, overdue } => {
                 // Leave to block is not given: nobody waits while the old token works.
                 if overdue {
-                    self.shared.judge(self.waiter);
-                } else {
-                    self.shared.drive(self.waiter, false);
+                    shared.judge(self.ticket);
+                } else if called {
+                    shared.drive(self.ticket, false);
                 }
                 Step::Ready(Ok(token))
             }
-            Look::Join(deadline) => self.join(limits, deadline),
+            Look::Join(deadline) => self.join(limits, deadline, called, now, caller),
             Look::Pause(until) => {
-                self.shared.drive(self.waiter, false);
+                if called {
+                    shared.drive(self.ticket, false);
+                }
                 Step::Pending(Some(until))
             }
         }
     }
 
-    fn parts(&mut self) -> (&Shared, &mut Alarm) {
-        (&self.shared, &mut self.alarm)
+    fn shared(&self) -> &Shared {
+        &self.session.shared
+    }
+
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.wishes().alarm
     }
 }
 
-impl Future for Acquire {
+impl Wishes {
+    fn limits(&mut self, now: Timestamp) -> Limits {
+        let (patience, within) = (self.patience, self.within);
+        *self.limits.get_or_insert_with(|| Limits {
+            patience: now.saturating_add(patience.into()),
+            within: within.map(|within| now.saturating_add(within.into())),
+        })
+    }
+}
+
+impl Future for Acquire<'_> {
     type Output = Result<AccessToken, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        turn::poll(&mut *self, cx)
-    }
-}
-
-impl Drop for Acquire {
-    fn drop(&mut self) {
-        if let Some(waiter) = self.waiter {
-            self.shared.leave(waiter);
+        match self.read() {
+            Some(token) => Poll::Ready(Ok(token)),
+            None => turn::poll(&mut *self, cx),
         }
     }
 }
 
-impl fmt::Debug for Acquire {
+impl Drop for Acquire<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.session.shared.leave(ticket);
+        }
+    }
+}
+
+impl fmt::Debug for Acquire<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Acquire").finish_non_exhaustive()
     }

@@ -2,7 +2,6 @@
 
 use core::task::{Context, Poll, Waker};
 use std::sync::Arc;
-use std::thread;
 
 use crate::clock::Timer;
 use crate::refresh::BoxFuture;
@@ -17,20 +16,6 @@ pub(super) struct Alarm {
 impl Alarm {
     pub(super) fn new(timer: Option<Arc<dyn Timer>>) -> Self {
         Self { timer, sleep: None }
-    }
-
-    /// Parks the present thread until it is woken, or `until` has come.
-    pub(super) fn park(&mut self, until: Option<Timestamp>, now: Timestamp, waker: &Waker) {
-        match until {
-            None => thread::park(),
-            // The timer, which may be a virtual one, is asked as well. It is not relied on: its
-            // runtime may stand still while this thread waits.
-            Some(until) => {
-                if !self.is_due(until, now, waker) {
-                    thread::park_timeout(until.since(now).to_duration());
-                }
-            }
-        }
     }
 
     /// Whether `until` has come; if not, and if there is a timer, `waker` is called when it does.

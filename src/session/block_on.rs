@@ -5,7 +5,9 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use std::sync::Arc;
 use std::task::Wake;
-use std::thread::{self, Thread};
+
+use crate::primitives::park;
+use crate::primitives::thread::{self, Thread};
 
 /// A waker that unparks the present thread.
 pub(super) fn thread_waker() -> Waker {
@@ -19,7 +21,7 @@ pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
+            Poll::Pending => park(),
         }
     }
 }

@@ -9,17 +9,17 @@ use std::sync::Arc;
 
 use thiserror::Error as ThisError;
 
-use super::core::Moment;
+use super::Session;
 use super::core::Shared;
-use super::{Handle, Hooks, Ports, Session};
-use crate::clock::{Clock, SharedClock, Timer};
+use super::ports::{Hooks, Ports, Settings};
+use super::slot::Dial;
+use crate::clock::{Clock, Timer};
 use crate::lifecycle::Policy;
 use crate::offload::{Hook, Job, on_a_thread};
 use crate::refresh::{
     AnyRefresh, BlockingRefresh, BoxFuture, FnRefresh, Refresh, RefreshError, Request,
 };
 use crate::store::{AnyStore, Store};
-use crate::time::Draw;
 use crate::token::Grant;
 
 /// Builds a [`Session`].
@@ -30,7 +30,7 @@ pub struct Builder {
     grant: Option<Grant>,
     store: Option<Box<dyn AnyStore>>,
     policy: Policy,
-    clock: Option<Box<dyn Clock>>,
+    dial: Dial,
     timer: Option<Arc<dyn Timer>>,
     spawner: Option<Box<dyn Fn(BoxFuture<()>) + Send + Sync>>,
     draw: Box<dyn Fn() -> u32 + Send + Sync>,
@@ -97,7 +97,7 @@ impl Builder {
             grant: None,
             store: None,
             policy: Policy::default(),
-            clock: None,
+            dial: Dial::Standard,
             timer: None,
             spawner: None,
             draw: Box::new(|| fastrand::u32(..)),
@@ -134,7 +134,7 @@ impl Builder {
 
     /// Another clock than the standard one.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Some(Box::new(clock));
+        self.dial = Dial::Other(Arc::new(clock));
         self
     }
 
@@ -195,31 +195,27 @@ impl Builder {
     pub fn build(self) -> Result<Session, BuildError> {
         self.grant.as_ref().map_or(Ok(()), check)?;
         let refresher = (self.refresher)(self.hook);
-        let clock = self.clock.unwrap_or_else(|| Box::new(SharedClock));
-        let handle = Arc::new(Handle);
-        let ports = Ports {
-            handles: Arc::downgrade(&handle),
-            built_at: clock.wall(),
-            home: refresher.home(),
-            refresher,
-            store: self.store,
+        let settings = Settings {
             policy: self.policy,
-            clock,
+            dial: self.dial,
             timer: self.timer,
             spawner: self.spawner,
             draw: self.draw,
             jitter: self.jitter,
             needs_grant: self.needs_grant,
-            hooks: self.hooks,
         };
-        // Relaxed: only that no two get the same number matters.
-        let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
-        Ok(Session { shared: Shared::new(ports, session, self.grant), handle })
+        let ports = Ports::new(Arc::new(settings), refresher, self.store, self.hooks);
+        Ok(Session { shared: Shared::new(ports, next_session(), self.grant) })
     }
 }
 
 /// Numbers the sessions of this process, so that no token is taken for another session's.
-static SESSIONS: AtomicU64 = AtomicU64::new(0);
+pub(super) fn next_session() -> u64 {
+    // Not of `primitives`: nothing but the numbers differs between interleavings.
+    static SESSIONS: AtomicU64 = AtomicU64::new(0);
+    // Relaxed: only that no two get the same number matters.
+    SESSIONS.fetch_add(1, Ordering::Relaxed)
+}
 
 /// Whether the tokens of `grant` can be sent.
 pub(super) fn check(grant: &Grant) -> Result<(), BuildError> {
@@ -233,23 +229,6 @@ pub(super) fn check(grant: &Grant) -> Result<(), BuildError> {
         }
     }
     Ok(())
-}
-
-impl Ports {
-    /// A draw for a delay.
-    pub(super) fn draw(&self) -> Draw {
-        Draw::new((self.draw)())
-    }
-
-    /// What the clocks show, and numbers drawn, for one change of state.
-    pub(super) fn moment(&self) -> Moment {
-        Moment {
-            now: self.clock.now(),
-            wall: self.clock.wall(),
-            draw: self.draw(),
-            jitter: if self.jitter { self.draw() } else { Draw::NONE },
-        }
-    }
 }
 
 impl fmt::Debug for Builder {

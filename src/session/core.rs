@@ -1,23 +1,28 @@
-//! What all handles of a session share: its ports, and its state behind a lock.
+//! What all handles of a session share: its ports, its published snapshot, and its state behind a
+//! lock.
 
-use core::panic::AssertUnwindSafe;
 use core::task::Waker;
 use std::collections::BTreeMap;
-use std::panic::{catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::prelude::rust_2024::*;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use super::Ports;
 use super::error::{Error, Kind};
 use super::exchange::{Ended, Orders, Unsaved, fly};
-use super::flight::{Aloft, Craft, Deck, WaiterId, discard, poll_all, wake_all};
-use crate::lifecycle::{Effect, FlightId, Lifecycle, Start};
+use super::flight::{Aloft, Craft, Deck, discard, poll_all, wake_all};
+use super::ports::Ports;
+use super::slot::{Slot, Snapshot};
+use super::waiters::Ticket;
+use crate::lifecycle::{Effect, Event, FlightId, Lifecycle, Policy, Start, apply};
+use crate::primitives::{Mutex, MutexGuard, contained};
 use crate::store::{Version, times_of_answer};
-use crate::time::{Draw, Timestamp};
+use crate::time::{Draw, Span, Timestamp};
 use crate::token::{AccessToken, Grant};
 
 /// What all handles of one session share.
 pub(super) struct Shared {
+    /// What readers see.
+    pub(super) slot: Slot,
     pub(super) ports: Arc<Ports>,
     inner: Mutex<Inner>,
 }
@@ -27,6 +32,8 @@ pub(super) struct Inner {
     pub(super) lifecycle: Lifecycle,
     /// The newest published token, usable or not; the lifecycle says which.
     pub(super) token: Option<AccessToken>,
+    /// Whether the slot holds a token now.
+    exposed: bool,
     /// The grant to renew.
     pub(super) grant: Option<Grant>,
     /// The store's version, once it was read.
@@ -52,12 +59,24 @@ pub(super) struct Watchers {
 /// What is to be done once the lock is released: wake, drop, and call the user's code.
 #[derive(Default)]
 pub(super) struct Afterwards {
-    pub(super) wakers: Vec<Waker>,
+    wakers: Vec<Option<Waker>>,
     pub(super) orphans: Vec<Grant>,
     /// To be dropped; their destructors are the program's code.
     pub(super) crafts: Vec<Aloft>,
     pub(super) errors: Vec<Error>,
     pub(super) replaced: Option<Waker>,
+    snapshots: Vec<Arc<Snapshot>>,
+}
+
+impl Afterwards {
+    /// Wakes all of `wakers`.
+    pub(super) fn wake(&mut self, mut wakers: Vec<Option<Waker>>) {
+        if self.wakers.is_empty() {
+            self.wakers = wakers;
+        } else {
+            self.wakers.append(&mut wakers);
+        }
+    }
 }
 
 /// What the clocks show, and numbers drawn, for one change of state: had before the lock is taken,
@@ -74,22 +93,24 @@ pub(super) struct Moment {
 
 impl Shared {
     pub(super) fn new(ports: Ports, session: u64, grant: Option<Grant>) -> Arc<Self> {
-        let Moment { now, wall, jitter, .. } = ports.moment();
+        let policy = &ports.settings.policy;
+        let Moment { now, wall, jitter, .. } = ports.settings.moment();
         let mut lifecycle = Lifecycle::new(session);
         let mut token = None;
-        if ports.store.is_some() || !ports.needs_grant || grant.is_some() {
+        if ports.store.is_some() || !ports.settings.needs_grant || grant.is_some() {
             // With a store, the first flight reads it; what it holds comes before this grant.
             let seed = grant.as_ref().filter(|_| ports.store.is_none());
             let times = seed
                 .filter(|seed| seed.access_token().is_some())
                 .map(|seed| times_of_answer(seed, now, wall, jitter));
-            let effect = lifecycle.handle_installed(&ports.policy, times, now);
+            let effect = lifecycle.handle_installed(policy, times, now);
             token = seed.and_then(|seed| super::landing::published(&lifecycle, effect, seed));
         }
-        Arc::new_cyclic(|shared| {
+        let shared = Arc::new_cyclic(|shared| {
             let inner = Inner {
                 lifecycle,
                 token,
+                exposed: false,
                 grant,
                 version: None,
                 unsaved: None,
@@ -98,8 +119,29 @@ impl Shared {
                 last_failure: None,
                 watchers: Watchers::default(),
             };
-            Self { ports: Arc::new(ports), inner: Mutex::new(inner) }
-        })
+            let slot = Slot::new(ports.settings.dial.clone());
+            Self { slot, ports: Arc::new(ports), inner: Mutex::new(inner) }
+        });
+        shared.change(now, |_, _| {});
+        shared
+    }
+
+    /// Changes the state under the lock, publishes what readers may see of it, and only then wakes
+    /// and drops (rules C3, C6).
+    pub(super) fn change<R>(
+        &self,
+        now: Timestamp,
+        change: impl FnOnce(&mut Inner, &mut Afterwards) -> R,
+    ) -> R {
+        let mut afterwards = Afterwards::default();
+        let result = {
+            let mut inner = self.lock();
+            let result = change(&mut inner, &mut afterwards);
+            inner.publish(self, now, &mut afterwards);
+            result
+        };
+        self.finish(afterwards);
+        result
     }
 
     /// Takes the lock. It is never poisoned for long: nothing under it can panic but by a bug, and
@@ -109,35 +151,37 @@ impl Shared {
     }
 
     /// Polls once what is woken and unattended in the air. True where something landed.
-    pub(super) fn drive(&self, driver: Option<WaiterId>, blocking: bool) -> bool {
+    pub(super) fn drive(&self, driver: Option<Ticket>, blocking: bool) -> bool {
         let Some(mut crafts) = self.lock().deck.take_off(driver) else {
             return false;
         };
-        let landed = poll_all(&mut crafts, &self.ports.home, blocking);
-        let any = !landed.is_empty();
+        let landed = poll_all(&mut crafts, &self.ports, blocking);
+        if landed.is_empty() {
+            let successor = {
+                let mut inner = self.lock();
+                inner.deck.put_back(crafts);
+                inner.deck.hand_over()
+            };
+            wake_all([successor]);
+            return false;
+        }
         // A clock that panics must not leave the air attended for ever.
-        let moment = any.then(|| catch_unwind(AssertUnwindSafe(|| self.ports.moment())));
-        let mut afterwards = Afterwards::default();
-        {
-            let mut inner = self.lock();
+        let moment = contained(|| self.ports.settings.moment());
+        let now = moment.as_ref().map_or(Timestamp::MIN, |moment| moment.now);
+        self.change(now, |inner, afterwards| {
             inner.deck.put_back(crafts);
-            if let Some(Ok(moment)) = moment {
+            if let Ok(moment) = &moment {
                 for (flight, report) in landed.into_iter().flatten() {
-                    inner.settle(&self.ports, flight, report, moment, &mut afterwards);
+                    inner.settle(&self.ports, flight, report, *moment, afterwards);
                 }
             }
-            if any {
-                // Also those who only wait until the air is clear.
-                afterwards.wakers.extend(inner.deck.everybody());
-            } else {
-                afterwards.wakers.extend(inner.deck.hand_over());
-            }
-        }
-        self.finish(afterwards);
-        if let Some(Err(panic)) = moment {
+            // Also those who only wait until the air is clear.
+            afterwards.wake(inner.deck.waiters.call_all());
+        });
+        if let Err(panic) = moment {
             resume_unwind(panic);
         }
-        any
+        true
     }
 
     /// Does what had to wait for the lock's release.
@@ -146,46 +190,45 @@ impl Shared {
         discard(afterwards.crafts);
         discard(afterwards.errors);
         discard(afterwards.replaced);
+        discard(afterwards.snapshots);
         if let Some(on_orphan) = &self.ports.hooks.on_orphan {
             for orphan in afterwards.orphans {
-                let _ = catch_unwind(AssertUnwindSafe(|| on_orphan(orphan)));
+                let _ = contained(|| on_orphan(orphan));
             }
         }
     }
 
     /// Forgets a waiter, and hands over what it may have been woken for (rule C4).
-    pub(super) fn leave(&self, waiter: WaiterId) {
+    pub(super) fn leave(&self, waiter: Ticket) {
         let (waker, successor) = {
             let mut inner = self.lock();
             (inner.deck.leave(waiter), inner.deck.hand_over())
         };
-        wake_all(successor);
+        wake_all([successor]);
         discard(waker);
     }
 
     /// Judges the flight's deadline, where it has passed. What is in the air is polled once more
     /// before: an answer wins (rule B13).
-    pub(super) fn judge(&self, driver: Option<WaiterId>) {
+    pub(super) fn judge(&self, driver: Option<Ticket>) {
         self.lock().deck.arouse();
         self.drive(driver, false);
-        let (now, draw) = (self.ports.clock.now(), self.ports.draw());
-        let mut afterwards = Afterwards::default();
-        {
-            let mut inner = self.lock();
-            let effect = inner.lifecycle.handle_timeout(&self.ports.policy, draw, now);
+        let settings = &self.ports.settings;
+        let (now, draw) = (settings.dial.now(), settings.draw());
+        self.change(now, |inner, afterwards| {
+            let effect = inner.lifecycle.handle_timeout(&settings.policy, draw, now);
             if effect == Effect::EndAttempt {
                 let overdue = inner.lifecycle.newest_flight();
-                inner.fail(overdue, Error::new(Kind::Unknown), &mut afterwards);
+                inner.fail(overdue, Error::new(Kind::Unknown), afterwards);
             }
-        }
-        self.finish(afterwards);
+        });
     }
 }
 
 impl Drop for Shared {
     /// The last handle is gone: what only watches is told, and ends.
     fn drop(&mut self) {
-        let wakers = self.lock().deck.everybody();
+        let wakers = self.lock().deck.waiters.call_all();
         wake_all(wakers);
     }
 }
@@ -207,8 +250,9 @@ impl Inner {
             unsaved: self.unsaved.clone(),
             ended: Arc::clone(&self.ended),
         };
-        let flight = Box::pin(fly(Arc::clone(ports), orders));
-        let crowded_out = self.deck.launch(Craft::Flight(start.flight, flight), start.deadline);
+        let answer = Box::pin(fly(Arc::clone(ports), orders));
+        let craft = Craft::flight(start.flight, answer, start.deadline);
+        let crowded_out = self.deck.launch(craft, start.deadline);
         afterwards.crafts.extend(crowded_out);
     }
 
@@ -222,7 +266,34 @@ impl Inner {
     /// The new state is in place; all who wait or watch are to look at it (rule C3).
     pub(super) fn tell_all(&mut self, afterwards: &mut Afterwards) {
         self.watchers.changes += 1;
-        afterwards.wakers.extend(self.deck.everybody());
-        afterwards.wakers.extend(core::mem::take(&mut self.watchers.wakers).into_values());
+        afterwards.wake(self.deck.waiters.call_all());
+        let watchers = core::mem::take(&mut self.watchers.wakers);
+        afterwards.wake(watchers.into_values().map(Some).collect());
     }
+
+    /// Publishes the token, where it can be handed out with no question asked, and for how long;
+    /// withdraws it otherwise (rules B2, C1).
+    pub(super) fn publish(&mut self, shared: &Shared, now: Timestamp, afterwards: &mut Afterwards) {
+        let settings = &shared.ports.settings;
+        // What is in the air and has no task of its own is polled by whoever comes (rule C4).
+        let attended = self.deck.is_clear() || settings.spawner.is_some();
+        let token = self.token.clone().filter(|_| attended);
+        let snapshot = token.and_then(|token| {
+            let until = undisturbed_until(&self.lifecycle, &settings.policy, now)?;
+            Some(Snapshot::new(token, now, until))
+        });
+        if self.exposed || snapshot.is_some() {
+            self.exposed = snapshot.is_some();
+            afterwards.snapshots.extend(shared.slot.publish(snapshot));
+        }
+    }
+}
+
+/// Until when callers are simply given the token; `None` where one that comes now is not.
+fn undisturbed_until(lifecycle: &Lifecycle, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+    let request = Event::Requested { usable_for: Span::ZERO };
+    let (_, effect) = apply(policy, *lifecycle, request, now);
+    // Nothing visible changes before the timeout, and that answer is visible (rule B12).
+    let until = lifecycle.poll_timeout(policy, now).map_or(Timestamp::MAX, |timeout| timeout.at);
+    (effect == Effect::Use).then_some(until)
 }

@@ -1,15 +1,13 @@
 //! One flight, from the store to the authorization server and back: what is sent, and in which
 //! order (rule F2): intent, exchange, persist. Publishing is the session's part.
 
-use core::panic::AssertUnwindSafe;
-use core::sync::atomic::{AtomicU64, Ordering};
-use std::panic::catch_unwind;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use super::Ports;
+use super::ports::Ports;
 use super::timed_store::TimedStore;
 use crate::lifecycle::{Cause, Failure, FlightId, Freshness, Schedule};
+use crate::primitives::{AtomicU64, Ordering, contained};
 use crate::refresh::{RefreshError, Request};
 use crate::store::{StoreError, StoredGrant, Swap, Version};
 use crate::time::{Draw, Timestamp};
@@ -102,7 +100,7 @@ pub(super) async fn fly(ports: Arc<Ports>, orders: Orders) -> Report {
             let store = TimedStore { store: &**store, ports: &ports, deadline: orders.deadline };
             stored_flight(&ports, store, &orders, &mut report).await
         }
-        None if orders.grant.is_none() && ports.needs_grant => report.outcome,
+        None if orders.grant.is_none() && ports.settings.needs_grant => report.outcome,
         None => match ask(&ports, &orders, orders.grant.clone()).await {
             Ok(grant) => Outcome::Granted { grant, stored: Ok(()) },
             Err(error) => Outcome::Failed(error),
@@ -182,7 +180,9 @@ async fn prepare(
                 }
             }
         }
-        (_, None, _) if ports.needs_grant => Ok(Ready::Land(Outcome::Empty { received: None })),
+        (_, None, _) if ports.settings.needs_grant => {
+            Ok(Ready::Land(Outcome::Empty { received: None }))
+        }
         (_, None, _) => Ok(Ready::Ask(None)),
         (Some(_), Some(stored), held) => {
             let newer = held.as_ref().is_none_or(|held| !same_credential(&stored.grant, held));
@@ -207,9 +207,9 @@ fn same_credential(one: &Grant, other: &Grant) -> bool {
 
 /// Whether the access token of `stored` can be handed out at this moment.
 fn is_usable(ports: &Ports, stored: &StoredGrant) -> bool {
-    let (now, wall) = (ports.clock.now(), ports.clock.wall());
+    let (now, wall) = (ports.settings.dial.now(), ports.settings.dial.wall());
     stored.times(now, wall, Draw::NONE).is_some_and(|times| {
-        Schedule::of(&ports.policy, times, now).freshness(now) != Freshness::Lapsed
+        Schedule::of(&ports.settings.policy, times, now).freshness(now) != Freshness::Lapsed
     })
 }
 
@@ -224,7 +224,7 @@ async fn ask_and_store(
     let mut version = report.version.unwrap_or(Version::EMPTY);
     if let Some(before) = &before {
         // An earlier sending of unknown outcome still counts: the window runs from the first.
-        let intent = before.intent.or_else(|| Some(ports.clock.wall()));
+        let intent = before.intent.or_else(|| Some(ports.settings.dial.wall()));
         let noted = StoredGrant { intent, ..before.clone() };
         match store.swap(version, Some(noted)).await {
             Ok(Swap::Done(noted)) => version = noted,
@@ -246,7 +246,7 @@ async fn ask_and_store(
         return Outcome::Granted { grant, stored: Ok(()) };
     }
     // An answer that came too late for those who waited has time of its own to be stored.
-    let now = ports.clock.now();
+    let now = ports.settings.dial.now();
     let store = if now < orders.deadline { store } else { store.until_later(now) };
     match persist(store, version, &grant).await {
         Ok(Persisted::Done(version)) => {
@@ -308,9 +308,9 @@ async fn ask(
     orders: &Orders,
     grant: Option<Grant>,
 ) -> Result<Unsaved, RefreshError> {
-    let sent = ports.clock.now();
-    let wall = ports.clock.wall();
-    let called_off = orders.ended.includes(orders.flight) || ports.handles.strong_count() == 0;
+    let sent = ports.settings.dial.now();
+    let wall = ports.settings.dial.wall();
+    let called_off = orders.ended.includes(orders.flight) || !ports.is_wanted();
     if called_off || sent >= orders.deadline {
         return Err(RefreshError::unavailable("the refresh was called off before it was sent"));
     }
@@ -327,7 +327,7 @@ async fn ask(
     match &ports.hooks.on_rotate {
         // A panicking hook must not cost the grant that it was told of.
         Some(on_rotate) if !orders.ended.includes(orders.flight) => {
-            let _ = catch_unwind(AssertUnwindSafe(|| on_rotate(&complete)));
+            let _ = contained(|| on_rotate(&complete));
         }
         Some(_) | None => {}
     }

@@ -5,20 +5,19 @@
 //! the waker that it is polled with: it marks the craft as woken, and wakes the last driver and one
 //! deputy; a caller that is polled while a craft is woken and unattended takes over (rule C4).
 
-use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
-use std::collections::BTreeMap;
-use std::panic::catch_unwind;
 use std::prelude::rust_2024::*;
 use std::sync::{Arc, Weak};
 use std::task::Wake;
-use std::thread::{self, ThreadId};
 
 use super::core::Shared;
 use super::exchange::{Outcome, Report};
+use super::ports::Ports;
+use super::waiters::{Ticket, Waiters};
 use crate::lifecycle::FlightId;
+use crate::primitives::thread::{self, ThreadId};
+use crate::primitives::{AtomicBool, Ordering, contained};
 use crate::refresh::{BoxFuture, Home, RefreshError, with_leave_to_block};
 use crate::time::Timestamp;
 
@@ -28,48 +27,89 @@ const STRAGGLERS: usize = 4;
 /// Something in the air.
 pub(super) enum Craft {
     /// A refresh, until it lands.
-    Flight(FlightId, BoxFuture<Report>),
+    Flight(Flight),
     /// The revocation of a grant that belongs to nobody.
     Revocation(BoxFuture<()>),
 }
 
+/// A refresh in the air, and the alarm that is set for its deadline, once for all who wait.
+pub(super) struct Flight {
+    id: FlightId,
+    answer: BoxFuture<Report>,
+    deadline: Timestamp,
+    alarm: Option<BoxFuture<()>>,
+}
+
 impl Craft {
+    pub(super) fn flight(id: FlightId, answer: BoxFuture<Report>, deadline: Timestamp) -> Self {
+        Self::Flight(Flight { id, answer, deadline, alarm: None })
+    }
+
     /// Polls once, within the refresher's home; a panic becomes an unknown outcome (rule C5).
     fn poll(
         &mut self,
-        home: &Home,
-        waker: &Waker,
+        ports: &Ports,
+        beacon: &Arc<Beacon>,
         blocking: bool,
     ) -> Poll<Option<(FlightId, Report)>> {
-        let mut cx = Context::from_waker(waker);
+        let waker = Waker::from(Arc::clone(beacon));
+        let mut cx = Context::from_waker(&waker);
         let mut polled = Poll::Pending;
         let mut poll = || {
             polled = match self {
-                Self::Flight(id, flight) => {
-                    flight.as_mut().poll(&mut cx).map(|report| Some((*id, report)))
+                Self::Flight(Flight { id, answer, .. }) => {
+                    answer.as_mut().poll(&mut cx).map(|report| Some((*id, report)))
                 }
                 Self::Revocation(revocation) => {
                     Pin::new(revocation).as_mut().poll(&mut cx).map(|()| None)
                 }
             };
         };
-        let caught = catch_unwind(AssertUnwindSafe(|| {
-            with_leave_to_block(blocking, || match home {
+        let caught = contained(|| {
+            with_leave_to_block(blocking, || match &ports.home {
                 Home::Anywhere => poll(),
                 Home::Runtime(runtime) => runtime.enter(&mut poll),
             });
-        }));
+        });
         if polled.is_ready() {
             // What came is not lost to a panic that came after it.
             return polled;
         }
         match (caught, self) {
-            (Ok(()), _) => Poll::Pending,
-            (Err(_), Self::Revocation(_)) => Poll::Ready(None),
-            (Err(_), Self::Flight(id, _)) => {
-                let outcome = Outcome::Failed(RefreshError::unknown("the refresher panicked"));
-                Poll::Ready(Some((*id, Report { outcome, version: None, saved: false })))
+            (Ok(()), Self::Revocation(_)) => Poll::Pending,
+            (Ok(()), Self::Flight(flight)) => {
+                // A timer that panics rings for nobody, and harms nobody.
+                let _ = contained(|| flight.set_alarm(ports, beacon));
+                Poll::Pending
             }
+            (Err(_), Self::Revocation(_)) => Poll::Ready(None),
+            (Err(_), Self::Flight(flight)) => {
+                let outcome = Outcome::Failed(RefreshError::unknown("the refresher panicked"));
+                Poll::Ready(Some((flight.id, Report { outcome, version: None, saved: false })))
+            }
+        }
+    }
+}
+
+impl Flight {
+    /// Has all who wait woken at the deadline, where there is a timer (rule B13).
+    fn set_alarm(&mut self, ports: &Ports, beacon: &Arc<Beacon>) {
+        let Some(timer) = &ports.settings.timer else { return };
+        let bell = Waker::from(Arc::new(Bell(Arc::clone(beacon))));
+        loop {
+            let now = ports.settings.dial.now();
+            if now >= self.deadline {
+                self.alarm = None;
+                return;
+            }
+            let alarm = self
+                .alarm
+                .get_or_insert_with(|| timer.sleep(self.deadline.since(now).to_duration()));
+            if alarm.as_mut().poll(&mut Context::from_waker(&bell)).is_pending() {
+                return;
+            }
+            // It rang early: the timer's clock is ahead of the session's.
+            self.alarm = None;
         }
     }
 }
@@ -95,7 +135,24 @@ impl Wake for Beacon {
                 self.lit.store(true, Ordering::Relaxed);
                 inner.deck.call()
             };
-            wake_all(wakers.into_iter().flatten());
+            wake_all(wakers);
+        }
+    }
+}
+
+/// Rings at a flight's deadline: the beacon is lit, and everybody is woken, since who drove until
+/// then may not be polled any more (rule C3).
+struct Bell(Arc<Beacon>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        if let Some(shared) = self.0.shared.upgrade() {
+            let wakers = {
+                let mut inner = shared.lock();
+                self.0.lit.store(true, Ordering::Relaxed);
+                inner.deck.waiters.call_all()
+            };
+            wake_all(wakers);
         }
     }
 }
@@ -104,13 +161,13 @@ impl Wake for Beacon {
 /// nothing, where it was a revocation.
 pub(super) fn poll_all(
     crafts: &mut Vec<Aloft>,
-    home: &Home,
+    ports: &Ports,
     blocking: bool,
 ) -> Vec<Option<(FlightId, Report)>> {
     let mut landed = Vec::new();
     let mut index = 0;
     while let Some(Aloft { craft, beacon }) = crafts.get_mut(index) {
-        match craft.poll(home, &Waker::from(Arc::clone(beacon)), blocking) {
+        match craft.poll(ports, beacon, blocking) {
             Poll::Pending => index += 1,
             Poll::Ready(report) => {
                 landed.push(report);
@@ -120,10 +177,6 @@ pub(super) fn poll_all(
     }
     landed
 }
-
-/// A caller that waits, or a task that keeps watch.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct WaiterId(u64);
 
 /// What is in the air, and who waits for it. Lives under the session's lock; nothing here calls
 /// the user's code.
@@ -136,9 +189,9 @@ pub(super) struct Deck {
     attending: Vec<ThreadId>,
     /// When what was launched last should have landed.
     deadline: Option<Timestamp>,
-    driver: Option<WaiterId>,
-    waiters: BTreeMap<WaiterId, Option<Waker>>,
-    next_waiter: u64,
+    /// Who polled last.
+    driver: Option<Ticket>,
+    pub(super) waiters: Waiters,
 }
 
 impl Deck {
@@ -153,7 +206,7 @@ impl Deck {
         self.air.push(Aloft { craft, beacon: Arc::new(beacon) });
         self.deadline = Some(deadline);
         let flights = self.air.iter().enumerate().filter_map(|(index, aloft)| match aloft.craft {
-            Craft::Flight(id, _) => Some((id, index)),
+            Craft::Flight(Flight { id, .. }) => Some((id, index)),
             Craft::Revocation(_) => None,
         });
         match (flights.clone().count() > STRAGGLERS + 1, flights.min()) {
@@ -185,7 +238,7 @@ impl Deck {
     }
 
     /// Takes out what is woken and nobody attends to.
-    pub(super) fn take_off(&mut self, driver: Option<WaiterId>) -> Option<Vec<Aloft>> {
+    pub(super) fn take_off(&mut self, driver: Option<Ticket>) -> Option<Vec<Aloft>> {
         if !self.is_called() {
             return None;
         }
@@ -207,7 +260,8 @@ impl Deck {
         }
     }
 
-    fn is_called(&self) -> bool {
+    /// Whether something is woken that nobody polls at this moment.
+    pub(super) fn is_called(&self) -> bool {
         self.air.iter().any(|aloft| aloft.beacon.lit.load(Ordering::Relaxed))
     }
 
@@ -218,51 +272,33 @@ impl Deck {
 
     /// A beacon was lit. Gives the wakers of the driver and of one deputy.
     fn call(&mut self) -> [Option<Waker>; 2] {
-        let driver = self.driver.and_then(|driver| self.waiters.get_mut(&driver)?.take());
+        let driver = self.driver.and_then(|driver| self.waiters.call(driver));
         [driver, self.deputy()]
     }
 
     fn deputy(&mut self) -> Option<Waker> {
-        let driver = self.driver;
-        self.waiters
-            .iter_mut()
-            .filter(|(id, _)| Some(**id) != driver)
-            .find_map(|(_, waker)| waker.take())
-    }
-
-    /// Registers a waiter, or its waker anew. Gives the waker that it replaces.
-    pub(super) fn wait(&mut self, id: &mut Option<WaiterId>, waker: Waker) -> Option<Waker> {
-        let id = *id.get_or_insert_with(|| {
-            self.next_waiter += 1;
-            WaiterId(self.next_waiter)
-        });
-        self.waiters.insert(id, Some(waker)).flatten()
+        self.waiters.call_another(self.driver)
     }
 
     /// Forgets a waiter. Gives its waker, to be dropped outside.
-    pub(super) fn leave(&mut self, id: WaiterId) -> Option<Waker> {
-        if self.driver == Some(id) {
+    pub(super) fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
+        if self.driver == Some(ticket) {
             self.driver = None;
         }
-        self.waiters.remove(&id).flatten()
-    }
-
-    /// All wakers, once something has landed (rule C3).
-    pub(super) fn everybody(&mut self) -> Vec<Waker> {
-        self.waiters.values_mut().filter_map(Option::take).collect()
+        self.waiters.leave(ticket)
     }
 }
 
 /// Wakes all of `wakers`; one that panics does not stop the others (rule C3).
-pub(super) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
-    for waker in wakers {
-        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+pub(super) fn wake_all(wakers: impl IntoIterator<Item = Option<Waker>>) {
+    for waker in wakers.into_iter().flatten() {
+        let _ = contained(|| waker.wake());
     }
 }
 
 /// Drops all of `things`, whose destructors are the program's code and may panic.
 pub(super) fn discard<T>(things: impl IntoIterator<Item = T>) {
     for thing in things {
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(thing)));
+        let _ = contained(|| drop(thing));
     }
 }

@@ -2,28 +2,28 @@
 
 use core::fmt;
 use core::future::Future;
-use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
-use std::panic::catch_unwind;
 use std::prelude::rust_2024::*;
 use std::sync::{Arc, Weak};
 
 use super::alarm::Alarm;
-use super::core::{Afterwards, Shared};
+use super::core::Shared;
 use super::error::{Error, Kind};
-use super::flight::WaiterId;
-use super::turn::{self, Step, Turns};
+use super::flight::discard;
+use super::turn::{self, Caller, Step, Turns};
+use super::waiters::Ticket;
 use crate::clock::Timer;
+use crate::primitives::contained;
 use crate::time::Timestamp;
 
 /// Hands the flight to the program's spawner, where it has given one.
 pub(super) fn spawn(shared: &Arc<Shared>) {
-    if let Some(spawner) = &shared.ports.spawner {
+    if let Some(spawner) = &shared.ports.settings.spawner {
         let drive = Drive::new(Arc::clone(shared), Extent::Landing);
         let task = Box::pin(async { drop(drive.await) });
         // A spawner that panics leaves the flight to its callers.
-        let _ = catch_unwind(AssertUnwindSafe(|| spawner(task)));
+        let _ = contained(|| spawner(task));
     }
 }
 
@@ -31,7 +31,7 @@ pub(super) fn spawn(shared: &Arc<Shared>) {
 pub(super) struct Drive {
     shared: Arc<Shared>,
     extent: Extent,
-    waiter: Option<WaiterId>,
+    waiter: Option<Ticket>,
     alarm: Alarm,
 }
 
@@ -46,7 +46,7 @@ pub(super) enum Extent {
 
 impl Drive {
     pub(super) fn new(shared: Arc<Shared>, extent: Extent) -> Self {
-        let alarm = Alarm::new(shared.ports.timer.clone());
+        let alarm = Alarm::new(shared.ports.settings.timer.clone());
         Self { shared, extent, waiter: None, alarm }
     }
 
@@ -59,7 +59,7 @@ impl Drive {
 impl Turns for Drive {
     type Output = Result<(), Error>;
 
-    fn turn(&mut self, waker: &Waker) -> Step<Self::Output> {
+    fn turn(&mut self, waker: &Waker, _: Caller) -> Step<Self::Output> {
         let air = watch(&self.shared, &mut self.waiter, waker);
         if air.clear {
             return Step::Ready(Ok(()));
@@ -67,13 +67,13 @@ impl Turns for Drive {
         if self.shared.drive(self.waiter, false) {
             return Step::Again;
         }
-        let now = self.shared.ports.clock.now();
+        let now = self.shared.slot.dial.now();
         if air.flight.is_some_and(|deadline| now >= deadline) {
             self.shared.judge(self.waiter);
             return Step::Again;
         }
         match (self.extent, air.all) {
-            (Extent::Landing, _) => Step::Pending(air.flight),
+            (Extent::Landing, _) => air.flight.map_or(Step::Pending(None), Step::Parked),
             (Extent::Deadline, Some(all)) if now >= all => {
                 // Nothing is left to judge, but what is in the air is polled once more.
                 self.shared.judge(self.waiter);
@@ -84,8 +84,12 @@ impl Turns for Drive {
         }
     }
 
-    fn parts(&mut self) -> (&Shared, &mut Alarm) {
-        (&self.shared, &mut self.alarm)
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
     }
 }
 
@@ -115,19 +119,19 @@ struct Air {
 }
 
 /// Registers for what is in the air.
-fn watch(shared: &Shared, waiter: &mut Option<WaiterId>, waker: &Waker) -> Air {
+fn watch(shared: &Shared, waiter: &mut Option<Ticket>, waker: &Waker) -> Air {
     let clone = waker.clone();
-    let mut afterwards = Afterwards::default();
-    let air = {
+    let (replaced, air) = {
         let mut inner = shared.lock();
-        afterwards.replaced = inner.deck.wait(waiter, clone);
-        Air {
+        let replaced = inner.deck.waiters.register(waiter, clone);
+        let air = Air {
             clear: inner.deck.is_clear(),
             flight: inner.lifecycle.refresh_deadline(),
             all: inner.deck.deadline(),
-        }
+        };
+        (replaced, air)
     };
-    shared.finish(afterwards);
+    discard(replaced);
     air
 }
 
@@ -141,7 +145,7 @@ fn watch(shared: &Shared, waiter: &mut Option<WaiterId>, waker: &Waker) -> Air {
 #[must_use = "nothing is renewed until this is spawned or awaited"]
 pub struct KeepFresh {
     shared: Weak<Shared>,
-    waiter: Option<WaiterId>,
+    waiter: Option<Ticket>,
     alarm: Alarm,
 }
 
@@ -152,20 +156,17 @@ impl KeepFresh {
 
     /// Starts what is due. Gives when to look again.
     fn tend(&mut self, shared: &Arc<Shared>, waker: &Waker) -> Option<Timestamp> {
-        let (now, clone) = (shared.ports.clock.now(), waker.clone());
-        let mut afterwards = Afterwards::default();
-        let (started, until) = {
-            let mut inner = shared.lock();
-            afterwards.replaced = inner.deck.wait(&mut self.waiter, clone);
-            let policy = &shared.ports.policy;
+        let (now, clone) = (shared.slot.dial.now(), waker.clone());
+        let (started, until) = shared.change(now, |inner, afterwards| {
+            afterwards.replaced = inner.deck.waiters.register(&mut self.waiter, clone);
+            let policy = &shared.ports.settings.policy;
             let start = inner.lifecycle.handle_requested(policy, now).start();
             if let Some(start) = start {
-                inner.launch(&shared.ports, start, &mut afterwards);
+                inner.launch(&shared.ports, start, afterwards);
             }
             let timeout = inner.lifecycle.poll_timeout(policy, now);
             (start.is_some(), timeout.map(|timeout| timeout.at))
-        };
-        shared.finish(afterwards);
+        });
         if started {
             spawn(shared);
         }
@@ -181,7 +182,7 @@ impl Future for KeepFresh {
             let Some(shared) = self.shared.upgrade() else {
                 return Poll::Ready(());
             };
-            if shared.ports.handles.strong_count() == 0 {
+            if !shared.ports.is_wanted() {
                 return Poll::Ready(());
             }
             let until = self.tend(&shared, cx.waker());
@@ -189,7 +190,7 @@ impl Future for KeepFresh {
                 continue;
             }
             let air = watch(&shared, &mut self.waiter, cx.waker());
-            let now = shared.ports.clock.now();
+            let now = shared.slot.dial.now();
             if air.flight.is_some_and(|deadline| now >= deadline) {
                 shared.judge(self.waiter);
                 continue;

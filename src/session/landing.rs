@@ -3,11 +3,11 @@
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use super::Ports;
 use super::core::{Afterwards, Inner, Moment};
 use super::error::{Error, Kind};
 use super::exchange::{Outcome, Report, Unsaved, revoke};
 use super::flight::Craft;
+use super::ports::Ports;
 use crate::lifecycle::{
     Effect, Event, Failure, FlightId, Lifecycle, Novelty, Policy, Reuse, TokenTimes, apply,
 };
@@ -58,7 +58,7 @@ impl Inner {
             Outcome::Empty { received } => {
                 self.orphan(ports, received, now, afterwards);
                 if newest {
-                    self.clear(&ports.policy, now, afterwards);
+                    self.clear(&ports.settings.policy, now, afterwards);
                 }
             }
             Outcome::Failed(error) => {
@@ -83,7 +83,7 @@ impl Inner {
         afterwards: &mut Afterwards,
     ) {
         let event = Event::RefreshFailed { flight, failure, draw };
-        if self.lifecycle.handle(&ports.policy, event, now) == Effect::EndAttempt {
+        if self.lifecycle.handle(&ports.settings.policy, event, now) == Effect::EndAttempt {
             self.fail(flight, error, afterwards);
         } else {
             afterwards.errors.push(error);
@@ -113,9 +113,9 @@ impl Inner {
             Err(error) => Error::from(error),
         };
         let event = self.refreshed(flight, &answer, times, moment);
-        let (_, effect) = apply(&ports.policy, self.lifecycle, event, moment.now);
+        let (_, effect) = apply(&ports.settings.policy, self.lifecycle, event, moment.now);
         let keeps = matches!(effect, Effect::Publish { .. } | Effect::KeepRefreshToken);
-        if keeps && ports.policy.reuse() == Reuse::ConfirmByUse {
+        if keeps && ports.settings.policy.reuse() == Reuse::ConfirmByUse {
             // The old token serves until the new grant is safe (rule F2).
             self.unsaved = Some(grant);
             let failure = Failure::Unavailable { retry_after: None };
@@ -140,7 +140,7 @@ impl Inner {
         afterwards: &mut Afterwards,
     ) -> Landed {
         let event = self.refreshed(flight, &answer, token, moment);
-        let effect = self.lifecycle.handle(&ports.policy, event, moment.now);
+        let effect = self.lifecycle.handle(&ports.settings.policy, event, moment.now);
         match effect {
             Effect::Publish { .. } => {
                 self.token = published(&self.lifecycle, effect, &answer);
@@ -199,7 +199,7 @@ impl Inner {
             afterwards.orphans.extend(grant);
         } else if let Some(grant) = grant {
             let revocation = Box::pin(revoke(Arc::clone(ports), grant));
-            let deadline = now.saturating_add(ports.policy.refresh_deadline().into());
+            let deadline = now.saturating_add(ports.settings.policy.refresh_deadline().into());
             afterwards.crafts.extend(self.deck.launch(Craft::Revocation(revocation), deadline));
         }
     }
@@ -214,7 +214,8 @@ impl Inner {
     ) {
         let token = stored.times(now, wall, jitter);
         let intent = stored.intent.map(|sent| on_timeline(sent, now, wall));
-        let effect = self.lifecycle.handle(&ports.policy, Event::Installed { token, intent }, now);
+        let effect =
+            self.lifecycle.handle(&ports.settings.policy, Event::Installed { token, intent }, now);
         self.token = published(&self.lifecycle, effect, &stored.grant);
         self.grant = Some(stored.grant);
         self.end_epoch(afterwards);

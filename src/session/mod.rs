@@ -47,75 +47,41 @@ mod exchange;
 mod flight;
 mod keep;
 mod landing;
+mod login;
+mod ports;
+mod reader;
+mod slot;
 mod timed_store;
 mod turn;
+mod waiters;
 mod watch;
 
 pub use acquire::Acquire;
 pub use builder::{BuildError, Builder, Part};
 pub use error::Error;
 pub use keep::KeepFresh;
+pub use reader::Reader;
 pub use watch::Changed;
 
 use ::core::fmt;
 use ::core::future::Future;
 use ::core::time::Duration;
 use std::prelude::rust_2024::*;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use self::block_on::block_on;
-use self::core::{Afterwards, Shared};
+use self::core::Shared;
 use self::error::Kind;
-use self::exchange::{Persisted, persist};
-use self::keep::{Drive, Extent};
-use self::timed_store::TimedStore;
-use crate::clock::{Clock, Timer};
-use crate::lifecycle::{Effect, Policy, State};
-use crate::refresh::{AnyRefresh, BoxFuture, Home, Refresh, RefreshError, Request};
-use crate::store::{AnyStore, StoreError, StoredGrant, Swap, Version};
-use crate::time::Timestamp;
+use crate::clock::Timer;
+use crate::lifecycle::{Effect, State};
+use crate::refresh::{Refresh, RefreshError, Request};
 use crate::token::{AccessToken, Grant};
 
 /// A grant that renews itself, shared by any number of tasks and threads.
 ///
 /// Cloning it gives another handle to the same session.
-#[derive(Clone)]
 pub struct Session {
     shared: Arc<Shared>,
-    handle: Arc<Handle>,
 }
-
-/// Held by all that a session is wanted for: handles, and callers that wait. A task that only
-/// drives what is in the air keeps the session alive and holds none (rule C9).
-struct Handle;
-
-/// What a session was built with. Never changes.
-struct Ports {
-    handles: Weak<Handle>,
-    /// The wall clock when the session was built, which its first grant counts from.
-    built_at: Timestamp,
-    refresher: Box<dyn AnyRefresh>,
-    home: Home,
-    store: Option<Box<dyn AnyStore>>,
-    policy: Policy,
-    clock: Box<dyn Clock>,
-    timer: Option<Arc<dyn Timer>>,
-    spawner: Option<Box<dyn Fn(BoxFuture<()>) + Send + Sync>>,
-    draw: Box<dyn Fn() -> u32 + Send + Sync>,
-    jitter: bool,
-    needs_grant: bool,
-    hooks: Hooks,
-}
-
-/// What the program wants to be told.
-#[derive(Default)]
-struct Hooks {
-    on_rotate: Option<Box<OnRotate>>,
-    on_orphan: Option<Box<OnOrphan>>,
-}
-
-type OnRotate = dyn Fn(&Grant) + Send + Sync;
-type OnOrphan = dyn Fn(Grant) + Send + Sync;
 
 impl Session {
     /// A session that asks `refresh`, a closure that returns a future, for new grants.
@@ -150,8 +116,8 @@ impl Session {
     ///
     /// # Cancellation
     /// Dropping the future neither cancels nor repeats the refresh (rule C4).
-    pub fn token(&self) -> Acquire {
-        Acquire::new(Arc::clone(&self.shared), Arc::clone(&self.handle))
+    pub fn token(&self) -> Acquire<'_> {
+        Acquire::new(self)
     }
 
     /// A usable token, waiting on this thread. The same as `token().wait()`.
@@ -166,13 +132,13 @@ impl Session {
     /// not the refresh (rule C8).
     ///
     /// Async without a timer, neither the limit nor the backoff can wake the caller.
-    pub fn token_within(&self, limit: Duration) -> Acquire {
+    pub fn token_within(&self, limit: Duration) -> Acquire<'_> {
         self.token().patience(limit).within(limit)
     }
 
     /// A token that stays usable for at least `duration`, refreshed first where the held one does
     /// not (and paid from the budget of rule B9 where it was not due).
-    pub fn token_valid_for(&self, duration: Duration) -> Acquire {
+    pub fn token_valid_for(&self, duration: Duration) -> Acquire<'_> {
         self.token().valid_for(duration)
     }
 
@@ -182,20 +148,57 @@ impl Session {
     /// # Errors
     /// Where there is none: log in, or use a call that waits.
     pub fn try_token(&self) -> Result<AccessToken, Error> {
-        let now = self.shared.ports.clock.now();
-        let policy = &self.shared.ports.policy;
-        let mut afterwards = Afterwards::default();
-        let (result, started) = {
-            let mut inner = self.shared.lock();
+        self.with_token(AccessToken::clone)
+    }
+
+    /// Lends the token to `lend`, if there is one to hand out without waiting: the cheapest way to
+    /// put it into a request. A valid token costs a reading of the clock, a load and a compare; no
+    /// lock is taken, nothing that others read is written, nothing is allocated (rule C1).
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # use perennial::refresh::{RefreshError, Request};
+    /// # use perennial::{session::Session, token::Grant};
+    /// # let refresher = |_: Request| async { Err::<Grant, _>(RefreshError::declined("none")) };
+    /// # let session = Session::builder(refresher)
+    /// #     .grant(Grant::new("at-1", "rt-1", Duration::from_secs(3600))).build()?;
+    /// let header = session.with_token(|token| format!("Bearer {}", token.expose()))?;
+    /// # assert_eq!(header, "Bearer at-1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`try_token`](Session::try_token); `lend` is not called then.
+    pub fn with_token<R>(&self, lend: impl FnOnce(&AccessToken) -> R) -> Result<R, Error> {
+        let mut lend = Some(lend);
+        let lent = self.shared.slot.read(|token| lend.take().map(|lend| lend(token))).flatten();
+        match (lent, lend) {
+            (Some(result), _) => Ok(result),
+            (None, Some(lend)) => self.try_slowly().map(|token| lend(&token)),
+            (None, None) => Err(Error::new(Kind::NotReady)),
+        }
+    }
+
+    /// A handle of one's own for hot loops, that keeps the token at hand.
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.clone())
+    }
+
+    /// Asks the lifecycle for a token without waiting.
+    #[cold]
+    fn try_slowly(&self) -> Result<AccessToken, Error> {
+        let now = self.shared.slot.dial.now();
+        let ports = &self.shared.ports;
+        let (result, started) = self.shared.change(now, |inner, afterwards| {
             let mut next = inner.lifecycle;
-            let effect = next.handle_requested(policy, now);
-            let start = effect.start().filter(|_| self.shared.ports.spawner.is_some());
+            let effect = next.handle_requested(&ports.settings.policy, now);
+            let start = effect.start().filter(|_| ports.settings.spawner.is_some());
             // What nobody would drive is not started.
             if effect == Effect::Use || start.is_some() {
                 inner.lifecycle = next;
             }
             if let Some(start) = start {
-                inner.launch(&self.shared.ports, start, &mut afterwards);
+                inner.launch(ports, start, afterwards);
             }
             let result = match (effect, inner.token.clone().filter(|_| effect.hands_out())) {
                 (_, Some(token)) => Ok(token),
@@ -203,8 +206,7 @@ impl Session {
                 (_, None) => Err(Error::new(Kind::NotReady)),
             };
             (result, start.is_some())
-        };
-        self.shared.finish(afterwards);
+        });
         if started {
             keep::spawn(&self.shared);
         }
@@ -213,25 +215,22 @@ impl Session {
 
     /// Says that a resource server rejected `token`. A stale one changes nothing (rule B8).
     pub fn reject(&self, token: &AccessToken) {
-        let now = self.shared.ports.clock.now();
-        let mut afterwards = Afterwards::default();
-        {
-            let mut inner = self.shared.lock();
-            let policy = &self.shared.ports.policy;
+        let now = self.shared.slot.dial.now();
+        let policy = &self.shared.ports.settings.policy;
+        self.shared.change(now, |inner, afterwards| {
             let effect = inner.lifecycle.handle_rejected(policy, token.generation(), now);
             if effect == Effect::Withdraw {
-                inner.tell_all(&mut afterwards);
+                inner.tell_all(afterwards);
             }
-        }
-        self.shared.finish(afterwards);
+        });
     }
 
     /// Says that a resource server accepted `token`, so that its rejection later on is not paid
     /// from the budget (rule B9). Once it is known, further calls take no lock.
     pub fn accept(&self, token: &AccessToken) {
         if !token.is_accepted() {
-            let now = self.shared.ports.clock.now();
-            let policy = &self.shared.ports.policy;
+            let now = self.shared.slot.dial.now();
+            let policy = &self.shared.ports.settings.policy;
             let _ = self.shared.lock().lifecycle.handle_accepted(policy, token.generation(), now);
             // Only now: who finds it set may reject the token at once.
             token.set_accepted();
@@ -240,7 +239,7 @@ impl Session {
 
     /// The state that callers would meet now.
     pub fn state(&self) -> State {
-        let now = self.shared.ports.clock.now();
+        let now = self.shared.slot.dial.now();
         self.shared.lock().lifecycle.state(now)
     }
 
@@ -261,135 +260,28 @@ impl Session {
         self.shared.lock().unsaved.is_none()
     }
 
-    /// Installs the grant of a login: persists it, then hands it out. What was there before is
-    /// replaced, and a refresh of it that is still out lands as an orphan (rules B4, B14).
-    ///
-    /// # Errors
-    /// Where the store could not be written, or the grant holds a token that could not be sent;
-    /// it is not installed then.
-    ///
-    /// # Cancellation
-    /// Dropped before it ends, the grant may be stored and not yet handed out.
-    pub async fn install(&self, grant: Grant) -> Result<(), Error> {
-        builder::check(&grant)?;
-        let stored = StoredGrant::new(grant, self.shared.ports.clock.wall());
-        let version = self.overwrite(Some(&stored)).await?;
-        let moment = self.shared.ports.moment();
-        let mut afterwards = Afterwards::default();
-        {
-            let mut inner = self.shared.lock();
-            inner.version = version.or(inner.version);
-            inner.install(&self.shared.ports, stored, moment, &mut afterwards);
-        }
-        self.shared.finish(afterwards);
-        Ok(())
-    }
-
-    /// [`install`](Session::install), waiting on this thread.
-    ///
-    /// # Errors
-    /// As for [`install`](Session::install).
-    pub fn install_blocking(&self, grant: Grant) -> Result<(), Error> {
-        block_on(self.install(grant))
-    }
-
-    /// Logs out: from the first poll on nothing of the grant is handed out any more (rule B11);
-    /// then the store forgets it.
-    ///
-    /// # Errors
-    /// Where the store could not be written. The session is logged out all the same, but a restart
-    /// would find the grant again: call it once more.
-    pub async fn logout(&self) -> Result<(), Error> {
-        let now = self.shared.ports.clock.now();
-        let mut afterwards = Afterwards::default();
-        {
-            let mut inner = self.shared.lock();
-            inner.clear(&self.shared.ports.policy, now, &mut afterwards);
-        }
-        self.shared.finish(afterwards);
-        let version = self.overwrite(None).await?;
-        let mut inner = self.shared.lock();
-        inner.version = version.or(inner.version);
-        Ok(())
-    }
-
-    /// [`logout`](Session::logout), waiting on this thread.
-    ///
-    /// # Errors
-    /// As for [`logout`](Session::logout).
-    pub fn logout_blocking(&self) -> Result<(), Error> {
-        block_on(self.logout())
-    }
-
-    /// Waits until nothing is in the air, and stores what could not be stored before. The session
-    /// can still be used afterwards. A refresh that hangs is waited for until its deadline: on a
-    /// timer's word, or async without one when something else wakes this.
-    ///
-    /// # Errors
-    /// Where the store still could not be written, or a refresh has met its deadline.
-    pub async fn close(&self) -> Result<(), Error> {
-        let landed = Drive::new(Arc::clone(&self.shared), Extent::Deadline).await;
-        self.catch_up().await?;
-        landed
-    }
-
-    /// [`close`](Session::close), waiting on this thread.
-    ///
-    /// # Errors
-    /// As for [`close`](Session::close).
-    pub fn close_blocking(&self) -> Result<(), Error> {
-        let landed = Drive::new(Arc::clone(&self.shared), Extent::Deadline).wait();
-        block_on(self.catch_up())?;
-        landed
-    }
-
-    /// Stores what could not be stored before.
-    async fn catch_up(&self) -> Result<(), Error> {
-        let ports = &self.shared.ports;
-        let (unsaved, version) = {
-            let inner = self.shared.lock();
-            (inner.unsaved.clone(), inner.version)
-        };
-        let (Some(store), Some(unsaved)) = (&ports.store, unsaved) else {
-            return Ok(());
-        };
-        let store = TimedStore { store: &**store, ports, deadline: Timestamp::MAX };
-        let persisted = persist(store, version.unwrap_or(Version::EMPTY), &unsaved).await?;
-        let mut inner = self.shared.lock();
-        // Another grant may have come meanwhile.
-        if inner.unsaved.as_ref().is_some_and(|present| present.stored == unsaved.stored) {
-            inner.unsaved = None;
-            inner.version = Some(match persisted {
-                Persisted::Done(version) | Persisted::Outpaced(_, version) => version,
-            });
-        }
-        Ok(())
-    }
-
     /// A future that renews the token when it is due, without any caller. Spawn it; it ends once
     /// the last handle of the session is dropped.
     pub fn keep_fresh(&self, timer: impl Timer) -> KeepFresh {
         KeepFresh::new(&self.shared, Arc::new(timer))
-    }
-
-    /// Writes over whatever the store holds; a login or a logout goes before anything else.
-    async fn overwrite(&self, next: Option<&StoredGrant>) -> Result<Option<Version>, StoreError> {
-        let Some(store) = &self.shared.ports.store else {
-            return Ok(None);
-        };
-        let mut expected = store.load().await?.version;
-        for _ in 0..8 {
-            match store.swap(expected, next.cloned()).await? {
-                Swap::Done(version) => return Ok(Some(version)),
-                Swap::Conflict(content) => expected = content.version,
-            }
-        }
-        Err(StoreError::unreachable("the store kept changing while it was written"))
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Session").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+impl Clone for Session {
+    fn clone(&self) -> Self {
+        self.shared.ports.handle_made();
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.ports.handle_dropped();
     }
 }

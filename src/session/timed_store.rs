@@ -1,12 +1,11 @@
 //! The store as a flight uses it: within the flight's time, and a panic is only a failure.
 
 use core::future::poll_fn;
-use core::panic::AssertUnwindSafe;
 use core::task::Poll;
-use std::panic::catch_unwind;
 use std::prelude::rust_2024::*;
 
-use super::Ports;
+use super::ports::Ports;
+use crate::primitives::contained;
 use crate::refresh::BoxFuture;
 use crate::store::{AnyStore, StoreError, StoredGrant, Swap, Version, Versioned};
 use crate::time::Timestamp;
@@ -26,7 +25,7 @@ pub(super) struct TimedStore<'a> {
 impl TimedStore<'_> {
     /// The same with a refresh's time from `now` on.
     pub(super) fn until_later(self, now: Timestamp) -> Self {
-        let deadline = now.saturating_add(self.ports.policy.refresh_deadline().into());
+        let deadline = now.saturating_add(self.ports.settings.policy.refresh_deadline().into());
         Self { deadline, ..self }
     }
 
@@ -47,9 +46,9 @@ impl TimedStore<'_> {
         call: impl FnOnce() -> BoxFuture<Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let panicked = || StoreError::unreachable("the store panicked");
-        let mut answer = catch_unwind(AssertUnwindSafe(call)).map_err(|_| panicked())?;
-        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
-            Ok(Poll::Pending) if self.ports.clock.now() >= self.deadline => {
+        let mut answer = contained(call).map_err(|_| panicked())?;
+        poll_fn(|cx| match contained(|| answer.as_mut().poll(cx)) {
+            Ok(Poll::Pending) if self.ports.settings.dial.now() >= self.deadline => {
                 Poll::Ready(Err(StoreError::unreachable("the store did not answer in time")))
             }
             Ok(polled) => polled,

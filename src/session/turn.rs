@@ -5,12 +5,26 @@ use core::task::{Context, Poll, Waker};
 use super::alarm::Alarm;
 use super::block_on::thread_waker;
 use super::core::Shared;
+use crate::primitives::{park, park_timeout};
 use crate::time::Timestamp;
+
+/// Who makes the turns.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// An executor, which must not be blocked.
+    Task,
+    /// A thread that has nothing else to do.
+    Thread,
+}
 
 /// Whether a wait is over, and if not, when to look again.
 pub(super) enum Step<T> {
     Ready(T),
     Again,
+    /// Not before it is woken. A refresh that is out rings at its deadline, which is then: only a
+    /// thread, which needs no timer for that, looks at the clock itself.
+    Parked(Timestamp),
+    /// When it is woken, or at this instant.
     Pending(Option<Timestamp>),
 }
 
@@ -20,21 +34,23 @@ pub(super) trait Turns {
 
     /// Looks at the session once, and does what must be done. Where it is pending, `waker` is
     /// registered.
-    fn turn(&mut self, waker: &Waker) -> Step<Self::Output>;
+    fn turn(&mut self, waker: &Waker, caller: Caller) -> Step<Self::Output>;
 
-    fn parts(&mut self) -> (&Shared, &mut Alarm);
+    fn shared(&self) -> &Shared;
+
+    fn alarm(&mut self) -> &mut Alarm;
 }
 
 /// Turns until there is nothing to do but wait, on an executor.
 pub(super) fn poll<W: Turns>(wait: &mut W, cx: &mut Context<'_>) -> Poll<W::Output> {
     loop {
-        match wait.turn(cx.waker()) {
+        match wait.turn(cx.waker(), Caller::Task) {
             Step::Ready(output) => return Poll::Ready(output),
             Step::Again => {}
+            Step::Parked(_) => return Poll::Pending,
             Step::Pending(until) => {
-                let (shared, alarm) = wait.parts();
-                let now = shared.ports.clock.now();
-                if !until.is_some_and(|until| alarm.is_due(until, now, cx.waker())) {
+                let now = wait.shared().slot.dial.now();
+                if !until.is_some_and(|until| wait.alarm().is_due(until, now, cx.waker())) {
                     return Poll::Pending;
                 }
             }
@@ -46,14 +62,23 @@ pub(super) fn poll<W: Turns>(wait: &mut W, cx: &mut Context<'_>) -> Poll<W::Outp
 pub(super) fn wait<W: Turns>(wait: &mut W) -> W::Output {
     let waker = thread_waker();
     loop {
-        match wait.turn(&waker) {
+        match wait.turn(&waker, Caller::Thread) {
             Step::Ready(output) => return output,
             Step::Again => {}
-            Step::Pending(until) => {
-                let (shared, alarm) = wait.parts();
-                let now = shared.ports.clock.now();
-                alarm.park(until, now, &waker);
+            Step::Parked(until) => park_until(until, wait.shared()),
+            Step::Pending(None) => park(),
+            Step::Pending(Some(until)) => {
+                let now = wait.shared().slot.dial.now();
+                // The timer, which may be a virtual one, is asked as well. It is not relied on:
+                // its runtime may stand still while this thread waits.
+                if !wait.alarm().is_due(until, now, &waker) {
+                    park_until(until, wait.shared());
+                }
             }
         }
     }
+}
+
+fn park_until(until: Timestamp, shared: &Shared) {
+    park_timeout(until.since(shared.slot.dial.now()).to_duration());
 }

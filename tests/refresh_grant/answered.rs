@@ -8,7 +8,7 @@ use perennial::session::Session;
 use perennial::time::{Span, Timestamp};
 use perennial::token::{Grant, Secret};
 
-use crate::wire::scene::{HOUR, START, Scene, builder, client_of, told};
+use crate::wire::scene::{HOUR, START, Scene, builder, client_of, token_of, told};
 use crate::wire::{GOOD, Server, answer, soon};
 
 /// When the token expires that `body` brings, in seconds from the request.
@@ -95,7 +95,7 @@ async fn the_further_fields_of_an_answer_are_kept_until_another_answer_says_othe
 #[tokio::test]
 async fn a_lifetime_counts_from_when_the_request_was_sent() {
     let mut scene = Scene::without_token().await;
-    let caller = tokio::spawn(scene.session.token());
+    let caller = tokio::spawn(token_of(&scene.session));
     let exchange = scene.server.next().await;
     scene.time.advance(Duration::from_millis(2500));
     exchange
@@ -108,7 +108,7 @@ async fn a_lifetime_counts_from_when_the_request_was_sent() {
     let changed = scene.session.changed();
     assert_eq!(scene.token().await.expose(), "access-1", "due, and it still works");
     scene.time.set(START.saturating_add(Span::from_millis(7000)));
-    let caller = tokio::spawn(scene.session.token());
+    let caller = tokio::spawn(token_of(&scene.session));
     scene.server.next().await.json(GOOD).await;
     soon(changed).await;
     assert_eq!(soon(caller).await.expect("a caller").expect("a token").expose(), "access-2");
@@ -118,7 +118,7 @@ async fn a_lifetime_counts_from_when_the_request_was_sent() {
 #[tokio::test]
 async fn a_token_that_died_on_its_way_is_not_handed_out_and_its_refresh_token_is_kept() {
     let mut scene = Scene::without_token().await;
-    let caller = tokio::spawn(scene.session.token());
+    let caller = tokio::spawn(token_of(&scene.session));
     let exchange = scene.server.next().await;
     scene.time.advance(Duration::from_secs(8));
     exchange
@@ -141,7 +141,7 @@ async fn a_grant_that_lands_after_a_logout_is_revoked_and_not_handed_out() {
         .expect("a refresher");
     let grant = Grant::of_refresh_token("refresh-1");
     let session = builder(refresher, &time).grant(grant).build().expect("a session");
-    let caller = tokio::spawn(session.token());
+    let caller = tokio::spawn(token_of(&session));
     let exchange = server.next().await;
     soon(session.logout()).await.expect("a logout");
     let error = soon(caller).await.expect("a caller").expect_err("logged out");
@@ -162,7 +162,7 @@ async fn a_grant_that_lands_after_a_logout_is_revoked_and_not_handed_out() {
 #[tokio::test]
 async fn without_a_revocation_endpoint_an_orphan_is_told_to_nobody() {
     let mut scene = Scene::without_token().await;
-    let caller = tokio::spawn(scene.session.token());
+    let caller = tokio::spawn(token_of(&scene.session));
     let exchange = scene.server.next().await;
     soon(scene.session.logout()).await.expect("a logout");
     soon(caller).await.expect("a caller").expect_err("logged out");
@@ -220,7 +220,7 @@ async fn a_revocation_that_is_never_answered_does_not_keep_a_session_from_closin
         .grant(Grant::of_refresh_token("refresh-1"))
         .build()
         .expect("a session");
-    let caller = tokio::spawn(session.token());
+    let caller = tokio::spawn(token_of(&session));
     let exchange = server.next().await;
     soon(session.logout()).await.expect("a logout");
     soon(caller).await.expect("a caller").expect_err("logged out");

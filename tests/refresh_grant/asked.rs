@@ -8,7 +8,7 @@ use perennial::adapters::oauth2::{ClientAuthentication, RefreshGrant, RefreshGra
 use perennial::session::Session;
 use perennial::token::Grant;
 
-use crate::wire::scene::{HOUR, Scene, client_of};
+use crate::wire::scene::{HOUR, Scene, client_of, token_of};
 use crate::wire::{GOOD, Received, Server, answer, soon};
 
 /// The request of one refresh of `refresh_token`, by a client that `settings` made.
@@ -140,7 +140,7 @@ async fn a_refresh_goes_over_a_connection_of_its_own_and_not_over_one_that_may_b
     let mut scene = Scene::without_token().await;
     let mut idle = Vec::new();
     for number in 2..5 {
-        let caller = tokio::spawn(scene.session.token());
+        let caller = tokio::spawn(token_of(&scene.session));
         // A connection that was used before would not be seen here.
         let mut exchange = scene.server.next().await;
         let body = format!(r#"{{"access_token":"access-{number}","expires_in":60}}"#);

@@ -12,7 +12,7 @@ use perennial::testing::VirtualTime;
 use perennial::token::Grant;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::wire::scene::{HOUR, START, client_of};
+use crate::wire::scene::{HOUR, START, client_of, token_of};
 use crate::wire::{GOOD, Server, answer, assert_mannered, soon};
 
 fn threaded() -> Runtime {
@@ -72,7 +72,7 @@ async fn a_runtime_of_one_thread_gets_a_token_and_serves_plain_threads_while_it_
             tokio::task::spawn_blocking(move || session.token_blocking())
         })
         .collect();
-    let own = tokio::spawn(session.token());
+    let own = tokio::spawn(token_of(&session));
     server.next().await.json(GOOD).await;
     assert_eq!(soon(own).await.expect("a task").expect("a token").expose(), "access-2");
     for caller in callers {
@@ -96,8 +96,8 @@ fn tasks_of_two_runtimes_and_plain_threads_share_one_refresh() {
             thread::spawn(move || session.token_blocking().expect("a token"))
         })
         .collect();
-    let tasks: Vec<_> = (0..4).map(|_| home.spawn(session.token())).collect();
-    let guests: Vec<_> = (0..4).map(|_| other.spawn(session.token())).collect();
+    let tasks: Vec<_> = (0..4).map(|_| home.spawn(token_of(&session))).collect();
+    let guests: Vec<_> = (0..4).map(|_| other.spawn(token_of(&session))).collect();
     home.block_on(async { server.next().await.json(GOOD).await });
     for task in tasks {
         let token = home.block_on(soon(task)).expect("a task").expect("a token");
@@ -181,7 +181,7 @@ async fn a_refresh_that_a_caller_began_goes_on_while_nobody_polls_it() {
 async fn dropping_the_session_ends_the_refresh_that_is_out() {
     let mut server = Server::start().await;
     let session = session_of(&server);
-    let caller = tokio::spawn(session.token());
+    let caller = tokio::spawn(token_of(&session));
     let exchange = server.next().await;
     caller.abort();
     assert!(soon(caller).await.expect_err("cancelled").is_cancelled());

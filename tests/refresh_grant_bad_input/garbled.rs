@@ -8,7 +8,9 @@ use perennial::testing::VirtualTime;
 use perennial::token::Grant;
 use tokio::net::TcpListener;
 
-use crate::wire::scene::{HOUR, START, Scene, builder, mends_after, told, where_there_is_no_token};
+use crate::wire::scene::{
+    HOUR, START, Scene, builder, mends_after, token_of, told, where_there_is_no_token,
+};
 use crate::wire::{Exchange, GOOD, Server, assert_mannered, soon};
 
 fn ok(content_type: &str, body: &str) -> String {
@@ -113,7 +115,7 @@ async fn a_connection_reset_before_the_request_was_read_is_unknown_all_the_same(
         .grant(Grant::of_refresh_token("refresh-1"))
         .build()
         .expect("a session");
-    let caller = tokio::spawn(session.token());
+    let caller = tokio::spawn(token_of(&session));
     let (socket, _) = soon(listener.accept()).await.expect("a connection");
     soon(socket.peek(&mut [0])).await.expect("a request");
     socket.set_zero_linger().expect("a socket that can be reset");
@@ -201,7 +203,7 @@ async fn an_answer_in_single_bytes_is_an_answer() {
 #[tokio::test]
 async fn an_answer_of_a_byte_a_second_ends_at_the_deadline_and_still_counts_at_its_end() {
     let mut scene = Scene::without_token().await;
-    let caller = tokio::spawn(scene.session.token());
+    let caller = tokio::spawn(token_of(&scene.session));
     let mut exchange = scene.server.next().await;
     let whole = ok("application/json", GOOD);
     let (before, after) = whole.as_bytes().split_at(30);

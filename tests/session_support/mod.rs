@@ -127,7 +127,7 @@ impl<F: Future> Hand<F> {
 
 /// A caller that has been polled once and waits.
 #[track_caller]
-pub(crate) fn waiting(session: &Session) -> Hand<Acquire> {
+pub(crate) fn waiting(session: &Session) -> Hand<Acquire<'_>> {
     let mut caller = Hand::new(session.token());
     caller.pending();
     caller

@@ -81,7 +81,7 @@ impl Scene {
         &mut self,
         answer: impl AsyncFn(Exchange),
     ) -> Result<AccessToken, Error> {
-        let caller = tokio::spawn(self.session.token());
+        let caller = tokio::spawn(token_of(&self.session));
         let exchange = self.server.next().await;
         answer(exchange).await;
         soon(caller).await.expect("a caller that does not panic")
@@ -155,4 +155,12 @@ pub(crate) fn underneath(error: &Error) -> &RefreshError {
 pub(crate) fn told(error: &Error) -> (Failure<Timestamp>, String) {
     let error = underneath(error);
     (error.failure(), error.to_string())
+}
+
+/// A caller that lives on without the scene.
+pub(crate) fn token_of(
+    session: &Session,
+) -> impl Future<Output = Result<AccessToken, Error>> + Send + use<> {
+    let session = session.clone();
+    async move { session.token().await }
 }

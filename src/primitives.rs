@@ -1,0 +1,116 @@
+//! The seam to what runs threads: the standard library, or a checker that tries their interleavings.
+//!
+//! With `--cfg loom` all of this is loom's, with `--cfg shuttle` it is shuttle's. Everything that
+//! threads of this crate share goes through here, but for reference counts (the checkers have no
+//! `Weak`), which are taken to be right.
+
+use core::any::Any;
+use core::panic::AssertUnwindSafe;
+use std::boxed::Box;
+use std::panic::catch_unwind;
+
+#[cfg(loom)]
+pub(crate) use loom::{
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread, thread_local,
+};
+#[cfg(shuttle)]
+pub(crate) use shuttle::{
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread, thread_local,
+};
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use {
+    core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
+    std::{
+        sync::{Mutex, MutexGuard},
+        thread, thread_local,
+    },
+};
+
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use arc_swap::ArcSwapOption as Latest;
+#[cfg(any(loom, shuttle))]
+pub(crate) use modelled::Latest;
+
+/// Calls the program's code; its panic ends here (rule C5).
+///
+/// A checker's own findings are panics, too, and must not end here: under one, only those that a
+/// model has planned do.
+pub(crate) fn contained<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
+    let result = catch_unwind(AssertUnwindSafe(call));
+    #[cfg(any(loom, shuttle))]
+    if let Err(panic) = result {
+        if panic.downcast_ref::<&str>() == Some(&"planned") {
+            return Err(panic);
+        }
+        std::panic::resume_unwind(panic);
+    }
+    result
+}
+
+/// Parks the present thread for `duration` at most.
+pub(crate) fn park_timeout(duration: core::time::Duration) {
+    #[cfg(not(any(loom, shuttle)))]
+    thread::park_timeout(duration);
+    // The checkers know no time: whoever moves the model's clock wakes those who wait for it.
+    #[cfg(any(loom, shuttle))]
+    {
+        let _ = duration;
+        thread::park();
+    }
+}
+
+/// Parks the present thread until it is woken.
+pub(crate) fn park() {
+    thread::park();
+}
+
+#[cfg(any(loom, shuttle))]
+mod modelled {
+    //! What `arc-swap` promises, as a checker can see it: a load is an acquire, a swap is both.
+    //! That `arc-swap` keeps the promise is not checked.
+
+    use std::sync::{Arc, Mutex, PoisonError};
+    use std::vec::Vec;
+
+    use super::{AtomicUsize, Ordering};
+
+    /// The latest of a series of values. Old ones are kept until the end.
+    pub(crate) struct Latest<T> {
+        index: AtomicUsize,
+        /// Not seen by the checker, and need not be: a place is written once, before its index.
+        series: Mutex<Vec<Option<Arc<T>>>>,
+    }
+
+    impl<T> Latest<T> {
+        pub(crate) fn new(value: Option<Arc<T>>) -> Self {
+            Self { index: AtomicUsize::new(0), series: Mutex::new([value].into()) }
+        }
+
+        pub(crate) fn load(&self) -> Option<Arc<T>> {
+            self.load_full()
+        }
+
+        pub(crate) fn load_full(&self) -> Option<Arc<T>> {
+            let index = self.index.load(Ordering::Acquire);
+            self.series.lock().unwrap_or_else(PoisonError::into_inner).get(index).cloned().flatten()
+        }
+
+        pub(crate) fn swap(&self, value: Option<Arc<T>>) -> Option<Arc<T>> {
+            let index = {
+                let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+                series.push(value);
+                series.len() - 1
+            };
+            let old = self.index.swap(index, Ordering::AcqRel);
+            self.series.lock().unwrap_or_else(PoisonError::into_inner).get(old).cloned().flatten()
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What a session was built with.
+
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use super::core::Moment;
+use super::slot::Dial;
+use crate::clock::Timer;
+use crate::lifecycle::Policy;
+use crate::primitives::{AtomicUsize, Ordering};
+use crate::refresh::{AnyRefresh, BoxFuture, Home};
+use crate::store::AnyStore;
+use crate::time::{Draw, Timestamp};
+use crate::token::Grant;
+
+/// What any number of sessions can have in common. Never changes.
+pub(crate) struct Settings {
+    pub(super) policy: Policy,
+    pub(super) dial: Dial,
+    pub(super) timer: Option<Arc<dyn Timer>>,
+    pub(super) spawner: Option<Box<dyn Fn(BoxFuture<()>) + Send + Sync>>,
+    pub(super) draw: Box<dyn Fn() -> u32 + Send + Sync>,
+    pub(super) jitter: bool,
+    pub(super) needs_grant: bool,
+}
+
+impl Settings {
+    /// A draw for a delay.
+    pub(super) fn draw(&self) -> Draw {
+        Draw::new((self.draw)())
+    }
+
+    /// What the clocks show, and numbers drawn, for one change of state.
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
+            now: self.dial.now(),
+            wall: self.dial.wall(),
+            draw: self.draw(),
+            jitter: if self.jitter { self.draw() } else { Draw::NONE },
+        }
+    }
+}
+
+/// One session's own.
+pub(super) struct Ports {
+    pub(super) settings: Arc<Settings>,
+    /// How many handles there are. A task that only drives what is in the air keeps the session
+    /// alive and is none (rule C9).
+    handles: AtomicUsize,
+    /// The wall clock when the session was built, which its first grant counts from.
+    pub(super) built_at: Timestamp,
+    pub(super) refresher: Box<dyn AnyRefresh>,
+    pub(super) home: Home,
+    pub(super) store: Option<Box<dyn AnyStore>>,
+    pub(super) hooks: Hooks,
+}
+
+/// What the program wants to be told.
+#[derive(Default)]
+pub(crate) struct Hooks {
+    pub(super) on_rotate: Option<Box<OnRotate>>,
+    pub(super) on_orphan: Option<Box<OnOrphan>>,
+}
+
+type OnRotate = dyn Fn(&Grant) + Send + Sync;
+type OnOrphan = dyn Fn(Grant) + Send + Sync;
+
+impl Ports {
+    /// The ports of a session with one handle.
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        refresher: Box<dyn AnyRefresh>,
+        store: Option<Box<dyn AnyStore>>,
+        hooks: Hooks,
+    ) -> Self {
+        Self {
+            handles: AtomicUsize::new(1),
+            built_at: settings.dial.wall(),
+            home: refresher.home(),
+            settings,
+            refresher,
+            store,
+            hooks,
+        }
+    }
+
+    /// Whether the session is still wanted by anybody.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.handles.load(Ordering::Acquire) > 0
+    }
+
+    pub(super) fn handle_made(&self) {
+        // Relaxed: whoever makes a handle has one, so the count cannot be zero meanwhile.
+        self.handles.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn handle_dropped(&self) {
+        // Release, with the acquire above: a flight that finds no handle left sends nothing, and
+        // whatever a handle did before it was dropped has happened.
+        self.handles.fetch_sub(1, Ordering::Release);
+    }
+}

@@ -1,0 +1,102 @@
+//! The snapshot that readers see: the token, and how long it may be handed out with no question
+//! asked. Reading it takes no lock and writes nothing (rule C1).
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::primitives::{AtomicU64, Latest, Ordering};
+use crate::time::Timestamp;
+use crate::token::AccessToken;
+
+/// A token that is handed out as it is while `since <= now < until`. Outside of that, or without
+/// one, the session's lifecycle is asked.
+pub(super) struct Snapshot {
+    pub(super) token: AccessToken,
+    /// When it was published. A clock that shows less went back (rule A5).
+    since: Timestamp,
+    /// The first instant at which anything changes by itself (rule B12).
+    until: Timestamp,
+}
+
+impl Snapshot {
+    pub(super) fn new(token: AccessToken, since: Timestamp, until: Timestamp) -> Self {
+        Self { token, since, until }
+    }
+
+    pub(super) fn holds_at(&self, now: Timestamp) -> bool {
+        self.since <= now && now < self.until
+    }
+}
+
+/// Which clock a session reads. The standard one is called without indirection.
+#[derive(Clone)]
+pub(super) enum Dial {
+    Standard,
+    Other(Arc<dyn Clock>),
+}
+
+impl Dial {
+    #[inline]
+    pub(super) fn now(&self) -> Timestamp {
+        match self {
+            Self::Standard => crate::clock::SharedClock.now(),
+            Self::Other(clock) => clock.now(),
+        }
+    }
+
+    pub(super) fn wall(&self) -> Timestamp {
+        match self {
+            Self::Standard => crate::clock::SharedClock.wall(),
+            Self::Other(clock) => clock.wall(),
+        }
+    }
+}
+
+/// Where the snapshot is published. On cache lines of its own: what waiters write besides must
+/// not slow readers down.
+#[repr(align(128))]
+pub(super) struct Slot {
+    latest: Latest<Snapshot>,
+    /// Counts what was published.
+    version: AtomicU64,
+    /// Beside the snapshot, since readers need both.
+    pub(super) dial: Dial,
+}
+
+impl Slot {
+    pub(super) fn new(dial: Dial) -> Self {
+        Self { latest: Latest::new(None), version: AtomicU64::new(0), dial }
+    }
+
+    /// Lends the token to `take`, where it may be handed out now.
+    #[inline]
+    pub(super) fn read<R>(&self, take: impl FnOnce(&AccessToken) -> R) -> Option<R> {
+        let now = self.dial.now();
+        let snapshot = self.latest.load();
+        match &*snapshot {
+            Some(snapshot) if snapshot.holds_at(now) => Some(take(&snapshot.token)),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Which publication a reader would see.
+    #[inline]
+    pub(super) fn version(&self) -> u64 {
+        // Acquire, with the release in `publish`: who sees a version sees its snapshot or a newer.
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The snapshot, to be kept while the version stays what it was before this call.
+    pub(super) fn latest(&self) -> Option<Arc<Snapshot>> {
+        self.latest.load_full()
+    }
+
+    /// Publishes `next`. Under the session's lock, so that the order is that of the changes. Gives
+    /// what it replaces, to be dropped outside.
+    pub(super) fn publish(&self, next: Option<Snapshot>) -> Option<Arc<Snapshot>> {
+        let replaced = self.latest.swap(next.map(Arc::new));
+        // Release, after the snapshot is in place: see `version`.
+        self.version.fetch_add(1, Ordering::Release);
+        replaced
+    }
+}
