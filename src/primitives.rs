@@ -6,8 +6,12 @@
 
 use core::any::Any;
 use core::panic::AssertUnwindSafe;
+use core::task::Waker;
+use core::time::Duration;
 use std::boxed::Box;
 use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::task::Wake;
 
 #[cfg(loom)]
 pub(crate) use loom::{
@@ -55,21 +59,78 @@ pub(crate) fn contained<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn Any + 
     result
 }
 
-/// Parks the present thread for `duration` at most.
-pub(crate) fn park_timeout(duration: core::time::Duration) {
-    #[cfg(not(any(loom, shuttle)))]
-    thread::park_timeout(duration);
-    // The checkers know no time: whoever moves the model's clock wakes those who wait for it.
-    #[cfg(any(loom, shuttle))]
-    {
-        let _ = duration;
+/// Where one thread waits for its waker to be called.
+///
+/// `std::thread::park` by another name. Loom has that, too, but forgets an `unpark` that comes
+/// while the thread waits for a mutex.
+pub(crate) struct Parker(Arc<Parked>);
+
+#[cfg(not(loom))]
+struct Parked(thread::Thread);
+
+#[cfg(loom)]
+struct Parked(Mutex<bool>, loom::sync::Condvar);
+
+#[cfg(not(loom))]
+impl Parker {
+    /// For the present thread.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Parked(thread::current())))
+    }
+
+    /// Waits until the waker is called.
+    pub(crate) fn park(&self) {
         thread::park();
+    }
+
+    fn unpark(parked: &Parked) {
+        parked.0.unpark();
     }
 }
 
-/// Parks the present thread until it is woken.
-pub(crate) fn park() {
-    thread::park();
+#[cfg(loom)]
+impl Parker {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Parked(Mutex::new(false), loom::sync::Condvar::new())))
+    }
+
+    pub(crate) fn park(&self) {
+        let mut woken = self.0.0.lock().expect("nothing panics under it");
+        while !*woken {
+            woken = self.0.1.wait(woken).expect("nothing panics under it");
+        }
+        *woken = false;
+    }
+
+    fn unpark(parked: &Parked) {
+        *parked.0.lock().expect("nothing panics under it") = true;
+        parked.1.notify_one();
+    }
+}
+
+impl Parker {
+    /// What ends the present or the next wait.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.0))
+    }
+
+    /// Waits until the waker is called, for `duration` at most.
+    pub(crate) fn park_timeout(&self, duration: Duration) {
+        #[cfg(not(any(loom, shuttle)))]
+        thread::park_timeout(duration);
+        // The checkers know no time: whoever moves a model's clock wakes those who wait for it.
+        #[cfg(any(loom, shuttle))]
+        {
+            let _ = duration;
+            self.park();
+        }
+    }
+}
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        Parker::unpark(&self);
+    }
 }
 
 #[cfg(any(loom, shuttle))]
@@ -77,6 +138,7 @@ mod modelled {
     //! What `arc-swap` promises, as a checker can see it: a load is an acquire, a swap is both.
     //! That `arc-swap` keeps the promise is not checked.
 
+    use core::ops::Deref;
     use std::sync::{Arc, Mutex, PoisonError};
     use std::vec::Vec;
 
@@ -89,13 +151,24 @@ mod modelled {
         series: Mutex<Vec<Option<Arc<T>>>>,
     }
 
+    /// What was loaded, as `arc-swap` lends it.
+    pub(crate) struct Loaded<T>(Option<Arc<T>>);
+
+    impl<T> Deref for Loaded<T> {
+        type Target = Option<Arc<T>>;
+
+        fn deref(&self) -> &Option<Arc<T>> {
+            &self.0
+        }
+    }
+
     impl<T> Latest<T> {
         pub(crate) fn new(value: Option<Arc<T>>) -> Self {
             Self { index: AtomicUsize::new(0), series: Mutex::new([value].into()) }
         }
 
-        pub(crate) fn load(&self) -> Option<Arc<T>> {
-            self.load_full()
+        pub(crate) fn load(&self) -> Loaded<T> {
+            Loaded(self.load_full())
         }
 
         pub(crate) fn load_full(&self) -> Option<Arc<T>> {

@@ -169,5 +169,5 @@ fn readers_of_a_token_in_backoff_take_the_short_way_again() {
     assert_eq!(measure(|| assert_eq!(text_len(&session), 4)).count_total, 0);
     time.advance(60 * SECOND);
     assert!(session.token_blocking().is_ok());
-    assert_eq!(text(session.try_token()), "at-2");
+    assert_eq!(text(session.try_token()), "at-3");
 }

@@ -3,9 +3,8 @@
 use core::task::{Context, Poll, Waker};
 
 use super::alarm::Alarm;
-use super::block_on::thread_waker;
 use super::core::Shared;
-use crate::primitives::{park, park_timeout};
+use crate::primitives::Parker;
 use crate::time::Timestamp;
 
 /// Who makes the turns.
@@ -60,25 +59,26 @@ pub(super) fn poll<W: Turns>(wait: &mut W, cx: &mut Context<'_>) -> Poll<W::Outp
 
 /// Turns until the end, on this thread.
 pub(super) fn wait<W: Turns>(wait: &mut W) -> W::Output {
-    let waker = thread_waker();
+    let parker = Parker::new();
+    let waker = parker.waker();
     loop {
         match wait.turn(&waker, Caller::Thread) {
             Step::Ready(output) => return output,
             Step::Again => {}
-            Step::Parked(until) => park_until(until, wait.shared()),
-            Step::Pending(None) => park(),
+            Step::Parked(until) => park_until(&parker, until, wait.shared()),
+            Step::Pending(None) => parker.park(),
             Step::Pending(Some(until)) => {
                 let now = wait.shared().slot.dial.now();
                 // The timer, which may be a virtual one, is asked as well. It is not relied on:
                 // its runtime may stand still while this thread waits.
                 if !wait.alarm().is_due(until, now, &waker) {
-                    park_until(until, wait.shared());
+                    park_until(&parker, until, wait.shared());
                 }
             }
         }
     }
 }
 
-fn park_until(until: Timestamp, shared: &Shared) {
-    park_timeout(until.since(shared.slot.dial.now()).to_duration());
+fn park_until(parker: &Parker, until: Timestamp, shared: &Shared) {
+    parker.park_timeout(until.since(shared.slot.dial.now()).to_duration());
 }

@@ -1,0 +1,155 @@
+//! One flight, whoever drives it and whoever goes away.
+
+use std::pin::pin;
+
+use loom::thread;
+use perennial::refresh::{RefreshError, Request};
+use perennial::token::Grant;
+
+use crate::explore::{Gate, Hand, Sent, block_on, exhaust, gated, poll_once, prompt, with};
+
+// Rule B3.
+#[test]
+fn at_most_one_caller_starts_the_refresh() {
+    exhaust(3, || {
+        let hand = Hand::new();
+        let (session, sent) = prompt(&hand);
+        hand.advance(3600);
+        let other = session.clone();
+        let caller = thread::spawn(move || other.token_blocking().expect("a token"));
+        assert_eq!(session.token_blocking().expect("a token").expose(), "at-2");
+        assert_eq!(caller.join().expect("no panic").expose(), "at-2");
+        assert_eq!(sent.count(), 1);
+    });
+}
+
+// Rule C3.
+#[test]
+fn a_caller_that_registers_while_the_flight_lands_is_woken() {
+    exhaust(2, || {
+        let (hand, gate) = (Hand::new(), Gate::new());
+        let (session, sent) = gated(&hand, &gate);
+        hand.advance(3600);
+        let other = session.clone();
+        let caller = thread::spawn(move || other.token_blocking().expect("a token"));
+        let opener = thread::spawn(move || gate.open());
+        assert_eq!(session.token_blocking().expect("a token").expose(), "at-2");
+        assert_eq!(caller.join().expect("no panic").expose(), "at-2");
+        opener.join().expect("no panic");
+        assert_eq!(sent.count(), 1);
+    });
+}
+
+// Rule C2.
+#[test]
+fn a_thread_and_a_task_share_one_flight() {
+    exhaust(2, || {
+        let (hand, gate) = (Hand::new(), Gate::new());
+        let (session, sent) = gated(&hand, &gate);
+        hand.advance(3600);
+        let other = session.clone();
+        let task = thread::spawn(move || block_on(other.token()).expect("a token"));
+        let opener = thread::spawn(move || gate.open());
+        assert_eq!(session.token_blocking().expect("a token").expose(), "at-2");
+        assert_eq!(task.join().expect("no panic").expose(), "at-2");
+        opener.join().expect("no panic");
+        assert_eq!(sent.count(), 1);
+    });
+}
+
+// Rule C4.
+#[test]
+fn a_driver_that_is_dropped_hands_its_flight_over() {
+    exhaust(2, || {
+        let (hand, gate) = (Hand::new(), Gate::new());
+        let (session, sent) = gated(&hand, &gate);
+        hand.advance(3600);
+        let other = session.clone();
+        let dropped = thread::spawn(move || {
+            // Polled once or twice, and dropped wherever that has brought it.
+            let mut caller = pin!(other.token());
+            if poll_once(caller.as_mut()).is_pending() {
+                let _ = poll_once(caller.as_mut());
+            }
+        });
+        let opener = thread::spawn(move || gate.open());
+        assert_eq!(session.token_blocking().expect("a token").expose(), "at-2");
+        dropped.join().expect("no panic");
+        opener.join().expect("no panic");
+        assert_eq!(sent.count(), 1);
+    });
+}
+
+// Rule C4.
+#[test]
+fn a_driver_that_is_alive_and_not_polled_blocks_nobody() {
+    exhaust(2, || {
+        let (hand, gate) = (Hand::new(), Gate::new());
+        let (session, sent) = gated(&hand, &gate);
+        hand.advance(3600);
+        let mut idle = pin!(session.token());
+        assert!(poll_once(idle.as_mut()).is_pending());
+        let other = session.clone();
+        let caller = thread::spawn(move || other.token_blocking().expect("a token"));
+        gate.open();
+        assert_eq!(caller.join().expect("no panic").expose(), "at-2");
+        assert_eq!(sent.count(), 1);
+    });
+}
+
+// Rule C4.
+#[test]
+fn a_flight_that_all_have_left_waits_for_the_next_who_comes() {
+    exhaust(2, || {
+        let (hand, gate) = (Hand::new(), Gate::new());
+        let (session, sent) = gated(&hand, &gate);
+        hand.advance(3600);
+        let other = session.clone();
+        let dropped = thread::spawn(move || {
+            let mut caller = pin!(other.token());
+            let _ = poll_once(caller.as_mut());
+        });
+        let opener = thread::spawn(move || gate.open());
+        dropped.join().expect("no panic");
+        assert_eq!(session.token_blocking().expect("a token").expose(), "at-2");
+        opener.join().expect("no panic");
+        assert_eq!(sent.count(), 1);
+    });
+}
+
+// Rules C3, C5.
+#[test]
+fn a_refresher_that_panics_leaves_nobody_waiting() {
+    exhaust(2, || {
+        let hand = Hand::new();
+        let session = with(&hand, |_: Request| async {
+            let failed: Result<Grant, RefreshError> = panic!("planned");
+            failed
+        });
+        hand.advance(3600);
+        let other = session.clone();
+        let caller = thread::spawn(move || other.token_blocking().is_err());
+        assert!(session.token_blocking().is_err());
+        assert!(caller.join().expect("contained"));
+    });
+}
+
+// Rule B7.
+#[test]
+fn a_failure_is_told_to_all_who_waited_for_it_and_to_nobody_twice() {
+    exhaust(2, || {
+        let (hand, sent) = (Hand::new(), Sent::default());
+        let counter = sent.clone();
+        let session = with(&hand, move |_: Request| {
+            counter.one();
+            async { Err::<Grant, _>(RefreshError::unavailable("503")) }
+        });
+        hand.advance(3600);
+        let other = session.clone();
+        let caller = thread::spawn(move || other.token_blocking().is_err());
+        assert!(session.token_blocking().is_err());
+        assert!(caller.join().expect("no panic"));
+        // Backoff is drawn at zero: one that comes after the failure may try anew.
+        assert!((1..=2).contains(&sent.count()));
+    });
+}
