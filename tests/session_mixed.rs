@@ -14,7 +14,7 @@ use perennial::session::Session;
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
 use session_support::{
-    HOUR, Hand, START, block_on, lapsed, standard, text, until, waiting, watched,
+    HOUR, Hand, SECOND, START, at_once, block_on, lapsed, standard, text, until, waiting, watched,
 };
 
 // Rules B3, C2.
@@ -255,4 +255,18 @@ async fn on_tokio_a_deadline_and_a_backoff_are_kept_on_time() {
     assert_eq!(began.elapsed().as_secs(), 30);
     assert_eq!(text(session.token().patience(HOUR).await), "at-3");
     assert_eq!(script.requests(), 2);
+}
+
+// Rule B14.
+#[test]
+fn the_late_answer_of_a_refresh_that_was_given_up_comes_before_another_try() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time) = lapsed(&script);
+    let mut caller = waiting(&session);
+    time.advance(31 * SECOND);
+    assert!(!caller.ready().expect_err("it met its deadline").is_login_required());
+    script.release(Answer::Grant(Scripted::grant(1)));
+    time.advance(60 * SECOND);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!(script.requests(), 1);
 }

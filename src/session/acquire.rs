@@ -300,7 +300,7 @@ impl Turns for Acquire<'_> {
         let clone = waker.clone();
         let mut afterwards = Afterwards::default();
         let (look, started, called) = {
-            let mut inner = shared.lock();
+            let mut inner = shared.lock_having_heard(self.ticket);
             let before = inner.lifecycle.newest_flight();
             let look = self.look(&mut inner, limits, now, caller, &mut afterwards);
             let started = inner.lifecycle.newest_flight() != before;

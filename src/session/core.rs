@@ -126,6 +126,18 @@ impl Shared {
         shared
     }
 
+    /// Takes the lock, once what was given up and still lies in the air has been heard, where it
+    /// wants to be: its answer comes before another try with the same refresh token (rule B14).
+    pub(super) fn lock_having_heard(&self, driver: Option<Ticket>) -> MutexGuard<'_, Inner> {
+        let inner = self.lock();
+        if !inner.deck.is_called() || inner.lifecycle.refresh_deadline().is_some() {
+            return inner;
+        }
+        drop(inner);
+        self.drive(driver, false);
+        self.lock()
+    }
+
     /// Changes the state under the lock, publishes what readers may see of it, and only then wakes
     /// and drops (rules C3, C6).
     pub(super) fn change<R>(

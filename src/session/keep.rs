@@ -156,6 +156,7 @@ impl KeepFresh {
 
     /// Starts what is due. Gives when to look again.
     fn tend(&mut self, shared: &Arc<Shared>, waker: &Waker) -> Option<Timestamp> {
+        drop(shared.lock_having_heard(self.waiter));
         let (now, clone) = (shared.slot.dial.now(), waker.clone());
         let (started, until) = shared.change(now, |inner, afterwards| {
             afterwards.replaced = inner.deck.waiters.register(&mut self.waiter, clone);

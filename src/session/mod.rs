@@ -187,6 +187,7 @@ impl Session {
     /// Asks the lifecycle for a token without waiting.
     #[cold]
     fn try_slowly(&self) -> Result<AccessToken, Error> {
+        drop(self.shared.lock_having_heard(None));
         let now = self.shared.slot.dial.now();
         let ports = &self.shared.ports;
         let (result, started) = self.shared.change(now, |inner, afterwards| {

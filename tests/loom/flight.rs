@@ -6,12 +6,16 @@ use loom::thread;
 use perennial::refresh::{RefreshError, Request};
 use perennial::token::Grant;
 
-use crate::explore::{Gate, Hand, Sent, block_on, exhaust, gated, poll_once, prompt, with};
+use crate::exhaust::{
+    Bound::{Preemptions, Unbounded},
+    exhaust,
+};
+use crate::world::{Gate, Hand, Sent, block_on, gated, poll_once, prompt, with};
 
 // Rule B3.
 #[test]
 fn at_most_one_caller_starts_the_refresh() {
-    exhaust(3, || {
+    exhaust(Unbounded, || {
         let hand = Hand::new();
         let (session, sent) = prompt(&hand);
         hand.advance(3600);
@@ -26,7 +30,7 @@ fn at_most_one_caller_starts_the_refresh() {
 // Rule C3.
 #[test]
 fn a_caller_that_registers_while_the_flight_lands_is_woken() {
-    exhaust(2, || {
+    exhaust(Preemptions(3), || {
         let (hand, gate) = (Hand::new(), Gate::new());
         let (session, sent) = gated(&hand, &gate);
         hand.advance(3600);
@@ -43,7 +47,7 @@ fn a_caller_that_registers_while_the_flight_lands_is_woken() {
 // Rule C2.
 #[test]
 fn a_thread_and_a_task_share_one_flight() {
-    exhaust(2, || {
+    exhaust(Preemptions(3), || {
         let (hand, gate) = (Hand::new(), Gate::new());
         let (session, sent) = gated(&hand, &gate);
         hand.advance(3600);
@@ -60,7 +64,7 @@ fn a_thread_and_a_task_share_one_flight() {
 // Rule C4.
 #[test]
 fn a_driver_that_is_dropped_hands_its_flight_over() {
-    exhaust(2, || {
+    exhaust(Preemptions(3), || {
         let (hand, gate) = (Hand::new(), Gate::new());
         let (session, sent) = gated(&hand, &gate);
         hand.advance(3600);
@@ -83,7 +87,7 @@ fn a_driver_that_is_dropped_hands_its_flight_over() {
 // Rule C4.
 #[test]
 fn a_driver_that_is_alive_and_not_polled_blocks_nobody() {
-    exhaust(2, || {
+    exhaust(Unbounded, || {
         let (hand, gate) = (Hand::new(), Gate::new());
         let (session, sent) = gated(&hand, &gate);
         hand.advance(3600);
@@ -100,7 +104,7 @@ fn a_driver_that_is_alive_and_not_polled_blocks_nobody() {
 // Rule C4.
 #[test]
 fn a_flight_that_all_have_left_waits_for_the_next_who_comes() {
-    exhaust(2, || {
+    exhaust(Unbounded, || {
         let (hand, gate) = (Hand::new(), Gate::new());
         let (session, sent) = gated(&hand, &gate);
         hand.advance(3600);
@@ -120,7 +124,7 @@ fn a_flight_that_all_have_left_waits_for_the_next_who_comes() {
 // Rules C3, C5.
 #[test]
 fn a_refresher_that_panics_leaves_nobody_waiting() {
-    exhaust(2, || {
+    exhaust(Unbounded, || {
         let hand = Hand::new();
         let session = with(&hand, |_: Request| async {
             let failed: Result<Grant, RefreshError> = panic!("planned");
@@ -137,7 +141,7 @@ fn a_refresher_that_panics_leaves_nobody_waiting() {
 // Rule B7.
 #[test]
 fn a_failure_is_told_to_all_who_waited_for_it_and_to_nobody_twice() {
-    exhaust(2, || {
+    exhaust(Unbounded, || {
         let (hand, sent) = (Hand::new(), Sent::default());
         let counter = sent.clone();
         let session = with(&hand, move |_: Request| {

@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use loom::thread;
 
-use crate::explore::{
-    Gate, Hand, block_on, built, exhaust, gated_builder, grant, poll_once, prompt,
-};
+use crate::exhaust::{Bound::Unbounded, exhaust};
+use crate::world::{Gate, Hand, block_on, built, gated_builder, grant, poll_once, prompt};
 
 // Rule B8.
 #[test]
 fn a_rejection_that_races_with_the_landing_withdraws_the_old_token_only() {
-    exhaust(3, || {
+    exhaust(Unbounded, || {
         let hand = Hand::new();
         let (session, sent) = prompt(&hand);
         let old = session.try_token().expect("a token");
@@ -30,7 +29,7 @@ fn a_rejection_that_races_with_the_landing_withdraws_the_old_token_only() {
 // Rules B11, B14.
 #[test]
 fn a_logout_that_races_with_the_landing_leaves_nothing_behind() {
-    exhaust(2, || {
+    exhaust(Unbounded, || {
         let (hand, gate) = (Hand::new(), Gate::new());
         let orphans = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&orphans);
@@ -63,7 +62,7 @@ fn a_logout_that_races_with_the_landing_leaves_nothing_behind() {
 // Rules B4, B11.
 #[test]
 fn a_login_that_races_with_the_landing_is_not_overwritten() {
-    exhaust(2, || {
+    exhaust(Unbounded, || {
         let (hand, gate) = (Hand::new(), Gate::new());
         let (builder, sent) = gated_builder(&gate);
         let session = built(builder.on_orphan(drop), &hand);

@@ -8,7 +8,9 @@
 //! which a cell stands that promises no more than an acquiring load and a swap.
 #![cfg(loom)]
 
-mod explore;
+mod ends;
+mod exhaust;
 mod flight;
 mod landing;
 mod reading;
+mod world;

@@ -4,12 +4,16 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 use std::sync::Arc;
 
-use crate::explore::{Hand, exhaust, prompt};
+use crate::exhaust::{
+    Bound::{Preemptions, Unbounded},
+    exhaust,
+};
+use crate::world::{Hand, prompt};
 
 // Rules B2, B4.
 #[test]
 fn a_reader_never_sees_an_older_token_after_a_newer_one() {
-    exhaust(3, || {
+    exhaust(Unbounded, || {
         let hand = Hand::new();
         let (session, _) = prompt(&hand);
         hand.advance(3400);
@@ -31,7 +35,7 @@ fn a_reader_never_sees_an_older_token_after_a_newer_one() {
 // Rules B2, B8.
 #[test]
 fn nobody_is_given_a_token_whose_rejection_was_told() {
-    exhaust(3, || {
+    exhaust(Unbounded, || {
         let hand = Hand::new();
         let (session, _) = prompt(&hand);
         let mut reader = session.reader();
@@ -55,7 +59,7 @@ fn nobody_is_given_a_token_whose_rejection_was_told() {
 // Rule C3.
 #[test]
 fn what_a_caller_was_given_every_reader_sees() {
-    exhaust(3, || {
+    exhaust(Preemptions(5), || {
         let hand = Hand::new();
         let (session, _) = prompt(&hand);
         let mut reader = session.reader();

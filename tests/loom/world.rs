@@ -1,7 +1,6 @@
-//! Running a model to exhaustion, and the small world that the models share.
+//! The small world that the models share.
 
 use std::future::Future;
-use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -13,28 +12,6 @@ use perennial::refresh::{RefreshError, Request};
 use perennial::session::{Builder, Session};
 use perennial::time::Timestamp;
 use perennial::token::Grant;
-
-/// Explores every execution of `model` with at most `preemptions` of them, and says how many there
-/// were.
-#[track_caller]
-pub(crate) fn exhaust(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
-    let name = std::thread::current().name().unwrap_or("?").to_owned();
-    let executions = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&executions);
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.max_branches = 20_000;
-    let _ = Location::caller();
-    builder.check(move || {
-        counter.fetch_add(1, Ordering::Relaxed);
-        model();
-    });
-    let executions = executions.load(Ordering::Relaxed);
-    assert!(executions > 1, "the model has but one execution: it models nothing");
-    println!(
-        "MODEL {{\"model\":\"{name}\",\"preemptions\":{preemptions},\"executions\":{executions}}}"
-    );
-}
 
 const START: i64 = 1_700_000_000_000;
 
