@@ -47,6 +47,7 @@ mod exchange;
 mod flight;
 mod keep;
 mod landing;
+mod local;
 mod timed_store;
 mod turn;
 mod watch;
@@ -55,6 +56,7 @@ pub use acquire::Acquire;
 pub use builder::{BuildError, Builder, Part};
 pub use error::Error;
 pub use keep::KeepFresh;
+pub use local::{LocalAcquire, LocalBuilder, LocalSession};
 pub use watch::Changed;
 
 use ::core::fmt;
