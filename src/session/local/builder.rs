@@ -85,7 +85,7 @@ impl LocalBuilder {
         self.with(|builder| builder.clock(clock))
     }
 
-    /// As [`Builder::timer`].
+    /// As [`Builder::timer`]; it and its sleeps are `Send`, as there.
     pub fn timer(self, timer: impl Timer) -> Self {
         self.with(|builder| builder.timer(timer))
     }
