@@ -64,7 +64,6 @@ use crate::token::{AccessToken, Grant};
 /// use [`Session`].
 #[derive(Clone)]
 pub struct LocalSession {
-    // Dropped first: what is in the air goes while its thread's side is still there.
     session: Session,
     local: Rc<Local>,
 }

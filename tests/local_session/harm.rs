@@ -8,12 +8,12 @@ use std::sync::mpsc;
 use std::task::Poll;
 use std::thread;
 
-use perennial::refresh::Request;
+use perennial::refresh::{LocalBoxFuture, LocalRefresh, Request};
 use perennial::session::LocalSession;
 use perennial::testing::{Answer, Scripted};
 
 use crate::session_support::{Hand, SECOND, WAITING, at_once, text};
-use crate::support::{lapsed, lapsed_of, waiting};
+use crate::support::{Bound, lapsed, lapsed_of, waiting};
 
 // Rules B6, C5.
 #[test]
@@ -82,8 +82,8 @@ fn a_refresher_that_asks_its_own_session_gets_an_error_at_once() {
             tells.borrow_mut().push(answer);
             tells.borrow_mut().push(session.try_token());
             assert_eq!(session.state(), WAITING);
-            drop(Hand::new(session.changed()));
-            drop(Hand::new(session.close()));
+            Hand::new(session.changed()).pending();
+            Hand::new(session.close()).pending();
             Ok(Scripted::grant(1))
         }
     }));
@@ -92,6 +92,35 @@ fn a_refresher_that_asks_its_own_session_gets_an_error_at_once() {
     let told: Vec<_> = told.take().into_iter().map(|result| result.expect_err("its own")).collect();
     assert_eq!(told.len(), 3);
     assert!(told[0].is_reentrant() && told[1].is_reentrant() && told[2].is_not_ready(), "{told:?}");
+    own.take();
+}
+
+// Rules B14, C6. The second refresh, within its own poll, has the first one polled.
+#[test]
+fn a_refresher_that_drives_another_refresh_of_its_session_does_no_harm() {
+    let own: Rc<RefCell<Option<LocalSession>>> = Rc::default();
+    let script = Scripted::new().then(Answer::Hang);
+    let (asks, refresher) = (Rc::clone(&own), Bound::new(&script));
+    let (session, time) = lapsed_of(LocalSession::builder(move |request: Request| {
+        let second = refresher.script.requests() == 1;
+        let answer: LocalBoxFuture<_> = Box::pin(refresher.refresh(request));
+        let (session, script) = (asks.borrow().clone(), refresher.script.clone());
+        async move {
+            if let Some(session) = session.filter(|_| second) {
+                script.release(Answer::Grant(Scripted::grant(7)));
+                Hand::new(session.close()).pending();
+                assert_eq!(text(session.try_token()), "at-8");
+            }
+            answer.await
+        }
+    }));
+    *own.borrow_mut() = Some(session.clone());
+    let mut caller = waiting(&session);
+    time.advance(30 * SECOND);
+    assert!(caller.ready().expect_err("it hangs").is_unavailable());
+    time.advance(SECOND);
+    assert_eq!(text(at_once(session.token())), "at-3");
+    assert_eq!((script.requests(), script.dropped()), (2, 0));
     own.take();
 }
 
@@ -180,4 +209,28 @@ fn what_outlives_the_session_on_another_thread_takes_no_local_thing_along() {
     assert_eq!(dropped.try_recv(), Ok(thread::current().id()), "with the last handle");
     thread::spawn(move || drop(watch)).join().expect("no panic");
     assert!(dropped.try_recv().is_err());
+}
+
+thread_local! {
+    static TAKEN_ALONG: RefCell<Option<LocalSession>> = const { RefCell::new(None) };
+}
+
+// Rules C2, C9. Its destructor runs when the thread's own things may be gone already.
+#[test]
+fn a_session_that_ends_with_its_thread_does_no_harm() {
+    for first in [true, false] {
+        let script = Scripted::new().then(Answer::Hang);
+        let asked = script.clone();
+        let thread = thread::spawn(move || {
+            // Whichever is touched first is destroyed in its own order.
+            if first {
+                TAKEN_ALONG.set(None);
+            }
+            let (session, _) = lapsed(&asked);
+            drop(waiting(&session));
+            TAKEN_ALONG.set(Some(session));
+        });
+        thread.join().expect("no panic");
+        assert_eq!((script.requests(), script.dropped()), (1, 1));
+    }
 }

@@ -150,10 +150,33 @@ fn the_wishes_of_a_local_caller_are_kept() {
     time.advance(HOUR);
     let mut patient = Hand::new(session.token_within(HOUR));
     patient.pending();
+    let mut other = Hand::new(session.token().patience(HOUR));
+    other.pending();
     time.advance(SECOND);
-    assert!(patient.woken() > 0);
+    assert!(patient.woken() > 0 && other.woken() > 0);
     assert_eq!(text(patient.ready()), "at-4");
-    let token = session.try_token().expect("fresh");
-    session.accept(&token);
+    assert_eq!(text(other.ready()), "at-4");
     assert!(session.is_saved());
+}
+
+// Rules B8, B9.
+#[test]
+fn what_is_accepted_and_rejected_is_told_to_the_inner_session() {
+    let script = Scripted::new();
+    let (session, _) = lapsed(&script);
+    for requests in 1..=20 {
+        let token = at_once(session.token()).expect("free: it had been accepted before");
+        assert_eq!(script.requests(), requests);
+        session.accept(&token);
+        session.reject(&token);
+    }
+    // Never accepted, they are paid from the budget.
+    let refused = (0..20).find_map(|_| match at_once(session.token()) {
+        Ok(token) => {
+            session.reject(&token);
+            None
+        }
+        Err(error) => Some(error),
+    });
+    assert!(refused.expect("it ends").is_over_budget());
 }

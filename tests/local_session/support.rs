@@ -14,7 +14,7 @@ use crate::session_support::{HOUR, Hand, START, first_grant};
 
 /// The scripted refresher, with futures that cannot be sent.
 pub(crate) struct Bound {
-    script: Scripted,
+    pub(crate) script: Scripted,
     pub(crate) polls: Rc<Cell<usize>>,
 }
 
