@@ -33,6 +33,9 @@ use crate::token::{Grant, Secret};
 /// A boxed future that may move between threads.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// A boxed future that stays on its thread.
+pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+
 /// Asks for new grants.
 ///
 /// # Cancellation
@@ -59,6 +62,51 @@ pub trait Refresh: Send + Sync + 'static {
     /// Where the futures of this refresher may be polled (rule C2).
     fn home(&self) -> Home {
         Home::Anywhere
+    }
+}
+
+/// Asks for new grants on one thread: the `!Send` twin of [`Refresh`], for
+/// [`LocalSession`](crate::session::LocalSession). Every [`Refresh`] is one.
+///
+/// # Cancellation
+/// As for [`Refresh`].
+pub trait LocalRefresh: 'static {
+    /// Asks once for a new grant, as [`Refresh::refresh`] does.
+    ///
+    /// # Errors
+    /// As for [`Refresh::refresh`].
+    fn refresh(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Grant, RefreshError>> + 'static;
+
+    /// Revokes a grant that belongs to nobody any more, as [`Refresh::revoke`] does. By default it
+    /// does nothing.
+    fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + 'static {
+        drop(grant);
+        async {}
+    }
+
+    /// What must be entered for each poll (rule C2).
+    fn home(&self) -> Home {
+        Home::Anywhere
+    }
+}
+
+impl<R: Refresh> LocalRefresh for R {
+    fn refresh(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Grant, RefreshError>> + 'static {
+        Refresh::refresh(self, request)
+    }
+
+    fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + 'static {
+        Refresh::revoke(self, grant)
+    }
+
+    fn home(&self) -> Home {
+        Refresh::home(self)
     }
 }
 

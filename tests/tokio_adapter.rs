@@ -238,3 +238,70 @@ fn a_home_is_entered_for_each_poll_whoever_polls() {
     let threads: Vec<_> = polls.iter().collect();
     assert_eq!(threads, [thread::current().id(); 3], "polled by the caller, within the runtime");
 }
+
+/// Sleeps by tokio's timer before it grants, as any refresher over the network waits by tokio.
+async fn by_tokio(_: Request) -> Result<Grant, RefreshError> {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    Ok(Scripted::grant(1))
+}
+
+// Rule C2.
+#[test]
+fn a_refresher_that_waits_by_tokio_serves_plain_threads_from_its_home() {
+    struct AtHome(Tokio);
+    impl Refresh for AtHome {
+        fn refresh(
+            &self,
+            request: Request,
+        ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
+            by_tokio(request)
+        }
+        fn home(&self) -> Home {
+            Home::Runtime(Arc::new(self.0.clone()))
+        }
+    }
+    let runtime = threaded();
+    let session = Session::builder_with(AtHome(Tokio::new(runtime.handle().clone())))
+        .grant(Grant::of_refresh_token("rt-1"))
+        .build()
+        .expect("a session");
+    let (done, told) = mpsc::channel();
+    thread::spawn(move || done.send(session.token_blocking()));
+    let token = told.recv_timeout(WATCHDOG).expect("hung").expect("a token");
+    assert_eq!(token.expose(), "at-2");
+}
+
+// Rules C2, C5. A closure has no home to name, and what tokio throws outside its runtime is caught.
+#[test]
+fn a_refresher_that_waits_by_tokio_and_names_no_home_fails_on_a_plain_thread_without_a_panic() {
+    let session = Session::builder(by_tokio)
+        .grant(Grant::of_refresh_token("rt-1"))
+        .build()
+        .expect("a session");
+    let outside = session.clone();
+    let error = thread::spawn(move || outside.token_blocking());
+    let error = error.join().expect("no panic comes out").expect_err("no runtime there");
+    assert!(error.is_unavailable(), "{error:?}");
+    let cause = std::error::Error::source(&error).expect("the refresher's own").to_string();
+    assert_eq!(
+        cause,
+        "the refresher panicked, as it needs tokio and was polled outside it: name its runtime, \
+         in `Refresh::home` or by `Builder::home`"
+    );
+}
+
+// Rule C2.
+#[test]
+fn a_closure_that_waits_by_tokio_serves_plain_threads_from_the_home_that_it_is_given() {
+    let runtime = threaded();
+    let tokio = Tokio::new(runtime.handle().clone());
+    let session = Session::builder(by_tokio)
+        .home(Home::Runtime(Arc::new(tokio)))
+        .grant(Grant::of_refresh_token("rt-1"))
+        .build()
+        .expect("a session");
+    let (done, told) = mpsc::channel();
+    thread::spawn(move || done.send(session.token_blocking()));
+    let token = told.recv_timeout(WATCHDOG).expect("hung").expect("a token");
+    assert_eq!(token.expose(), "at-2");
+}

@@ -17,7 +17,7 @@ use crate::clock::{Clock, Timer};
 use crate::lifecycle::Policy;
 use crate::offload::{Hook, Job, on_a_thread};
 use crate::refresh::{
-    AnyRefresh, BlockingRefresh, BoxFuture, FnRefresh, Refresh, RefreshError, Request,
+    AnyRefresh, BlockingRefresh, BoxFuture, FnRefresh, Home, Refresh, RefreshError, Request,
 };
 use crate::store::{AnyStore, Store};
 use crate::token::Grant;
@@ -27,6 +27,7 @@ use crate::token::Grant;
 pub struct Builder {
     refresher: Box<dyn FnOnce(Arc<Hook>) -> Box<dyn AnyRefresh> + Send>,
     hook: Arc<Hook>,
+    home: Option<Home>,
     grant: Option<Grant>,
     store: Option<Box<dyn AnyStore>>,
     policy: Policy,
@@ -94,6 +95,7 @@ impl Builder {
         Self {
             refresher: Box::new(refresher),
             hook: Arc::new(on_a_thread),
+            home: None,
             grant: None,
             store: None,
             policy: Policy::default(),
@@ -162,6 +164,14 @@ impl Builder {
         self
     }
 
+    /// Where the refresher is polled, for closures that cannot say it themselves and need a runtime:
+    /// `.home(Home::Runtime(Arc::new(Tokio::current()?)))`. It goes before
+    /// [`Refresh::home`].
+    pub fn home(mut self, home: Home) -> Self {
+        self.home = Some(home);
+        self
+    }
+
     /// Turns off the jitter that spreads early refreshes. Backoff is drawn all the same.
     pub fn without_jitter(mut self) -> Self {
         self.jitter = false;
@@ -204,7 +214,8 @@ impl Builder {
             jitter: self.jitter,
             needs_grant: self.needs_grant,
         };
-        let ports = Ports::new(Arc::new(settings), refresher, self.store, self.hooks);
+        let home = self.home.unwrap_or_else(|| refresher.home());
+        let ports = Ports::new(Arc::new(settings), refresher, home, self.store, self.hooks);
         Ok(Session { shared: Shared::new(ports, next_session(), self.grant) })
     }
 }

@@ -5,6 +5,7 @@
 //! the waker that it is polled with: it marks the craft as woken, and wakes the last driver and one
 //! deputy; a caller that is polled while a craft is woken and unattended takes over (rule C4).
 
+use core::any::Any;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::prelude::rust_2024::*;
@@ -83,11 +84,25 @@ impl Craft {
                 Poll::Pending
             }
             (Err(_), Self::Revocation(_)) => Poll::Ready(None),
-            (Err(_), Self::Flight(flight)) => {
-                let outcome = Outcome::Failed(RefreshError::unknown("the refresher panicked"));
+            (Err(panic), Self::Flight(flight)) => {
+                let outcome = Outcome::Failed(RefreshError::unknown(told_of(&*panic)));
                 Poll::Ready(Some((flight.id, Report { outcome, version: None, saved: false })))
             }
         }
+    }
+}
+
+/// What is told of a panic. Its own message is not, since it may hold a secret (rule G1); but where
+/// it is tokio's, outside its runtime, the fix is named (rule C2).
+fn told_of(panic: &(dyn Any + Send)) -> &'static str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    let message = owned.or_else(|| panic.downcast_ref::<&str>().copied());
+    match message {
+        Some(message) if message.contains("Tokio 1.x") => {
+            "the refresher panicked, as it needs tokio and was polled outside it: \
+             name its runtime, in `Refresh::home` or by `Builder::home`"
+        }
+        Some(_) | None => "the refresher panicked",
     }
 }
 

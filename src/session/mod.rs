@@ -47,6 +47,7 @@ mod exchange;
 mod flight;
 mod keep;
 mod landing;
+mod local;
 mod login;
 mod ports;
 mod reader;
@@ -60,6 +61,7 @@ pub use acquire::Acquire;
 pub use builder::{BuildError, Builder, Part};
 pub use error::Error;
 pub use keep::KeepFresh;
+pub use local::{LocalAcquire, LocalBuilder, LocalSession};
 pub use reader::Reader;
 pub use watch::Changed;
 

@@ -70,15 +70,16 @@ impl Ports {
     pub(super) fn new(
         settings: Arc<Settings>,
         refresher: Box<dyn AnyRefresh>,
+        home: Home,
         store: Option<Box<dyn AnyStore>>,
         hooks: Hooks,
     ) -> Self {
         Self {
             handles: AtomicUsize::new(1),
             built_at: settings.dial.wall(),
-            home: refresher.home(),
             settings,
             refresher,
+            home,
             store,
             hooks,
         }
