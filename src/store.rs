@@ -55,6 +55,12 @@ pub struct StoredGrant {
 }
 
 impl StoredGrant {
+    /// This without an access token that could not be sent: a store may hold anything.
+    pub(crate) fn sendable(mut self) -> Self {
+        self.grant = self.grant.sendable();
+        self
+    }
+
     /// `grant` as of now, with its lifetime counted from `sent`; both by the wall clock.
     pub fn new(grant: Grant, sent: Timestamp) -> Self {
         let expires_at = grant.lifetime().span(sent).map(|lifetime| sent.saturating_add(lifetime));

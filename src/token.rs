@@ -20,6 +20,10 @@ use std::collections::BTreeMap;
 use std::string::String;
 use std::sync::Arc;
 
+#[cfg(feature = "http")]
+use http::HeaderValue;
+#[cfg(feature = "http")]
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
@@ -215,6 +219,8 @@ struct Published {
     secret: Secret,
     generation: Generation,
     schedule: Schedule<Timestamp>,
+    #[cfg(feature = "http")]
+    header: HeaderValue,
     /// Set once the session knows of an acceptance, so that later ones take no lock.
     accepted: AtomicBool,
 }
@@ -225,8 +231,14 @@ impl AccessToken {
         generation: Generation,
         schedule: Schedule<Timestamp>,
     ) -> Self {
-        let accepted = AtomicBool::new(false);
-        Self(Arc::new(Published { secret, generation, schedule, accepted }))
+        Self(Arc::new(Published {
+            #[cfg(feature = "http")]
+            header: header(&secret),
+            secret,
+            generation,
+            schedule,
+            accepted: AtomicBool::new(false),
+        }))
     }
 
     /// The token itself.
@@ -237,6 +249,15 @@ impl AccessToken {
     /// Shows the token's text, for the one place that sends it.
     pub fn expose(&self) -> &str {
         self.0.secret.expose()
+    }
+
+    /// `Bearer` and the token, ready to be sent (RFC 6750, section 2.1): made once, marked
+    /// sensitive (rule G2), and cloned without a copy.
+    ///
+    /// Unlike the token itself, a header's bytes are not zeroised when they are dropped.
+    #[cfg(feature = "http")]
+    pub fn header_value(&self) -> &HeaderValue {
+        &self.0.header
     }
 
     /// Which token of its session this is.
@@ -263,6 +284,15 @@ impl AccessToken {
     pub(crate) fn set_accepted(&self) {
         self.0.accepted.store(true, Ordering::Relaxed);
     }
+}
+
+#[cfg(feature = "http")]
+fn header(secret: &Secret) -> HeaderValue {
+    let text = Zeroizing::new(std::format!("Bearer {}", secret.expose()));
+    let mut value = HeaderValue::from_str(&text)
+        .expect("a token that no header may carry is found out before it is published");
+    value.set_sensitive(true);
+    value
 }
 
 impl fmt::Debug for AccessToken {

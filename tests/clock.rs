@@ -323,3 +323,40 @@ fn no_reader_sees_time_run_backwards_nor_finds_it_behind_what_another_has_seen()
         reader.join().expect("time runs forward");
     }
 }
+
+// Rule A2.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_coarse_clocks_show_what_the_machine_shows_within_their_resolution() {
+    use perennial::clock::{CoarseSource, SystemSource};
+    let fine = StandardClock::<SystemSource>::new();
+    for _ in 0..1000 {
+        let before = fine.wall();
+        let coarse = CoarseSource.wall();
+        let after = fine.wall();
+        // 10 ms is the coarsest that kernels are built with; half a second is for a held-up thread.
+        assert!(coarse <= after, "{coarse:?} is ahead of {after:?}");
+        assert!(before.since(coarse) < Span::from_millis(500), "{coarse:?} lags {before:?}");
+    }
+}
+
+// Rule A2.
+#[test]
+fn the_clock_that_sessions_share_never_runs_backwards_whoever_reads_it() {
+    use perennial::clock::SharedClock;
+    let newest = Arc::new(AtomicI64::new(0));
+    let readers = (0..4).map(|_| {
+        let newest = Arc::clone(&newest);
+        thread::spawn(move || {
+            for _ in 0..20_000 {
+                let before = newest.load(Ordering::SeqCst);
+                let now = SharedClock.now().as_millis();
+                assert!(now >= before, "{now} after {before}");
+                newest.fetch_max(now, Ordering::SeqCst);
+            }
+        })
+    });
+    for reader in readers.collect::<Vec<_>>() {
+        reader.join().expect("no panic");
+    }
+}

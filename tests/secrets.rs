@@ -212,3 +212,19 @@ fn grants_are_equal_only_where_all_their_parts_are() {
         assert_ne!(grant, other);
     }
 }
+
+// Rule G2.
+#[test]
+fn the_ready_header_is_sensitive_and_made_once() {
+    let session = Session::builder(|_: Request| async { Err(RefreshError::declined("none")) })
+        .grant(Grant::new("hush-at", "hush-rt", HOUR))
+        .build()
+        .expect("sendable");
+    let token = session.try_token().expect("a token");
+    let header = token.header_value();
+    assert_eq!(header.as_bytes(), b"Bearer hush-at");
+    assert!(header.is_sensitive());
+    assert!(!format!("{header:?} {token:?}").contains("hush"));
+    let again = session.try_token().expect("a token").header_value().clone();
+    assert_eq!(again.as_bytes().as_ptr(), header.as_bytes().as_ptr());
+}

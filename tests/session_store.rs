@@ -7,7 +7,7 @@ use std::error::Error as _;
 use perennial::lifecycle::{Policy, Remedy, Reuse, State};
 use perennial::refresh::RefreshError;
 use perennial::session::{Error, Session};
-use perennial::store::{MemoryStore, StoreError};
+use perennial::store::{MemoryStore, Store as _, StoreError, StoredGrant, Version};
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
 use session_support::ledger::{Fault, Ledger, settled, stored};
@@ -371,4 +371,16 @@ fn the_memory_store_swaps_only_what_was_expected() {
     let refused = at_once(store.swap(Version::EMPTY, None)).expect("answered");
     assert_eq!(refused, Swap::Conflict(present.clone()));
     assert_eq!(store.clone().content(), present);
+}
+
+// Rules B14, F5.
+#[test]
+fn a_stored_access_token_that_no_header_may_carry_is_refreshed_and_harms_nobody() {
+    let (script, time) = (Scripted::new(), VirtualTime::at(START));
+    let (store, bad) = (MemoryStore::new(), Grant::new("at\n1", "rt-1", HOUR));
+    let written = store.swap(Version::EMPTY, Some(StoredGrant::new(bad, START)));
+    at_once(written).expect("memory");
+    let session = session_support::builder(&script, &time).store(store).build().expect("sendable");
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!(script.presented(), [Some("rt-1".to_owned())]);
 }

@@ -23,12 +23,10 @@
 use core::time::Duration;
 
 use http::header::AUTHORIZATION;
-use http::{Extensions, HeaderValue, StatusCode};
+use http::{Extensions, StatusCode};
 use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Middleware, Next, Result};
-use secrecy::zeroize::Zeroizing;
 use std::boxed::Box;
-use std::format;
 
 use crate::session::Session;
 use crate::token::AccessToken;
@@ -70,7 +68,7 @@ impl Bearer {
     ) -> Result<(Response, AccessToken)> {
         let token = self.session.token().patience(self.patience).await;
         let token = token.map_err(Error::middleware)?;
-        request.headers_mut().insert(AUTHORIZATION, header(&token)?);
+        request.headers_mut().insert(AUTHORIZATION, token.header_value().clone());
         let response = next.run(request, extensions).await?;
         // Of the others, only a success shows that the token was looked at and liked (rule B9).
         if response.status() == StatusCode::UNAUTHORIZED {
@@ -105,12 +103,4 @@ impl Middleware for Bearer {
             Some(_) | None => Ok(response),
         }
     }
-}
-
-/// `Bearer` and the token, marked sensitive (rule G2).
-fn header(token: &AccessToken) -> Result<HeaderValue> {
-    let text = Zeroizing::new(format!("Bearer {}", token.expose()));
-    let mut value = HeaderValue::from_str(&text).map_err(Error::middleware)?;
-    value.set_sensitive(true);
-    Ok(value)
 }

@@ -2,7 +2,9 @@
 
 use core::fmt;
 use core::future::Future;
+use core::hash::BuildHasher;
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::hash::RandomState;
 use std::io;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
@@ -102,7 +104,7 @@ impl Builder {
             dial: Dial::Standard,
             timer: None,
             spawner: None,
-            draw: Box::new(|| fastrand::u32(..)),
+            draw: Box::new(any_number),
             jitter: true,
             needs_grant: true,
             hooks: Hooks::default(),
@@ -220,6 +222,13 @@ impl Builder {
     }
 }
 
+/// A number that nobody can foresee, uniformly drawn. The standard library keys each hasher at
+/// random; jitter asks for no more, and not for another crate.
+fn any_number() -> u32 {
+    let [_, _, _, _, high @ ..] = RandomState::new().hash_one(()).to_be_bytes();
+    u32::from_be_bytes(high)
+}
+
 /// Numbers the sessions of this process, so that no token is taken for another session's.
 pub(super) fn next_session() -> u64 {
     // Not of `primitives`: nothing but the numbers differs between interleavings.
@@ -245,5 +254,20 @@ pub(super) fn check(grant: &Grant) -> Result<(), BuildError> {
 impl fmt::Debug for Builder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Builder").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::any_number;
+
+    #[test]
+    fn numbers_are_drawn_from_all_over() {
+        let mut drawn = [0_usize; 16];
+        for _ in 0..4096 {
+            drawn[any_number() as usize >> 28] += 1;
+        }
+        // 256 in each on average; fewer than 100 would be ten standard deviations away.
+        assert!(drawn.iter().all(|count| (100..=500).contains(count)), "{drawn:?}");
     }
 }

@@ -30,7 +30,9 @@ impl TimedStore<'_> {
     }
 
     pub(super) async fn load(self) -> Result<Versioned, StoreError> {
-        self.answer(|| self.store.load()).await
+        let mut content = self.answer(|| self.store.load()).await?;
+        content.grant = content.grant.map(StoredGrant::sendable);
+        Ok(content)
     }
 
     pub(super) async fn swap(
@@ -38,7 +40,11 @@ impl TimedStore<'_> {
         expected: Version,
         next: Option<StoredGrant>,
     ) -> Result<Swap, StoreError> {
-        self.answer(|| self.store.swap(expected, next)).await
+        let mut swap = self.answer(|| self.store.swap(expected, next)).await?;
+        if let Swap::Conflict(content) = &mut swap {
+            content.grant = content.grant.take().map(StoredGrant::sendable);
+        }
+        Ok(swap)
     }
 
     async fn answer<T>(
