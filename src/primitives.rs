@@ -78,7 +78,8 @@ impl Parker {
         Self(Arc::new(Parked(thread::current())))
     }
 
-    /// Waits until the waker is called.
+    /// Waits until the waker is called. On the thread that it was made for.
+    #[expect(clippy::unused_self, reason = "the thread knows; under loom it does not")]
     pub(crate) fn park(&self) {
         thread::park();
     }
@@ -115,6 +116,7 @@ impl Parker {
     }
 
     /// Waits until the waker is called, for `duration` at most.
+    #[cfg_attr(not(any(loom, shuttle)), expect(clippy::unused_self, reason = "as for `park`"))]
     pub(crate) fn park_timeout(&self, duration: Duration) {
         #[cfg(not(any(loom, shuttle)))]
         thread::park_timeout(duration);

@@ -305,6 +305,7 @@ where
 
 thread_local! {
     /// Whether the present poll is made by a thread that would only wait otherwise.
+    #[allow(clippy::missing_const_for_thread_local, reason = "loom's takes no const")]
     static MAY_BLOCK: Cell<bool> = Cell::new(false);
 }
 

@@ -28,7 +28,7 @@ use crate::token::AccessToken;
 ///
 /// # Cancellation
 /// Dropping it at any point neither cancels nor repeats the refresh (rule C4).
-#[must_use = "a wait does nothing until it is awaited, or `wait` is called"]
+#[must_use = "a wait does nothing until it is awaited, or `wait` is lit"]
 pub struct Acquire<'a> {
     session: &'a Session,
     ticket: Option<Ticket>,
@@ -141,17 +141,17 @@ impl<'a> Acquire<'a> {
         self.session.shared.slot.read(AccessToken::clone)
     }
 
-    /// Waits for the attempt, driving it where it is `called` and nobody else does.
+    /// Waits for the attempt, driving it where it is `lit` and nobody else does.
     fn join(
         &self,
         limits: Limits,
         deadline: Timestamp,
-        called: bool,
+        lit: bool,
         now: Timestamp,
         caller: Caller,
     ) -> Step<Result<AccessToken, Error>> {
         let mut now = now;
-        if called {
+        if lit {
             // A limit of one's own must not be overrun by a refresher that blocks this thread.
             let leave_to_block = caller == Caller::Thread && limits.within.is_none();
             if self.session.shared.drive(self.ticket, leave_to_block) {
@@ -299,7 +299,7 @@ impl Turns for Acquire<'_> {
         let limits = self.wishes.as_mut().map_or(Limits::NONE, |wishes| wishes.limits(now));
         let clone = waker.clone();
         let mut afterwards = Afterwards::default();
-        let (look, started, called) = {
+        let (look, started, lit) = {
             let mut inner = shared.lock_having_heard(self.ticket);
             let before = inner.lifecycle.newest_flight();
             let look = self.look(&mut inner, limits, now, caller, &mut afterwards);
@@ -324,7 +324,7 @@ impl Turns for Acquire<'_> {
         match look {
             Look::Done(Err(error)) if !error.is_reentrant() => {
                 // The late answer of a refresh that was given up may lie in the air.
-                if called && shared.drive(self.ticket, false) {
+                if lit && shared.drive(self.ticket, false) {
                     Step::Again
                 } else {
                     Step::Ready(Err(error))
@@ -335,14 +335,14 @@ impl Turns for Acquire<'_> {
                 // Leave to block is not given: nobody waits while the old token works.
                 if overdue {
                     shared.judge(self.ticket);
-                } else if called {
+                } else if lit {
                     shared.drive(self.ticket, false);
                 }
                 Step::Ready(Ok(token))
             }
-            Look::Join(deadline) => self.join(limits, deadline, called, now, caller),
+            Look::Join(deadline) => self.join(limits, deadline, lit, now, caller),
             Look::Pause(until) => {
-                if called {
+                if lit {
                     shared.drive(self.ticket, false);
                 }
                 Step::Pending(Some(until))

@@ -49,6 +49,8 @@ mod keep;
 mod landing;
 mod local;
 mod login;
+#[cfg(all(test, loom))]
+mod models;
 mod ports;
 mod reader;
 mod slot;
@@ -173,8 +175,8 @@ impl Session {
     /// As for [`try_token`](Session::try_token); `lend` is not called then.
     pub fn with_token<R>(&self, lend: impl FnOnce(&AccessToken) -> R) -> Result<R, Error> {
         let mut lend = Some(lend);
-        let lent = self.shared.slot.read(|token| lend.take().map(|lend| lend(token))).flatten();
-        match (lent, lend) {
+        let result = self.shared.slot.read(|token| lend.take().map(|lend| lend(token))).flatten();
+        match (result, lend) {
             (Some(result), _) => Ok(result),
             (None, Some(lend)) => self.try_slowly().map(|token| lend(&token)),
             (None, None) => Err(Error::new(Kind::NotReady)),

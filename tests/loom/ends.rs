@@ -1,7 +1,7 @@
 //! How waits end: by the clock, by the last handle, by a change, by an off-loaded answer.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use loom::thread;
 use perennial::refresh::{RefreshError, Request};
@@ -53,15 +53,16 @@ fn given_a_timer_nobody_waits_for_callers_that_are_not_polled_any_more() {
         let ring = bell.clone();
         let session = built(builder.timer(move |_| ring.clone()), &hand);
         hand.advance(3600);
-        let (mut driver, mut deputy) = (pin!(session.token()), pin!(session.token()));
-        assert!(poll_once(driver.as_mut()).is_pending());
-        assert!(poll_once(deputy.as_mut()).is_pending());
+        let mut idle = [pin!(session.token()), pin!(session.token()), pin!(session.token())];
+        for caller in &mut idle {
+            assert!(poll_once(caller.as_mut()).is_pending());
+        }
         let other = session.clone();
-        let third = thread::spawn(move || other.token_blocking());
-        answer.open(); // the driver and its deputy are woken, and nobody polls them
+        let last = thread::spawn(move || other.token_blocking());
+        answer.open(); // a driver and a deputy are woken, and nobody polls them
         hand.advance(TOO_LATE);
         bell.open();
-        assert_eq!(third.join().expect("no panic").expect("an answer wins").expose(), "at-2");
+        assert_eq!(last.join().expect("no panic").expect("an answer wins").expose(), "at-2");
     });
 }
 
@@ -161,5 +162,29 @@ fn closing_waits_for_a_flight_whose_driver_went_away() {
         assert_eq!(session.try_token().expect("a token").expose(), "at-2");
         opener.join().expect("no panic");
         assert_eq!(sent.count(), 1);
+    });
+}
+
+// Rule C9.
+#[test]
+fn the_last_of_two_handles_stops_what_is_not_yet_sent() {
+    exhaust(Unbounded, || {
+        let (hand, tasks) = (Hand::new(), Arc::new(Mutex::new(Vec::new())));
+        let open = Gate::new();
+        open.open();
+        let (builder, sent) = gated_builder(&open);
+        let kept = Arc::clone(&tasks);
+        let spawner = move |task| kept.lock().expect("no panic").push(task);
+        let session = built(builder.spawner(spawner), &hand);
+        hand.advance(3600);
+        assert!(session.try_token().is_err());
+        let other = session.clone();
+        let leaving = thread::spawn(move || drop(other));
+        drop(session);
+        leaving.join().expect("no panic");
+        for task in tasks.lock().expect("no panic").drain(..) {
+            block_on(task);
+        }
+        assert_eq!(sent.count(), 0);
     });
 }

@@ -59,6 +59,31 @@ fn a_logout_that_races_with_the_landing_leaves_nothing_behind() {
     });
 }
 
+// Rules B11, B14.
+#[test]
+fn a_grant_that_lands_after_a_logout_is_handed_back() {
+    exhaust(Unbounded, || {
+        let (hand, gate) = (Hand::new(), Gate::new());
+        let orphans = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&orphans);
+        let (builder, _) = gated_builder(&gate);
+        let session = built(
+            builder.on_orphan(move |_| {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }),
+            &hand,
+        );
+        hand.advance(3600);
+        assert!(poll_once(pin!(session.token())).is_pending());
+        let opener = thread::spawn(move || gate.open());
+        block_on(session.logout()).expect("no store");
+        block_on(session.close()).expect("it landed");
+        opener.join().expect("no panic");
+        assert!(session.grant().is_none());
+        assert_eq!(orphans.load(Ordering::Relaxed), 1);
+    });
+}
+
 // Rules B4, B11.
 #[test]
 fn a_login_that_races_with_the_landing_is_not_overwritten() {
