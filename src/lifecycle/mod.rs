@@ -157,9 +157,7 @@ impl<T: Time> Lifecycle<T> {
 
     /// Applies `event`, in place.
     pub fn handle(&mut self, policy: &Policy<T>, event: Event<T>, now: T) -> Effect<T> {
-        let (next, effect) = apply(policy, *self, event, now);
-        *self = next;
-        effect
+        self.advance(policy, event, now)
     }
 
     /// A caller wants a token. See [`Event::Requested`].

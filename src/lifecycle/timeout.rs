@@ -59,7 +59,8 @@ impl<T: Time> Lifecycle<T> {
     ///
     /// The answer holds until the next event. Calling late, early or twice is harmless.
     pub fn poll_timeout(&self, policy: &Policy<T>, now: T) -> Option<Timeout<T>> {
-        let here = self.observed(policy, now);
+        let mut here = *self;
+        here.observe(policy, now);
         let present = here.outlook(policy, now);
         let mut next: Option<Timeout<T>> = None;
         for candidate in here.candidates(policy).into_iter().flatten() {

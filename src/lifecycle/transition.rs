@@ -21,29 +21,34 @@ pub fn apply<T: Time>(
     event: Event<T>,
     now: T,
 ) -> (Lifecycle<T>, Effect<T>) {
-    let mut next = state.observed(policy, now);
-    let effect = match event {
-        Event::Requested { usable_for } => next.requested(policy, usable_for, now),
-        Event::Refreshed { flight, token, novelty, draw } => {
-            next.refreshed(policy, flight, token, novelty, draw, now)
-        }
-        Event::RefreshFailed { flight, failure, draw } => {
-            next.refresh_failed(policy, flight, failure, draw, now)
-        }
-        Event::Rejected { generation } => next.rejected(generation),
-        Event::Accepted { generation } => next.accepted(generation),
-        Event::Installed { token, intent } => next.installed(policy, token, intent, now),
-        Event::Cleared => next.cleared(),
-        Event::TimePassed { draw } => next.time_passed(policy, draw, now),
-    };
+    let mut next = state;
+    let effect = next.advance(policy, event, now);
     (next, effect)
 }
 
 impl<T: Time> Lifecycle<T> {
-    /// The state with what `now` shows latched as facts, and instants that lie further ahead than
-    /// they ever could pulled in: the clock went back (rule A5).
-    #[must_use]
-    pub(super) fn observed(mut self, policy: &Policy<T>, now: T) -> Self {
+    /// [`apply`], in place.
+    pub(super) fn advance(&mut self, policy: &Policy<T>, event: Event<T>, now: T) -> Effect<T> {
+        self.observe(policy, now);
+        match event {
+            Event::Requested { usable_for } => self.requested(policy, usable_for, now),
+            Event::Refreshed { flight, token, novelty, draw } => {
+                self.refreshed(policy, flight, token, novelty, draw, now)
+            }
+            Event::RefreshFailed { flight, failure, draw } => {
+                self.refresh_failed(policy, flight, failure, draw, now)
+            }
+            Event::Rejected { generation } => self.rejected(generation),
+            Event::Accepted { generation } => self.accepted(generation),
+            Event::Installed { token, intent } => self.installed(policy, token, intent, now),
+            Event::Cleared => self.cleared(),
+            Event::TimePassed { draw } => self.time_passed(policy, draw, now),
+        }
+    }
+
+    /// Latches what `now` shows as facts, and pulls in instants that lie further ahead than they
+    /// ever could: the clock went back (rule A5).
+    pub(super) fn observe(&mut self, policy: &Policy<T>, now: T) {
         if let Holding::Token(held) = &mut self.holding {
             held.freshness = held.freshness_at(now);
         }
@@ -83,7 +88,6 @@ impl<T: Time> Lifecycle<T> {
             };
             self.flight = Flight::Out { sent: sent.min(now), deadline, attempt };
         }
-        self
     }
 
     /// Rules B4, B10, B14: what lands counts unless something newer has landed or the epoch ended,

@@ -108,9 +108,10 @@ impl<'a> Acquire<'a> {
     /// # Errors
     /// As for awaiting it.
     pub fn wait(mut self) -> Result<AccessToken, Error> {
-        match self.read() {
+        let now = self.session.shared.slot.dial.now();
+        match self.read(now) {
             Some(token) => Ok(token),
-            None => turn::wait(&mut self),
+            None => turn::wait(&mut self, now),
         }
     }
 
@@ -134,11 +135,11 @@ impl<'a> Acquire<'a> {
 
     /// The token, where it can be had with no question asked (rule C1).
     #[inline]
-    fn read(&self) -> Option<AccessToken> {
+    fn read(&self, now: Timestamp) -> Option<AccessToken> {
         if self.usable_for() > Span::ZERO {
             return None;
         }
-        self.session.shared.slot.read(AccessToken::clone)
+        self.session.shared.slot.read_at(now, AccessToken::clone)
     }
 
     /// Waits for the attempt, driving it where it is `lit` and nobody else does.
@@ -258,6 +259,8 @@ impl<'a> Acquire<'a> {
     /// patience is spent (rule B7), its own limit has passed (rule C8), or the new token is no
     /// longer-lived than the old one was.
     fn spent(&self, inner: &Inner, limits: Limits, now: Timestamp) -> Option<Error> {
+        // One that has waited for nothing yet has not waited in vain.
+        self.joined?;
         let usable = match inner.lifecycle.state(now) {
             State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => true,
             State::Refreshing(Meanwhile::Wait) | State::Expired(_) => false,
@@ -293,9 +296,8 @@ impl Turns for Acquire<'_> {
     type Output = Result<AccessToken, Error>;
 
     /// Looks at the session, and does what a caller must.
-    fn turn(&mut self, waker: &Waker, caller: Caller) -> Step<Self::Output> {
+    fn turn(&mut self, waker: &Waker, caller: Caller, now: Timestamp) -> Step<Self::Output> {
         let shared = &self.session.shared;
-        let now = shared.slot.dial.now();
         let limits = self.wishes.as_mut().map_or(Limits::NONE, |wishes| wishes.limits(now));
         let clone = waker.clone();
         let mut afterwards = Afterwards::default();
@@ -373,9 +375,10 @@ impl Future for Acquire<'_> {
     type Output = Result<AccessToken, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.read() {
+        let now = self.session.shared.slot.dial.now();
+        match self.read(now) {
             Some(token) => Poll::Ready(Ok(token)),
-            None => turn::poll(&mut *self, cx),
+            None => turn::poll(&mut *self, cx, now),
         }
     }
 }

@@ -69,6 +69,16 @@ pub(super) struct Afterwards {
 }
 
 impl Afterwards {
+    /// Whether there is nothing to do, as for most of those who come while a refresh is out.
+    fn is_empty(&self) -> bool {
+        self.wakers.is_empty()
+            && self.orphans.is_empty()
+            && self.crafts.is_empty()
+            && self.errors.is_empty()
+            && self.replaced.is_none()
+            && self.snapshots.is_empty()
+    }
+
     /// Wakes all of `wakers`.
     pub(super) fn wake(&mut self, mut wakers: Vec<Option<Waker>>) {
         if self.wakers.is_empty() {
@@ -197,7 +207,14 @@ impl Shared {
     }
 
     /// Does what had to wait for the lock's release.
+    #[inline]
     pub(super) fn finish(&self, afterwards: Afterwards) {
+        if !afterwards.is_empty() {
+            self.finish_all(afterwards);
+        }
+    }
+
+    fn finish_all(&self, afterwards: Afterwards) {
         wake_all(afterwards.wakers);
         discard(afterwards.crafts);
         discard(afterwards.errors);
@@ -216,8 +233,12 @@ impl Shared {
             let mut inner = self.lock();
             (inner.deck.leave(waiter), inner.deck.hand_over())
         };
-        wake_all([successor]);
-        discard(waker);
+        if successor.is_some() {
+            wake_all([successor]);
+        }
+        if waker.is_some() {
+            discard(waker);
+        }
     }
 
     /// Judges the flight's deadline, where it has passed. What is in the air is polled once more

@@ -52,14 +52,15 @@ impl Drive {
 
     /// Drives on this thread.
     pub(super) fn wait(mut self) -> Result<(), Error> {
-        turn::wait(&mut self)
+        let now = self.shared.slot.dial.now();
+        turn::wait(&mut self, now)
     }
 }
 
 impl Turns for Drive {
     type Output = Result<(), Error>;
 
-    fn turn(&mut self, waker: &Waker, _: Caller) -> Step<Self::Output> {
+    fn turn(&mut self, waker: &Waker, _: Caller, _: Timestamp) -> Step<Self::Output> {
         let air = watch(&self.shared, &mut self.waiter, waker);
         if air.clear {
             return Step::Ready(Ok(()));
@@ -97,7 +98,8 @@ impl Future for Drive {
     type Output = Result<(), Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        turn::poll(&mut *self, cx)
+        let now = self.shared.slot.dial.now();
+        turn::poll(&mut *self, cx, now)
     }
 }
 

@@ -71,7 +71,16 @@ impl Slot {
     /// Lends the token to `take`, where it may be handed out now.
     #[inline]
     pub(super) fn read<R>(&self, take: impl FnOnce(&AccessToken) -> R) -> Option<R> {
-        let now = self.dial.now();
+        self.read_at(self.dial.now(), take)
+    }
+
+    /// The same at `now`.
+    #[inline]
+    pub(super) fn read_at<R>(
+        &self,
+        now: Timestamp,
+        take: impl FnOnce(&AccessToken) -> R,
+    ) -> Option<R> {
         let snapshot = self.latest.load();
         match &*snapshot {
             Some(snapshot) if snapshot.holds_at(now) => Some(take(&snapshot.token)),

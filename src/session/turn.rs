@@ -33,17 +33,21 @@ pub(super) trait Turns {
 
     /// Looks at the session once, and does what must be done. Where it is pending, `waker` is
     /// registered.
-    fn turn(&mut self, waker: &Waker, caller: Caller) -> Step<Self::Output>;
+    fn turn(&mut self, waker: &Waker, caller: Caller, now: Timestamp) -> Step<Self::Output>;
 
     fn shared(&self) -> &Shared;
 
     fn alarm(&mut self) -> &mut Alarm;
 }
 
-/// Turns until there is nothing to do but wait, on an executor.
-pub(super) fn poll<W: Turns>(wait: &mut W, cx: &mut Context<'_>) -> Poll<W::Output> {
+/// Turns until there is nothing to do but wait, on an executor. It is `now` at first.
+pub(super) fn poll<W: Turns>(
+    wait: &mut W,
+    cx: &mut Context<'_>,
+    mut now: Timestamp,
+) -> Poll<W::Output> {
     loop {
-        match wait.turn(cx.waker(), Caller::Task) {
+        match wait.turn(cx.waker(), Caller::Task, now) {
             Step::Ready(output) => return Poll::Ready(output),
             Step::Again => {}
             Step::Parked(_) => return Poll::Pending,
@@ -54,15 +58,16 @@ pub(super) fn poll<W: Turns>(wait: &mut W, cx: &mut Context<'_>) -> Poll<W::Outp
                 }
             }
         }
+        now = wait.shared().slot.dial.now();
     }
 }
 
-/// Turns until the end, on this thread.
-pub(super) fn wait<W: Turns>(wait: &mut W) -> W::Output {
+/// Turns until the end, on this thread. It is `now` at first.
+pub(super) fn wait<W: Turns>(wait: &mut W, mut now: Timestamp) -> W::Output {
     let parker = Parker::new();
     let waker = parker.waker();
     loop {
-        match wait.turn(&waker, Caller::Thread) {
+        match wait.turn(&waker, Caller::Thread, now) {
             Step::Ready(output) => return output,
             Step::Again => {}
             Step::Parked(until) => park_until(&parker, until, wait.shared()),
@@ -76,6 +81,7 @@ pub(super) fn wait<W: Turns>(wait: &mut W) -> W::Output {
                 }
             }
         }
+        now = wait.shared().slot.dial.now();
     }
 }
 
