@@ -41,6 +41,7 @@
 //! | 3 | `refresh` | a port: how a session asks for a new grant |
 //! | 4 | `clock`, `store` | the other ports: where it reads the time, where it keeps the grant |
 //! | 5 | `session` | one grant, many callers, at most one refresh |
+//! | 6 | `keyed` | one session per user or tenant, a million of them |
 //! | 6 | `testing` | virtual time, a scripted refresher |
 //! | 7 | `adapters` | one foreign crate each |
 //!
@@ -61,6 +62,8 @@ extern crate std;
 pub mod adapters;
 #[cfg(feature = "std")]
 pub mod clock;
+#[cfg(feature = "keyed")]
+pub mod keyed;
 pub mod lifecycle;
 #[cfg(feature = "std")]
 mod offload;

@@ -30,6 +30,7 @@
 //! Token material, clocks, randomness, I/O, waiting. What waits lives in [`crate::session`].
 
 mod event;
+mod packed;
 mod policy;
 mod request;
 mod schedule;
@@ -38,6 +39,7 @@ mod timeout;
 mod transition;
 
 pub use event::{Cause, Delay, Effect, Ending, Event, Failure, Novelty, Start};
+pub use packed::Packed;
 pub use policy::{Field, MissingLifetime, Policy, PolicyBuilder, PolicyError, RawPolicy, Reuse};
 pub use schedule::{Deadlines, Freshness, Schedule, TokenTimes};
 pub use state::{FlightId, Generation, Meanwhile, Remedy, State};
@@ -137,6 +139,14 @@ impl<T: Time> Lifecycle<T> {
         match self.flight {
             Flight::Out { deadline, .. } => Some(deadline),
             Flight::Idle | Flight::Overdue { .. } => None,
+        }
+    }
+
+    /// Whether a resource server has accepted the token that is held, and none rejected it since.
+    pub fn is_accepted(&self) -> bool {
+        match self.holding {
+            Holding::Nothing => false,
+            Holding::Token(held) => held.standing == state::Standing::Accepted,
         }
     }
 

@@ -8,18 +8,18 @@ use crate::refresh::BoxFuture;
 use crate::time::Timestamp;
 
 /// A sleep that is set anew only when the instant changes.
-pub(super) struct Alarm {
+pub(crate) struct Alarm {
     timer: Option<Arc<dyn Timer>>,
     sleep: Option<(Timestamp, BoxFuture<()>)>,
 }
 
 impl Alarm {
-    pub(super) fn new(timer: Option<Arc<dyn Timer>>) -> Self {
+    pub(crate) fn new(timer: Option<Arc<dyn Timer>>) -> Self {
         Self { timer, sleep: None }
     }
 
     /// Whether `until` has come; if not, and if there is a timer, `waker` is called when it does.
-    pub(super) fn is_due(&mut self, until: Timestamp, now: Timestamp, waker: &Waker) -> bool {
+    pub(crate) fn is_due(&mut self, until: Timestamp, now: Timestamp, waker: &Waker) -> bool {
         let Some(timer) = &self.timer else {
             return now >= until;
         };

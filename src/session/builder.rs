@@ -200,13 +200,28 @@ impl Builder {
         self
     }
 
+    /// What any number of sessions can have in common.
+    #[cfg(feature = "keyed")]
+    pub(crate) fn into_settings(self) -> Settings {
+        Settings {
+            policy: self.policy,
+            dial: self.dial,
+            timer: self.timer,
+            spawner: self.spawner,
+            draw: self.draw,
+            jitter: self.jitter,
+            needs_grant: self.needs_grant,
+        }
+    }
+
     /// Builds the session. Nothing is sent or read yet.
     ///
     /// # Errors
     /// Where the grant holds a token that could not be sent.
     pub fn build(self) -> Result<Session, BuildError> {
         self.grant.as_ref().map_or(Ok(()), check)?;
-        let refresher = (self.refresher)(self.hook);
+        let (refresher, home) = ((self.refresher)(self.hook), self.home);
+        let (store, hooks, grant) = (self.store, self.hooks, self.grant);
         let settings = Settings {
             policy: self.policy,
             dial: self.dial,
@@ -216,9 +231,9 @@ impl Builder {
             jitter: self.jitter,
             needs_grant: self.needs_grant,
         };
-        let home = self.home.unwrap_or_else(|| refresher.home());
-        let ports = Ports::new(Arc::new(settings), refresher, home, self.store, self.hooks);
-        Ok(Session { shared: Shared::new(ports, next_session(), self.grant) })
+        let home = home.unwrap_or_else(|| refresher.home());
+        let ports = Ports::new(Arc::new(settings), refresher, home, store, hooks);
+        Ok(Session { shared: Shared::new(ports, next_session(), grant) })
     }
 }
 

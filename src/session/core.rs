@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use super::error::{Error, Kind};
 use super::exchange::{Ended, Orders, Unsaved, fly};
 use super::flight::{Aloft, Craft, Deck, discard, poll_all, wake_all};
-use super::ports::Ports;
+use super::ports::{Ports, Settings};
 use super::slot::{Slot, Snapshot};
 use super::waiters::Ticket;
 use crate::lifecycle::{Effect, Event, FlightId, Lifecycle, Policy, Start, apply};
@@ -103,26 +103,52 @@ pub(super) struct Moment {
 
 impl Shared {
     pub(super) fn new(ports: Ports, session: u64, grant: Option<Grant>) -> Arc<Self> {
-        let policy = &ports.settings.policy;
-        let Moment { now, wall, jitter, .. } = ports.settings.moment();
+        let settings = &ports.settings;
+        let (lifecycle, token) =
+            Self::begin(settings, ports.store.is_some(), session, grant.as_ref());
+        let now = settings.dial.now();
+        Self::resume(ports, lifecycle, token, grant, None, now)
+    }
+
+    /// The state that a session begins in. With a store, the first flight reads it; what it holds
+    /// comes before `grant`.
+    pub(super) fn begin(
+        settings: &Settings,
+        store: bool,
+        session: u64,
+        grant: Option<&Grant>,
+    ) -> (Lifecycle, Option<AccessToken>) {
+        let policy = &settings.policy;
+        let Moment { now, wall, jitter, .. } = settings.moment();
         let mut lifecycle = Lifecycle::new(session);
         let mut token = None;
-        if ports.store.is_some() || !ports.settings.needs_grant || grant.is_some() {
-            // With a store, the first flight reads it; what it holds comes before this grant.
-            let seed = grant.as_ref().filter(|_| ports.store.is_none());
+        if store || !settings.needs_grant || grant.is_some() {
+            let seed = grant.filter(|_| !store);
             let times = seed
                 .filter(|seed| seed.access_token().is_some())
                 .map(|seed| times_of_answer(seed, now, wall, jitter));
             let effect = lifecycle.handle_installed(policy, times, now);
             token = seed.and_then(|seed| super::landing::published(&lifecycle, effect, seed));
         }
+        (lifecycle, token)
+    }
+
+    /// A session in some state.
+    pub(super) fn resume(
+        ports: Ports,
+        lifecycle: Lifecycle,
+        token: Option<AccessToken>,
+        grant: Option<Grant>,
+        version: Option<Version>,
+        now: Timestamp,
+    ) -> Arc<Self> {
         let shared = Arc::new_cyclic(|shared| {
             let inner = Inner {
                 lifecycle,
                 token,
                 exposed: false,
                 grant,
-                version: None,
+                version,
                 unsaved: None,
                 deck: Deck::new(shared.clone()),
                 ended: Arc::default(),

@@ -51,8 +51,10 @@ mod local;
 mod login;
 #[cfg(all(test, loom))]
 mod models;
-mod ports;
+pub(crate) mod ports;
 mod reader;
+#[cfg(feature = "keyed")]
+pub(crate) mod rest;
 mod slot;
 mod timed_store;
 mod turn;

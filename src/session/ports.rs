@@ -65,6 +65,14 @@ pub(crate) struct Hooks {
 type OnRotate = dyn Fn(&Grant) + Send + Sync;
 type OnOrphan = dyn Fn(Grant) + Send + Sync;
 
+impl Hooks {
+    /// These, and one that is told of each new grant.
+    #[cfg(feature = "keyed")]
+    pub(crate) fn on_rotate(self, hook: impl Fn(&Grant) + Send + Sync + 'static) -> Self {
+        Self { on_rotate: Some(Box::new(hook)), ..self }
+    }
+}
+
 impl Ports {
     /// The ports of a session with one handle.
     pub(super) fn new(

@@ -77,6 +77,7 @@ impl Waiters {
     }
 
     /// Whether nobody has a place.
+    #[cfg(feature = "keyed")]
     pub(super) fn is_empty(&self) -> bool {
         self.places.len() == self.free.len()
     }

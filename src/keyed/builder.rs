@@ -1,0 +1,193 @@
+//! Putting keyed sessions together.
+
+use core::fmt;
+use core::time::Duration;
+use std::hash::RandomState;
+use std::prelude::rust_2024::*;
+use std::sync::{Arc, RwLock};
+
+use super::keep::Nudge;
+use super::shard::Shard;
+use super::{All, Key, SHARDS, Sessions};
+use crate::clock::{Clock, Timer};
+use crate::lifecycle::Policy;
+use crate::refresh::{BoxFuture, Refresh, RefreshError, Request};
+use crate::session::ports::{Hooks, Settings};
+use crate::session::rest::Prepared;
+use crate::store::{AnyStore, Store};
+use crate::token::Grant;
+
+type RefreshOf<K> = dyn Fn(&K, Request) -> BoxFuture<Result<Grant, RefreshError>> + Send + Sync;
+type StoreOf<K> = dyn Fn(&K) -> Box<dyn AnyStore> + Send + Sync;
+type OnEvict<K> = dyn Fn(K, Grant) + Send + Sync;
+type OnRotate<K> = dyn Fn(&K, &Grant) + Send + Sync;
+
+/// What the program has given.
+pub(super) struct Program<K> {
+    pub(super) settings: Arc<Settings>,
+    refresh: Arc<RefreshOf<K>>,
+    pub(super) stores: Option<Box<StoreOf<K>>>,
+    on_rotate: Option<Arc<OnRotate<K>>>,
+    pub(super) on_evict: Option<Box<OnEvict<K>>>,
+    pub(super) evict_after: Option<Duration>,
+    pub(super) at_once: usize,
+}
+
+/// One key's refresher.
+pub(super) struct Keyed<K> {
+    key: K,
+    refresh: Arc<RefreshOf<K>>,
+}
+
+impl<K: Key> Refresh for Keyed<K> {
+    fn refresh(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
+        (self.refresh)(&self.key, request)
+    }
+}
+
+impl<K: Key> Program<K> {
+    /// What the session of `key` is taken up with.
+    pub(super) fn prepare(&self, key: &K) -> Prepared {
+        let refresher = Keyed { key: key.clone(), refresh: Arc::clone(&self.refresh) };
+        let store = self.stores.as_ref().map(|stores| stores(key));
+        let mut hooks = Hooks::default();
+        if let Some(on_rotate) = &self.on_rotate {
+            let (key, on_rotate) = (key.clone(), Arc::clone(on_rotate));
+            hooks = hooks.on_rotate(move |grant| on_rotate(&key, grant));
+        }
+        Prepared::new(&self.settings, refresher, store, hooks)
+    }
+}
+
+/// Builds [`Sessions`].
+#[must_use]
+pub struct Builder<K> {
+    /// For what sessions have in common.
+    common: crate::session::Builder,
+    refresh: Arc<RefreshOf<K>>,
+    stores: Option<Box<StoreOf<K>>>,
+    on_rotate: Option<Arc<OnRotate<K>>>,
+    on_evict: Option<Box<OnEvict<K>>>,
+    evict_after: Option<Duration>,
+    at_once: usize,
+}
+
+impl<K: Key> Builder<K> {
+    pub(super) fn new<F, Fut>(refresh: F) -> Self
+    where
+        F: Fn(&K, Request) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Grant, RefreshError>> + Send + 'static,
+    {
+        let nobody = |_: Request| async { Err(RefreshError::declined("no session asks this")) };
+        Self {
+            common: crate::session::Session::builder(nobody),
+            refresh: Arc::new(move |key, request| Box::pin(refresh(key, request))),
+            stores: None,
+            on_rotate: None,
+            on_evict: None,
+            evict_after: None,
+            at_once: 64,
+        }
+    }
+
+    /// Where each key's grant is kept. A key that is not known is looked for there.
+    pub fn stores<S: Store>(mut self, store: impl Fn(&K) -> S + Send + Sync + 'static) -> Self {
+        self.stores = Some(Box::new(move |key| Box::new(store(key))));
+        self
+    }
+
+    /// The windows, backoff, budget and declared server behaviour, of all alike.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.common = self.common.policy(policy);
+        self
+    }
+
+    /// As [`session::Builder::clock`](crate::session::Builder::clock).
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.common = self.common.clock(clock);
+        self
+    }
+
+    /// As [`session::Builder::timer`](crate::session::Builder::timer).
+    pub fn timer(mut self, timer: impl Timer) -> Self {
+        self.common = self.common.timer(timer);
+        self
+    }
+
+    /// As [`session::Builder::spawner`](crate::session::Builder::spawner).
+    pub fn spawner(mut self, spawner: impl Fn(BoxFuture<()>) + Send + Sync + 'static) -> Self {
+        self.common = self.common.spawner(spawner);
+        self
+    }
+
+    /// As [`session::Builder::without_jitter`](crate::session::Builder::without_jitter).
+    pub fn without_jitter(mut self) -> Self {
+        self.common = self.common.without_jitter();
+        self
+    }
+
+    /// As [`session::Builder::draws`](crate::session::Builder::draws).
+    pub fn draws(mut self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Self {
+        self.common = self.common.draws(draw);
+        self
+    }
+
+    /// Called with each new grant and its key, before its access token is handed out.
+    pub fn on_rotate(mut self, hook: impl Fn(&K, &Grant) + Send + Sync + 'static) -> Self {
+        self.on_rotate = Some(Arc::new(hook));
+        self
+    }
+
+    /// Has sessions that nobody has used for so long evicted altogether [never]. Only one that
+    /// holds no grant, whose grant its store holds, or that [`on_evict`](Builder::on_evict) takes;
+    /// never one with a refresh in the air, or a grant that could not be stored.
+    pub fn evict_unused_after(mut self, duration: Duration) -> Self {
+        self.evict_after = Some(duration);
+        self
+    }
+
+    /// Takes the grant of a session that is evicted.
+    pub fn on_evict(mut self, hook: impl Fn(K, Grant) + Send + Sync + 'static) -> Self {
+        self.on_evict = Some(Box::new(hook));
+        self
+    }
+
+    /// How many refreshes [`Sessions::keep_fresh`] has out at once, at most [64].
+    pub fn at_once(mut self, refreshes: usize) -> Self {
+        self.at_once = refreshes.max(1);
+        self
+    }
+
+    /// Builds them. Nothing is sent or read yet.
+    pub fn build(self) -> Sessions<K> {
+        let settings = self.common.into_settings();
+        let began = settings.now();
+        let program = Program {
+            settings: Arc::new(settings),
+            refresh: self.refresh,
+            stores: self.stores,
+            on_rotate: self.on_rotate,
+            on_evict: self.on_evict,
+            evict_after: self.evict_after,
+            at_once: self.at_once,
+        };
+        let shards = (0..SHARDS).map(|_| RwLock::new(Shard::new())).collect();
+        let all = All {
+            shards,
+            hasher: RandomState::new(),
+            program: Arc::new(program),
+            began,
+            nudge: Nudge::default(),
+        };
+        Sessions { all: Arc::new(all) }
+    }
+}
+
+impl<K> fmt::Debug for Builder<K> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Builder").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,193 @@
+//! What is kept of one session, and of very many of them.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::prelude::rust_2024::*;
+
+use crate::lifecycle::{Lifecycle, Packed};
+use crate::session::Session;
+use crate::session::rest::Rest;
+use crate::store::Version;
+use crate::time::{Lifetime, Span};
+use crate::token::{Grant, Secret};
+
+/// One place, with or without a session.
+pub(super) enum Record<K> {
+    Vacant,
+    Idle(K, Idle),
+    Live(K, Live),
+}
+
+/// A session in use.
+pub(super) struct Live {
+    pub(super) session: Session,
+    used: AtomicBool,
+}
+
+impl Live {
+    pub(super) fn new(session: Session) -> Self {
+        Self { session, used: AtomicBool::new(true) }
+    }
+
+    /// The session, for somebody who uses it.
+    pub(super) fn get(&self) -> Session {
+        // Relaxed: a hint for the sweep. Written only where it changes, since readers share it.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+        self.session.clone()
+    }
+
+    /// Whether nobody has used it since this was asked last.
+    pub(super) fn is_unused(&self) -> bool {
+        !self.used.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// A session that nobody uses, packed. What does not fit is boxed.
+pub(super) struct Idle {
+    lifecycle: Packed,
+    access: Option<Secret>,
+    refresh: Option<Secret>,
+    extra: Option<Box<Extra>>,
+    /// In milliseconds.
+    lifetime: u32,
+    /// The store's version and one; zero where it was not read yet.
+    version: u32,
+    /// Since when nobody has used it, in seconds of the epoch that the sessions began in.
+    since: u32,
+}
+
+/// What few sessions have: a machine that is not at rest, further fields, a far deadline.
+struct Extra {
+    lifecycle: Lifecycle,
+    grant: Option<Grant>,
+    version: Option<Version>,
+}
+
+impl Idle {
+    pub(super) fn pack(rest: Rest, since: u32) -> Self {
+        let Rest { lifecycle, grant, version } = rest;
+        let small_version =
+            version.map_or(Some(0), |version| u32::try_from(version.number()).ok()?.checked_add(1));
+        if let (Some(packed), Some(lifetime), Some(version)) =
+            (lifecycle.pack(), grant.as_ref().map_or(Some(0), plain_lifetime), small_version)
+        {
+            let (access, refresh) = match &grant {
+                Some(grant) => (grant.access_token().cloned(), grant.refresh_token().cloned()),
+                None => (None, None),
+            };
+            let lifecycle = packed;
+            return Self { lifecycle, access, refresh, extra: None, lifetime, version, since };
+        }
+        let extra = Some(Box::new(Extra { lifecycle, grant, version }));
+        let lifecycle = Packed::EMPTY;
+        Self { lifecycle, access: None, refresh: None, extra, lifetime: 0, version: 0, since }
+    }
+
+    pub(super) fn unpack(self) -> Rest {
+        if let Some(extra) = self.extra {
+            let Extra { lifecycle, grant, version } = *extra;
+            return Rest { lifecycle, grant, version };
+        }
+        let lifetime = Lifetime::For(Span::from_millis(self.lifetime.into()));
+        let grant = match (self.access, self.refresh) {
+            (Some(access), Some(refresh)) => Some(Grant::new(access, refresh, lifetime)),
+            (Some(access), None) => Some(Grant::of_access_token(access, lifetime)),
+            // Of no lifetime: anything else does not pack.
+            (None, refresh) => refresh.map(Grant::of_refresh_token),
+        };
+        let version = self.version.checked_sub(1).map(|number| Version::new(number.into()));
+        Rest { lifecycle: Lifecycle::unpack(self.lifecycle), grant, version }
+    }
+
+    pub(super) fn lifecycle(&self) -> Lifecycle {
+        match &self.extra {
+            Some(extra) => extra.lifecycle,
+            None => Lifecycle::unpack(self.lifecycle),
+        }
+    }
+
+    pub(super) fn since(&self) -> u32 {
+        self.since
+    }
+
+    /// Whether there is a grant that would be lost with it.
+    pub(super) fn holds_grant(&self) -> bool {
+        match &self.extra {
+            Some(extra) => extra.grant.is_some(),
+            None => self.access.is_some() || self.refresh.is_some(),
+        }
+    }
+
+    /// Whether a store is known to hold what is here.
+    pub(super) fn is_stored(&self) -> bool {
+        self.version > 0 || self.extra.as_ref().is_some_and(|extra| extra.version.is_some())
+    }
+}
+
+/// The lifetime of a grant that says nothing beyond it and its tokens, in milliseconds.
+fn plain_lifetime(grant: &Grant) -> Option<u32> {
+    let is_plain = grant.refresh_in().is_none() && grant.fields().next().is_none();
+    let lifetime = match (grant.lifetime(), grant.access_token()) {
+        (Lifetime::For(span), Some(_)) => u32::try_from(span.as_millis()).ok(),
+        (Lifetime::Unstated, None) => Some(0),
+        _ => None,
+    };
+    lifetime.filter(|_| is_plain)
+}
+
+/// Records are kept in blocks, so that growing moves none and wastes little.
+const BLOCK: usize = 64;
+
+/// Very many records, named by small numbers.
+pub(super) struct Slab<K> {
+    blocks: Vec<Vec<Record<K>>>,
+    free: Vec<u32>,
+    len: u32,
+}
+
+impl<K> Slab<K> {
+    pub(super) const fn new() -> Self {
+        Self { blocks: Vec::new(), free: Vec::new(), len: 0 }
+    }
+
+    pub(super) fn add(&mut self, record: Record<K>) -> u32 {
+        if let Some(id) = self.free.pop() {
+            self.replace(id, record);
+            return id;
+        }
+        let id = self.len;
+        self.len += 1;
+        if id as usize / BLOCK == self.blocks.len() {
+            self.blocks.push(Vec::with_capacity(BLOCK));
+        }
+        if let Some(block) = self.blocks.last_mut() {
+            block.push(record);
+        }
+        id
+    }
+
+    pub(super) fn get(&self, id: u32) -> Option<&Record<K>> {
+        self.blocks.get(id as usize / BLOCK)?.get(id as usize % BLOCK)
+    }
+
+    /// Puts `record` there. Gives what was there.
+    pub(super) fn replace(&mut self, id: u32, record: Record<K>) -> Record<K> {
+        let block = self.blocks.get_mut(id as usize / BLOCK);
+        match block.and_then(|block| block.get_mut(id as usize % BLOCK)) {
+            Some(place) => core::mem::replace(place, record),
+            None => record,
+        }
+    }
+
+    /// Takes a record out for good.
+    pub(super) fn remove(&mut self, id: u32) -> Record<K> {
+        self.free.push(id);
+        self.replace(id, Record::Vacant)
+    }
+
+    /// How many places there are, vacant ones included.
+    pub(super) fn places(&self) -> u32 {
+        self.len
+    }
+}

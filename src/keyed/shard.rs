@@ -1,0 +1,253 @@
+//! One shard: some of the keys, under one lock.
+
+use core::hash::BuildHasher;
+use std::hash::RandomState;
+use std::prelude::rust_2024::*;
+
+use hashbrown::HashTable;
+
+use super::{Aging, Idle, Key, Live, Prepared, Record, Rest, Wheel};
+use crate::lifecycle::Policy;
+use crate::session::Session;
+use crate::session::rest::outlook;
+use crate::time::Timestamp;
+
+use super::record::Slab;
+
+/// Some of the sessions. A key is stored once, in its record.
+pub(super) struct Shard<K> {
+    table: HashTable<u32>,
+    records: Slab<K>,
+    /// Only while something keeps all fresh.
+    wheel: Option<Wheel>,
+    /// The record that is swept next.
+    hand: u32,
+    in_use: usize,
+}
+
+/// To be dropped once the lock is released: it may be the program's code.
+pub(super) struct Garbage<K> {
+    pub(super) evicted: Vec<(K, Rest)>,
+    sessions: Vec<Session>,
+    prepared: Vec<Prepared>,
+}
+
+impl<K> Default for Garbage<K> {
+    fn default() -> Self {
+        Self { evicted: Vec::new(), sessions: Vec::new(), prepared: Vec::new() }
+    }
+}
+
+impl<K> Shard<K> {
+    pub(super) fn new() -> Self {
+        let (table, records) = (HashTable::new(), Slab::new());
+        Self { table, records, wheel: None, hand: 0, in_use: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn in_use(&self) -> usize {
+        self.in_use
+    }
+
+    pub(super) fn places(&self) -> u32 {
+        self.records.places()
+    }
+
+    /// All that are in use.
+    pub(super) fn sessions(&self) -> Vec<Session> {
+        let live = |id| match self.records.get(id) {
+            Some(Record::Live(_, live)) => Some(live.get()),
+            Some(Record::Idle(..) | Record::Vacant) | None => None,
+        };
+        (0..self.records.places()).filter_map(live).collect()
+    }
+}
+
+impl<K: Key> Shard<K> {
+    pub(super) fn get(&self, hash: u64, key: &K) -> Option<&Record<K>> {
+        self.records.get(self.id(hash, key)?)
+    }
+
+    fn id(&self, hash: u64, key: &K) -> Option<u32> {
+        let found = self.table.find(hash, |id| self.key(*id) == Some(key));
+        found.copied()
+    }
+
+    fn key(&self, id: u32) -> Option<&K> {
+        match self.records.get(id)? {
+            Record::Vacant => None,
+            Record::Idle(key, _) | Record::Live(key, _) => Some(key),
+        }
+    }
+
+    fn add(&mut self, hash: u64, hasher: &RandomState, record: Record<K>) {
+        let id = self.records.add(record);
+        let records = &self.records;
+        self.table.insert_unique(hash, id, |id| match records.get(*id) {
+            Some(Record::Idle(key, _) | Record::Live(key, _)) => hasher.hash_one(key),
+            Some(Record::Vacant) | None => 0,
+        });
+    }
+
+    /// Adds a packed session; gives it back where there is one already.
+    pub(super) fn begin(
+        &mut self,
+        hash: u64,
+        hasher: &RandomState,
+        key: &K,
+        idle: Idle,
+    ) -> Option<Idle> {
+        if self.id(hash, key).is_some() {
+            return Some(idle);
+        }
+        self.add(hash, hasher, Record::Idle(key.clone(), idle));
+        None
+    }
+
+    /// The session of `key`: the one in use, or the packed one taken up, or `first`.
+    pub(super) fn take_up(
+        &mut self,
+        hash: u64,
+        hasher: &RandomState,
+        key: &K,
+        prepared: Prepared,
+        first: Option<Rest>,
+        garbage: &mut Garbage<K>,
+    ) -> Option<Session> {
+        let Some(id) = self.id(hash, key) else {
+            let session = Session::take_up(prepared, first?);
+            let live = Live::new(session.clone());
+            self.add(hash, hasher, Record::Live(key.clone(), live));
+            self.in_use += 1;
+            return Some(session);
+        };
+        match self.records.replace(id, Record::Vacant) {
+            Record::Idle(key, idle) => {
+                let session = Session::take_up(prepared, idle.unpack());
+                let live = Live::new(session.clone());
+                self.records.replace(id, Record::Live(key, live));
+                self.in_use += 1;
+                Some(session)
+            }
+            Record::Live(key, live) => {
+                garbage.prepared.push(prepared);
+                let session = live.get();
+                self.records.replace(id, Record::Live(key, live));
+                Some(session)
+            }
+            Record::Vacant => None,
+        }
+    }
+
+    /// Looks at the next few records: what nobody has used since the last time round is packed;
+    /// what has been packed for long enough is evicted, where the policy says so.
+    pub(super) fn sweep(&mut self, count: u32, aging: &Aging<'_, K>, garbage: &mut Garbage<K>) {
+        let places = self.records.places();
+        for _ in 0..count.min(places.saturating_mul(2)) {
+            self.hand = if self.hand + 1 < places { self.hand + 1 } else { 0 };
+            let id = self.hand;
+            let over = match self.records.get(id) {
+                Some(Record::Live(_, live)) if live.is_unused() => {
+                    self.pack(id, aging.seconds, garbage);
+                    false
+                }
+                Some(Record::Idle(_, idle)) => aging.is_over(idle),
+                Some(Record::Live(..) | Record::Vacant) | None => false,
+            };
+            if over {
+                let hash = self.key(id).map_or(0, |key| aging.hasher.hash_one(key));
+                self.remove(hash, id, garbage);
+            }
+        }
+    }
+
+    fn pack(&mut self, id: u32, seconds: u32, garbage: &mut Garbage<K>) -> bool {
+        let Some(Record::Live(_, live)) = self.records.get(id) else { return false };
+        let Some(rest) = live.session.put_away() else { return false };
+        if let Record::Live(key, live) = self.records.replace(id, Record::Vacant) {
+            self.records.replace(id, Record::Idle(key, Idle::pack(rest, seconds)));
+            garbage.sessions.push(live.session);
+            self.in_use -= 1;
+        }
+        true
+    }
+
+    /// Forgets a session where nothing of it is in the air and nobody has a handle.
+    pub(super) fn forget(&mut self, hash: u64, key: &K, garbage: &mut Garbage<K>) {
+        let Some(id) = self.id(hash, key) else { return };
+        let idle = matches!(self.records.get(id), Some(Record::Idle(..)));
+        if idle || self.pack(id, 0, garbage) {
+            self.remove(hash, id, garbage);
+            garbage.evicted.clear();
+        }
+    }
+
+    fn remove(&mut self, hash: u64, id: u32, garbage: &mut Garbage<K>) {
+        if let Ok(entry) = self.table.find_entry(hash, |other| *other == id) {
+            entry.remove();
+        }
+        if let Some(wheel) = &mut self.wheel {
+            wheel.unset(id);
+        }
+        if let Record::Idle(key, idle) = self.records.remove(id) {
+            garbage.evicted.push((key, idle.unpack()));
+        }
+    }
+
+    /// Begins to keep time, for all that are here.
+    pub(super) fn keep_time(&mut self, policy: &Policy, now: Timestamp) {
+        if self.wheel.is_none() {
+            self.wheel = Some(Wheel::new(now));
+            for id in 0..self.records.places() {
+                self.schedule_id(id, policy, now);
+            }
+        }
+    }
+
+    /// Has `key` looked at when it next changes by itself. Gives when that is.
+    pub(super) fn schedule(&mut self, hash: u64, key: &K, policy: &Policy, now: Timestamp) {
+        if let Some(id) = self.id(hash, key) {
+            self.schedule_id(id, policy, now);
+        }
+    }
+
+    fn schedule_id(&mut self, id: u32, policy: &Policy, now: Timestamp) {
+        let Some(wheel) = &mut self.wheel else { return };
+        let (next, due) = match self.records.get(id) {
+            Some(Record::Idle(_, idle)) => outlook(&idle.lifecycle(), policy, now),
+            Some(Record::Live(_, live)) => live.session.outlook(now),
+            Some(Record::Vacant) | None => return,
+        };
+        // What is due and could not be renewed is tried again by and by.
+        match if due { Some(now) } else { next } {
+            Some(at) => wheel.set(id, at),
+            None => wheel.unset(id),
+        }
+    }
+
+    /// Whether a caller of `key` that comes now would begin a refresh.
+    pub(super) fn is_due(&self, hash: u64, key: &K, policy: &Policy, now: Timestamp) -> bool {
+        match self.get(hash, key) {
+            Some(Record::Idle(_, idle)) => outlook(&idle.lifecycle(), policy, now).1,
+            Some(Record::Live(_, live)) => live.session.outlook(now).1,
+            Some(Record::Vacant) | None => false,
+        }
+    }
+
+    /// The keys that are due at `now`.
+    pub(super) fn due(&mut self, now: Timestamp) -> Vec<K> {
+        let mut fired = Vec::new();
+        if let Some(wheel) = &mut self.wheel {
+            wheel.advance(now, |id| fired.push(id));
+        }
+        fired.into_iter().filter_map(|id| self.key(id).cloned()).collect()
+    }
+
+    /// When to ask for what is due again.
+    pub(super) fn next_stir(&self) -> Option<Timestamp> {
+        self.wheel.as_ref().and_then(Wheel::next_stir)
+    }
+}

@@ -1,0 +1,145 @@
+//! The state of a machine at rest in 48 bytes, for programs that keep very many.
+
+use super::Lifecycle;
+use super::schedule::{Deadlines, Freshness, Schedule};
+use super::state::{
+    Budget, Credential, Flight, Flights, Generation, Held, Holding, Pause, Standing,
+};
+use crate::time::{Span, Timestamp};
+
+/// A [`Lifecycle`] at rest: no refresh is out, none has failed, nothing is in doubt or paid for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Packed {
+    session: u64,
+    refresh_after: Timestamp,
+    /// Milliseconds from `refresh_after` on.
+    unusable_after: u32,
+    /// Milliseconds from `refresh_after` on.
+    expires_after: u32,
+    number: u32,
+    started: u32,
+    landed: u32,
+    ended: u32,
+    life: Life,
+    freshness: Freshness,
+    standing: Standing,
+    credential: Known,
+}
+
+impl Packed {
+    /// Of a machine with no grant, of no session.
+    pub const EMPTY: Self = Self {
+        session: 0,
+        refresh_after: Timestamp::UNIX_EPOCH,
+        unusable_after: 0,
+        expires_after: 0,
+        number: 0,
+        started: 0,
+        landed: 0,
+        ended: 0,
+        life: Life::NoToken,
+        freshness: Freshness::Fresh,
+        standing: Standing::Untried,
+        credential: Known::Absent,
+    };
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+enum Life {
+    NoToken,
+    UntilRejected,
+    Timed,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+enum Known {
+    Absent,
+    Ready,
+    Declined,
+}
+
+impl Lifecycle {
+    /// The state in few bytes; `None` where it is not at rest, or beyond what they can hold: a token
+    /// that lives on for more than 49 days once it is due, four billion refreshes.
+    pub fn pack(&self) -> Option<Packed> {
+        let at_rest = matches!(
+            (self.flight, self.failures, self.pause, self.budget),
+            (Flight::Idle, 0, Pause::Over, Budget::Full)
+        );
+        let credential = match self.credential {
+            Credential::Absent => Known::Absent,
+            Credential::Ready => Known::Ready,
+            Credential::Declined => Known::Declined,
+            Credential::DoubtedUntil(_) | Credential::Doubted | Credential::Unsettled => {
+                return None;
+            }
+        };
+        let (life, deadlines, freshness, standing) = match self.holding {
+            Holding::Nothing => (Life::NoToken, NO_DEADLINES, Freshness::Fresh, Standing::Untried),
+            Holding::Token(Held { schedule, freshness, standing }) => match schedule {
+                Schedule::UntilRejected => (Life::UntilRejected, NO_DEADLINES, freshness, standing),
+                Schedule::Timed(deadlines) => (Life::Timed, deadlines, freshness, standing),
+            },
+        };
+        let after = |instant: Timestamp| {
+            u32::try_from(instant.since(deadlines.refresh_after).as_millis()).ok()
+        };
+        let packed = Packed {
+            session: self.generation.session,
+            refresh_after: deadlines.refresh_after,
+            unusable_after: after(deadlines.unusable_from)?,
+            expires_after: after(deadlines.expires_at)?,
+            number: u32::try_from(self.generation.number).ok()?,
+            started: u32::try_from(self.flights.started).ok()?,
+            landed: u32::try_from(self.flights.landed).ok()?,
+            ended: u32::try_from(self.flights.ended).ok()?,
+            life,
+            freshness,
+            standing,
+            credential,
+        };
+        at_rest.then_some(packed)
+    }
+
+    /// The state that was packed.
+    pub fn unpack(packed: Packed) -> Self {
+        let after =
+            |millis: u32| packed.refresh_after.saturating_add(Span::from_millis(millis.into()));
+        let held = |schedule| {
+            let Packed { freshness, standing, .. } = packed;
+            Holding::Token(Held { schedule, freshness, standing })
+        };
+        Self {
+            generation: Generation { session: packed.session, number: packed.number.into() },
+            holding: match packed.life {
+                Life::NoToken => Holding::Nothing,
+                Life::UntilRejected => held(Schedule::UntilRejected),
+                Life::Timed => held(Schedule::Timed(Deadlines {
+                    refresh_after: packed.refresh_after,
+                    unusable_from: after(packed.unusable_after),
+                    expires_at: after(packed.expires_after),
+                })),
+            },
+            credential: match packed.credential {
+                Known::Absent => Credential::Absent,
+                Known::Ready => Credential::Ready,
+                Known::Declined => Credential::Declined,
+            },
+            flight: Flight::Idle,
+            flights: Flights {
+                started: packed.started.into(),
+                landed: packed.landed.into(),
+                ended: packed.ended.into(),
+            },
+            failures: 0,
+            pause: Pause::Over,
+            budget: Budget::Full,
+        }
+    }
+}
+
+const NO_DEADLINES: Deadlines<Timestamp> = Deadlines {
+    refresh_after: Timestamp::UNIX_EPOCH,
+    unusable_from: Timestamp::UNIX_EPOCH,
+    expires_at: Timestamp::UNIX_EPOCH,
+};
