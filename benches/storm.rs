@@ -111,7 +111,7 @@ struct Perennial(Session);
 
 impl Contender for Perennial {
     fn new(gate: Arc<Notify>, refreshes: Arc<AtomicUsize>) -> Self {
-        let refresher = move |_: Request| {
+        let refresh = move |_: Request| {
             refreshes.fetch_add(1, Ordering::Relaxed);
             let gate = Arc::clone(&gate);
             async move {
@@ -119,7 +119,7 @@ impl Contender for Perennial {
                 Ok::<_, RefreshError>(Grant::new("at-2", "rt-2", Duration::from_secs(3600)))
             }
         };
-        let session = Session::builder(refresher)
+        let session = Session::builder(refresh)
             .grant(Grant::of_refresh_token("rt-1"))
             .spawner(|task| drop(tokio::spawn(task)))
             .build();

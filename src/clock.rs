@@ -83,6 +83,21 @@ impl Source for SystemSource {
     }
 }
 
+/// How long it is since some instant: what a timer of threads counts by. May stand still while the
+/// machine sleeps, as those of runtimes do.
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 /// The machine's own clocks as the kernel last noted them, every 1 to 10 ms (most often 4): read
 /// in a fraction of the time, and plenty for tokens, whose margins are seconds.
 #[cfg(target_os = "linux")]

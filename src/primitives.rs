@@ -1,6 +1,7 @@
 //! The seam to what runs threads: the standard library, or a checker that tries their interleavings.
 //!
-//! With `--cfg loom` all of this is loom's, with `--cfg shuttle` it is shuttle's. Everything that
+//! With `--cfg loom` all of this is loom's, with `--cfg shuttle` it is shuttle's; with `--cfg tsan`
+//! the mutex is one that ThreadSanitizer sees into. Everything that
 //! threads of this crate share goes through here, but for reference counts (the checkers have no
 //! `Weak`), which are taken to be right.
 
@@ -13,6 +14,8 @@ use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::task::Wake;
 
+#[cfg(tsan)]
+pub(crate) use instrumented::{Mutex, MutexGuard};
 #[cfg(loom)]
 pub(crate) use loom::{
     sync::{
@@ -29,13 +32,12 @@ pub(crate) use shuttle::{
     },
     thread, thread_local,
 };
+#[cfg(not(any(loom, shuttle, tsan)))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use {
     core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
-    std::{
-        sync::{Mutex, MutexGuard},
-        thread, thread_local,
-    },
+    std::{thread, thread_local},
 };
 
 #[cfg(not(any(loom, shuttle)))]
@@ -132,6 +134,28 @@ impl Parker {
 impl Wake for Parked {
     fn wake(self: Arc<Self>) {
         Parker::unpark(&self);
+    }
+}
+
+#[cfg(tsan)]
+mod instrumented {
+    //! A mutex that ThreadSanitizer can see into: the standard library's was compiled without it.
+
+    use std::sync::PoisonError;
+
+    pub(crate) use parking_lot::MutexGuard;
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(parking_lot::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> Result<MutexGuard<'_, T>, PoisonError<MutexGuard<'_, T>>> {
+            Ok(self.0.lock())
+        }
     }
 }
 

@@ -8,9 +8,10 @@ use core::future::Future;
 use std::boxed::Box;
 use std::error::Error as StdError;
 use std::string::String;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crate::lifecycle::TokenTimes;
+use crate::primitives::Mutex;
 use crate::refresh::BoxFuture;
 use crate::time::{Draw, Lifetime, Span, Timestamp};
 use crate::token::Grant;

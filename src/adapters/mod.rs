@@ -6,6 +6,8 @@
 //! | `file` | `file` | a [`Store`](crate::store::Store) in a file |
 //! | `oauth2` | `oauth2` | the refresh_token grant as a [`Refresh`](crate::refresh::Refresh) |
 //! | `reqwest` | `reqwest` | middleware for `reqwest-middleware` |
+//! | `smol` | `smol` | timer and spawner on smol |
+//! | `thread` | | a timer on a thread of its own |
 //! | `tokio` | `tokio` | timer, spawner and runtime on tokio |
 
 #[cfg(feature = "file")]
@@ -14,5 +16,8 @@ pub mod file;
 pub mod oauth2;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
+#[cfg(feature = "smol")]
+pub mod smol;
+pub mod thread;
 #[cfg(feature = "tokio")]
 pub mod tokio;

@@ -163,7 +163,9 @@ impl<K: Key> Future for KeepFresh<K> {
             }
             if !landed.is_empty() {
                 let now = all.program.settings.now();
-                landed.iter().for_each(|key| all.schedule_quietly(key, now));
+                for key in &landed {
+                    all.schedule_quietly(key, now);
+                }
                 continue;
             }
             // With no room left, what is out wakes this.

@@ -12,7 +12,7 @@
 //!     async move { Ok::<_, RefreshError>(Grant::new(text, "rt-2", Duration::from_secs(3600))) }
 //! })
 //! .build();
-//! sessions.install_blocking(7, Grant::new("at-1-of-7", "rt-1", Duration::from_secs(3600)))?;
+//! sessions.install_blocking(&7, Grant::new("at-1-of-7", "rt-1", Duration::from_secs(3600)))?;
 //! let token = sessions.token_blocking(&7)?; // or `sessions.token(&7).await?`
 //! sessions.reject(&7, &token); // it got a 401
 //! assert_eq!(sessions.token_blocking(&7)?.expose(), "at-2-of-7");
@@ -159,13 +159,13 @@ impl<K: Key> Sessions<K> {
     ///
     /// # Errors
     /// As for [`Session::install`].
-    pub async fn install(&self, key: K, grant: Grant) -> Result<(), Error> {
-        match self.begin(&key, grant) {
+    pub async fn install(&self, key: &K, grant: Grant) -> Result<(), Error> {
+        match self.begin(key, grant) {
             Begun::Packed => {}
-            Begun::Exists(grant) => self.find(&key)?.install(grant).await?,
+            Begun::Exists(grant) => self.find(key)?.install(grant).await?,
             Begun::Refused(error) => return Err(error),
         }
-        self.all.schedule(&key);
+        self.all.schedule(key);
         Ok(())
     }
 
@@ -173,13 +173,13 @@ impl<K: Key> Sessions<K> {
     ///
     /// # Errors
     /// As for [`install`](Sessions::install).
-    pub fn install_blocking(&self, key: K, grant: Grant) -> Result<(), Error> {
-        match self.begin(&key, grant) {
+    pub fn install_blocking(&self, key: &K, grant: Grant) -> Result<(), Error> {
+        match self.begin(key, grant) {
             Begun::Packed => {}
-            Begun::Exists(grant) => self.find(&key)?.install_blocking(grant)?,
+            Begun::Exists(grant) => self.find(key)?.install_blocking(grant)?,
             Begun::Refused(error) => return Err(error),
         }
-        self.all.schedule(&key);
+        self.all.schedule(key);
         Ok(())
     }
 

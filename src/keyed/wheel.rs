@@ -60,6 +60,7 @@ pub struct Wheel {
     /// All up to this tick have fired.
     elapsed: u32,
     levels: [Level; LEVELS],
+    #[expect(clippy::vec_box, reason = "so that growing moves no block")]
     entries: Vec<Box<[Entry; BLOCK]>>,
 }
 
@@ -107,9 +108,9 @@ impl Wheel {
                 let Entry { next, due, .. } = *entry;
                 entry.due = NONE;
                 if due <= start {
-                    fire(id)
+                    fire(id);
                 } else {
-                    self.link(id, due)
+                    self.link(id, due);
                 }
                 id = next;
             }
@@ -144,7 +145,7 @@ impl Wheel {
     /// present. That stays so until the slot's turn has come.
     fn place(&self, due: u32) -> (usize, u32) {
         let differing = (due ^ self.elapsed) | 1;
-        let level = (31 - differing.leading_zeros()) / BITS;
+        let level = differing.ilog2() / BITS;
         (level as usize, (due >> (BITS * level)) & 63)
     }
 

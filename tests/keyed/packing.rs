@@ -21,7 +21,7 @@ fn world() -> (Server, VirtualTime) {
 fn a_401_for_a_token_from_before_the_packing_is_told_apart() {
     let (server, time) = world();
     let sessions = server.sessions(&time).build();
-    sessions.install_blocking(1, grant(1, 1)).expect("sendable");
+    sessions.install_blocking(&1, grant(1, 1)).expect("sendable");
     let first = sessions.token_blocking(&1).expect("a token");
     time.advance(HOUR);
     let second = sessions.token_blocking(&1).expect("a token");
@@ -50,7 +50,7 @@ fn a_session_with_something_in_the_air_or_a_handle_is_not_packed() {
     });
     let sessions = sessions.clock(time.clone()).build();
     for key in [1, 2, 3] {
-        sessions.install_blocking(key, grant(key, 1)).expect("sendable");
+        sessions.install_blocking(&key, grant(key, 1)).expect("sendable");
     }
     let handle = sessions.session(&1).expect("it exists");
     time.advance(DUE);
@@ -68,7 +68,7 @@ fn a_session_with_something_in_the_air_or_a_handle_is_not_packed() {
 fn eviction_takes_what_a_store_holds_and_nothing_that_would_be_lost() {
     let (server, time) = world();
     let sessions = server.sessions(&time).evict_unused_after(HOUR).build();
-    sessions.install_blocking(1, grant(1, 1)).expect("sendable");
+    sessions.install_blocking(&1, grant(1, 1)).expect("sendable");
     time.advance(2 * HOUR);
     sessions.sweep();
     assert_eq!(sessions.len(), 1, "its grant is nowhere else");
@@ -77,7 +77,7 @@ fn eviction_takes_what_a_store_holds_and_nothing_that_would_be_lost() {
     let kept = store.clone();
     let stores = move |_: &u64| kept.clone();
     let sessions = server.sessions(&time).stores(stores).evict_unused_after(HOUR).build();
-    sessions.install_blocking(2, grant(2, 1)).expect("sendable");
+    sessions.install_blocking(&2, grant(2, 1)).expect("sendable");
     assert_eq!(text(sessions.token_blocking(&2)), "at-2-1");
     sessions.sweep();
     assert_eq!((sessions.len(), sessions.in_use()), (1, 0));
@@ -98,7 +98,7 @@ fn what_is_evicted_without_a_store_is_handed_to_the_program() {
     });
     let sessions = sessions.build();
     for key in [1, 2] {
-        sessions.install_blocking(key, grant(key, 1)).expect("sendable");
+        sessions.install_blocking(&key, grant(key, 1)).expect("sendable");
     }
     time.advance(HOUR - SECOND);
     assert_eq!(text(sessions.token_blocking(&1)), "at-1-2");
@@ -114,7 +114,7 @@ fn using_very_many_in_turn_does_not_keep_them_all_unpacked() {
     let (server, time) = world();
     let sessions = server.sessions(&time).build();
     for key in 0..20_000 {
-        sessions.install_blocking(key, grant(key, 1)).expect("sendable");
+        sessions.install_blocking(&key, grant(key, 1)).expect("sendable");
     }
     for key in 0..20_000 {
         assert!(sessions.try_token(&key).is_ok());
@@ -158,7 +158,7 @@ proptest! {
                 let grant = grant(1, n);
                 if fields { grant.with_field("scope", "all") } else { grant }
             };
-            sessions.install_blocking(1, login(100)).expect("sendable");
+            sessions.install_blocking(&1, login(100)).expect("sendable");
             let kept = (!packed).then(|| sessions.session(&1));
             let mut last = None;
             let mut seen = Vec::new();
@@ -170,7 +170,7 @@ proptest! {
                     }
                     Step::Reject => last.iter().for_each(|token| sessions.reject(&1, token)),
                     Step::Accept => last.iter().for_each(|token| sessions.accept(&1, token)),
-                    Step::Install => sessions.install_blocking(1, login(200 + n)).expect("sendable"),
+                    Step::Install => sessions.install_blocking(&1, login(200 + n)).expect("sendable"),
                     Step::Logout => {
                         // The record would go, and a new one be another session.
                         if let Some(session) = sessions.session(&1) {
@@ -240,7 +240,7 @@ fn a_grant_with_further_fields_or_none_at_all_is_packed_without_loss() {
         Grant::new("at", "rt", Span::MAX),
     ];
     for (key, grant) in (0..).zip(&grants) {
-        sessions.install_blocking(key, grant.clone()).expect("sendable");
+        sessions.install_blocking(&key, grant.clone()).expect("sendable");
     }
     for (key, grant) in (0..).zip(grants) {
         assert_eq!(sessions.session(&key).and_then(|session| session.grant()), Some(grant));

@@ -23,7 +23,7 @@ fn each_key_is_refreshed_once_with_its_own_refresh_token() {
     let (server, time) = world();
     let sessions = server.sessions(&time).build();
     for key in 0..100 {
-        sessions.install_blocking(key, grant(key, 1)).expect("sendable");
+        sessions.install_blocking(&key, grant(key, 1)).expect("sendable");
     }
     time.advance(HOUR);
     for key in (0..100).chain(0..100) {
@@ -51,7 +51,7 @@ fn a_key_that_is_not_known_gets_an_error_that_says_what_to_do() {
 fn a_grant_that_cannot_be_sent_is_refused() {
     let (server, time) = world();
     let sessions = server.sessions(&time).build();
-    assert!(sessions.install_blocking(7, Grant::new("hush\n", "rt", HOUR)).is_err());
+    assert!(sessions.install_blocking(&7, Grant::new("hush\n", "rt", HOUR)).is_err());
     assert!(sessions.is_empty());
 }
 
@@ -66,7 +66,7 @@ fn a_refresher_that_panics_for_one_key_harms_no_other() {
     });
     let sessions = sessions.clock(time.clone()).build();
     for key in 0..20 {
-        sessions.install_blocking(key, grant(key, 1)).expect("sendable");
+        sessions.install_blocking(&key, grant(key, 1)).expect("sendable");
     }
     time.advance(HOUR);
     for key in 0..20 {
@@ -80,13 +80,13 @@ fn a_logout_ends_one_key_and_no_other() {
     let (server, time) = world();
     let sessions = server.sessions(&time).build();
     for key in [1, 2] {
-        sessions.install_blocking(key, grant(key, 1)).expect("sendable");
+        sessions.install_blocking(&key, grant(key, 1)).expect("sendable");
     }
     at_once(sessions.logout(&1)).expect("no store");
     assert!(sessions.token_blocking(&1).is_err());
     assert_eq!(text(sessions.token_blocking(&2)), "at-2-1");
     assert_eq!(sessions.len(), 1);
-    sessions.install_blocking(1, grant(1, 5)).expect("a login");
+    sessions.install_blocking(&1, grant(1, 5)).expect("a login");
     assert_eq!(text(sessions.token_blocking(&1)), "at-1-5");
 }
 
@@ -141,7 +141,7 @@ fn ten_thousand_keys_are_kept_fresh_on_one_timer_and_few_at_once() {
     });
     let sessions = sessions.clock(time.clone()).without_jitter().at_once(50).build();
     for key in 0..10_000 {
-        sessions.install_blocking(key, grant(key, 1)).expect("sendable");
+        sessions.install_blocking(&key, grant(key, 1)).expect("sendable");
     }
     assert_eq!(sessions.in_use(), 0);
     let mut keeper = Hand::new(sessions.keep_fresh(time.clone()));
@@ -172,7 +172,7 @@ fn a_key_whose_refresh_failed_is_kept_trying_after_its_backoff() {
         async move { granted.ok_or_else(|| RefreshError::unavailable("503")) }
     });
     let sessions = sessions.clock(time.clone()).without_jitter().draws(|| 1 << 31).build();
-    sessions.install_blocking(1, grant(1, 1)).expect("sendable");
+    sessions.install_blocking(&1, grant(1, 1)).expect("sendable");
     let mut keeper = Hand::new(sessions.keep_fresh(time.clone()));
     keeper.pending();
     time.advance(DUE);
@@ -191,7 +191,7 @@ fn a_login_wakes_the_keeper_that_had_nothing_to_wait_for() {
     let sessions = server.sessions(&time).build();
     let mut keeper = Hand::new(sessions.keep_fresh(time.clone()));
     keeper.pending();
-    sessions.install_blocking(1, grant(1, 1)).expect("sendable");
+    sessions.install_blocking(&1, grant(1, 1)).expect("sendable");
     assert_eq!(keeper.woken(), 1);
     keeper.pending();
     time.advance(DUE);
