@@ -87,21 +87,21 @@ fn read(world: &World, way: &str, times: u32) {
             world.reference.load().len()
         }),
         "with_token" => {
-            repeat(times, || session.with_token(|token| token.expose().len()).unwrap_or_default())
+            repeat(times, || session.with_token(|token| token.expose().len()).unwrap_or_default());
         }
         "reader" => repeat(times, || reader.token().map_or(0, |token| token.expose().len())),
         "try_token" => {
-            repeat(times, || session.try_token().map_or(0, |token| token.expose().len()))
+            repeat(times, || session.try_token().map_or(0, |token| token.expose().len()));
         }
         "token_blocking" => {
-            repeat(times, || session.token_blocking().map_or(0, |token| token.expose().len()))
+            repeat(times, || session.token_blocking().map_or(0, |token| token.expose().len()));
         }
         "nothing" => repeat(times, || 4),
         other => panic!("no such way of reading: {other}"),
     }
 }
 
-#[inline(always)]
+#[inline]
 fn repeat(times: u32, mut read: impl FnMut() -> usize) {
     for _ in 0..times {
         assert_eq!(black_box(read()), 4);

@@ -1,5 +1,7 @@
 //! A flight from end to end, a hand-over, and readers during an early refresh.
 
+#![allow(missing_docs, reason = "criterion's macro writes a public function")]
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

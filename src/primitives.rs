@@ -1,7 +1,7 @@
 //! The seam to what runs threads: the standard library, or a checker that tries their interleavings.
 //!
 //! With `--cfg loom` all of this is loom's, with `--cfg shuttle` it is shuttle's; with `--cfg tsan`
-//! the mutex is one that ThreadSanitizer sees into. Everything that
+//! the mutex is one that `ThreadSanitizer` sees into. Everything that
 //! threads of this crate share goes through here, but for reference counts (the checkers have no
 //! `Weak`), which are taken to be right.
 
@@ -139,7 +139,7 @@ impl Wake for Parked {
 
 #[cfg(tsan)]
 mod instrumented {
-    //! A mutex that ThreadSanitizer can see into: the standard library's was compiled without it.
+    //! A mutex that `ThreadSanitizer` can see into: the standard library's was compiled without it.
 
     use std::sync::PoisonError;
 

@@ -1,5 +1,5 @@
 //! Eight callers on real threads who do as they like, again and again; the same as shuttle's, for
-//! what only hardware does. Under ThreadSanitizer in `.ci/tsan`. `STRESS_ROUNDS` sets how often.
+//! what only hardware does. Under `ThreadSanitizer` in `.ci/tsan`. `STRESS_ROUNDS` sets how often.
 
 #[path = "actors/mod.rs"]
 mod actors;

@@ -141,7 +141,7 @@ impl<K: Key> Builder<K> {
         self
     }
 
-    /// Has sessions that nobody has used for so long evicted altogether [never]. Only one that
+    /// Has sessions that nobody has used for so long evicted altogether \[never\]. Only one that
     /// holds no grant, whose grant its store holds, or that [`on_evict`](Builder::on_evict) takes;
     /// never one with a refresh in the air, or a grant that could not be stored.
     pub fn evict_unused_after(mut self, duration: Duration) -> Self {
@@ -155,7 +155,7 @@ impl<K: Key> Builder<K> {
         self
     }
 
-    /// How many refreshes [`Sessions::keep_fresh`] has out at once, at most [64].
+    /// How many refreshes [`Sessions::keep_fresh`] has out at once, at most \[64\].
     pub fn at_once(mut self, refreshes: usize) -> Self {
         self.at_once = refreshes.max(1);
         self

@@ -22,7 +22,7 @@
 //!
 //! # How it is kept
 //! In shards, each under a lock of its own. A session that is in use is an ordinary
-//! [`Session`](crate::session::Session); one that nobody uses is packed into about a hundred bytes,
+//! [`Session`]; one that nobody uses is packed into about a hundred bytes,
 //! and taken up again by the next who asks. What it takes to be packed: no other handle, nothing in
 //! the air, nobody who waits, everything saved. Generations stay (rule B4), so that a 401 for a
 //! token that was handed out before is told apart all the same.

@@ -1,6 +1,5 @@
 //! Running a model to exhaustion.
 
-use std::format;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

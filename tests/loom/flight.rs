@@ -153,9 +153,9 @@ fn a_refresher_that_panics_leaves_nobody_waiting() {
     }));
     exhaust(Unbounded, || {
         let hand = Hand::new();
-        let session = with(&hand, |_: Request| async {
-            let failed: Result<Grant, RefreshError> = panic!("planned");
-            failed
+        let session = with(&hand, |request: Request| async move {
+            assert!(request.grant().is_none(), "planned");
+            Err::<Grant, _>(RefreshError::unavailable("never"))
         });
         hand.advance(3600);
         let other = session.clone();

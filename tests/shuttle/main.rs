@@ -50,7 +50,9 @@ fn explore(name: &str, scenario: Scenario) {
             }
         }));
     });
-    let check = move || drop(run(scenario));
+    let check = move || {
+        run(scenario);
+    };
     if let Ok(schedule) = std::env::var("SHUTTLE_REPLAY") {
         shuttle::replay(check, &schedule);
         return;
