@@ -36,6 +36,7 @@
 //! | floor | module | what it is |
 //! |---|---|---|
 //! | 0 | [`time`] | instants, spans, and times off the wire |
+//! | 0 | `primitives` | the seam to threads: the standard library's, or a checker's |
 //! | 1 | [`lifecycle`] | the pure client machine: `no_std`, no `alloc`, no clock, no secrets |
 //! | 2 | `token` | secrets, grants, access tokens |
 //! | 3 | `refresh` | a port: how a session asks for a new grant |

@@ -3,7 +3,7 @@
 mod session_support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use allocation_counter::measure;
@@ -170,4 +170,43 @@ fn readers_of_a_token_in_backoff_take_the_short_way_again() {
     time.advance(60 * SECOND);
     assert!(session.token_blocking().is_ok());
     assert_eq!(text(session.try_token()), "at-3");
+}
+
+// Rule C1.
+#[test]
+fn a_read_is_as_short_while_a_task_refreshes_as_before() {
+    let (now, readings) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (hand, counter) = (Arc::clone(&now), Arc::clone(&readings));
+    let clock = move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Timestamp::from_millis(START.as_millis() + 1000 * hand.load(Ordering::Relaxed))
+    };
+    let tasks = Tasks::default();
+    let session = Session::builder_with(Scripted::new().then(Answer::Hang)).clock(clock);
+    let session = session.spawner(tasks.spawner()).without_jitter().grant(first_grant()).build();
+    let session = session.expect("sendable");
+    now.store(3400, Ordering::Relaxed);
+    assert_eq!(text(session.try_token()), "at-1");
+    tasks.run();
+    assert_eq!(session.state(), State::Refreshing(Meanwhile::UseOld));
+    let before = readings.load(Ordering::Relaxed);
+    assert_eq!(text(session.try_token()), "at-1");
+    assert_eq!(readings.load(Ordering::Relaxed) - before, 1);
+}
+
+// Rule A5.
+#[test]
+fn readers_whose_clock_went_back_ask_again_and_a_far_backoff_is_pulled_in() {
+    let time = VirtualTime::at(START);
+    let away = perennial::refresh::RefreshError::unavailable("503");
+    let script = Scripted::new().then(Answer::Fail(away));
+    let session = session(&script, &time);
+    time.advance(DUE);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    assert_eq!(script.requests(), 1);
+    time.set(START.saturating_add(SECOND.into()));
+    assert_eq!(text(at_once(session.token())), "at-1");
+    time.advance(60 * SECOND);
+    assert!(at_once(session.token()).is_ok());
+    assert_eq!(script.requests(), 2, "the next try was an hour away");
 }

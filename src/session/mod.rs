@@ -26,6 +26,11 @@
 //! time, on whatever executor or thread it runs. With [`Builder::spawner`] a task drives it; with
 //! [`Session::keep_fresh`] it starts without any caller. All three share one flight.
 //!
+//! # How a token is read
+//! While it is valid, from a published snapshot: no lock, no shared write (rule C1). Lend it by
+//! [`Session::with_token`], keep a [`Reader`] for a hot loop, or own a clone. Everything else takes
+//! one short lock around the lifecycle, publishes, unlocks, and only then wakes.
+//!
 //! # Invariants
 //! - One flight at a time, whoever asks; its failure is told to all who wait (rules B3, B7).
 //! - Dropping callers neither cancels nor repeats it (rule C4). While the old token works nobody

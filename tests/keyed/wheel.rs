@@ -85,3 +85,17 @@ fn instants_at_the_ends_of_time_are_held_like_others() {
     assert_eq!(fired, [2, 1]);
     assert_eq!(wheel.next_stir(), None);
 }
+
+// Rule B12.
+#[test]
+fn nothing_fires_within_the_tick_before_its_instant() {
+    let at = |millis: i64| Timestamp::from_millis(START + millis);
+    for due in [1, 255, 256, 257, 300, 20_000, 5_000_001] {
+        let mut wheel = Wheel::new(at(0));
+        wheel.set(1, at(due));
+        wheel.advance(at(due - 1), |id| panic!("{id} fired early, {due}"));
+        let mut fired = 0;
+        wheel.advance(at(due + 256), |_| fired += 1);
+        assert_eq!(fired, 1, "{due}");
+    }
+}

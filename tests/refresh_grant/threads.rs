@@ -7,9 +7,10 @@ use std::time::Duration;
 use perennial::adapters::oauth2::RefreshGrant;
 use perennial::adapters::tokio::Tokio;
 use perennial::lifecycle::Policy;
+use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
 use perennial::testing::VirtualTime;
-use perennial::token::Grant;
+use perennial::token::{Grant, Secret};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::wire::scene::{HOUR, START, client_of, token_of};
@@ -173,6 +174,56 @@ async fn a_refresh_that_a_caller_began_goes_on_while_nobody_polls_it() {
     while soon(session.token()).await.expect("a token").expose() == "access-1" {
         tokio::task::yield_now().await;
     }
+    assert_eq!(server.requests(), 1);
+}
+
+// Rule C4.
+#[tokio::test]
+async fn the_driving_caller_dropped_while_the_server_answers_costs_no_second_refresh() {
+    let mut server = Server::start().await;
+    let session = session_of(&server);
+    let driver = tokio::spawn(token_of(&session));
+    let mut exchange = server.next().await;
+    let whole = answer("200 OK", &[("content-type", "application/json")], GOOD);
+    let (first, rest) = whole.as_bytes().split_at(40);
+    exchange.write(first).await.expect("it listens");
+    driver.abort();
+    assert!(soon(driver).await.expect_err("cancelled").is_cancelled());
+    exchange.write(rest).await.expect("it listens still");
+    drop(exchange);
+    assert_eq!(soon(session.token()).await.expect("the next caller has it").expose(), "access-2");
+    assert_eq!(server.requests(), 1);
+}
+
+// Rule C4.
+#[tokio::test]
+async fn a_request_that_its_caller_drives_itself_goes_on_with_the_next_who_comes() {
+    let mut server = Server::start().await;
+    let (client, url) = (reqwest::Client::new(), server.url("/token"));
+    let session = Session::builder(move |request: Request| {
+        let (client, url) = (client.clone(), url.clone());
+        async move {
+            let token = request.refresh_token().map_or("none", Secret::expose).to_owned();
+            let form = [("grant_type", "refresh_token"), ("refresh_token", &*token)];
+            let answer = client.post(url).form(&form).send().await;
+            let answer =
+                answer.map_err(|error| RefreshError::unknown("sent").with_source(error))?;
+            let text = answer.text().await.map_err(|_| RefreshError::unknown("cut"))?;
+            assert!(text.contains("access-2"));
+            Ok(Grant::new("access-2", "refresh-2", Duration::from_secs(3600)))
+        }
+    });
+    let session = session.grant(Grant::of_refresh_token("refresh-1")).build().expect("sendable");
+    let driver = tokio::spawn(token_of(&session));
+    let mut exchange = server.next().await;
+    let whole = answer("200 OK", &[("content-type", "application/json")], GOOD);
+    let (first, rest) = whole.as_bytes().split_at(40);
+    exchange.write(first).await.expect("it listens");
+    driver.abort();
+    assert!(soon(driver).await.expect_err("cancelled").is_cancelled());
+    exchange.write(rest).await.expect("it listens still");
+    drop(exchange);
+    assert_eq!(soon(session.token()).await.expect("the next caller has it").expose(), "access-2");
     assert_eq!(server.requests(), 1);
 }
 
