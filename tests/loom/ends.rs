@@ -105,11 +105,7 @@ fn a_token_that_anybody_has_is_in_the_store() {
     exhaust(Unbounded, || {
         let hand = Hand::new();
         let store = MemoryStore::new();
-        let (builder, _) = gated_builder(&{
-            let open = Gate::new();
-            open.open();
-            open
-        });
+        let (builder, _) = gated_builder(&Gate::opened());
         let session = built(builder.store(store.clone()), &hand);
         session.token_blocking().expect("the first reads the store");
         hand.advance(3600);
@@ -170,9 +166,7 @@ fn closing_waits_for_a_flight_whose_driver_went_away() {
 fn the_last_of_two_handles_stops_what_is_not_yet_sent() {
     exhaust(Unbounded, || {
         let (hand, tasks) = (Hand::new(), Arc::new(Mutex::new(Vec::new())));
-        let open = Gate::new();
-        open.open();
-        let (builder, sent) = gated_builder(&open);
+        let (builder, sent) = gated_builder(&Gate::opened());
         let kept = Arc::clone(&tasks);
         let spawner = move |task| kept.lock().expect("no panic").push(task);
         let session = built(builder.spawner(spawner), &hand);

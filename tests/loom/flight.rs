@@ -10,7 +10,9 @@ use crate::exhaust::{
     Bound::{Preemptions, Unbounded},
     exhaust,
 };
-use crate::world::{Gate, Hand, Sent, block_on, gated, poll_once, prompt, with};
+use crate::world::{
+    Gate, Hand, Sent, Yielding, block_on, built, gated, gated_builder, poll_once, prompt, with,
+};
 
 // Rule B3.
 #[test]
@@ -82,6 +84,33 @@ fn a_driver_that_is_dropped_hands_its_flight_over() {
         opener.join().expect("no panic");
         assert_eq!(sent.count(), 1);
     });
+}
+
+// Rules C4, F2.
+#[test]
+fn a_driver_dropped_at_any_await_of_a_stored_flight_hands_it_over() {
+    // The store is read, the intent noted, the server asked, the grant stored: a poll for each.
+    for polls in 1..=5 {
+        exhaust(Preemptions(3), move || {
+            let hand = Hand::new();
+            let (builder, sent) = gated_builder(&Gate::opened());
+            let session = built(builder.store(Yielding::default()), &hand);
+            session.token_blocking().expect("the first reads the store");
+            hand.advance(3600);
+            let other = session.clone();
+            let dropped = thread::spawn(move || {
+                let mut caller = pin!(other.token());
+                for _ in 0..polls {
+                    if poll_once(caller.as_mut()).is_ready() {
+                        break;
+                    }
+                }
+            });
+            assert_eq!(session.token_blocking().expect("a token").expose(), "at-2");
+            dropped.join().expect("no panic");
+            assert_eq!(sent.count(), 1);
+        });
+    }
 }
 
 // Rule C4.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use loom::sync::{Condvar, Mutex};
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::{Builder, Session};
+use perennial::store::{MemoryStore, Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::time::Timestamp;
 use perennial::token::Grant;
 
@@ -108,6 +109,41 @@ pub(crate) fn built(builder: Builder, hand: &Hand) -> Session {
     settle(builder, hand)
 }
 
+/// A store in memory that answers each call at the second poll.
+#[derive(Clone, Default)]
+pub(crate) struct Yielding(MemoryStore);
+
+impl Store for Yielding {
+    fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static {
+        let store = self.0.clone();
+        async move {
+            yielded().await;
+            store.load().await
+        }
+    }
+
+    fn swap(
+        &self,
+        expected: Version,
+        next: Option<StoredGrant>,
+    ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
+        let store = self.0.clone();
+        async move {
+            yielded().await;
+            store.swap(expected, next).await
+        }
+    }
+}
+
+async fn yielded() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
 /// Something that is waited for until another thread opens it. Seen by loom.
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<Mutex<(bool, Option<Waker>)>>);
@@ -115,6 +151,13 @@ pub(crate) struct Gate(Arc<Mutex<(bool, Option<Waker>)>>);
 impl Gate {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Mutex::new((false, None))))
+    }
+
+    /// One that is open from the start.
+    pub(crate) fn opened() -> Self {
+        let gate = Self::new();
+        gate.open();
+        gate
     }
 
     pub(crate) fn open(&self) {
