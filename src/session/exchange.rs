@@ -213,7 +213,7 @@ fn is_usable(ports: &Ports, stored: &StoredGrant) -> bool {
     })
 }
 
-/// Intent, exchange, persist.
+/// Rule F2: "The order MUST be intent, exchange, persist, publish."
 async fn ask_and_store(
     ports: &Ports,
     store: TimedStore<'_>,
@@ -310,6 +310,7 @@ async fn ask(
 ) -> Result<Unsaved, RefreshError> {
     let sent = ports.settings.dial.now();
     let wall = ports.settings.dial.wall();
+    // Rule C9: "Dropping the last handle MUST stop all that is not yet sent."
     let called_off = orders.ended.includes(orders.flight) || !ports.is_wanted();
     if called_off || sent >= orders.deadline {
         return Err(RefreshError::unavailable("the refresh was called off before it was sent"));
