@@ -89,12 +89,13 @@ pub mod spec {
 }
 
 pub mod traceability {
-    // The first definition of a link counts: here, where it leads to in these pages.
-    #![doc = include_str!("traceability.links.md")]
+    // Of a link's definitions the first one counts: here, where it leads to among these pages.
+    #![doc = include_str!("links.md")]
     #![doc = include_str!("traceability.md")]
 }
 
 pub mod verification {
+    #![doc = include_str!("links.md")]
     #![doc = include_str!("verification.md")]
 }
 

@@ -54,7 +54,7 @@ fn the_page_says_what_the_comments_say() {
     let book = Book::of_repository(root);
     assert!(book.rules.len() > 30 && book.tests.len() > 200, "are they still found?");
     expect_file!["../src/traceability.md"].assert_eq(&page::page(&book));
-    expect_file!["../src/traceability.links.md"].assert_eq(&page::links(&book));
+    expect_file!["../src/links.md"].assert_eq(&page::links(&book));
 }
 
 #[test]

@@ -56,10 +56,16 @@ pub(crate) fn page(book: &Book) -> String {
     page
 }
 
-/// What the page's links lead to in `rustdoc`: the first definition of a link is the one that counts.
+/// What the links of this page, and of the page of verification, lead to in `rustdoc`: of several
+/// definitions the first one counts.
 pub(crate) fn links(book: &Book) -> String {
-    let mut links =
-        String::from("[spec]: ../spec/index.html\n[verification]: ../verification/index.html\n");
+    let mut links = String::from(
+        "[spec]: ../spec/index.html
+[traceability]: ../traceability/index.html
+\
+         [verification]: ../verification/index.html
+",
+    );
     for file in files(book) {
         let inside = file.strip_prefix("src/").unwrap_or(file);
         let _ = writeln!(links, "[`{file}`]: ../../src/perennial/{inside}.html");
