@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::book::{Book, Engine, Entry};
-use crate::citations::{Rule, folded};
+use crate::citations::Rule;
 
 /// The columns, and the names that tests go by.
 const ENGINES: [(Engine, &str); 11] = [
@@ -36,7 +36,7 @@ show is on [the page of verification][verification].
   64-bit times, by z3; *stateright*: the shipped source, alone and against an adversary.
 - *spin*: the protocol of those who wait, by hand; *loom*: every interleaving of two or three threads;
   *shuttle*: many threads, schedules that are drawn; *threads*: real ones, also under the sanitizers.
-- *simulation*: whole worlds from one seed; *fuzz*: what libFuzzer finds to try.
+- *simulation*: whole worlds from one seed; *fuzz*: what `libFuzzer` finds to try.
 ";
 
 /// The page.
@@ -146,15 +146,16 @@ fn section(page: &mut String, book: &Book, rule: &Rule) {
     }
 }
 
-/// A comment's words without its links, tables and list marks, and without what only names the rule.
+/// A comment's words without its links, tables and list marks.
 fn plain(text: &str) -> String {
     let mut words = String::new();
     let mut rest = text;
     while let Some((before, link)) = rest.split_once("](") {
-        words.push_str(before);
+        let (before, name) = before.rsplit_once('[').unwrap_or((before, ""));
+        words.extend([before, name]);
         rest = link.split_once(')').map_or("", |(_, after)| after);
     }
     words.push_str(rest);
-    let words = folded(&words);
+    let words = words.replace("[`", "`").replace("`]", "`");
     words.trim_start_matches(['-', '|', ' ']).trim_end_matches([' ', '|']).replace(" | ", ": ")
 }
