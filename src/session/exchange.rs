@@ -1,9 +1,11 @@
 //! One flight, from the store to the authorization server and back: what is sent, and in which
 //! order (rule F2): intent, exchange, persist. Publishing is the session's part.
 
+use core::future::poll_fn;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use super::flight::discard;
 use super::ports::Ports;
 use super::timed_store::TimedStore;
 use crate::lifecycle::{Cause, Failure, FlightId, Freshness, Schedule};
@@ -320,7 +322,11 @@ async fn ask(
         cause: orders.cause,
         time_left: orders.deadline.since(sent).to_duration(),
     };
-    let answer = ports.refresher.refresh(request).await?.sendable();
+    let mut refresh = ports.refresher.refresh(request);
+    let answer = poll_fn(|cx| refresh.as_mut().poll(cx)).await;
+    // What came is not lost to a destructor that panics (rule B14).
+    discard([refresh]);
+    let answer = answer?.sendable();
     let complete = match &grant {
         Some(previous) => answer.renewing(previous),
         None => answer,
