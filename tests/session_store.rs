@@ -381,7 +381,7 @@ fn a_stored_access_token_that_no_header_may_carry_is_refreshed_and_harms_nobody(
     let (store, bad) = (MemoryStore::new(), Grant::new("at\n1", "rt-1", HOUR));
     let written = store.swap(Version::EMPTY, Some(StoredGrant::new(bad, START)));
     at_once(written).expect("memory");
-    let session = session_support::builder(&script, &time).store(store).build().expect("sendable");
+    let session = builder(&script, &time).store(store).build().expect("sendable");
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!(script.presented(), [Some("rt-1".to_owned())]);
 }
