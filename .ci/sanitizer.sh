@@ -3,8 +3,9 @@
 # standard library is not instrumented, but its allocations are, which is what both go by.
 
 # Those that drop what is in the air, callers who wait, sessions, stores and timers, on threads.
-tests=(stress read_path session_flight session_mixed session_tasks session_locks session_epochs
-  session_store session_store_shared keyed timers tokio_adapter local_session file_store)
+tests=(stress read_path session_async session_blocking session_mixed session_flight session_tasks
+  session_locks session_epochs session_store session_store_shared keyed timers tokio_adapter
+  local_session file_store)
 
 # sanitize NAME CONTROL REPORT: runs a control with a defect, which must be found, and the tests.
 sanitize() {
