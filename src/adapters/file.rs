@@ -162,7 +162,6 @@ fn read(path: &Path) -> Result<Versioned, StoreError> {
         }
         Err(error) => return Err(failed("read", path, error)),
     };
-    // Rule F5: "Damaged content MUST be a clear error, and nothing may be overwritten."
     content::decode(&bytes).map_err(|reason| damaged(path, &reason))
 }
 
@@ -225,6 +224,7 @@ fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     resolved.map(|resolved| resolved.join(name)).map_err(|error| failed("placed", path, error))
 }
 
+/// Rule F5: "Damaged content MUST be a clear error, and nothing may be overwritten."
 fn damaged(path: &Path, reason: &str) -> StoreError {
     StoreError::damaged(format!(
         "the grant file {} cannot be understood: {reason}. It was left as it is: restore it from a \

@@ -46,13 +46,15 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Rule A5: "MUST remember facts that a `now` has shown" and "MUST NOT remember `now`". "An
-    /// instant to wait for that lies further ahead than its own longest delay MUST be pulled in to
-    /// that": the clock went back.
+    /// Latches what `now` shows as facts, and pulls in instants that lie further ahead than they
+    /// ever could: the clock went back (rule A5).
     pub(super) fn observe(&mut self, policy: &Policy<T>, now: T) {
         if let Holding::Token(held) = &mut self.holding {
             held.freshness = held.freshness_at(now);
         }
+        // Rule A5: it "MUST remember facts that a `now` has shown" and "MUST NOT remember `now`". "An
+        // instant to wait for that lies further ahead than its own longest delay MUST be pulled in
+        // to that."
         if let Pause::Until { instant, at_most } = self.pause {
             self.pause = if now >= instant {
                 Pause::Over
