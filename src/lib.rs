@@ -46,7 +46,9 @@
 //! | 6 | `testing` | virtual time, a scripted refresher |
 //! | 7 | `adapters` | one foreign crate each |
 //!
-//! What all of it must do is written down in [`spec`], rule by rule; code and tests cite the rules.
+//! What all of it must do is written down in [`spec`], rule by rule. The code quotes the rules where
+//! it keeps them and tests cite them: [`traceability`] shows which. What is checked by what, and what
+//! is not proved, is on the page [`verification`].
 //!
 //! # Deliberately absent
 //! The login itself (authorization code, device flow), and sender-constrained tokens (`DPoP`,
@@ -84,6 +86,17 @@ pub mod token;
 
 pub mod spec {
     #![doc = include_str!("spec.md")]
+}
+
+pub mod traceability {
+    // Of a link's definitions the first one counts: here, where it leads to among these pages.
+    #![doc = include_str!("links.md")]
+    #![doc = include_str!("traceability.md")]
+}
+
+pub mod verification {
+    #![doc = include_str!("links.md")]
+    #![doc = include_str!("verification.md")]
 }
 
 /// The README's code, compiled and run as a test.

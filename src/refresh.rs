@@ -275,7 +275,8 @@ where
 }
 
 /// A blocking closure as a refresher: run on the thread of a blocking caller that has to wait
-/// anyway, and handed to the off-load hook otherwise (rule C2).
+/// anyway, and handed to the off-load hook otherwise. Rule C2: "A blocking refresher MUST NOT run
+/// inside an async poll."
 pub(crate) struct BlockingRefresh<F> {
     pub(crate) refresh: Arc<F>,
     pub(crate) hook: Arc<Hook>,

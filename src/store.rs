@@ -42,7 +42,7 @@ impl Version {
 }
 
 /// A grant as it is stored: with instants of the wall clock, that mean something to other
-/// processes. Skew between hosts lengthens or shortens its life by as much (rule A3).
+/// processes (rule A3: "skew between hosts lengthens or shortens its life by as much").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredGrant {
     /// The grant.

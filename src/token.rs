@@ -31,7 +31,8 @@ use crate::lifecycle::{Generation, Schedule};
 use crate::primitives::{AtomicBool, Ordering};
 use crate::time::{Lifetime, Span, Timestamp};
 
-/// A text that must not be seen: redacted, zeroised on drop, compared in constant time.
+/// A text that must not be seen: redacted, compared in constant time. Rule G1: "Memory that held
+/// one MUST be zeroised on drop."
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
@@ -53,13 +54,14 @@ impl Secret {
     }
 }
 
+/// Rule G1: "No token, refresh token, client secret or key may appear in `Debug`".
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("[redacted]")
     }
 }
 
-/// Takes the same time for all texts of one length (rule G2).
+/// Rule G2: "Equality MUST be constant-time" for all texts of one length.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
@@ -291,6 +293,7 @@ fn header(secret: &Secret) -> HeaderValue {
     let text = Zeroizing::new(std::format!("Bearer {}", secret.expose()));
     let mut value = HeaderValue::from_str(&text)
         .expect("a token that no header may carry is found out before it is published");
+    // Rule G2: "Header values MUST be marked sensitive."
     value.set_sensitive(true);
     value
 }

@@ -131,7 +131,7 @@ impl Store for FileStore {
     }
 }
 
-/// Reads, compares and writes under the lock (rule F1).
+/// Reads, compares and writes under the lock. Rule F1: "writing MUST be compare-and-swap".
 fn swap(path: &Path, expected: Version, next: Option<&StoredGrant>) -> Result<Swap, StoreError> {
     let lock = Lock::take(path)?;
     let found = read(path)?;
@@ -175,7 +175,8 @@ fn read_bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// Replaces the file by `bytes`, in one step that outlives a crash.
+/// Replaces the file by `bytes`. Rule F1: "After a kill at any instruction it MUST hold the old
+/// grant or the new one, whole."
 fn replace(path: &Path, bytes: &[u8], lock: &Lock) -> io::Result<()> {
     lock.note(None);
     let mut file = options().open(path)?;
@@ -186,7 +187,8 @@ fn replace(path: &Path, bytes: &[u8], lock: &Lock) -> io::Result<()> {
     Ok(())
 }
 
-/// Mode 0600 from the first byte on, whatever the mode and owner of the file to replace.
+/// Rule F1: "Files MUST be owner-only" from the first byte on, whatever the mode and owner of the
+/// file to replace.
 fn options() -> atomic_write_file::OpenOptions {
     let mut options = AtomicWriteFile::options();
     #[cfg(unix)]
@@ -222,6 +224,7 @@ fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     resolved.map(|resolved| resolved.join(name)).map_err(|error| failed("placed", path, error))
 }
 
+/// Rule F5: "Damaged content MUST be a clear error, and nothing may be overwritten."
 fn damaged(path: &Path, reason: &str) -> StoreError {
     StoreError::damaged(format!(
         "the grant file {} cannot be understood: {reason}. It was left as it is: restore it from a \

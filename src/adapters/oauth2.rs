@@ -200,6 +200,8 @@ impl RefreshGrantBuilder {
             client_authentication: self.client_authentication,
             scope: self.scope,
         };
+        // Rule E6: "The refresh request MUST NOT pass through the interceptor": a client of its
+        // own.
         let client = match self.client {
             Some(client) => client,
             None => settings.client().map_err(RefreshGrantError::Client)?,

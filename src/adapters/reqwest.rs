@@ -66,6 +66,7 @@ impl Bearer {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<(Response, AccessToken)> {
+        // Rule E1: "the token MUST be attached, refreshed first where it is due".
         let token = self.session.token().patience(self.patience).await;
         let token = token.map_err(Error::middleware)?;
         request.headers_mut().insert(AUTHORIZATION, token.header_value().clone());
@@ -88,7 +89,7 @@ impl Middleware for Bearer {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        // The caller's own credentials are left alone (rule E1).
+        // Rule E1: "A caller's own `Authorization` header MUST be left alone."
         if request.headers().contains_key(AUTHORIZATION) {
             return next.run(request, extensions).await;
         }
@@ -96,10 +97,10 @@ impl Middleware for Bearer {
         let (response, _rejected) = self.send(request, extensions, next.clone()).await?;
         match again {
             Some(again) if response.status() == StatusCode::UNAUTHORIZED => {
-                // Once: a second 401 goes to the caller as it is (rule E2).
+                // Rule E2: "A second 401 MUST go to the caller as it is."
                 self.send(again, extensions, next).await.map(|(response, _)| response)
             }
-            // A body that can be sent once is not replayed (rule E3).
+            // Rule E3: "the 401 of a one-shot body MUST be returned".
             Some(_) | None => Ok(response),
         }
     }

@@ -184,7 +184,7 @@ impl<'a> Acquire<'a> {
         }
         let ports: &Arc<Ports> = &self.session.shared.ports;
         if inner.deck.is_reentrant() {
-            // The refresher asks its own session: what would be waited for waits for this.
+            // Rule C6: it "MUST get an error at once", since what it would wait for waits for it.
             return Look::Done(match &inner.token {
                 Some(token) if self.ask(inner, now).hands_out() => Ok(token.clone()),
                 Some(_) | None => Err(Error::new(Kind::Reentrant)),
@@ -255,9 +255,9 @@ impl<'a> Acquire<'a> {
         Look::Join(deadline)
     }
 
-    /// Whether this caller's wait has ended: the attempt that it waited for has failed and its
-    /// patience is spent (rule B7), its own limit has passed (rule C8), or the new token is no
-    /// longer-lived than the old one was.
+    /// Whether this caller's wait has ended, also where the new token is no longer-lived than the
+    /// old. Rule B7: "A failed attempt MUST end the waiting only of callers whose patience is
+    /// spent". Rule C8: "A caller's own time limit MUST end its wait and not the flight."
     fn spent(&self, inner: &Inner, limits: Limits, now: Timestamp) -> Option<Error> {
         // One that has waited for nothing yet has not waited in vain.
         self.joined?;
@@ -334,7 +334,7 @@ impl Turns for Acquire<'_> {
             }
             Look::Done(result) => Step::Ready(result),
             Look::Leave { token, overdue } => {
-                // Leave to block is not given: nobody waits while the old token works.
+                // Rule C7: "While the old token is usable nobody MUST wait": no leave to block.
                 if overdue {
                     shared.judge(self.ticket);
                 } else if lit {

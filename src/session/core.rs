@@ -175,7 +175,7 @@ impl Shared {
     }
 
     /// Changes the state under the lock, publishes what readers may see of it, and only then wakes
-    /// and drops (rules C3, C6).
+    /// and drops. Rule C3: "New state MUST be published before anybody is woken."
     pub(super) fn change<R>(
         &self,
         now: Timestamp,
@@ -193,7 +193,7 @@ impl Shared {
     }
 
     /// Takes the lock. It is never poisoned for long: nothing under it can panic but by a bug, and
-    /// what it guards is whole between statements (rule C5).
+    /// what it guards is whole between statements (rule C5: "No lock stays poisoned").
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -232,7 +232,7 @@ impl Shared {
         true
     }
 
-    /// Does what had to wait for the lock's release.
+    /// Does what had to wait for the lock's release. Rule C6: "No user code may run under a lock."
     #[inline]
     pub(super) fn finish(&self, afterwards: Afterwards) {
         if !afterwards.is_empty() {
@@ -253,7 +253,8 @@ impl Shared {
         }
     }
 
-    /// Forgets a waiter, and hands over what it may have been woken for (rule C4).
+    /// Forgets a waiter, and hands over what it may have been woken for. Rule C4: "Dropping any
+    /// caller, at any await point, or all of them, MUST neither cancel nor repeat the flight."
     pub(super) fn leave(&self, waiter: Ticket) {
         let (waker, successor) = {
             let mut inner = self.lock();
@@ -267,8 +268,8 @@ impl Shared {
         }
     }
 
-    /// Judges the flight's deadline, where it has passed. What is in the air is polled once more
-    /// before: an answer wins (rule B13).
+    /// Judges the flight's deadline, where it has passed. Rule B13: "A refresh MUST be polled once
+    /// more before its deadline is judged: an answer wins."
     pub(super) fn judge(&self, driver: Option<Ticket>) {
         self.lock().deck.arouse();
         self.drive(driver, false);

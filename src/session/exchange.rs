@@ -1,9 +1,11 @@
 //! One flight, from the store to the authorization server and back: what is sent, and in which
 //! order (rule F2): intent, exchange, persist. Publishing is the session's part.
 
+use core::future::poll_fn;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use super::flight::discard;
 use super::ports::Ports;
 use super::timed_store::TimedStore;
 use crate::lifecycle::{Cause, Failure, FlightId, Freshness, Schedule};
@@ -213,7 +215,7 @@ fn is_usable(ports: &Ports, stored: &StoredGrant) -> bool {
     })
 }
 
-/// Intent, exchange, persist.
+/// Rule F2: "The order MUST be intent, exchange, persist, publish."
 async fn ask_and_store(
     ports: &Ports,
     store: TimedStore<'_>,
@@ -310,6 +312,7 @@ async fn ask(
 ) -> Result<Unsaved, RefreshError> {
     let sent = ports.settings.dial.now();
     let wall = ports.settings.dial.wall();
+    // Rule C9: "Dropping the last handle MUST stop all that is not yet sent."
     let called_off = orders.ended.includes(orders.flight) || !ports.is_wanted();
     if called_off || sent >= orders.deadline {
         return Err(RefreshError::unavailable("the refresh was called off before it was sent"));
@@ -319,7 +322,11 @@ async fn ask(
         cause: orders.cause,
         time_left: orders.deadline.since(sent).to_duration(),
     };
-    let answer = ports.refresher.refresh(request).await?.sendable();
+    let mut refresh = ports.refresher.refresh(request);
+    let answer = poll_fn(|cx| refresh.as_mut().poll(cx)).await;
+    // What came is not lost to a destructor that panics (rule B14).
+    discard([refresh]);
+    let answer = answer?.sendable();
     let complete = match &grant {
         Some(previous) => answer.renewing(previous),
         None => answer,

@@ -67,6 +67,7 @@ impl Craft {
             };
         };
         let caught = contained(|| {
+            // Rule C2: "one that needs its runtime MUST be spawned there or polled within it".
             with_leave_to_block(blocking, || match &ports.home {
                 Home::Anywhere => poll(),
                 Home::Runtime(runtime) => runtime.enter(&mut poll),
@@ -84,6 +85,7 @@ impl Craft {
                 Poll::Pending
             }
             (Err(_), Self::Revocation(_)) => Poll::Ready(None),
+            // Rule C5: "A panicking refresher MUST harm only its own flight."
             (Err(panic), Self::Flight(flight)) => {
                 let outcome = Outcome::Failed(RefreshError::unknown(told_of(&*panic)));
                 Poll::Ready(Some((flight.id, Report { outcome, version: None, saved: false })))
@@ -285,7 +287,8 @@ impl Deck {
         if self.is_called() { self.deputy() } else { None }
     }
 
-    /// A beacon was lit. Gives the wakers of the driver and of one deputy.
+    /// A beacon was lit. Gives the wakers of the driver and of one deputy. Rule C4: "A caller that
+    /// drives the flight and is no longer polled MUST NOT block the others."
     fn call(&mut self) -> [Option<Waker>; 2] {
         let driver = self.driver.and_then(|driver| self.waiters.call(driver));
         [driver, self.deputy()]
@@ -304,7 +307,7 @@ impl Deck {
     }
 }
 
-/// Wakes all of `wakers`; one that panics does not stop the others (rule C3).
+/// Wakes all of `wakers`. Rule C3: "one panicking waker MUST NOT stop the others".
 pub(super) fn wake_all(wakers: impl IntoIterator<Item = Option<Waker>>) {
     for waker in wakers.into_iter().flatten() {
         let _ = contained(|| waker.wake());

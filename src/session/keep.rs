@@ -27,7 +27,8 @@ pub(super) fn spawn(shared: &Arc<Shared>) {
     }
 }
 
-/// Drives what is in the air until nothing is. Keeps the session alive meanwhile (rule C9).
+/// Drives what is in the air until nothing is. Keeps the session alive meanwhile. Rule C9: "What
+/// was sent and is spawned runs on until it has landed and is persisted".
 pub(super) struct Drive {
     shared: Arc<Shared>,
     extent: Extent,

@@ -82,7 +82,8 @@ pub(super) fn encode(
 }
 
 impl<'a> Body<&'a str> {
-    /// Exposes all secrets of `stored`, to be written (rule G2).
+    /// Exposes all secrets of `stored`, to be written. Rule G2: "Serialising a secret MUST be an
+    /// explicit act."
     fn exposing(stored: &'a StoredGrant) -> Self {
         let grant = &stored.grant;
         Self {
