@@ -82,15 +82,15 @@ impl<'a> Draws<'a> {
         let choice = self.byte();
         let known = near.iter().chain(&INSTANTS);
         let known = known.copied().nth(usize::from(choice) % (near.len() + INSTANTS.len()));
-        let by = match choice {
-            0..=223 => i64::from(self.byte().cast_signed()),
-            224..=255 => self.any().cast_signed(),
+        let by = match (choice, self.byte()) {
+            (224..=255, _) => self.any().cast_signed(),
+            (_, 0..=99) => 0,
+            (_, 100..=149) => 1,
+            (_, 150..=199) => -1,
+            (_, byte @ 200..=227) => i64::from(byte) - 200,
+            (_, byte @ 228..=255) => 228 - i64::from(byte),
         };
-        known.unwrap_or(0).saturating_add(if by.abs() > 100 {
-            by - by.signum() * 100
-        } else {
-            by / 33
-        })
+        known.unwrap_or(0).saturating_add(by)
     }
 
     /// What an answer says of its token.
