@@ -1,8 +1,9 @@
 //! Any bytes as a stored grant: read, or a clear error that quotes nothing of them; what is read is
-//! written so that it reads the same, and no cut of what is written can be read. Rules F1, F5, G1.
+//! written again to the last member, and no cut of that can be read. Rules F1, F5, G1.
 #![cfg_attr(not(test), no_main)]
 
 use perennial::store::{StoreError, Versioned};
+use serde_json::{Value, from_slice};
 
 #[cfg(not(test))]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| property(bytes));
@@ -12,29 +13,25 @@ pub fn property(bytes: &[u8]) {
         Ok(content) => content,
         Err(error) => return quotes_nothing(&error),
     };
-    let written = content.to_json();
-    let written = written.expose().as_bytes();
+    let text = content.to_json();
+    let written = text.expose().as_bytes();
+    assert_eq!(from_slice::<Value>(written).ok(), from_slice::<Value>(bytes).ok());
     assert_eq!(Versioned::from_json(written).expect("what was written"), content);
     let cut = &written[..bytes.len() * 31 % (written.len() - 1)];
     assert!(Versioned::from_json(cut).is_err_and(|error| error.is_damaged()));
 }
 
-const REASONS: [&str; 7] = [
-    "it is empty",
-    "its format is not 1, the one that this program knows",
-    "its version is that of a file that was never written",
-    "its grant holds no token",
-    "it ends too early",
-    "it is no JSON",
-    "a value is missing, unknown, or of another type than it should be",
-];
+const REASONS: &str = "it is empty; it ends too early; it is no JSON; its grant holds no token; \
+    its format is not 1, the one that this program knows; \
+    its version is that of a file that was never written; \
+    a value is missing, unknown, or of another type than it should be";
 
 fn quotes_nothing(error: &StoreError) {
     let text = error.to_string();
     let reason = text.strip_prefix("the stored grant cannot be understood: ").expect("a reason");
     let (reason, place) = reason.split_once(", at line ").unwrap_or((reason, ""));
-    assert!(REASONS.contains(&reason), "{text}");
+    assert!(REASONS.split("; ").any(|known| known == reason), "{text}");
     assert!(place.replace(" column ", "").bytes().all(|byte| byte.is_ascii_digit()), "{text}");
-    let shown = format!("StoreError {{ damaged: true, message: {text:?}, source: None }}");
-    assert_eq!(format!("{error:?}"), shown);
+    let shown = format!("{error:?}").replace(&format!("{text:?}"), "");
+    assert_eq!(shown, "StoreError { damaged: true, message: , source: None }");
 }
