@@ -327,3 +327,30 @@ fn an_answer_of_which_nothing_can_be_used_leaves_the_store_as_it_was() {
     time.advance(Duration::from_secs(3600));
     assert_eq!(session.token_blocking().expect("a token").expose(), "at-2");
 }
+
+// Rules F1, G2. Stores of other makers write the same.
+#[test]
+fn the_file_holds_what_the_stored_form_says_byte_for_byte() {
+    let (_directory, store) = store();
+    for grant in [Some(sample()), None] {
+        let version = put(&store, grant.as_ref());
+        let content = Versioned { version, grant };
+        let text = content.to_json();
+        assert_eq!(fs::read(store.path()).expect("the file"), text.expose().as_bytes());
+        assert_eq!(Versioned::from_json(text.expose().as_bytes()).expect("ours"), content);
+        assert!(!format!("{text:?}").contains("planted"));
+    }
+}
+
+// Rules F5, G1.
+#[test]
+fn a_stored_form_that_is_none_is_damage_and_is_not_quoted() {
+    for bytes in [&b""[..], b"hush", b"{\"format\":1,\"hush\":1}", b"\xff"] {
+        let error = Versioned::from_json(bytes).expect_err("not ours");
+        assert!(error.is_damaged() && !said(&error).contains("hush"), "{error:?}");
+        assert!(
+            error.to_string().starts_with("the stored grant cannot be understood: "),
+            "{error}"
+        );
+    }
+}
