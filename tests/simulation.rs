@@ -77,3 +77,22 @@ fn one_world_is_the_same_each_time() {
         check(seed, &one);
     }
 }
+
+#[test]
+fn triage() {
+    let n = number_of("SIM_WORLDS").unwrap_or(300);
+    let mut seen: std::collections::BTreeMap<String, Vec<u64>> = Default::default();
+    for seed in 0..n {
+        let report = world(seed, false);
+        if let Some(v) = &report.violation {
+            let key = v.split(", session").next().unwrap().to_string()
+                + " "
+                + v.split(": ").skip(1).collect::<Vec<_>>().join(": ").as_str();
+            let key: String = key.chars().filter(|c| !c.is_ascii_digit()).collect();
+            seen.entry(key).or_default().push(seed);
+        }
+    }
+    for (k, v) in seen {
+        println!("{:>6} {k}  {:?}", v.len(), &v[..v.len().min(6)]);
+    }
+}

@@ -53,11 +53,15 @@ impl User {
             Manner::Patient(limit) => self.session.token().patience(seconds(limit)),
             Manner::Within(limit) => self.session.token_within(seconds(limit)),
             Manner::Lasting(limit) => self.session.token_valid_for(seconds(limit)),
-            Manner::Try => return self.told(manner, self.session.try_token()),
+            Manner::Try => {
+                let saved = self.session.is_saved();
+                return self.told(manner, self.session.try_token(), saved);
+            }
         };
         let mut wait = pin!(wait);
-        let mut first = true;
+        let (mut first, mut saved) = (true, true);
         let result = poll_fn(|cx| {
+            saved = self.session.is_saved();
             let polled = wait.as_mut().poll(cx);
             if polled.is_pending() && replace(&mut first, false) {
                 self.shared.lock().waits(self.id, manner);
@@ -65,16 +69,18 @@ impl User {
             polled
         });
         let result = result.await;
-        self.told(manner, result)
+        self.told(manner, result, saved)
     }
 
-    /// A caller has been told something.
+    /// A caller has been told something. Whether all was `saved` before: by now another grant may
+    /// have landed.
     pub(crate) fn told(
         &self,
         manner: Manner,
         result: Result<AccessToken, Error>,
+        saved: bool,
     ) -> Result<AccessToken, Error> {
-        let saved = self.session.is_saved();
+        let saved = saved && self.session.is_saved();
         let mut world = self.shared.lock();
         match &result {
             Ok(token) => world.hands_out(self.id, manner, token, saved),
@@ -122,6 +128,7 @@ impl User {
         let (now, wall_now) = (ledger.now(), ledger.watch.wall().as_millis());
         let sent = (now - (wall_now - wall)).min(now);
         ledger.reckon(answer.access, sent, answer.lifetime, answer.hint);
+        ledger.latest = Some(answer.access);
         let (epoch, renewal) = (ledger.epoch, answer.renewal);
         ledger.received.push(Received { call, renewal, epoch, settled: true });
     }

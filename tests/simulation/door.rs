@@ -36,7 +36,8 @@ impl World {
         if out && !crooked {
             self.broken(session, "B3", "it sends a request while another is out");
         }
-        if self.ledgers[session].store.is_some() && self.ledgers[session].noted != Some(call.shown) {
+        if self.ledgers[session].store.is_some() && self.ledgers[session].noted != Some(call.shown)
+        {
             self.broken(session, "F2", "it sends a refresh token whose intent is not in the store");
         }
         self.may_show(session, call);
@@ -65,7 +66,8 @@ impl World {
             return;
         }
         let before = ledger.calls.iter().map(|index| &self.calls[*index]);
-        let before = before.filter(|other| other.epoch == ledger.epoch && other.shown == call.shown);
+        let before =
+            before.filter(|other| other.epoch == ledger.epoch && other.shown == call.shown);
         let doubts: Vec<(i64, i64)> = ledger
             .intents
             .get(&call.shown)
@@ -109,6 +111,10 @@ impl World {
 
     /// Rule B9: a refresh that nothing made due is paid from the budget.
     fn is_paid(&mut self, session: usize, call: &Call) {
+        // Another holder may have stored a newer access token than the one that was due.
+        if self.is_shared(session) {
+            return;
+        }
         let start = call.deadline - self.plan.deadline;
         let ledger = &mut self.ledgers[session];
         let Some(access) = call.with else { return };
@@ -143,7 +149,11 @@ impl World {
         let ledger = &self.ledgers[session];
         let again = ledger.calls.iter().any(|index| self.calls[*index].shown == call.shown);
         if again && self.plan.reuse != Reuse::Unrotated {
-            self.broken(session, "B3", "it refreshes the same token twice, in a world without faults");
+            self.broken(
+                session,
+                "B3",
+                "it refreshes the same token twice, in a world without faults",
+            );
         }
         let ledger = &self.ledgers[session];
         let caused = call.with.is_none_or(|access| {
@@ -189,9 +199,10 @@ impl World {
 
     /// Whether anybody else has written to the session's store, an earlier life of it included.
     fn was_contested(&self, session: usize) -> bool {
-        self.is_shared(session) || self.ledgers[session].store.is_some() && {
-            self.counts.of(Corner::StoreLate) + self.counts.of(Corner::StoreHung) > 0
-        }
+        self.is_shared(session)
+            || self.ledgers[session].store.is_some() && {
+                self.counts.of(Corner::StoreLate) + self.counts.of(Corner::StoreHung) > 0
+            }
     }
 }
 

@@ -84,6 +84,8 @@ pub(crate) struct Ledger {
     /// Those that callers have been refused since they had lapsed.
     pub(crate) lapsed: BTreeSet<Number>,
     pub(crate) held: Option<Held>,
+    /// The access token that came last, and was alive.
+    pub(crate) latest: Option<Number>,
     pub(crate) calls: Vec<usize>,
     /// How many store operations it waits for.
     pub(crate) storing: usize,
@@ -124,6 +126,7 @@ impl Ledger {
             tried: BTreeSet::new(),
             lapsed: BTreeSet::new(),
             held: None,
+            latest: None,
             calls: Vec::new(),
             storing: 0,
             noted: None,
@@ -159,6 +162,10 @@ impl Ledger {
         one.usable = one.usable.min(told.usable);
         one.unusable = one.unusable.max(told.unusable);
         one.expires = one.expires.max(told.expires);
+        // A token that is granted again lives again.
+        if self.watch.millis() < told.unusable {
+            self.lapsed.remove(&access);
+        }
     }
 
     /// An attempt has failed, and is known to count.
@@ -174,6 +181,7 @@ impl Ledger {
     fn renewed(&mut self, access: Option<Number>) {
         self.failures = 0;
         self.not_before = i64::MIN;
+        self.latest = access;
         if self.held.is_some_and(|held| Some(held.access) != access) {
             self.held = None;
         }
@@ -192,7 +200,11 @@ impl Ledger {
 
     /// The newest grant of this epoch that has come.
     pub(crate) fn newest(&self) -> Option<Received> {
-        self.received.iter().copied().filter(|one| one.epoch == self.epoch).max_by_key(|one| one.call)
+        self.received
+            .iter()
+            .copied()
+            .filter(|one| one.epoch == self.epoch)
+            .max_by_key(|one| one.call)
     }
 }
 
@@ -220,9 +232,10 @@ impl World {
         session: usize,
         content: Option<&StoredGrant>,
         writer: Option<usize>,
+        program: bool,
     ) {
         let first = !std::mem::replace(&mut self.ledgers[session].has_read, true);
-        let foreign = writer != Some(session);
+        let mut foreign = writer != Some(session);
         let Some(stored) = content else {
             let ledger = &mut self.ledgers[session];
             if foreign {
@@ -237,11 +250,14 @@ impl World {
         let renewal = renewal.expect("every grant has one");
         let family = self.server.family_of(renewal);
         let ledger = &mut self.ledgers[session];
+        // Its own login may have been stored, and nothing of that have come to it.
+        foreign |= !ledger.families.contains(&family);
         if foreign {
             ledger.renewed(access);
             ledger.shown.insert(renewal);
             ledger.families.push(family);
-            if !ledger.out {
+            // A login or logout only looks what it writes over.
+            if !ledger.out && !program {
                 ledger.bare = false;
             }
         }
@@ -255,8 +271,7 @@ impl World {
     /// An answer is heard by its session.
     pub(crate) fn heard(&mut self, index: usize, reply: &Reply) {
         let call = &self.calls[index];
-        let (session, epoch, sent, deadline) =
-            (call.session, call.epoch, call.sent, call.deadline);
+        let (session, epoch, sent, deadline) = (call.session, call.epoch, call.sent, call.deadline);
         let half_draws = self.plan.half_draws;
         let ledger = &mut self.ledgers[session];
         let now = ledger.now();
@@ -272,7 +287,8 @@ impl World {
                 ledger.received.push(received);
                 ledger.dirty = true;
                 let lifetime = answer.lifetime;
-                let alive = !half && Reckoning::of(sent, lifetime.unwrap_or(ASSUMED), None).usable > now;
+                let alive =
+                    !half && Reckoning::of(sent, lifetime.unwrap_or(ASSUMED), None).usable > now;
                 if !half {
                     ledger.reckon(answer.access, sent, lifetime, answer.hint);
                 }
@@ -314,8 +330,12 @@ impl World {
         if late {
             self.saw(Corner::Late);
         }
+        self.calls[index].was_late = late;
         self.calls[index].outcome = outcome;
         self.note("hears", session, told);
+        if let Reply::Granted(answer) = reply {
+            self.note("with", session, answer.access);
+        }
     }
 
     /// A grant that belongs to nobody is offered to the program, or revoked.

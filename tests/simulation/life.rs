@@ -87,8 +87,14 @@ impl Life {
     pub(crate) fn new(world: World) -> Self {
         let plan = world.plan;
         let shared = Shared::new(world);
-        let mut life =
-            Self { shared, plan, processes: Vec::new(), tasks: Vec::new(), polls: 0, seeds: Vec::new() };
+        let mut life = Self {
+            shared,
+            plan,
+            processes: Vec::new(),
+            tasks: Vec::new(),
+            polls: 0,
+            seeds: Vec::new(),
+        };
         life.count_plan();
         let mut number = 0;
         for count in plan.processes.into_iter().filter(|count| *count > 0) {
@@ -106,8 +112,9 @@ impl Life {
                     Stores::All if number == 0 => Some(life.store()),
                     Stores::Process | Stores::All => Some(life.seeds.len() - 1),
                 };
-                // Spread over the seats: with and without a timer, a spawner, a keeper.
-                let drivers = (plan.drivers >> 1).wrapping_add(number);
+                // Spread over the seats: with and without a timer, a spawner, a keeper. In a world
+                // without faults there is always a spawner, so that a refresh takes no break.
+                let drivers = (plan.drivers >> 1).wrapping_add(number) | u32::from(plan.calm);
                 let timer = drivers & 4 == 0;
                 let drivers = if timer { drivers & 3 } else { drivers & 1 };
                 let seat = Seat { user: None, reader: None, store, timer, drivers };
@@ -136,7 +143,10 @@ impl Life {
             (plan.raw_clock, Corner::RawClock),
             (plan.stores == Stores::None, Corner::StoreNone),
             (plan.stores == Stores::All && many, Corner::StoreShared),
-            (plan.stores == Stores::Process && plan.processes.contains(&2), Corner::StoreOfOneProcess),
+            (
+                plan.stores == Stores::Process && plan.processes.contains(&2),
+                Corner::StoreOfOneProcess,
+            ),
         ];
         for (_, corner) in seen.into_iter().filter(|(so, _)| *so) {
             world.saw(corner);
@@ -163,11 +173,8 @@ impl Life {
             .clock(watch)
             .policy(self.plan.policy());
         let builder = self.furnish(builder, id, store, given);
-        let builder = if timer {
-            builder.timer(Bells { shared: shared.clone(), machine })
-        } else {
-            builder
-        };
+        let builder =
+            if timer { builder.timer(Bells { shared: shared.clone(), machine }) } else { builder };
         let spawning = shared.clone();
         let builder = if drivers & 1 == 1 {
             builder.spawner(move |task: BoxFuture<()>| {
@@ -207,12 +214,18 @@ impl Life {
                 let (terms, truth) = (world.terms(), world.truth);
                 Some(world.server.login(terms, truth))
             }
-            Some(store) => Some(self.seeds[store]).filter(|_| world.stores[store].is_untouched()),
+            // Given later, the first grant's access token would count from then: it is left out.
+            Some(store) => {
+                Some(self.seeds[store]).filter(|_| world.stores[store].is_untouched()).map(|seed| {
+                    if world.truth == START { seed } else { Answer { lifetime: Some(0), ..seed } }
+                })
+            }
         };
         if let Some(given) = given {
             ledger.bare = false;
             ledger.families.push(world.server.family_of(given.renewal));
-            ledger.reckon(given.access, ledger.now(), given.lifetime, given.hint);
+            let (now, lifetime, hint) = (ledger.now(), given.lifetime, given.hint);
+            ledger.reckon(given.access, now, lifetime, hint);
         }
         // A clock that runs back may have done so before.
         ledger.crooked = watch.is_raw() && world.skewed;
@@ -229,10 +242,10 @@ impl Life {
         store: Option<usize>,
         given: Option<Answer>,
     ) -> Builder {
-        let (drawing, orphans, half) = (self.shared.clone(), self.shared.clone(), self.plan.half_draws);
-        let builder = builder.draws(move || {
-            if half { 1 << 31 } else { drawing.lock().choices.below(256) << 24 }
-        });
+        let (drawing, orphans, half) =
+            (self.shared.clone(), self.shared.clone(), self.plan.half_draws);
+        let builder = builder
+            .draws(move || if half { 1 << 31 } else { drawing.lock().choices.below(256) << 24 });
         let builder = match store {
             Some(store) => builder.store(Shelf { shared: self.shared.clone(), session: id, store }),
             None => builder,
@@ -332,7 +345,8 @@ impl Life {
         let (reader, id) = (seat.reader.take(), user.id);
         let (gone, left): (Vec<Task>, Vec<Task>) =
             std::mem::take(&mut self.tasks).into_iter().partition(|task| {
-                let holds = matches!(task.errand, Errand::Caller | Errand::Program | Errand::Watcher);
+                let holds =
+                    matches!(task.errand, Errand::Caller | Errand::Program | Errand::Watcher);
                 task.session == id && holds
             });
         self.tasks = left;

@@ -92,12 +92,21 @@ pub(crate) struct Call {
     pub(crate) outcome: Outcome,
     /// Whether the session still listens.
     pub(crate) listening: bool,
+    /// Its answer was heard after the deadline.
+    pub(crate) was_late: bool,
     fate: Fate,
     arrived: bool,
     reply: Option<Reply>,
     /// Whether the reply has come to where the client can hear it.
     here: bool,
     waker: Option<Waker>,
+}
+
+impl Call {
+    /// Whether the refresh token may have been spent, for all that the client knows.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        matches!(self.outcome, Outcome::Unknown | Outcome::Out)
+    }
 }
 
 /// The refresher of one session.
@@ -206,6 +215,7 @@ impl World {
             cause: request.cause(),
             outcome: Outcome::Out,
             listening: true,
+            was_late: false,
             fate: FATES[self.fault(15, self.plan.odds) as usize],
             arrived: false,
             reply: None,

@@ -1,7 +1,7 @@
 //! The end of a world: the network heals, time goes on, and everybody is answered.
 
 use super::callers::{Response, User};
-use super::life::{Errand, Life};
+use super::life::{Errand, Life, Task};
 use super::store::numbers;
 use super::told::Manner;
 
@@ -20,7 +20,9 @@ impl Life {
         let wakers = self.shared.lock().heal();
         wakers.into_iter().for_each(std::task::Waker::wake);
         self.run_until(ENOUGH, |life| !life.tasks.iter().any(Self::is_waiting));
-        self.poll_those_without_timer();
+        if self.tasks.iter().any(Self::is_waiting) {
+            self.poll_those_without_timer();
+        }
         if let Some(task) = self.tasks.iter().find(|task| Self::is_waiting(task)) {
             let how = format!("a {:?} waits for ever", task.errand);
             self.shared.lock().broken(task.session, "C3", &how);
@@ -38,19 +40,19 @@ impl Life {
         self.shared.lock().violation.is_some()
     }
 
-    fn is_waiting(task: &super::life::Task) -> bool {
-        matches!(task.errand, Errand::Caller | Errand::Program | Errand::Driver)
+    fn is_waiting(task: &Task) -> bool {
+        matches!(task.errand, Errand::Caller | Errand::Program)
     }
 
     /// Runs what is woken, and lets time go on where nothing is, until `done`, or for `limit`.
-    fn run_until(&mut self, limit: i64, done: impl Fn(&Self) -> bool) {
+    pub(crate) fn run_until(&mut self, limit: i64, done: impl Fn(&Self) -> bool) {
         let end = self.shared.lock().truth + limit;
         let began = self.polls;
         while !done(self) && !self.is_broken() {
             if self.polls - began > SPINS {
                 return self.shared.lock().broken(0, "B12", "something is polled without end");
             }
-            if let Some(woken) = self.tasks.iter().position(super::life::Task::is_woken) {
+            if let Some(woken) = self.tasks.iter().position(Task::is_woken) {
                 self.poll(woken);
                 self.inspect();
                 continue;
@@ -67,7 +69,10 @@ impl Life {
     /// Rule B13: without a timer a deadline is kept when a caller is next polled.
     fn poll_those_without_timer(&mut self) {
         for _ in 0..4 {
-            self.shared.pass(31_000, None);
+            let end = self.shared.lock().truth + 31_000;
+            self.run_until(31_000, |_| false);
+            let left = end - self.shared.lock().truth;
+            self.shared.pass(left, None);
             let mut index = 0;
             while index < self.tasks.len() {
                 let before = self.tasks.len();
@@ -84,16 +89,19 @@ impl Life {
 
     fn has_timer(&self, session: usize) -> bool {
         let seats = self.processes.iter().flat_map(|process| &process.seats);
-        let mut own = seats.filter(|seat| seat.user.as_ref().is_some_and(|user| user.id == session));
+        let mut own =
+            seats.filter(|seat| seat.user.as_ref().is_some_and(|user| user.id == session));
         // What is left of a session that was let go has nobody who would poll it.
         own.next().is_some_and(|seat| seat.timer)
     }
 
     /// Does `errand` to its end.
     fn finish(&mut self, user: &User, future: impl Future<Output = ()> + Send + 'static) {
-        let waits = |life: &Self| life.tasks.iter().any(|task| {
-            task.session == user.id && matches!(task.errand, Errand::Caller | Errand::Program)
-        });
+        let waits = |life: &Self| {
+            life.tasks.iter().any(|task| {
+                task.session == user.id && matches!(task.errand, Errand::Caller | Errand::Program)
+            })
+        };
         self.spawn(user.id, Errand::Program, future);
         self.run_until(ENOUGH, |life| !waits(life));
         for _ in 0..4 {
@@ -146,7 +154,8 @@ impl Life {
         let held = user.session.grant().and_then(|grant| numbers(&grant).1);
         let ready = self.shared.lock().ledgers[user.id].storing == 0;
         if ready {
-            self.shared.lock().is_held(user.id, held, user.session.is_saved());
+            let saved = user.session.is_saved();
+            self.shared.lock().is_held(user.id, held, saved, true);
         }
     }
 }

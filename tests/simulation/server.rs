@@ -181,13 +181,12 @@ impl Server {
     fn issue(&mut self, renewal: Number, terms: Terms, truth: i64) -> Answer {
         let family = self.renewals[renewal as usize].family;
         let newest = self.access.iter().enumerate().rev().find(|(_, one)| one.family == family);
-        let newest = newest.filter(|(_, one)| {
-            terms.cached && !one.dead && one.expires_at - truth > 20_000
-        });
+        let newest =
+            newest.filter(|(_, one)| terms.cached && !one.dead && one.expires_at - truth > 20_000);
         let (access, lifetime, same) = match newest {
             Some((index, one)) => {
                 (Number::try_from(index).expect("few"), one.expires_at - truth, true)
-            },
+            }
             None => {
                 if self.old_access_dies {
                     let family = self.access.iter_mut().filter(|one| one.family == family);

@@ -1,7 +1,7 @@
 //! The steps of a world while it is troubled, and what is checked after each.
 
 use super::callers::User;
-use super::life::{Errand, Life};
+use super::life::{Errand, Life, Task};
 use super::log::Corner;
 use super::plan::Stores;
 use super::store::numbers;
@@ -39,7 +39,7 @@ impl Life {
             15 => self.wait(&[100, 1_000, 5_000, 20_000]),
             16 => self.wait(&[31_000, 55_000, 250_000, 3_300_000]),
             17..=22 => self.come(),
-            23 => self.drop_task(),
+            23 if faults => self.drop_task(),
             24 if faults => self.crash_one(),
             25 if faults => self.disturb_clock(),
             26 => self.call_at_once(),
@@ -57,7 +57,8 @@ impl Life {
 
     /// Polls a task that is woken; where there is none, time goes on.
     fn run_one(&mut self) {
-        let woken: Vec<usize> = (0..self.tasks.len()).filter(|at| self.tasks[*at].is_woken()).collect();
+        let woken: Vec<usize> =
+            (0..self.tasks.len()).filter(|at| self.tasks[*at].is_woken()).collect();
         if woken.is_empty() {
             return self.wait_for_next();
         }
@@ -66,14 +67,23 @@ impl Life {
     }
 
     fn wait_for_next(&mut self) {
+        if self.plan.calm && self.tasks.iter().any(Task::is_woken) {
+            return self.run_one();
+        }
         if let Some(millis) = self.shared.next() {
             self.shared.pass(millis.max(0), None);
         }
     }
 
+    /// Lets time go by, whoever is woken meanwhile; in a world without faults not even the executor
+    /// is late.
     fn wait(&mut self, spans: &[i64]) {
-        let chosen = self.choose(spans.len());
-        self.shared.pass(spans[chosen], None);
+        let millis = spans[self.choose(spans.len())];
+        if self.plan.calm {
+            self.run_until(millis, |_| false);
+        } else {
+            self.shared.pass(millis, None);
+        }
     }
 
     /// The sessions that are open.
@@ -112,14 +122,10 @@ impl Life {
     }
 
     fn drop_task(&mut self) {
-        let may_drop = |errand| matches!(errand, Errand::Caller | Errand::Watcher | Errand::Program);
-        let calm = self.plan.calm;
-        let droppable: Vec<usize> = (0..self.tasks.len())
-            .filter(|at| {
-                let errand = self.tasks[*at].errand;
-                may_drop(errand) && (errand != Errand::Program || !calm)
-            })
-            .collect();
+        let may_drop =
+            |errand| matches!(errand, Errand::Caller | Errand::Watcher | Errand::Program);
+        let droppable = (0..self.tasks.len()).filter(|at| may_drop(self.tasks[*at].errand));
+        let droppable: Vec<usize> = droppable.collect();
         if droppable.is_empty() {
             return;
         }
@@ -183,14 +189,14 @@ impl Life {
     /// What never waits.
     fn call_at_once(&mut self) {
         let Some(user) = self.any_user() else { return };
+        let saved = user.session.is_saved();
         let result = match self.choose(4) {
             0 => user.session.try_token(),
             1 => user.session.with_token(Clone::clone),
             2 => {
                 let seats = self.processes.iter_mut().flat_map(|process| &mut process.seats);
-                let mut seats = seats.filter(|seat| {
-                    seat.user.as_ref().is_some_and(|other| other.id == user.id)
-                });
+                let mut seats = seats
+                    .filter(|seat| seat.user.as_ref().is_some_and(|other| other.id == user.id));
                 let reader = seats.next().and_then(|seat| seat.reader.as_mut());
                 match reader.map(|reader| reader.token().cloned()) {
                     Some(result) => result,
@@ -202,19 +208,25 @@ impl Life {
                 return;
             }
         };
-        if let Ok(token) = user.told(Manner::Try, result) {
+        self.adopt();
+        if let Ok(token) = user.told(Manner::Try, result, saved) {
             let _ = user.uses(&token);
         }
-        self.adopt();
     }
 
     fn program(&mut self) {
         let Some(user) = self.any_user() else { return };
         let id = user.id;
+        // A login and a logout at once leave the store to whoever writes last: a program that wants
+        // both does one after the other.
+        if self.tasks.iter().any(|task| task.session == id && task.errand == Errand::Program) {
+            return;
+        }
         match self.choose(4) {
             0 => self.spawn(id, Errand::Program, user.close()),
             1 | 2 => {
                 let needed = user.session.try_token().is_err_and(|error| error.is_login_required());
+                self.adopt();
                 if needed || self.choose(3) == 1 {
                     self.spawn(id, Errand::Program, user.log_in());
                 }
@@ -249,24 +261,39 @@ impl Life {
 
     /// Looks into the sessions' hands, where something came and nothing is being stored.
     pub(crate) fn inspect(&self) {
-        for user in self.processes.iter().flat_map(|one| &one.seats).filter_map(|seat| seat.user.as_ref()) {
-            let ready = {
+        for user in
+            self.processes.iter().flat_map(|one| &one.seats).filter_map(|seat| seat.user.as_ref())
+        {
+            let (dirty, idle) = {
                 let world = self.shared.lock();
                 let ledger = &world.ledgers[user.id];
-                ledger.dirty && ledger.storing == 0
+                (ledger.dirty, ledger.storing == 0)
             };
-            if ready {
+            if dirty {
                 let held = user.session.grant().and_then(|grant| numbers(&grant).1);
                 let saved = user.session.is_saved();
-                self.shared.lock().is_held(user.id, held, saved);
+                let mut world = self.shared.lock();
+                world.takes_in(user.id, held);
+                if idle {
+                    world.is_held(user.id, held, saved, false);
+                }
             }
         }
     }
 }
 
 impl World {
+    /// What is held has been taken in.
+    fn takes_in(&mut self, session: usize, held: Option<u32>) {
+        for one in &mut self.ledgers[session].received {
+            one.settled |= held == Some(one.renewal);
+        }
+    }
+
     /// Rules B14, F2: what came is held, or stored, or was given to the program.
-    pub(crate) fn is_held(&mut self, session: usize, held: Option<u32>, saved: bool) {
+    pub(crate) fn is_held(&mut self, session: usize, held: Option<u32>, saved: bool, closed: bool) {
+        // A revocation flies, and takes whoever drives it: it is done once all has landed.
+        let flies = !self.plan.hook && !closed;
         let ledger = &mut self.ledgers[session];
         ledger.dirty = false;
         let (epoch, out) = (ledger.epoch, ledger.out);
@@ -280,13 +307,16 @@ impl World {
             let present = one.epoch == epoch;
             let outrun = present && (Some(one.call) != newest || adopted);
             one.settled = here || outrun || (present && !saved);
-            if !one.settled {
+            if !one.settled && (present || !flies) {
                 lost = Some(one.renewal);
             }
         }
-        ledger.received.retain(|one| !one.settled || one.epoch == epoch && Some(one.call) == newest);
+        ledger
+            .received
+            .retain(|one| !one.settled || one.epoch == epoch && Some(one.call) == newest);
         if let Some(renewal) = lost {
-            let how = format!("the refresh token r{renewal} came, and is neither held nor an orphan");
+            let how =
+                format!("the refresh token r{renewal} came, and is neither held nor an orphan");
             self.broken(session, "B14", &how);
         }
         self.is_stored(session, held, saved);
@@ -298,7 +328,12 @@ impl World {
         let Some(store) = ledger.store.filter(|_| saved && !ledger.bare) else { return };
         let keep = &self.stores[store];
         let stored = keep.grant().and_then(|stored| numbers(&stored.grant).1);
-        if keep.writer == Some(session) && stored != held && held.is_some() {
+        // What came and was only stored by a close is adopted from there by the next refresh.
+        let ahead = match (stored, held) {
+            (Some(stored), Some(held)) => self.server.descends(stored, held),
+            (None, _) | (_, None) => false,
+        };
+        if keep.writer == Some(session) && stored != held && held.is_some() && !ahead {
             self.broken(session, "F2", "all is saved, it says, and its store holds another grant");
         }
     }

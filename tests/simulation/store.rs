@@ -198,7 +198,9 @@ impl World {
             (Fate::HangsDone | Fate::Late | Fate::Unsaid, Order::Load) => Fate::Hangs,
             (fate, _) => fate,
         };
+        // A login passes a store's panic on to the program, whose own business that is.
         let program = self.in_program;
+        let fate = if program && fate == Fate::Panics { Fate::Unreachable } else { fate };
         let op = Op {
             session,
             store,
@@ -242,12 +244,9 @@ impl World {
                 self.ops[index].told = Some(Told::Panic);
                 return;
             }
-            Fate::Fine
-            | Fate::Slow
-            | Fate::Hangs
-            | Fate::HangsDone
-            | Fate::Late
-            | Fate::Unsaid => false,
+            Fate::Fine | Fate::Slow | Fate::Hangs | Fate::HangsDone | Fate::Late | Fate::Unsaid => {
+                false
+            }
         };
         let failed = || StoreError::unreachable("the store does not answer");
         let done = if unreachable { Err(failed()) } else { self.perform(index) };
@@ -308,14 +307,14 @@ impl World {
 
     /// An operation's answer is heard.
     fn finished(&mut self, index: usize, told: &Told) {
-        let Op { session, writer, .. } = self.ops[index];
+        let Op { session, writer, program, .. } = self.ops[index];
         self.ops[index].listening = false;
         let ledger = &mut self.ledgers[session];
         ledger.storing -= 1;
         ledger.noted = None;
         match told {
             Told::Loaded(Ok(content)) | Told::Swapped(Ok(Swap::Conflict(content))) => {
-                self.reads(session, content.grant.as_ref(), writer);
+                self.reads(session, content.grant.as_ref(), writer, program);
             }
             Told::Swapped(Ok(Swap::Done(_))) => {
                 if let Order::Swap(_, Some(stored)) = &self.ops[index].order {
@@ -347,7 +346,8 @@ impl World {
         }
         let mut wakers = Vec::new();
         for op in &mut self.ops {
-            if op.program && op.listening && op.told.is_none() {
+            let hangs = matches!(op.fate, Fate::Hangs | Fate::HangsDone | Fate::Late);
+            if op.program && hangs && op.listening && op.told.is_none() {
                 let error = StoreError::unreachable("the connection broke at last");
                 op.told = Some(match op.order {
                     Order::Load => Told::Loaded(Err(error)),
@@ -361,8 +361,8 @@ impl World {
 
     /// Whether a write of this session is out.
     pub(crate) fn is_writing(&self, session: usize) -> bool {
-        self.ops.iter().any(|op| {
-            op.session == session && op.listening && matches!(op.order, Order::Swap(..))
-        })
+        self.ops
+            .iter()
+            .any(|op| op.session == session && op.listening && matches!(op.order, Order::Swap(..)))
     }
 }
