@@ -110,6 +110,18 @@ fn a_clock_that_goes_back_gives_readers_no_token_that_was_seen_lapsed() {
     assert!(session.with_token(|_| ()).is_err());
 }
 
+// Rules A5, B2. Also where the only one who looked was a reader that does not wait.
+#[test]
+fn a_token_that_was_refused_as_lapsed_is_not_handed_out_once_the_clock_goes_back() {
+    let time = VirtualTime::at(START);
+    let session = session(&Scripted::new(), &time);
+    time.advance(HOUR);
+    assert!(session.try_token().is_err());
+    time.set(START.saturating_add(SECOND.into()));
+    assert!(session.try_token().is_err());
+    assert!(session.with_token(|_| ()).is_err());
+}
+
 // Rule B4.
 #[test]
 fn a_reader_sees_the_new_token_as_soon_as_it_has_landed() {

@@ -48,7 +48,7 @@ impl<T: Time> Lifecycle<T> {
 
     /// Latches what `now` shows as facts, and pulls in instants that lie further ahead than they
     /// ever could: the clock went back (rule A5).
-    pub(super) fn observe(&mut self, policy: &Policy<T>, now: T) {
+    pub(crate) fn observe(&mut self, policy: &Policy<T>, now: T) {
         if let Holding::Token(held) = &mut self.holding {
             held.freshness = held.freshness_at(now);
         }

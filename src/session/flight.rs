@@ -131,9 +131,11 @@ impl Flight {
     }
 }
 
-/// Something in the air, and the beacon that says whether it wants to be polled.
+/// Something in the air, when it should have landed, and the beacon that says whether it wants to
+/// be polled.
 pub(super) struct Aloft {
     craft: Craft,
+    deadline: Timestamp,
     beacon: Arc<Beacon>,
 }
 
@@ -183,7 +185,7 @@ pub(super) fn poll_all(
 ) -> Vec<Option<(FlightId, Report)>> {
     let mut landed = Vec::new();
     let mut index = 0;
-    while let Some(Aloft { craft, beacon }) = crafts.get_mut(index) {
+    while let Some(Aloft { craft, beacon, .. }) = crafts.get_mut(index) {
         match craft.poll(ports, beacon, blocking) {
             Poll::Pending => index += 1,
             Poll::Ready(report) => {
@@ -205,7 +207,7 @@ pub(super) struct Deck {
     /// The threads that poll at this moment, each what it took out.
     attending: Vec<ThreadId>,
     /// When what was launched last should have landed.
-    deadline: Option<Timestamp>,
+    last: Option<Timestamp>,
     /// Who polled last.
     driver: Option<Ticket>,
     pub(super) waiters: Waiters,
@@ -220,8 +222,8 @@ impl Deck {
     /// straggler where there are too many, to be dropped outside.
     pub(super) fn launch(&mut self, craft: Craft, deadline: Timestamp) -> Option<Aloft> {
         let beacon = Beacon { lit: AtomicBool::new(true), shared: Weak::clone(&self.shared) };
-        self.air.push(Aloft { craft, beacon: Arc::new(beacon) });
-        self.deadline = Some(deadline);
+        self.air.push(Aloft { craft, deadline, beacon: Arc::new(beacon) });
+        self.last = Some(deadline);
         let flights = self.air.iter().enumerate().filter_map(|(index, aloft)| match aloft.craft {
             Craft::Flight(Flight { id, .. }) => Some((id, index)),
             Craft::Revocation(_) => None,
@@ -237,9 +239,12 @@ impl Deck {
         self.air.is_empty() && self.attending.is_empty()
     }
 
-    /// When all that is in the air should have landed.
+    /// When all that is in the air should have landed. What came and went meanwhile does not defer
+    /// it: somebody may be waiting for this (rule C3).
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.deadline
+        let air = self.air.iter().map(|aloft| aloft.deadline).max();
+        // What somebody polls at this moment may be what was launched last.
+        if self.attending.is_empty() { air } else { air.max(self.last) }
     }
 
     /// Whether the present thread is inside a poll of the air: the refresher asks its own session.

@@ -205,9 +205,11 @@ impl Session {
             let mut next = inner.lifecycle;
             let effect = next.handle_requested(&ports.settings.policy, now);
             let start = effect.start().filter(|_| ports.settings.spawner.is_some());
-            // What nobody would drive is not started.
+            // What nobody would drive is not started; what the clock shows is remembered (rule A5).
             if effect == Effect::Use || start.is_some() {
                 inner.lifecycle = next;
+            } else {
+                inner.lifecycle.observe(&ports.settings.policy, now);
             }
             if let Some(start) = start {
                 inner.launch(ports, start, afterwards);

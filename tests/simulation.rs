@@ -1,0 +1,98 @@
+//! Whole worlds, each from one seed: see `tests/simulation/mod.rs`.
+//!
+//! `SIM_SEED=7 cargo test --test simulation -- --nocapture one_world` replays one world and prints its
+//! whole trace; `SIM_WORLDS=1000000 .ci/simulate` is the soak.
+
+#[path = "simulation/mod.rs"]
+mod simulation;
+
+use std::env;
+
+use simulation::choices::Seeded;
+use simulation::{Corner, Counts, Report, Size, simulate};
+
+/// How many worlds a plain `cargo test` lives through.
+const WORLDS: u64 = 400;
+
+/// The fewest worlds in which every kind of thing must have occurred.
+const ENOUGH: u64 = 10_000;
+
+fn number_of(variable: &str) -> Option<u64> {
+    env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+fn world(seed: u64, all: bool) -> Report {
+    simulate(Seeded::new(seed), Size::Full, all)
+}
+
+#[track_caller]
+fn check(seed: u64, report: &Report) {
+    assert!(
+        report.violation.is_none(),
+        "{}\nseed {seed}; the same again, with the whole trace:\n\
+         SIM_SEED={seed} cargo test --test simulation -- --nocapture one_world\n",
+        report.told()
+    );
+}
+
+// Rules A2, A5, B1, B2, B3, B4, B5, B6, B7, B8, B9, B10, B11, B13, B14, C3, C4, C5, C7, C9, F1, F2, F5.
+#[test]
+fn no_world_breaks_a_rule_whatever_fails_in_it() {
+    let first = number_of("SIM_FIRST").unwrap_or(0);
+    let worlds = number_of("SIM_WORLDS").unwrap_or(WORLDS);
+    let mut counts = Counts::new();
+    let (mut steps, mut refreshes) = (0, 0);
+    for seed in first..first + worlds {
+        let report = world(seed, false);
+        check(seed, &report);
+        steps += report.steps + report.polls;
+        refreshes += report.refreshes;
+        counts.add(&report.counts);
+    }
+    let mut missing = Vec::new();
+    for corner in Corner::ALL {
+        println!("{:>10}  {}", counts.of(*corner), corner.told());
+        if counts.of(*corner) == 0 {
+            missing.push(corner.told());
+        }
+    }
+    println!(
+        "SIMULATION {{\"worlds\":{worlds},\"violations\":0,\"steps\":{steps},\
+         \"refreshes\":{refreshes},\"crashes\":{},\"logins\":{}}}",
+        counts.of(Corner::Crash),
+        counts.of(Corner::LoggedIn),
+    );
+    assert!(worlds < ENOUGH || missing.is_empty(), "never occurred: {missing:?}");
+}
+
+#[test]
+fn one_world_is_the_same_each_time() {
+    let seeds = number_of("SIM_SEED").map_or(0..8, |seed| seed..seed + 1);
+    for seed in seeds {
+        let (one, other) = (world(seed, true), world(seed, true));
+        if env::var("SIM_SEED").is_ok() {
+            println!("{}", one.told());
+        }
+        assert_eq!((one.hash, one.steps, one.told()), (other.hash, other.steps, other.told()));
+        check(seed, &one);
+    }
+}
+
+#[test]
+fn triage() {
+    let n = number_of("SIM_WORLDS").unwrap_or(300);
+    let mut seen: std::collections::BTreeMap<String, Vec<u64>> = Default::default();
+    for seed in 0..n {
+        let report = world(seed, false);
+        if let Some(v) = &report.violation {
+            let key = v.split(", session").next().unwrap().to_string()
+                + " "
+                + v.split(": ").skip(1).collect::<Vec<_>>().join(": ").as_str();
+            let key: String = key.chars().filter(|c| !c.is_ascii_digit()).collect();
+            seen.entry(key).or_default().push(seed);
+        }
+    }
+    for (k, v) in seen {
+        println!("{:>6} {k}  {:?}", v.len(), &v[..v.len().min(6)]);
+    }
+}
