@@ -194,12 +194,14 @@ impl<S: Source> StandardClock<S> {
             return Timestamp::from_millis(steady);
         }
         if shown < steady {
-            let _ = self.set_back.fetch_max(steady.saturating_sub(wall), Ordering::AcqRel);
+            // Release, with the acquire in `now`: whoever adds this has seen the wall clock set back.
+            let _ = self.set_back.fetch_max(steady.saturating_sub(wall), Ordering::Release);
             return Timestamp::from_millis(steady);
         }
         // Slept, or set forward: never less than what another reader has jumped to.
         let jump = shown.saturating_sub(elapsed);
-        let before = self.ahead.fetch_max(jump, Ordering::AcqRel);
+        // Release, as above. Not acquire: nothing is read after it.
+        let before = self.ahead.fetch_max(jump, Ordering::Release);
         Timestamp::from_millis(elapsed.saturating_add(before.max(jump)))
     }
 }
