@@ -2,9 +2,9 @@
 
     coverage.py LIST EXPORT…
 
-Branches are the conditions of `if`, `while`, `let … else`, guards and `&&`, each with two ways; regions are
-what the compiler counts besides: arms of a `match`, closures, functions, what follows a `?`. Each is named
-by its file, the line of code, and which of its line it is: lines move, code does not.
+Branches are the conditions of `if`, `while`, `let … else`, guards and `&&`, each with two ways: what the
+compiler calls so. It does not count the arms of a `match`; hence the lines beside them, of which one is run
+where anything that begins on it is. Each is named by its file and its code: lines move, code does not.
 """
 import json
 import re
@@ -36,22 +36,31 @@ for export in exports:
 code = {}
 
 
-def name(place, places, way):
-    path, line, column, *_ = place
+def source(path):
     if path not in code:
         code[path] = Path(path).read_text().splitlines()
-    same_line = sorted({other[2] for other in places if other[:2] == place[:2]})
-    return f"{path} | {code[path][line - 1].strip()} | {way} {same_line.index(column) + 1} |"
+    return code[path]
+
+
+def name(place, way):
+    path, line, column, *_ = place
+    same_line = sorted({other[2] for other in branches if other[:2] == place[:2]})
+    return f"{path} | {source(path)[line - 1].strip()} | {way} {same_line.index(column) + 1} |"
 
 
 missing = {}
 for place, both in sorted(branches.items()):
     for count, way in zip(both, ("never true", "never false")):
         if not count:
-            missing[name(place, branches, way)] = place[1]
-for place, count in sorted(regions.items()):
+            missing[name(place, way)] = place[1]
+lines = defaultdict(int)
+for (file, line, column, *_), count in regions.items():
+    # What ends a block, and nothing else, is where a branch that was not taken would come out.
+    if source(file)[line - 1][column - 1 :].strip() != "}":
+        lines[file, line] += count
+for (file, line), count in sorted(lines.items()):
     if not count:
-        missing[name(place, regions, "never run")] = place[1]
+        missing[f"{file} | {source(file)[line - 1].strip()} | never run |"] = line
 path = Path(explained_list)
 entries = [entry for entry in path.read_text().splitlines() if entry and not entry.startswith("#")]
 failed = False
@@ -66,9 +75,9 @@ for explained in entries:
 if not branches or not regions:
     sys.exit("nothing was measured")
 untaken = sum(1 for both in branches.values() for count in both if not count)
-unrun = sum(1 for count in regions.values() if not count)
+unrun = sum(1 for count in lines.values() if not count)
 print(
     f"branches={2 * len(branches)} covered={2 * len(branches) - untaken} "
-    f"regions={len(regions)} regions_covered={len(regions) - unrun} explained={len(entries)}"
+    f"lines={len(lines)} lines_run={len(lines) - unrun} explained={len(entries)}"
 )
 sys.exit(failed)

@@ -142,6 +142,57 @@ fn a_late_answer_ends_the_wait_of_one_who_waits_through_backoff() {
     assert_eq!(script.requests(), 1);
 }
 
+// Rules B13, B14.
+#[test]
+fn a_late_answer_that_takes_another_poll_is_not_left_lying_by_one_who_waits_through_backoff() {
+    let kept = Kept::default();
+    let waker = Arc::clone(&kept);
+    let refresher = move |_: Request| {
+        let (waker, mut polls) = (Arc::clone(&waker), 0);
+        poll_fn(move |cx| {
+            polls += 1;
+            match polls {
+                // Silent until its deadline was judged; then it yields once.
+                1..=3 => waker.lock().expect("no panic").push(cx.waker().clone()),
+                4 => cx.waker().wake_by_ref(),
+                _ => return Poll::Ready(Ok::<_, RefreshError>(Scripted::grant(1))),
+            }
+            Poll::Pending
+        })
+    };
+    let time = VirtualTime::at(START);
+    let builder = standard(Session::builder(refresher), &time).timer(time.clone());
+    let session = builder.build().expect("sendable");
+    time.advance(HOUR);
+    let mut caller = Hand::new(session.token().patience(HOUR));
+    caller.pending();
+    time.advance(30 * SECOND);
+    caller.pending(); // polled once more, and judged
+    std::mem::take(&mut *kept.lock().expect("no panic")).into_iter().for_each(Waker::wake);
+    let before = caller.woken();
+    caller.pending();
+    assert!(caller.woken() > before, "it has landed");
+    assert_eq!(text(caller.ready()), "at-2");
+}
+
+// Rules B14, C6.
+#[test]
+fn an_orphan_that_lands_while_nobody_waits_is_offered_all_the_same() {
+    let (script, time) = (Scripted::new().then(Answer::Hang), VirtualTime::at(START));
+    let offered = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&offered);
+    let builder = builder(&script, &time).on_orphan(move |grant| {
+        hears.lock().expect("no panic").push(grant);
+    });
+    let session = builder.build().expect("sendable");
+    time.advance(HOUR);
+    drop(waiting(&session));
+    assert!(at_once(session.logout()).is_ok());
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert!(session.try_token().is_err());
+    assert_eq!(*offered.lock().expect("no panic"), [Scripted::grant(1)]);
+}
+
 // Rules B9, B13.
 #[test]
 fn who_waits_for_a_longer_life_of_a_lapsed_token_waits_for_the_answer() {
