@@ -197,13 +197,15 @@ impl<S: Source> StandardClock<S> {
         // Rule A2: "A wall clock set back MUST change nothing but what the next comparison starts
         // from".
         if shown < steady {
-            let _ = self.set_back.fetch_max(steady.saturating_sub(wall), Ordering::AcqRel);
+            // Release, with the acquire in `now`: whoever adds this has seen the wall clock set back.
+            let _ = self.set_back.fetch_max(steady.saturating_sub(wall), Ordering::Release);
             return Timestamp::from_millis(steady);
         }
         // Rule A2: it "MUST jump forward to the wall clock when that has moved ahead of it": never
         // to less than another reader has jumped to.
         let jump = shown.saturating_sub(elapsed);
-        let before = self.ahead.fetch_max(jump, Ordering::AcqRel);
+        // Release, as above. Not acquire: nothing is read after it.
+        let before = self.ahead.fetch_max(jump, Ordering::Release);
         Timestamp::from_millis(elapsed.saturating_add(before.max(jump)))
     }
 }

@@ -260,7 +260,7 @@ impl<'a> Acquire<'a> {
     /// spent". Rule C8: "A caller's own time limit MUST end its wait and not the flight."
     fn spent(&self, inner: &Inner, limits: Limits, now: Timestamp) -> Option<Error> {
         // One that has waited for nothing yet has not waited in vain.
-        self.joined?;
+        let joined = self.joined?;
         let usable = match inner.lifecycle.state(now) {
             State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => true,
             State::Refreshing(Meanwhile::Wait) | State::Expired(_) => false,
@@ -268,7 +268,7 @@ impl<'a> Acquire<'a> {
         if usable && self.usable_for() == Span::ZERO {
             return None;
         }
-        if let (Some(joined), Some((failed, error))) = (self.joined, &inner.last_failure) {
+        if let Some((failed, error)) = &inner.last_failure {
             if failed.number() >= joined.get() && now >= limits.patience {
                 let answer = self.ask(inner, now);
                 let retry_at = if let Effect::BackOff { until, .. } = answer {
@@ -279,7 +279,7 @@ impl<'a> Acquire<'a> {
                 return Some(error.clone().retry_at(retry_at));
             }
         }
-        if limits.within.is_some_and(|within| now >= within) && self.joined.is_some() {
+        if limits.within.is_some_and(|within| now >= within) {
             return Some(Error::new(Kind::TimedOut));
         }
         if let Some(before) = self.wishes.as_ref().and_then(|wishes| wishes.too_brief) {

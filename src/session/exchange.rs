@@ -37,13 +37,14 @@ pub(super) struct Ended(AtomicU64);
 impl Ended {
     /// Ends the epoch of `newest` and all before it.
     pub(super) fn through(&self, newest: FlightId) {
-        // Release, with the acquire below: what a flight reads from the store after it has found
-        // its epoch not ended is not what the login or logout left there.
-        self.0.store(newest.number(), Ordering::Release);
+        // Relaxed: this comes before what the login or logout writes to the store. A flight that has
+        // read that from the store is ordered after this by the store, as any reader of a value is
+        // after its writer; one that has not is free to see either.
+        self.0.store(newest.number(), Ordering::Relaxed);
     }
 
     pub(super) fn includes(&self, flight: FlightId) -> bool {
-        flight.number() <= self.0.load(Ordering::Acquire)
+        flight.number() <= self.0.load(Ordering::Relaxed)
     }
 }
 

@@ -56,10 +56,11 @@ impl Inner {
             Outcome::Loaded(stored) if newest => self.install(ports, stored, moment, afterwards),
             Outcome::Loaded(_) => {}
             Outcome::Empty { received } => {
-                self.orphan(ports, received, now, afterwards);
                 if newest {
                     self.clear(&ports.settings.policy, now, afterwards);
                 }
+                // Afterwards: it may be the very grant that was held until now.
+                self.orphan(ports, received, now, afterwards);
             }
             Outcome::Failed(error) => {
                 let failure = error.failure();

@@ -1,6 +1,7 @@
 //! Refreshers that panic, hang, come late or ask their own session, and what is dropped when.
 
 use std::cell::{Cell, RefCell};
+use std::error::Error as _;
 use std::future::{pending, poll_fn};
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -232,5 +233,52 @@ fn a_session_that_ends_with_its_thread_does_no_harm() {
         });
         thread.join().expect("no panic");
         assert_eq!((script.requests(), script.dropped()), (1, 1));
+    }
+}
+
+/// Asks its session once more when the thread ends, and tells what came of it.
+struct LastWords(LocalSession, mpsc::Sender<String>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        let mut caller = Hand::new(self.0.token());
+        let said = match caller.poll() {
+            Poll::Ready(Ok(_)) => "a token".to_owned(),
+            Poll::Ready(Err(error)) => {
+                error.source().map_or(error.to_string(), ToString::to_string)
+            }
+            Poll::Pending => "nothing".to_owned(),
+        };
+        let _ = self.1.send(said);
+    }
+}
+
+thread_local! {
+    static LAST_WORDS: RefCell<Option<LastWords>> = const { RefCell::new(None) };
+}
+
+// Rules C2, B6. What was touched first is destroyed last: the session's things are gone by then.
+#[test]
+fn a_session_that_is_asked_while_its_thread_ends_says_so_and_does_no_harm() {
+    for (begun, expected) in [
+        (false, "the refresher is bound to another thread"),
+        (true, "the refresh was polled away from its thread"),
+    ] {
+        let (sender, said) = mpsc::channel();
+        let script = Scripted::new().then(Answer::Hang);
+        let asked = script.clone();
+        let thread = thread::spawn(move || {
+            LAST_WORDS.set(None);
+            let (session, _) = lapsed(&asked);
+            if begun {
+                drop(waiting(&session));
+            }
+            LAST_WORDS.set(Some(LastWords(session, sender)));
+            // It wants to be polled once more.
+            asked.release(Answer::Hang);
+        });
+        thread.join().expect("no panic");
+        assert_eq!(said.recv().as_deref(), Ok(expected));
+        assert_eq!(script.requests(), usize::from(begun));
     }
 }

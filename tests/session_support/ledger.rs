@@ -1,5 +1,6 @@
 //! A store that does what the test says, and writes down what was done in which order.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
@@ -42,6 +43,8 @@ struct Book {
     waiting: Vec<Waker>,
     /// What somebody else writes while the next request to the server is out.
     meanwhile: Meanwhile,
+    /// What somebody else writes just before this session's next writes, one each.
+    rivals: VecDeque<Option<StoredGrant>>,
 }
 
 #[derive(Default)]
@@ -61,6 +64,7 @@ impl Ledger {
             log,
             waiting,
             meanwhile: Meanwhile::Nothing,
+            rivals: VecDeque::new(),
         })))
     }
 
@@ -93,6 +97,11 @@ impl Ledger {
     /// Somebody else will write, once the next request to the server is out.
     pub(crate) fn overwritten_meanwhile(&self, next: Option<StoredGrant>) {
         self.lock().meanwhile = Meanwhile::Written(next);
+    }
+
+    /// Somebody else will write just before the session's next write that no other rival has.
+    pub(crate) fn raced(&self, next: Option<StoredGrant>) {
+        self.lock().rivals.push_back(next);
     }
 
     pub(crate) fn content(&self) -> Versioned {
@@ -173,6 +182,9 @@ impl Store for Ledger {
             });
             this.answer(true).await?;
             let mut book = this.lock();
+            if let Some(rival) = book.rivals.pop_front() {
+                book.content = Versioned { version: book.content.version.next(), grant: rival };
+            }
             if book.content.version != expected {
                 return Ok(Swap::Conflict(book.content.clone()));
             }
