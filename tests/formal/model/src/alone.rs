@@ -74,7 +74,8 @@ impl Scenario for Alone {
     }
 
     fn start(&self) -> State {
-        State { machine: Machine::new(1), history: History::NONE, now: Tick(0), behind: 0 }
+        let machine = self.world.past();
+        State { machine, history: History::NONE, now: Tick(0), behind: 0 }
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -93,7 +94,7 @@ impl Scenario for Alone {
         }
     }
 
-    fn step(&self, state: &State, action: Action) -> Step<State> {
+    fn step(&self, state: &State, action: Action, wanted: Set) -> Step<State> {
         let mut next = *state;
         match action {
             Action::Forward => {
@@ -109,8 +110,9 @@ impl Scenario for Alone {
             Action::Tell(event) => {
                 let State { machine, history, now, .. } = state;
                 let outcome = rules::tell(&self.world, machine, history, event, *now);
+                let before = (machine, history);
                 let corners =
-                    corners::reached(&self.world, (machine, history), event, *now, &outcome);
+                    corners::reached(&self.world, before, event, *now, &outcome, wanted);
                 next.machine = outcome.machine;
                 next.history = outcome.history;
                 Step { next, broken: outcome.broken, corners }

@@ -9,7 +9,7 @@ use crate::rules::Outcome;
 use crate::runner::Set;
 use crate::sentences::sentences;
 use crate::tick::Tick;
-use crate::world::{Machine, REFRESH_DEADLINE, Told, World};
+use crate::world::{Answer, Machine, REFRESH_DEADLINE, Told, World};
 
 sentences! {
     Corner {
@@ -79,6 +79,14 @@ pub(crate) fn possible(reuse: Reuse<Tick>) -> Set {
     }
 }
 
+/// Those of a timeout, which are dear to find out.
+const TIMEOUTS: Set = Corner::WhyDue.set()
+    | Corner::WhyLapse.set()
+    | Corner::WhyDeadline.set()
+    | Corner::WhyBackoff.set()
+    | Corner::WhyBudget.set()
+    | Corner::WhyWindow.set();
+
 /// The corners that this step reached.
 pub(crate) fn reached(
     world: &World,
@@ -86,9 +94,34 @@ pub(crate) fn reached(
     event: Told,
     now: Tick,
     outcome: &Outcome,
+    wanted: Set,
 ) -> Set {
+    if wanted & possible(world.reuse) == 0 {
+        // All that can be reached was. What cannot be is still looked for.
+        return of_effect(outcome.effect).set() | of_event(world, before, event, now, outcome);
+    }
+    let timeouts = if wanted & TIMEOUTS & possible(world.reuse) == 0 {
+        0
+    } else {
+        timeout(world, &outcome.machine, now)
+    };
+    let was = before.1;
     let Outcome { machine, history, effect, .. } = *outcome;
-    let timeout = match machine.poll_timeout(&world.policy, now).map(|timeout| timeout.why) {
+    let closes = matches!(was.grant, Grant::DoubtedSince(_)) && history.grant == Grant::Doubted;
+    let pulled = matches!(
+        (was.pause, history.pause),
+        (Some((earlier, _)), Some((later, _))) if later < earlier
+    );
+    timeouts
+        | of_state(&machine, now).set()
+        | of_effect(effect).set()
+        | of_event(world, before, event, now, outcome)
+        | Corner::Closes.when(closes)
+        | Corner::PulledIn.when(pulled)
+}
+
+fn timeout(world: &World, machine: &Machine, now: Tick) -> Set {
+    match machine.poll_timeout(&world.policy, now).map(|timeout| timeout.why) {
         None => 0,
         Some(Why::Due) => Corner::WhyDue.set(),
         Some(Why::Lapse) => Corner::WhyLapse.set(),
@@ -96,16 +129,22 @@ pub(crate) fn reached(
         Some(Why::BackoffOver) => Corner::WhyBackoff.set(),
         Some(Why::BudgetAllows) => Corner::WhyBudget.set(),
         Some(Why::WindowClosed) => Corner::WhyWindow.set(),
-    };
-    let state = match machine.state(now) {
+    }
+}
+
+fn of_state(machine: &Machine, now: Tick) -> Corner {
+    match machine.state(now) {
         State::Valid => Corner::Valid,
         State::Expiring => Corner::Expiring,
         State::Refreshing(Meanwhile::UseOld) => Corner::UseOld,
         State::Refreshing(Meanwhile::Wait) => Corner::Wait,
         State::Expired(Remedy::Refresh) => Corner::Renewable,
         State::Expired(Remedy::LogIn) => Corner::LoggedOut,
-    };
-    let effect = match effect {
+    }
+}
+
+fn of_effect(effect: Answer) -> Corner {
+    match effect {
         Effect::Nothing => Corner::Nothing,
         Effect::Use => Corner::Use,
         Effect::UseAndStartRefresh(_) => Corner::UseAndStart,
@@ -128,20 +167,7 @@ pub(crate) fn reached(
         Effect::Discard => Corner::Discard,
         Effect::Withdraw => Corner::Withdraw,
         Effect::EndAttempt => Corner::EndAttempt,
-    };
-    let told = of_event(world, before, event, now, outcome);
-    let was = before.1;
-    let closes = matches!(was.grant, Grant::DoubtedSince(_)) && history.grant == Grant::Doubted;
-    let pulled = matches!(
-        (was.pause, history.pause),
-        (Some((earlier, _)), Some((later, _))) if later < earlier
-    );
-    timeout
-        | state.set()
-        | effect.set()
-        | told
-        | Corner::Closes.when(closes)
-        | Corner::PulledIn.when(pulled)
+    }
 }
 
 fn of_event(

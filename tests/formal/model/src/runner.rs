@@ -35,7 +35,8 @@ pub(crate) trait Scenario: Send + Sync + 'static {
 
     fn actions(&self, state: &Self::State, actions: &mut Vec<Self::Action>);
 
-    fn step(&self, state: &Self::State, action: Self::Action) -> Step<Self::State>;
+    /// Takes one step. Only the corners in `wanted` need be told of.
+    fn step(&self, state: &Self::State, action: Self::Action, wanted: Set) -> Step<Self::State>;
 
     /// The rules that concern one state alone, asked once of each. Gives those that it breaks.
     fn judge(&self, state: &Self::State) -> Set;
@@ -105,13 +106,13 @@ impl<S: Scenario> Model for Explored<S> {
         Some(match action {
             Move::Broken(broken) => Node { broken, ..*node },
             Move::Ordinary(action) => {
-                let Step { next, broken, corners } = self.scenario.step(&node.inner, action);
-                let reached = self.reached.load(Ordering::Relaxed);
-                let corners = if corners & !reached == 0 {
-                    0
-                } else {
-                    corners & !self.reached.fetch_or(corners, Ordering::Relaxed)
-                };
+                let wanted = !self.reached.load(Ordering::Relaxed);
+                let step = self.scenario.step(&node.inner, action, wanted);
+                let Step { next, broken, mut corners } = step;
+                corners &= wanted;
+                if corners != 0 {
+                    corners &= !self.reached.fetch_or(corners, Ordering::Relaxed);
+                }
                 Node { inner: next, broken, corners }
             }
         })

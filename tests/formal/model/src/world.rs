@@ -6,7 +6,7 @@ use perennial::lifecycle::{
 };
 use perennial::time::Draw;
 
-use crate::tick::Tick;
+use crate::tick::{FLIGHTS, Tick};
 
 pub(crate) type Machine = Lifecycle<Tick>;
 pub(crate) type Told = Event<Tick>;
@@ -23,6 +23,9 @@ pub(crate) const BUDGET_WINDOW: u8 = 4;
 pub(crate) const REFRESH_DEADLINE: u8 = 3;
 /// How long a server of the kinds that do so answers a refresh token again.
 pub(crate) const REUSE_WINDOW: u8 = 4;
+
+const ENDLESS: TokenTimes<Tick> =
+    TokenTimes { sent: Tick(0), lifetime: None, refresh_in: None, jitter: Draw::NONE };
 
 /// More identities than the longest path uses.
 const IDENTITIES: usize = 400;
@@ -61,25 +64,32 @@ impl World {
             refresh_deadline: REFRESH_DEADLINE,
             reuse,
         });
-        let token = TokenTimes {
-            sent: Tick(0),
-            lifetime: None,
-            refresh_in: None,
-            jitter: Draw::NONE,
-        };
         // Identities are given out by a machine alone.
         let (mut machine, mut other) = (Machine::new(1), Machine::new(2));
         let (mut flights, mut generations) = (Vec::new(), Vec::new());
         for _ in 0..IDENTITIES {
-            let _ = machine.handle_installed(&policy, Some(token), Tick(0));
+            let _ = machine.handle_installed(&policy, Some(ENDLESS), Tick(0));
             generations.extend(machine.generation());
             let _ = machine.handle_installed(&policy, None, Tick(0));
             let _ = machine.handle_requested(&policy, Tick(0));
             flights.push(machine.newest_flight());
         }
-        let _ = other.handle_installed(&policy, Some(token), Tick(0));
+        let _ = other.handle_installed(&policy, Some(ENDLESS), Tick(0));
         let foreign = other.generation().expect("a token was installed");
         Self { policy, reuse, flights, generations, foreign }
+    }
+
+    /// A machine that nobody is logged in to, and that has a past, so that there are old refreshes
+    /// and tokens from the beginning on: to one without, nothing more can happen.
+    pub(crate) fn past(&self) -> Machine {
+        let mut machine = Machine::new(1);
+        for _ in 0..FLIGHTS {
+            let _ = machine.handle_installed(&self.policy, None, Tick(0));
+            let _ = machine.handle_requested(&self.policy, Tick(0));
+            let _ = machine.handle_installed(&self.policy, Some(ENDLESS), Tick(0));
+        }
+        let _ = machine.handle_cleared(&self.policy, Tick(0));
+        machine
     }
 
     /// The refresh that was started `back` before the newest one of `machine`.
