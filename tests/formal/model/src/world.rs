@@ -123,6 +123,11 @@ impl World {
         Some(*self.generations.get(index).expect("no path publishes so many tokens"))
     }
 
+    /// What a caller would be told at `now`.
+    pub(crate) fn answer(&self, machine: &Machine, now: Tick) -> Answer {
+        apply(&self.policy, *machine, Told::Requested { usable_for: 0 }, now).1
+    }
+
     /// The window within which the server answers a refresh token again, where it has one.
     pub(crate) fn reuse_window(&self) -> Option<u8> {
         match self.reuse {
