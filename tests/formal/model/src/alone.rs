@@ -40,21 +40,13 @@ impl Hash for State {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Tell(Told),
-    Forward,
+    Forward(u8),
     Back,
-}
-
-/// How many forms of events there are.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Events {
-    Few,
-    All,
 }
 
 #[derive(Debug)]
 pub(crate) struct Alone {
     pub(crate) world: World,
-    pub(crate) events: Events,
 }
 
 impl Scenario for Alone {
@@ -79,27 +71,27 @@ impl Scenario for Alone {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        actions.push(Action::Forward);
+        actions.extend([Action::Forward(1), Action::Forward(4)]);
         if state.behind == 0 {
             actions.push(Action::Back);
         }
         let mut tell = |event| actions.push(Action::Tell(event));
-        self.requests(&mut tell);
+        for usable_for in [0, 3, 20] {
+            tell(Event::Requested { usable_for });
+        }
         self.answers(state, &mut tell);
         self.resource_server(state, &mut tell);
-        self.logins(state, &mut tell);
+        Self::logins(state, &mut tell);
         tell(Event::TimePassed { draw: MOST });
-        if self.events == Events::All {
-            tell(Event::TimePassed { draw: Draw::NONE });
-        }
+        tell(Event::TimePassed { draw: Draw::NONE });
     }
 
     fn step(&self, state: &State, action: Action, wanted: Set) -> Step<State> {
         let mut next = *state;
         match action {
-            Action::Forward => {
-                next.now = state.now.plus(1);
-                next.behind = state.behind.saturating_sub(1);
+            Action::Forward(by) => {
+                next.now = state.now.plus(by);
+                next.behind = state.behind.saturating_sub(by);
                 Step { next, broken: 0, corners: 0 }
             }
             Action::Back => {
@@ -111,8 +103,7 @@ impl Scenario for Alone {
                 let State { machine, history, now, .. } = state;
                 let outcome = rules::tell(&self.world, machine, history, event, *now);
                 let before = (machine, history);
-                let corners =
-                    corners::reached(&self.world, before, event, *now, &outcome, wanted);
+                let corners = corners::reached(&self.world, before, event, *now, &outcome, wanted);
                 next.machine = outcome.machine;
                 next.history = outcome.history;
                 Step { next, broken: outcome.broken, corners }
@@ -126,18 +117,6 @@ impl Scenario for Alone {
 }
 
 impl Alone {
-    fn all(&self) -> bool {
-        self.events == Events::All
-    }
-
-    fn requests(&self, tell: &mut impl FnMut(Told)) {
-        tell(Event::Requested { usable_for: 0 });
-        tell(Event::Requested { usable_for: 20 });
-        if self.all() {
-            tell(Event::Requested { usable_for: 3 });
-        }
-    }
-
     /// What the authorization server may answer to any of the last refreshes, at any time, again and
     /// again.
     fn answers(&self, state: &State, tell: &mut impl FnMut(Told)) {
@@ -151,16 +130,13 @@ impl Alone {
             if back == 0 {
                 failed(Failure::Unavailable { retry_after: Some(6) }, Draw::NONE);
                 failed(Failure::Unavailable { retry_after: None }, MOST);
+                failed(Failure::Unavailable { retry_after: None }, Draw::NONE);
                 failed(Failure::Unknown, MOST);
-                if self.all() {
-                    failed(Failure::Unavailable { retry_after: None }, Draw::NONE);
-                    failed(Failure::Unknown, Draw::NONE);
-                }
+                failed(Failure::Unknown, Draw::NONE);
             }
             // An answer that is not kept is tried in one form alone.
             let kept = back < history.landed.min(history.ended);
-            let few = if self.all() { 9 } else { 5 };
-            for (token, novelty) in answers(*now).into_iter().take(if kept { few } else { 1 }) {
+            for (token, novelty) in answers(*now).into_iter().take(if kept { 9 } else { 1 }) {
                 tell(Event::Refreshed { flight, token, novelty, draw: MOST });
             }
         }
@@ -176,16 +152,15 @@ impl Alone {
         tell(Event::Rejected { generation: self.world.foreign });
     }
 
-    fn logins(&self, state: &State, tell: &mut impl FnMut(Told)) {
+    fn logins(state: &State, tell: &mut impl FnMut(Told)) {
         let now = state.now;
         tell(Event::Cleared);
         tell(Event::Installed { token: None, intent: Some(now.minus(1)) });
         tell(Event::Installed { token: Some(lives(now, 8)), intent: None });
-        if self.all() {
-            tell(Event::Installed { token: None, intent: None });
-            tell(Event::Installed { token: Some(lives(now, 8)), intent: Some(now.plus(1)) });
-            tell(Event::Installed { token: Some(lives(now, 0)), intent: None });
-        }
+        tell(Event::Installed { token: None, intent: None });
+        let hinted = TokenTimes { refresh_in: Some(4), ..lives(now.minus(1), 8) };
+        tell(Event::Installed { token: Some(hinted), intent: Some(now.plus(1)) });
+        tell(Event::Installed { token: Some(lives(now, 0)), intent: None });
     }
 }
 

@@ -177,11 +177,7 @@ impl History {
             Some(refusal) => refusal,
             None => {
                 let start = self.start(world, before, cause, now);
-                if serves {
-                    Effect::UseAndStartRefresh(start)
-                } else {
-                    Effect::StartRefresh(start)
-                }
+                if serves { Effect::UseAndStartRefresh(start) } else { Effect::StartRefresh(start) }
             }
         }
     }

@@ -268,7 +268,8 @@ fn without_history(
         let request = Event::Requested { usable_for: 0 };
         let answer = |then| apply(&world.policy, *after, request, then).1;
         let nothing = Effect::LogIn(Ending::NoGrant);
-        let ended = [now, now.minus(4), now.plus(9)].into_iter().all(|then| answer(then) == nothing);
+        let ended =
+            [now, now.minus(4), now.plus(9)].into_iter().all(|then| answer(then) == nothing);
         broken |= Rule::Logout.when(!ended);
     }
     broken

@@ -148,20 +148,13 @@ each_place!(
     32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63
 );
 
-/// The order in which states are explored.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Search {
-    /// Takes least memory. Only for models whose paths are short: each keeps its own.
-    DepthFirst,
-    /// On one thread, finds a shortest path to each corner.
-    BreadthFirst,
-}
-
 /// How a model is run.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Manner {
-    pub(crate) search: Search,
+    /// With one, the path to each corner is a shortest one.
     pub(crate) threads: usize,
+    /// How many steps from the start, where it is not all there is.
+    pub(crate) depth: Option<usize>,
     /// Print the path to each corner, too, and not only to what breaks a rule.
     pub(crate) traces: bool,
 }
@@ -198,12 +191,13 @@ pub(crate) fn run<S: Scenario>(name: &str, scenario: S, manner: Manner) -> Findi
     assert!(rules.len() <= 64 && corners.len() <= 64, "a set holds 64");
     let reached = Arc::new(AtomicU64::new(0));
     let explored = Explored { scenario, reached: Arc::clone(&reached) };
-    let checker =
+    let mut checker =
         explored.checker().threads(manner.threads).finish_when(HasDiscoveries::AnyFailures);
-    let (unique, steps, depth, found) = match manner.search {
-        Search::DepthFirst => finish(checker.spawn_dfs()),
-        Search::BreadthFirst => finish(checker.spawn_bfs()),
-    };
+    if let Some(depth) = manner.depth {
+        // The checker counts states and not steps, and does not look at the last one.
+        checker = checker.target_max_depth(depth + 2);
+    }
+    let (unique, steps, depth, found) = finish(checker.spawn_bfs());
     let marked = reached.load(Ordering::Relaxed).count_ones() as usize;
     let mut findings = Findings {
         unique: unique.saturating_sub(marked),

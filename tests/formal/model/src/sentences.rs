@@ -15,6 +15,7 @@ macro_rules! sentences {
             }
 
             /// This one, or none.
+            #[allow(dead_code, reason = "not every list is asked so")]
             pub(crate) const fn when(self, so: bool) -> crate::runner::Set {
                 if so { self.set() } else { 0 }
             }

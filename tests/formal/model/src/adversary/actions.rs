@@ -11,8 +11,10 @@ use crate::world::{REFRESH_DEADLINE, Told};
 
 /// How long a good token lives.
 const LIFETIME: u8 = 8;
-/// How far time jumps: past any deadline, and past the life of any token.
-const JUMP: u8 = 9;
+/// When the server wants a good token to be refreshed.
+const HINT: u8 = 4;
+/// How far time jumps: past any deadline and backoff, and to where a good token is due.
+const JUMP: u8 = 6;
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -68,7 +70,7 @@ impl Adversary {
             Event::Cleared,
             Event::Installed { token, intent: None },
             Event::Installed { token: None, intent: None },
-            Event::Installed { token: None, intent: Some(now.minus(1)) },
+            Event::Installed { token: Some(lives(now.minus(1), LIFETIME)), intent: Some(now) },
         ];
         // Without a server that may refuse it makes no difference whether it was seen before.
         let count = if self.world.reuse_window().is_some() { 4 } else { 3 };
@@ -115,5 +117,5 @@ impl Adversary {
 }
 
 fn lives(sent: Tick, lifetime: u8) -> TokenTimes<Tick> {
-    TokenTimes { sent, lifetime: Some(lifetime), refresh_in: None, jitter: Draw::NONE }
+    TokenTimes { sent, lifetime: Some(lifetime), refresh_in: Some(HINT), jitter: Draw::NONE }
 }

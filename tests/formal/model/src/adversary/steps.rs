@@ -22,8 +22,7 @@ struct Making<'a> {
 
 impl Adversary {
     pub(super) fn take(&self, state: &State, action: Action, wanted: Set) -> Step<State> {
-        let mut making =
-            Making { model: self, state: *state, broken: 0, corners: 0, wanted };
+        let mut making = Making { model: self, state: *state, broken: 0, corners: 0, wanted };
         match action {
             Action::Time(by) => making.state.now = state.now.plus(by),
             Action::Comes(wish) => {
@@ -81,10 +80,9 @@ impl Making<'_> {
         state.presented = match self.model.world.reuse {
             Reuse::Refuse => state.presented,
             // How often makes no difference.
-            Reuse::Overlap(_)
-            | Reuse::Idempotent(_)
-            | Reuse::ConfirmByUse
-            | Reuse::Unrotated => state.presented.min(1),
+            Reuse::Overlap(_) | Reuse::Idempotent(_) | Reuse::ConfirmByUse | Reuse::Unrotated => {
+                state.presented.min(1)
+            }
         };
         if paid {
             self.pays();
@@ -121,7 +119,8 @@ impl Making<'_> {
         let delayed = matches!(answer, Effect::BackOff { .. });
         self.corners |= Scene::ServedMeanwhile.if_so(out && answer == Effect::Use)
             | Scene::StaleHelped.if_so(was == Caller::Carrying(1) && answer.hands_out())
-            | Scene::Joins.if_so(was == Caller::Carrying(0) && matches!(answer, Effect::Wait { .. }))
+            | Scene::Joins
+                .if_so(was == Caller::Carrying(0) && matches!(answer, Effect::Wait { .. }))
             | Scene::WaitsOut.if_so(was.is_waiting() && is.is_waiting() && delayed);
     }
 
@@ -139,10 +138,7 @@ impl Making<'_> {
         }
         let spent = self.wanted != 0 && {
             let answer = self.model.world.answer(&self.state.machine, self.state.now);
-            matches!(
-                answer,
-                Effect::BackOff { reason: perennial::lifecycle::Delay::Budget, .. }
-            )
+            matches!(answer, Effect::BackOff { reason: perennial::lifecycle::Delay::Budget, .. })
         };
         self.corners |= Scene::Loop.if_so(spent && !takes);
     }
