@@ -9,7 +9,7 @@
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
@@ -78,6 +78,8 @@ struct Explored<S> {
     scenario: S,
     /// The corners that were reached.
     reached: Arc<AtomicU64>,
+    /// How many states were judged, and their steps taken.
+    judged: Arc<AtomicUsize>,
 }
 
 impl<S: Scenario> Model for Explored<S> {
@@ -92,6 +94,7 @@ impl<S: Scenario> Model for Explored<S> {
         if node.broken != 0 {
             return;
         }
+        self.judged.fetch_add(1, Ordering::Relaxed);
         let broken = self.scenario.judge(&node.inner);
         if broken != 0 {
             actions.push(Move::Broken(broken));
@@ -190,18 +193,24 @@ pub(crate) fn run<S: Scenario>(name: &str, scenario: S, manner: Manner) -> Findi
     let (rules, corners, possible) = (scenario.rules(), scenario.corners(), scenario.possible());
     assert!(rules.len() <= 64 && corners.len() <= 64, "a set holds 64");
     let reached = Arc::new(AtomicU64::new(0));
-    let explored = Explored { scenario, reached: Arc::clone(&reached) };
+    let judged = Arc::new(AtomicUsize::new(0));
+    let counters = (Arc::clone(&reached), Arc::clone(&judged));
+    let explored = Explored { scenario, reached: counters.0, judged: counters.1 };
     let mut checker =
         explored.checker().threads(manner.threads).finish_when(HasDiscoveries::AnyFailures);
     if let Some(depth) = manner.depth {
-        // The checker counts states and not steps, and does not look at the last one.
+        // The checker counts states and not steps, and makes the last ones without looking at them.
         checker = checker.target_max_depth(depth + 2);
     }
-    let (unique, steps, depth, found) = finish(checker.spawn_bfs());
+    let checker = checker.spawn_bfs().join();
+    // Those that were marked may have been met without the mark, too.
     let marked = reached.load(Ordering::Relaxed).count_ones() as usize;
+    let unique = judged.load(Ordering::Relaxed).saturating_sub(marked);
+    let found = discoveries(&checker);
+    let depth = manner.depth.unwrap_or(checker.max_depth() - 1);
     let mut findings = Findings {
-        unique: unique.saturating_sub(marked),
-        steps,
+        unique,
+        steps: checker.state_count(),
         rules: rules.len(),
         violations: 0,
         corners: possible.count_ones() as usize,
@@ -241,22 +250,18 @@ pub(crate) fn run<S: Scenario>(name: &str, scenario: S, manner: Manner) -> Findi
     findings
 }
 
-/// The counts, and each discovery by its name with the path to it.
-type Found = (usize, usize, usize, Vec<(&'static str, String)>);
-
-fn finish<M, C>(checker: C) -> Found
+/// Each discovery by its name, with the path to it.
+fn discoveries<M, C>(checker: &C) -> Vec<(&'static str, String)>
 where
     M: Model,
-    M::State: Hash + Clone + PartialEq + Debug,
+    M::State: Clone + PartialEq,
     M::Action: Clone + PartialEq + Debug,
     C: Checker<M>,
 {
-    let checker = checker.join();
     let found = checker.discoveries().into_iter().map(|(name, path)| {
         let steps = path.into_actions();
         let steps = steps.iter().enumerate().map(|(number, step)| format!("  {number}: {step:?}"));
         (name, steps.collect::<Vec<_>>().join("\n"))
     });
-    let found = found.collect();
-    (checker.unique_state_count(), checker.state_count(), checker.max_depth(), found)
+    found.collect()
 }
