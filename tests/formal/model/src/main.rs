@@ -1,0 +1,130 @@
+//! Model checking of the client machine with stateright: the shipped `apply`, not a copy of it.
+//!
+//! `perennial-model [--large] [--threads N] [--depth N] [--traces] [MODEL[/KIND]…]` explores the models
+//! named, or all of them, prints what was found, and ends with one line of JSON. It fails where a
+//! rule is broken, or where something that can happen never did. See `tests/formal/README.md`.
+
+mod adversary;
+mod alone;
+mod corners;
+mod history;
+mod rules;
+mod runner;
+mod sentences;
+mod tick;
+mod world;
+
+use std::env;
+use std::process::ExitCode;
+
+use adversary::Adversary;
+use alone::Alone;
+use perennial::lifecycle::Reuse;
+use runner::{Findings, Manner, run};
+use tick::Tick;
+use world::{KINDS, World};
+
+/// A model, and how far it is explored: in steps, or to its end.
+struct Listed {
+    name: &'static str,
+    run: fn(&str, Reuse<Tick>, Manner) -> Findings,
+    /// How deep, in the form that every change must pass; of which kinds of servers.
+    reduced: (Option<usize>, &'static [&'static str]),
+    /// How deep, in the large form, with all kinds.
+    large: Option<usize>,
+}
+
+/// A further model is one more line.
+const MODELS: [Listed; 3] = [
+    Listed {
+        name: "alone",
+        run: |name, reuse, manner| {
+            let world = World::new(reuse);
+            run(name, Alone { world }, manner)
+        },
+        reduced: (Some(7), &["refuse", "overlap", "unrotated"]),
+        large: None,
+    },
+    Listed {
+        name: "adversary",
+        run: |name, reuse, manner| {
+            run(name, Adversary { world: World::new(reuse), callers: 2 }, manner)
+        },
+        reduced: (Some(8), &["refuse", "overlap", "unrotated"]),
+        large: Some(13),
+    },
+    Listed {
+        name: "three-callers",
+        run: |name, reuse, manner| {
+            run(name, Adversary { world: World::new(reuse), callers: 3 }, manner)
+        },
+        reduced: (Some(8), &["refuse"]),
+        large: Some(12),
+    },
+];
+
+/// What was asked for on the command line.
+struct Asked {
+    large: bool,
+    traces: bool,
+    threads: usize,
+    depth: Option<usize>,
+    models: Vec<String>,
+}
+
+fn asked() -> Result<Asked, String> {
+    let mut asked =
+        Asked { large: false, traces: false, threads: 1, depth: None, models: Vec::new() };
+    let mut arguments = env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut number = || {
+            let number = arguments.next().and_then(|number| number.parse().ok());
+            number.ok_or_else(|| format!("{argument} needs a number"))
+        };
+        match argument.as_str() {
+            "--large" => asked.large = true,
+            "--traces" => asked.traces = true,
+            "--threads" => asked.threads = number()?,
+            "--depth" => asked.depth = Some(number()?),
+            option if option.starts_with('-') => return Err(format!("unknown option {option}")),
+            _ => asked.models.push(argument),
+        }
+    }
+    Ok(asked)
+}
+
+fn main() -> ExitCode {
+    let asked = match asked() {
+        Ok(asked) => asked,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut all = Findings::default();
+    for Listed { name: model, run, reduced: (reduced, kinds), large } in MODELS {
+        for (kind, reuse) in KINDS {
+            let name = format!("{model}/{kind}");
+            let chosen = if asked.models.is_empty() {
+                asked.large || kinds.contains(&kind)
+            } else {
+                asked.models.iter().any(|chosen| *chosen == model || *chosen == name)
+            };
+            if !chosen {
+                continue;
+            }
+            let depth = asked.depth.or(if asked.large { large } else { reduced });
+            let manner = Manner { threads: asked.threads, depth, traces: asked.traces };
+            all = all.plus(run(&name, reuse, manner));
+        }
+    }
+    println!(
+        "{{\"unique_states\":{},\"steps\":{},\"rules\":{},\"violations\":{},\"corners\":{},\"sometimes_witnessed\":{}}}",
+        all.unique, all.steps, all.rules, all.violations, all.corners, all.witnessed
+    );
+    if all.unique > 0 && all.violations == 0 && all.witnessed == all.corners {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
