@@ -9,6 +9,8 @@
 //! | `smol` | `smol` | timer and spawner on smol |
 //! | `thread` | | a timer on a thread of its own |
 //! | `tokio` | `tokio` | timer, spawner and runtime on tokio |
+//! | `tower` | `tower` | a layer for hyper, tonic and other `tower` clients |
+//! | `ureq` | `ureq` | middleware for the blocking client `ureq` |
 
 #[cfg(feature = "file")]
 pub mod file;
@@ -21,3 +23,7 @@ pub mod smol;
 pub mod thread;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+#[cfg(feature = "tower")]
+pub mod tower;
+#[cfg(feature = "ureq")]
+pub mod ureq;
