@@ -122,10 +122,9 @@ impl Finding {
     pub const fn of(status: u16, challenge: Challenge) -> Self {
         match (status, challenge) {
             (401, Challenge::Absent | Challenge::Bearer | Challenge::Unreadable) => Self::Rejected,
-            (
-                401,
-                Challenge::InsufficientScope | Challenge::DpopNonce | Challenge::OtherScheme,
-            ) => Self::Silent,
+            (401, Challenge::InsufficientScope | Challenge::DpopNonce | Challenge::OtherScheme) => {
+                Self::Silent
+            }
             // Of the others, only a success shows that the token was looked at (rule B9).
             (200..=299, _) => Self::Accepted,
             (_, _) => Self::Silent,

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module's floor. Imports point down only: to a lower floor, or within the module itself.
-const FLOORS: [(&str, u32); 12] = [
+const FLOORS: [(&str, u32); 14] = [
     ("primitives", 0),
     ("time", 0),
     ("lifecycle", 1),
+    ("verdict", 1),
     ("token", 2),
     ("offload", 2),
     ("refresh", 3),
@@ -17,6 +18,7 @@ const FLOORS: [(&str, u32); 12] = [
     ("store", 4),
     ("session", 5),
     ("keyed", 6),
+    ("interceptor", 6),
     ("testing", 6),
     ("adapters", 7),
 ];

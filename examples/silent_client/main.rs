@@ -15,6 +15,7 @@ use clap::{Parser, ValueEnum};
 use perennial::adapters::oauth2::RefreshGrant;
 use perennial::adapters::reqwest::Bearer;
 use perennial::adapters::tokio::Tokio;
+use perennial::interceptor::Interceptor;
 use perennial::lifecycle::{Cause, MissingLifetime, Policy, Remedy, Reuse, State};
 use perennial::session::Session;
 use perennial::time::Lifetime;
@@ -133,8 +134,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error
     let counts = Arc::new(Counts::default());
     let session = session(&arguments, Arc::clone(&counts))?;
     let Http::Reqwest = arguments.http;
+    let interceptor = Interceptor::builder(session.clone()).origin(&arguments.api_url).build()?;
     let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::builder().build()?)
-        .with(Bearer::new(session.clone()))
+        .with(Bearer::new(interceptor))
         .build();
     let url = reqwest::Url::parse(&arguments.api_url)
         .map_err(|error| format!("--api-url is not a valid URL: {error}"))?;

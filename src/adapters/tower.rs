@@ -95,7 +95,10 @@ pub struct Bearer<S, R = Empty> {
 
 impl<S, R> fmt::Debug for Bearer<S, R> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Bearer").field("interceptor", &self.interceptor).finish_non_exhaustive()
+        formatter
+            .debug_struct("Bearer")
+            .field("interceptor", &self.interceptor)
+            .finish_non_exhaustive()
     }
 }
 

@@ -208,7 +208,8 @@ fn send_whole(
     if bytes.is_empty() && !expects_body {
         return send(carrying(parts, token, SendBody::none()));
     }
-    let framed = [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|it| parts.headers.contains_key(it));
+    let framed =
+        [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|it| parts.headers.contains_key(it));
     if !framed {
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     }

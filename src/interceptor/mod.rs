@@ -152,7 +152,11 @@ impl Interceptor {
     ///
     /// # Errors
     /// [`Refused::PlainHttp`], where it must not be sent at all.
-    pub fn attaches(&self, target: Option<Target<'_>>, headers: &HeaderMap) -> Result<bool, Refused> {
+    pub fn attaches(
+        &self,
+        target: Option<Target<'_>>,
+        headers: &HeaderMap,
+    ) -> Result<bool, Refused> {
         let Some(target) = target else { return Ok(false) };
         let known = match &self.settings.origins {
             Origins::Any => true,
@@ -273,7 +277,10 @@ impl InterceptorBuilder {
 
 impl fmt::Debug for Interceptor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Interceptor").field("session", &self.session).finish_non_exhaustive()
+        formatter
+            .debug_struct("Interceptor")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }
 

@@ -95,8 +95,7 @@ impl<B: Body<Data = Bytes> + Unpin> ReadAhead<B> {
     /// Reads until `limit` is passed, or the body ends, or has no more just now: whoever sends it
     /// asks again.
     fn of(body: B, limit: usize) -> Self {
-        let mut this =
-            Self { chunks: VecDeque::new(), trailers: None, rest: Rest::Streams(body) };
+        let mut this = Self { chunks: VecDeque::new(), trailers: None, rest: Rest::Streams(body) };
         let mut cx = Context::from_waker(Waker::noop());
         let mut read = 0;
         while let Rest::Streams(body) = &mut this.rest {
