@@ -20,6 +20,7 @@ use perennial::lifecycle::{Cause, MissingLifetime, Policy, Remedy, Reuse, State}
 use perennial::session::Session;
 use perennial::time::Lifetime;
 use perennial::token::Grant;
+use perennial::wire::Client;
 use reqwest_middleware::ClientWithMiddleware;
 
 use counting::{Observe, Observed, Outcome};
@@ -168,9 +169,9 @@ fn session(
     arguments: &Arguments,
     counts: Arc<Counts>,
 ) -> Result<Session, Box<dyn std::error::Error>> {
-    let mut refresher = RefreshGrant::builder(&arguments.token_endpoint, &arguments.client_id);
+    let mut client = Client::builder(&arguments.token_endpoint, &arguments.client_id);
     if let Some(secret) = &arguments.client_secret {
-        refresher = refresher.client_secret(secret.as_str());
+        client = client.client_secret(secret.as_str());
     }
     let grant = match &arguments.access_token {
         Some(access) => {
@@ -183,7 +184,7 @@ fn session(
         .reuse(arguments.reuse.reuse())
         .build()?;
     let tokio = Tokio::current()?;
-    Ok(Session::builder_with(Observed::new(refresher.build()?, counts))
+    Ok(Session::builder_with(Observed::new(RefreshGrant::new(client.build()?)?, counts))
         .grant(grant)
         .policy(policy)
         .timer(tokio.clone())

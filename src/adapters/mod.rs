@@ -4,7 +4,7 @@
 //! | module | feature | what it is |
 //! |---|---|---|
 //! | `file` | `file` | a [`Store`](crate::store::Store) in a file |
-//! | `oauth2` | `oauth2` | the refresh_token grant as a [`Refresh`](crate::refresh::Refresh) |
+//! | `oauth2` | `oauth2` | the refresh_token and client_credentials grants, each a [`Refresh`](crate::refresh::Refresh) |
 //! | `reqwest` | `reqwest` | middleware for `reqwest-middleware` |
 //! | `smol` | `smol` | timer and spawner on smol |
 //! | `thread` | | a timer on a thread of its own |

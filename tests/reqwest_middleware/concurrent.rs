@@ -3,7 +3,7 @@
 use perennial::session::Session;
 use perennial::token::Grant;
 
-use crate::wire::scene::{HOUR, client_of};
+use crate::wire::scene::{HOUR, client_of, refresher};
 use crate::wire::{Server, answer};
 use crate::world::{
     UNAUTHORIZED, World, anywhere, bearer, client, next_with, response, send, token_response,
@@ -57,7 +57,7 @@ async fn many_401s_before_and_after_the_refresh_cost_one_refresh_on_many_threads
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_401s_cost_one_refresh_where_the_requests_themselves_drive_it() {
     let mut world = World::new().await;
-    let refresher = client_of(&world.auth).build().expect("a refresher");
+    let refresher = refresher(client_of(&world.auth));
     // Neither a spawner nor a timer: whoever needs the refresh polls it.
     world.session = Session::builder_with(refresher)
         .grant(Grant::new("access-1", "refresh-1", HOUR))

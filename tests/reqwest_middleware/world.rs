@@ -13,7 +13,7 @@ use reqwest::Response;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error};
 use tokio::task::JoinHandle;
 
-use crate::wire::scene::{HOUR, START, builder, client_of};
+use crate::wire::scene::{HOUR, START, builder, client_of, refresher};
 use crate::wire::{Exchange, Received, Server, answer, assert_mannered, soon};
 
 pub(crate) const UNAUTHORIZED: &str = "401 Unauthorized";
@@ -42,7 +42,7 @@ impl World {
 
     pub(crate) fn of(auth: Server, api: Server) -> Self {
         let time = VirtualTime::at(START);
-        let refresher = client_of(&auth).build().expect("a refresher");
+        let refresher = refresher(client_of(&auth));
         let grant = Grant::new("access-1", "refresh-1", HOUR);
         let session = builder(refresher, &time).grant(grant).build().expect("a session");
         let client = client(bearer(anywhere(&session).patience(Duration::ZERO)));
