@@ -1,4 +1,5 @@
-//! Middleware for `ureq` 3: blocking requests go out with a good token, and a 401 is absorbed.
+//! `ureq` 3, for programs without any runtime: middleware by which blocking requests go out with a
+//! good token and a 401 is absorbed, and grants of OAuth 2.0 ([`refresh_grant`]).
 //!
 //! ```no_run
 //! use perennial::adapters::ureq::Bearer;
@@ -29,6 +30,8 @@
 //! host the token goes along, to others never (rule E5). The token that an answer's request carried
 //! is among its extensions, as an [`AccessToken`].
 
+mod grant;
+
 use std::boxed::Box;
 use std::io::{Cursor, Read};
 use std::vec::Vec;
@@ -43,6 +46,8 @@ use ureq::{Agent, Error, RequestExt as _, ResponseExt as _, SendBody};
 use crate::interceptor::{Answer, Interceptor, Refused, Target};
 use crate::token::AccessToken;
 use crate::verdict::{Attempt, Body, Place, Verdict};
+
+pub use grant::{client_credentials, refresh_grant, refresh_grant_through};
 
 type Request<'a> = http::Request<SendBody<'a>>;
 type Response = http::Response<ureq::Body>;
