@@ -38,12 +38,14 @@
 //! | 0 | [`time`] | instants, spans, and times off the wire |
 //! | 0 | `primitives` | the seam to threads: the standard library's, or a checker's |
 //! | 1 | [`lifecycle`] | the pure client machine: `no_std`, no `alloc`, no clock, no secrets |
+//! | 1 | [`verdict`] | pure: what to do with a request, and with its answer |
 //! | 2 | `token` | secrets, grants, access tokens |
 //! | 3 | `refresh` | a port: how a session asks for a new grant |
 //! | 4 | `clock`, `store` | the other ports: where it reads the time, where it keeps the grant |
 //! | 5 | `wire` | what a token endpoint's answer means, for any HTTP client |
 //! | 5 | `session` | one grant, many callers, at most one refresh |
 //! | 6 | `keyed` | one session per user or tenant, a million of them |
+//! | 6 | `interceptor` | a session at the door of an HTTP client |
 //! | 6 | `testing` | virtual time, a scripted refresher |
 //! | 7 | `adapters` | one foreign crate each |
 //!
@@ -66,6 +68,8 @@ extern crate std;
 pub mod adapters;
 #[cfg(feature = "std")]
 pub mod clock;
+#[cfg(feature = "http")]
+pub mod interceptor;
 #[cfg(feature = "keyed")]
 pub mod keyed;
 pub mod lifecycle;
@@ -84,6 +88,7 @@ pub mod testing;
 pub mod time;
 #[cfg(feature = "std")]
 pub mod token;
+pub mod verdict;
 #[cfg(feature = "wire")]
 pub mod wire;
 

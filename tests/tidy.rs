@@ -18,10 +18,11 @@ use std::path::{Path, PathBuf};
 use book::{Book, files};
 
 /// Each module's floor. Imports point down only: to a lower floor, or within the module itself.
-const FLOORS: [(&str, u32); 13] = [
+const FLOORS: [(&str, u32); 15] = [
     ("primitives", 0),
     ("time", 0),
     ("lifecycle", 1),
+    ("verdict", 1),
     ("token", 2),
     ("offload", 2),
     ("refresh", 3),
@@ -30,6 +31,7 @@ const FLOORS: [(&str, u32); 13] = [
     ("session", 5),
     ("wire", 5),
     ("keyed", 6),
+    ("interceptor", 6),
     ("testing", 6),
     ("adapters", 7),
 ];

@@ -15,10 +15,12 @@ use clap::{Parser, ValueEnum};
 use perennial::adapters::oauth2::RefreshGrant;
 use perennial::adapters::reqwest::Bearer;
 use perennial::adapters::tokio::Tokio;
+use perennial::interceptor::Interceptor;
 use perennial::lifecycle::{Cause, MissingLifetime, Policy, Remedy, Reuse, State};
 use perennial::session::Session;
 use perennial::time::Lifetime;
 use perennial::token::Grant;
+use perennial::wire::Client;
 use reqwest_middleware::ClientWithMiddleware;
 
 use counting::{Observe, Observed, Outcome};
@@ -133,8 +135,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error
     let counts = Arc::new(Counts::default());
     let session = session(&arguments, Arc::clone(&counts))?;
     let Http::Reqwest = arguments.http;
+    let interceptor = Interceptor::builder(session.clone()).origin(&arguments.api_url).build()?;
     let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::builder().build()?)
-        .with(Bearer::new(session.clone()))
+        .with(Bearer::new(interceptor))
         .build();
     let url = reqwest::Url::parse(&arguments.api_url)
         .map_err(|error| format!("--api-url is not a valid URL: {error}"))?;
@@ -166,9 +169,9 @@ fn session(
     arguments: &Arguments,
     counts: Arc<Counts>,
 ) -> Result<Session, Box<dyn std::error::Error>> {
-    let mut refresher = RefreshGrant::builder(&arguments.token_endpoint, &arguments.client_id);
+    let mut client = Client::builder(&arguments.token_endpoint, &arguments.client_id);
     if let Some(secret) = &arguments.client_secret {
-        refresher = refresher.client_secret(secret.as_str());
+        client = client.client_secret(secret.as_str());
     }
     let grant = match &arguments.access_token {
         Some(access) => {
@@ -181,7 +184,7 @@ fn session(
         .reuse(arguments.reuse.reuse())
         .build()?;
     let tokio = Tokio::current()?;
-    Ok(Session::builder_with(Observed::new(refresher.build()?, counts))
+    Ok(Session::builder_with(Observed::new(RefreshGrant::new(client.build()?)?, counts))
         .grant(grant)
         .policy(policy)
         .timer(tokio.clone())

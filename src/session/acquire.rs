@@ -28,7 +28,7 @@ use crate::token::AccessToken;
 ///
 /// # Cancellation
 /// Dropping it at any point neither cancels nor repeats the refresh (rule C4).
-#[must_use = "a wait does nothing until it is awaited, or `wait` is lit"]
+#[must_use = "a wait does nothing until it is awaited, or `wait` is called"]
 pub struct Acquire<'a> {
     session: &'a Session,
     ticket: Option<Ticket>,

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use perennial::adapters::oauth2::RefreshGrant;
 use perennial::lifecycle::Failure;
 use perennial::session::Session;
 use perennial::time::{Span, Timestamp};
 use perennial::token::{Grant, Secret};
+use perennial::wire::Client;
 
-use crate::wire::scene::{HOUR, START, Scene, builder, client_of, token_of, told};
+use crate::wire::scene::{HOUR, START, Scene, builder, client_of, refresher, token_of, told};
 use crate::wire::{GOOD, Server, answer, soon};
 
 /// When the token expires that `body` brings, in seconds from the request.
@@ -134,11 +134,9 @@ async fn a_token_that_died_on_its_way_is_not_handed_out_and_its_refresh_token_is
 async fn a_grant_that_lands_after_a_logout_is_revoked_and_not_handed_out() {
     let mut server = Server::start().await;
     let time = perennial::testing::VirtualTime::at(START);
-    let refresher = client_of(&server)
-        .client_secret("hush-client")
-        .revocation_endpoint(server.url("/revoke"))
-        .build()
-        .expect("a refresher");
+    let refresher = refresher(
+        client_of(&server).client_secret("hush-client").revocation_endpoint(server.url("/revoke")),
+    );
     let grant = Grant::of_refresh_token("refresh-1");
     let session = builder(refresher, &time).grant(grant).build().expect("a session");
     let caller = tokio::spawn(token_of(&session));
@@ -189,7 +187,7 @@ fn silent_server() -> Server {
 #[tokio::test]
 async fn a_refresh_that_is_never_answered_is_listened_to_for_twice_its_deadline() {
     let server = silent_server();
-    let refresher = client_of(&server).build().expect("a refresher");
+    let refresher = refresher(client_of(&server));
     // The session's own clock stands still: only the refresher's limit can end this.
     let session = Session::builder_with(refresher)
         .clock(|| Timestamp::from_secs(1_700_000_000))
@@ -212,10 +210,9 @@ async fn a_refresh_that_is_never_answered_is_listened_to_for_twice_its_deadline(
 async fn a_revocation_that_is_never_answered_does_not_keep_a_session_from_closing() {
     let silent = silent_server();
     let mut server = Server::start().await;
-    let refresher = RefreshGrant::builder(server.url("/token"), "app")
-        .revocation_endpoint(silent.url("/revoke"))
-        .build()
-        .expect("a refresher");
+    let refresher = refresher(
+        Client::builder(server.url("/token"), "app").revocation_endpoint(silent.url("/revoke")),
+    );
     let session = Session::builder_with(refresher)
         .grant(Grant::of_refresh_token("refresh-1"))
         .build()

@@ -4,14 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::Extensions;
-use perennial::adapters::reqwest::Bearer;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Request, Response};
 use reqwest_middleware::{ClientBuilder, Middleware, Next};
 
 use crate::wire::scene::HOUR;
 use crate::wire::{Received, Server, answer, soon};
-use crate::world::{World, next_with, response, send, token_response};
+use crate::world::{World, anywhere, bearer, next_with, response, send, token_response};
 
 // Rule E1.
 #[tokio::test]
@@ -102,9 +101,10 @@ async fn the_header_is_marked_sensitive_on_the_request_and_on_its_replay() {
     })
     .await;
     let spy = Spy::default();
-    let bearer = Bearer::new(world.session.clone());
-    assert!(!format!("{bearer:?}").contains("access-1"));
-    let client = ClientBuilder::new(reqwest::Client::new()).with(bearer).with(spy.clone()).build();
+    let middleware = bearer(anywhere(&world.session));
+    assert!(!format!("{middleware:?}").contains("access-1"));
+    let client =
+        ClientBuilder::new(reqwest::Client::new()).with(middleware).with(spy.clone()).build();
     soon(client.get(world.api.url("/things")).send()).await.expect("a response");
     let seen = spy.0.lock().expect("a spy").clone();
     assert_eq!(seen.len(), 2);

@@ -1,12 +1,13 @@
 //! Many requests at once.
 
-use perennial::adapters::reqwest::Bearer;
 use perennial::session::Session;
 use perennial::token::Grant;
 
-use crate::wire::scene::{HOUR, client_of};
+use crate::wire::scene::{HOUR, client_of, refresher};
 use crate::wire::{Server, answer};
-use crate::world::{UNAUTHORIZED, World, client, next_with, response, send, token_response};
+use crate::world::{
+    UNAUTHORIZED, World, anywhere, bearer, client, next_with, response, send, token_response,
+};
 
 const REQUESTS: usize = 200;
 
@@ -56,13 +57,13 @@ async fn many_401s_before_and_after_the_refresh_cost_one_refresh_on_many_threads
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_401s_cost_one_refresh_where_the_requests_themselves_drive_it() {
     let mut world = World::new().await;
-    let refresher = client_of(&world.auth).build().expect("a refresher");
+    let refresher = refresher(client_of(&world.auth));
     // Neither a spawner nor a timer: whoever needs the refresh polls it.
     world.session = Session::builder_with(refresher)
         .grant(Grant::new("access-1", "refresh-1", HOUR))
         .build()
         .expect("a session");
-    world.client = client(Bearer::new(world.session.clone()));
+    world.client = client(bearer(anywhere(&world.session)));
     all_get_a_401(world, 0).await;
 }
 
@@ -71,7 +72,7 @@ async fn many_401s_cost_one_refresh_where_the_requests_themselves_drive_it() {
 async fn several_clients_of_one_session_spend_one_refresh_token() {
     // axios-auth-refresh#210: single-flight per client, not per credential.
     let mut world = World::new().await;
-    let clients: Vec<_> = (0..5).map(|_| client(Bearer::new(world.session.clone()))).collect();
+    let clients: Vec<_> = (0..5).map(|_| client(bearer(anywhere(&world.session)))).collect();
     let requests: Vec<_> =
         clients.iter().map(|it| send(it.get(world.api.url("/things")))).collect();
     for _ in 0..clients.len() {

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use perennial::adapters::reqwest::Bearer;
 use perennial::refresh::RefreshError;
 use perennial::session::Session;
 use perennial::token::Grant;
 
 use crate::wire::scene::{HOUR, START};
 use crate::wire::{Server, answer, soon};
-use crate::world::{UNAUTHORIZED, World, client, failure, next_with, response, token_response};
+use crate::world::{
+    UNAUTHORIZED, World, anywhere, bearer, client, failure, next_with, response, token_response,
+};
 
 // Rules E2, B6.
 #[tokio::test]
@@ -58,8 +59,8 @@ async fn an_authorization_server_that_is_down_reaches_the_caller_as_unavailable(
 #[tokio::test]
 async fn a_failure_of_the_authorization_server_is_waited_through_with_patience() {
     let mut world = World::new().await;
-    let bearer = Bearer::new(world.session.clone()).patience(Duration::from_secs(10));
-    world.client = client(bearer);
+    let middleware = bearer(anywhere(&world.session).patience(Duration::from_secs(10)));
+    world.client = client(middleware);
     world.time.advance(HOUR);
     let request = world.get();
     let changed = world.session.changed();
@@ -159,7 +160,7 @@ async fn a_token_that_no_header_may_carry_is_an_error_that_does_not_show_it() {
     .without_grant()
     .build()
     .expect("a session");
-    let client = client(Bearer::new(session));
+    let client = client(bearer(anywhere(&session)));
     let error = soon(client.get(api.url("/things")).send()).await.expect_err("no such header");
     let text = format!("{error} {error:?} {error:#?}");
     assert!(!text.contains("access-1") && !text.contains("hush-url"), "{text}");

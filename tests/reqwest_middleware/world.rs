@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use perennial::adapters::reqwest::Bearer;
+use perennial::interceptor::{Interceptor, InterceptorBuilder, Refused};
 use perennial::session::{self, Session};
 use perennial::testing::VirtualTime;
 use perennial::token::Grant;
@@ -12,7 +13,7 @@ use reqwest::Response;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error};
 use tokio::task::JoinHandle;
 
-use crate::wire::scene::{HOUR, START, builder, client_of};
+use crate::wire::scene::{HOUR, START, builder, client_of, refresher};
 use crate::wire::{Exchange, Received, Server, answer, assert_mannered, soon};
 
 pub(crate) const UNAUTHORIZED: &str = "401 Unauthorized";
@@ -41,10 +42,10 @@ impl World {
 
     pub(crate) fn of(auth: Server, api: Server) -> Self {
         let time = VirtualTime::at(START);
-        let refresher = client_of(&auth).build().expect("a refresher");
+        let refresher = refresher(client_of(&auth));
         let grant = Grant::new("access-1", "refresh-1", HOUR);
         let session = builder(refresher, &time).grant(grant).build().expect("a session");
-        let client = client(Bearer::new(session.clone()).patience(Duration::ZERO));
+        let client = client(bearer(anywhere(&session).patience(Duration::ZERO)));
         Self { auth, api, time, session, client }
     }
 
@@ -59,6 +60,15 @@ pub(crate) fn send(
     request: reqwest_middleware::RequestBuilder,
 ) -> JoinHandle<Result<Response, Error>> {
     tokio::spawn(request.send())
+}
+
+/// An interceptor that may send the token anywhere.
+pub(crate) fn anywhere(session: &Session) -> InterceptorBuilder {
+    Interceptor::builder(session.clone()).any_origin()
+}
+
+pub(crate) fn bearer(interceptor: InterceptorBuilder) -> Bearer {
+    Bearer::new(interceptor.build().expect("an interceptor"))
 }
 
 pub(crate) fn client(bearer: Bearer) -> ClientWithMiddleware {
@@ -92,9 +102,12 @@ pub(crate) async fn response(request: JoinHandle<Result<Response, Error>>) -> (u
 pub(crate) async fn failure(request: JoinHandle<Result<Response, Error>>) -> session::Error {
     match soon(request).await.expect("a task").expect_err("a failure") {
         Error::Middleware(error) => {
-            let error = error.downcast_ref::<session::Error>().expect("the session's error");
-            assert_mannered(error);
-            error.clone()
+            let refused = error.downcast_ref::<Refused>().expect("the interceptor's error");
+            assert_mannered(refused);
+            match refused {
+                Refused::NoToken(error) => error.clone(),
+                other => panic!("another refusal: {other:?}"),
+            }
         }
         Error::Reqwest(error) => panic!("another failure: {error:?}"),
     }

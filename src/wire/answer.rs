@@ -1,25 +1,4 @@
-//! Reading a token endpoint's answer (RFC 6749, sections 5.1 and 5.2), and telling failures apart
-//! (feature `wire`): for the adapters, and for programs with an HTTP client of their own.
-//!
-//! ```
-//! use perennial::wire::read_answer;
-//! # use perennial::lifecycle::Failure;
-//! # use perennial::token::Secret;
-//!
-//! let headers = [("Content-Type", &b"application/json"[..])];
-//! let grant = read_answer(200, headers, br#"{"access_token":"at-2","expires_in":"3600"}"#)?;
-//! assert_eq!(grant.access_token().map(Secret::expose), Some("at-2"));
-//!
-//! let error = read_answer(400, headers, br#"{"error":"invalid_grant"}"#).unwrap_err();
-//! assert_eq!(error.failure(), Failure::Declined);
-//! # Ok::<(), perennial::refresh::RefreshError>(())
-//! ```
-//!
-//! Invariants: nothing here panics, whatever came; no error holds a word of a body but the error
-//! codes that the standard knows (rule G1).
-//!
-//! Deliberately absent: I/O. How long an answer is waited for, and how much of it is taken, is the
-//! caller's to say; so is what a request that brought no answer at all means (rule B6).
+//! Reading a token endpoint's answer (RFC 6749, sections 5.1 and 5.2), and telling failures apart.
 
 use core::fmt;
 use core::time::Duration;
@@ -42,6 +21,14 @@ use crate::token::{Grant, Secret};
 /// the first. A `Retry-After` that is a date is counted from the `Date` beside it, or from the local
 /// wall clock where there is none. The body of a redirect, a 429 or a 5xx is not looked at; a body
 /// that broke off is given as far as it came.
+///
+/// ```
+/// use perennial::lifecycle::Failure;
+/// use perennial::wire::read_answer;
+///
+/// let error = read_answer(400, [], br#"{"error":"invalid_grant"}"#).unwrap_err();
+/// assert_eq!(error.failure(), Failure::Declined);
+/// ```
 ///
 /// A grant without an access token was understood only in half: it stands for its refresh token,
 /// which must be kept (rule B14). A refresher hands it to its session like any other.
