@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::citations::{Citation, Rule, citations, folded, rules};
+use crate::citations::{Citation, Rule, Voice, citations, folded, rules};
 use crate::items::item_of;
 
 /// What runs a test.
@@ -86,8 +86,7 @@ impl Book {
             for citation in citations(text) {
                 let item = item_of(text, &citation);
                 let place = PLACES.iter().find(|(place, _)| file.starts_with(place));
-                let is_test =
-                    item.is_test || PROPERTIES.iter().any(|place| file.starts_with(place));
+                let is_test = item.is_test || is_property(file, &citation);
                 let is_code = file.starts_with("src/") && place.is_none() && !is_test;
                 let engines = match place {
                     _ if is_code => vec![],
@@ -155,6 +154,13 @@ impl Book {
         let unique: BTreeSet<_> = faults.into_iter().collect();
         unique.into_iter().collect()
     }
+}
+
+/// Whether a comment says of what is no `#[test]` that it holds a rule: in its head, or in its first
+/// words. One that names the rule in passing does not.
+fn is_property(file: &str, citation: &Citation) -> bool {
+    let says = citation.voice == Voice::Whole || citation.sentence.starts_with("Rule");
+    says && PROPERTIES.iter().any(|place| file.starts_with(place))
 }
 
 /// The files under a folder, by their paths from the root. What is built is left out.
