@@ -107,3 +107,13 @@ fn a_count_that_does_not_divide_its_window_is_still_granted_in_full() {
         assert!(matches!(rig.request_for(u64::MAX, sec(0)), Effect::BackOff { .. }), "{count}");
     }
 }
+
+// Rules B6, B13.
+#[test]
+fn a_policy_says_what_it_was_built_with() {
+    let policy = Policy::builder().reuse(Reuse::ConfirmByUse).refresh_deadline(secs(7));
+    let policy = built(policy);
+    assert_eq!((policy.reuse(), policy.refresh_deadline()), (Reuse::ConfirmByUse, secs(7)));
+    let policy = Policy::default();
+    assert_eq!((policy.reuse(), policy.refresh_deadline()), (Reuse::Refuse, secs(30)));
+}
