@@ -1,14 +1,13 @@
-//! `proof [--only NAME,…] [--one-in N] [--encoding integers|vectors|both]`: proves the rules of the
+//! `proof [--only NAME,…] [--one-in N] [--encodings 1|2]`: proves the rules of the
 //! client machine for all 64-bit times, and prints a line for each property.
 
 use std::process::ExitCode;
 
-use perennial_proof::symbolic::encode::Encoding;
 use perennial_proof::symbolic::prove::{Options, prove};
 
 fn main() -> ExitCode {
     let mut options = Options {
-        encodings: vec![Encoding::Integers, Encoding::Vectors],
+        confirmed: true,
         only: Vec::new(),
         one_in: 1,
     };
@@ -18,13 +17,11 @@ fn main() -> ExitCode {
         match (argument.as_str(), value.as_str()) {
             ("--only", names) => options.only = names.split(',').map(str::to_owned).collect(),
             ("--one-in", number) => options.one_in = number.parse().expect("a number"),
-            ("--encoding", "both") => {}
-            ("--encoding", "integers") => options.encodings = vec![Encoding::Integers],
-            ("--encoding", "vectors") => options.encodings = vec![Encoding::Vectors],
+            ("--encodings", "1") => options.confirmed = false,
+            ("--encodings", "2") => {}
             (unknown, _) => panic!("{unknown} is no option, or not that"),
         }
     }
-    let encodings = options.encodings.len();
     let report = prove(options);
     let mut broken = 0;
     for line in &report.lines {
@@ -47,8 +44,13 @@ fn main() -> ExitCode {
     }
     let paths: u64 = report.lines.iter().map(|line| line.paths).sum();
     println!(
-        "starts={} steps={} paths={paths} queries={} decisions={} encodings={encodings} counterexamples={broken}",
-        report.starts, report.steps, report.queries, report.decisions,
+        "starts={} steps={} paths={paths} queries={} known={} decisions={} agreed={} counterexamples={broken}",
+        report.starts,
+        report.steps,
+        report.cost.queries,
+        report.cost.known,
+        report.cost.decisions,
+        report.agreed.unwrap_or(0),
     );
     if report.lines.is_empty() || broken > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

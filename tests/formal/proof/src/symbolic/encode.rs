@@ -1,6 +1,7 @@
 //! Terms in the language of a solver (SMT-LIB), twice: as unbounded integers within 64-bit bounds,
 //! and as bit vectors of 64 bits that are widened where they might overflow.
 
+use super::solver::Assumption;
 use super::term::{Arena, Comparison, Place, Sort, Term};
 
 /// How numbers are written.
@@ -31,17 +32,20 @@ impl Encoding {
         }
     }
 
-    pub fn compare(self, arena: &Arena, comparison: Comparison) -> String {
+    /// That a comparison holds, or does not.
+    pub fn compare(self, arena: &Arena, (question, holds): Assumption) -> String {
+        let comparison = arena.comparison(question);
         let [one, other] = comparison.terms();
         let less = match (self, arena.sort(one)) {
             (Self::Integers, _) => "<",
             (Self::Vectors, Sort::Instant) => "bvslt",
             (Self::Vectors, Sort::Span) => "bvult",
         };
-        match comparison {
+        let holding = match comparison {
             Comparison::Less(..) => format!("({less} t{one} t{other})"),
             Comparison::Equal(..) => format!("(= t{one} t{other})"),
-        }
+        };
+        if holds { holding } else { format!("(not {holding})") }
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`term`]: what instants and spans are made of, each made once.
 //! - [`value`]: what a term comes to when its variables are numbers, by the arithmetic of `Timestamp`.
 //! - [`encode`]: terms in the language of a solver, as integers and as bit vectors.
+//! - [`search`]: numbers that show that something can be, without a solver.
 //! - [`solver`]: z3 on a pipe.
 //! - [`tree`]: the decisions taken so far, so that none is asked about twice.
 //! - [`sym`]: the `Time` whose comparisons are decisions.
@@ -12,6 +13,7 @@
 
 pub mod encode;
 pub mod prove;
+pub mod search;
 pub mod solver;
 pub mod states;
 pub mod sym;

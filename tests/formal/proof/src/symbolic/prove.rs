@@ -6,17 +6,17 @@ use std::time::{Duration, Instant as Clock};
 use perennial::lifecycle::formal::{Credential, Holding, Parts, Standing};
 use perennial::lifecycle::{Freshness, Lifecycle, Reuse, Schedule};
 
-use super::encode::Encoding;
 use super::states;
 use super::sym::{Instant, Length, begin, explore, here, with};
-use super::tree::ROOT;
+use super::tree::{Cost, ROOT, Tree};
 use crate::rules::{self, Numbers, Property, invariant};
 use crate::step::{Kind, Look, Step};
 
 /// What is to be proved.
 #[derive(Clone, Debug)]
 pub struct Options {
-    pub encodings: Vec<Encoding>,
+    /// Whether every answer is confirmed in the second encoding.
+    pub confirmed: bool,
     /// The properties of these names; all where there are none.
     pub only: Vec<String>,
     /// One in so many of the states, policies and events.
@@ -84,8 +84,9 @@ pub struct Report {
     pub starts: u64,
     /// How many ways there were through `apply` from those.
     pub steps: u64,
-    pub queries: u64,
-    pub decisions: u64,
+    pub cost: Cost,
+    /// How many answers of the solver the other encoding gave as well, where it was asked.
+    pub agreed: Option<u64>,
 }
 
 struct Proof {
@@ -96,13 +97,14 @@ struct Proof {
 
 /// Proves what `options` say.
 pub fn prove(options: Options) -> Report {
-    begin(&options.encodings);
+    begin(options.confirmed);
     let mut proof = Proof { options, report: Report::default(), counted: 0 };
     proof.arithmetic();
     proof.steps();
     proof.looks();
     let mut report = proof.report;
-    (report.queries, report.decisions) = with(|tree| (tree.cost.queries, tree.cost.decisions));
+    report.agreed = with(Tree::agreed);
+    report.cost = with(|tree| tree.cost);
     report
 }
 

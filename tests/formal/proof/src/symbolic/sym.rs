@@ -7,7 +7,6 @@ use std::cell::RefCell;
 
 use perennial::time::{Draw, Time};
 
-use super::encode::Encoding;
 use super::term::{Comparison, Place, Sort, Term};
 use super::tree::{Node, Tree};
 use super::value::Value;
@@ -21,9 +20,9 @@ pub fn with<R>(work: impl FnOnce(&mut Tree) -> R) -> R {
     TREE.with_borrow_mut(|tree| work(tree.as_mut().expect("a proof is under way")))
 }
 
-/// Begins a proof on this thread: every question is put to a solver in each of these encodings.
-pub fn begin(encodings: &[Encoding]) {
-    TREE.set(Some(Tree::new(encodings)));
+/// Begins a proof on this thread; every answer is `confirmed` in bit vectors, or not.
+pub fn begin(confirmed: bool) {
+    TREE.set(Some(Tree::new(confirmed)));
 }
 
 /// Runs once for each possible way from `node` on, and says how many there were.

@@ -54,7 +54,7 @@ impl Comparison {
 pub struct Arena {
     terms: Vec<(Term, Sort)>,
     places: FxHashMap<Term, Place>,
-    comparisons: Vec<Comparison>,
+    comparisons: Vec<(Comparison, Vec<Place>)>,
     questions: FxHashMap<Comparison, Question>,
 }
 
@@ -88,7 +88,11 @@ impl Arena {
             return found;
         }
         let new = place(self.comparisons.len());
-        self.comparisons.push(comparison);
+        let mut numbers = Vec::new();
+        for place in comparison.terms() {
+            self.add_numbers(place, &mut numbers);
+        }
+        self.comparisons.push((comparison, numbers));
         self.questions.insert(comparison, new);
         new
     }
@@ -102,7 +106,26 @@ impl Arena {
     }
 
     pub fn comparison(&self, question: Question) -> Comparison {
-        self.comparisons[question as usize]
+        self.comparisons[question as usize].0
+    }
+
+    /// The numbers that a question is about: the terms in it that are not made of others.
+    pub fn numbers(&self, question: Question) -> &[Place] {
+        &self.comparisons[question as usize].1
+    }
+
+    fn add_numbers(&self, place: Place, all: &mut Vec<Place>) {
+        if self.is_free(place) && !all.contains(&place) {
+            all.push(place);
+        }
+        for part in parts(self.at(place)) {
+            self.add_numbers(part, all);
+        }
+    }
+
+    /// Whether it is a number of its own, and not made of others.
+    pub fn is_free(&self, place: Place) -> bool {
+        matches!(self.at(place), Term::Variable(..) | Term::Share(..))
     }
 
     pub fn len(&self) -> usize {

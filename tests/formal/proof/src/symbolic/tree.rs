@@ -1,13 +1,17 @@
 //! The decisions that were taken, as a tree that all runs share, and the run that is under way.
 //!
-//! A node is what is assumed so far. Each question asked at a node is put to the solvers once: where
-//! only one answer is possible it costs nothing ever after; where both are, each leads to a node. A
-//! run is repeated with the other answer until there is none left.
+//! A node is what is assumed so far. Each question that comes up at a node is answered once: where only
+//! one answer is possible it costs nothing ever after; where both are, each leads to a node. A run is
+//! repeated with the other answer until there is none left.
+//!
+//! That an answer is possible is shown by numbers, of which the shipped arithmetic of `Timestamp` makes
+//! it true: by ones that are known already, or by those that z3 finds. That none are is said by z3,
+//! with the few assumptions that rule it out: wherever those are met again it need not be asked again.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::encode::Encoding;
-use super::solver::{Assumption, Solver};
+use super::search;
+use super::solver::{Asker, Assumption, Confirmer, Found};
 use super::term::{Arena, Comparison, Question};
 use super::value::{Model, Sums};
 
@@ -15,6 +19,8 @@ pub type Node = u32;
 
 /// Nothing is assumed.
 pub const ROOT: Node = 0;
+/// How many of the latest models are tried before a solver is asked.
+const RECENT: usize = 30;
 
 #[derive(Copy, Clone, Debug)]
 enum Answer {
@@ -44,35 +50,50 @@ pub struct Run {
 /// What the proof has cost.
 #[derive(Copy, Clone, Debug, Default)]
 pub struct Cost {
-    /// Questions put to each solver.
+    /// Questions that were put to a solver.
     pub queries: u64,
-    /// Decisions, most of which were known.
+    /// Decisions, of which most had been taken before.
     pub decisions: u64,
+    /// Questions answered by numbers, or by assumptions, that were known.
+    pub known: u64,
 }
 
 #[derive(Debug)]
 pub struct Tree {
     pub arena: Arena,
-    solvers: Vec<Solver>,
+    asker: Asker,
+    confirmer: Option<Confirmer>,
     nodes: Vec<Assumed>,
     models: Vec<Model>,
     answers: FxHashMap<(Node, Question), Answer>,
+    /// By what each assumption is ruled out.
+    cores: FxHashMap<Assumption, Vec<Vec<Assumption>>>,
     pub run: Run,
     pub cost: Cost,
 }
 
 impl Tree {
-    /// An empty tree, whose questions are put to a solver in each of these encodings.
-    pub fn new(encodings: &[Encoding]) -> Self {
+    /// An empty tree, where every answer has to be confirmed in bit vectors or not.
+    pub fn new(confirmed: bool) -> Self {
         Self {
             arena: Arena::default(),
-            solvers: encodings.iter().copied().map(Solver::start).collect(),
+            asker: Asker::start(),
+            confirmer: confirmed.then(Confirmer::start),
             nodes: vec![Assumed { parent: ROOT, assumption: None, model: 0 }],
             models: vec![Model::default()],
             answers: FxHashMap::default(),
+            cores: FxHashMap::default(),
             run: Run::default(),
             cost: Cost::default(),
         }
+    }
+
+    /// How many answers were the same in both encodings, now that all are in.
+    pub fn agreed(&mut self) -> Option<u64> {
+        self.confirmer.as_mut().map(|confirmer| {
+            confirmer.finish();
+            confirmer.agreed
+        })
     }
 
     /// Which way this run goes.
@@ -102,15 +123,12 @@ impl Tree {
     fn find_out(&mut self, here: Node, question: Question) -> Answer {
         let comparison = self.arena.comparison(question);
         let model = self.nodes[here as usize].model;
-        // One answer is possible by what is known; only the other is asked for.
+        // One answer is possible by what is known; only the other is in question.
         let known = self.models[model].sums(&self.arena).holds(comparison);
-        let assumed = self.assumed(here);
-        let answer = match self.ask(&assumed, (question, !known)) {
+        let answer = match self.possible(here, (question, !known)) {
             None if known => Answer::Always,
             None => Answer::Never,
             Some(other) => {
-                self.models.push(other);
-                let other = self.models.len() - 1;
                 let (yes, no) = if known { (model, other) } else { (other, model) };
                 Answer::Either {
                     yes: self.node(here, (question, true), yes),
@@ -120,6 +138,60 @@ impl Tree {
         };
         self.answers.insert((here, question), answer);
         answer
+    }
+
+    /// Numbers by which `asked` can be, at this node.
+    fn possible(&mut self, here: Node, asked: Assumption) -> Option<usize> {
+        let assumed = self.assumed(here);
+        let together: FxHashSet<Assumption> = assumed.iter().copied().collect();
+        let cores = self.cores.entry(asked).or_default();
+        if cores.iter().any(|core| core.iter().all(|needed| together.contains(needed))) {
+            self.cost.known += 1;
+            return None;
+        }
+        let recent = self.models.len().saturating_sub(RECENT);
+        let fits = |model: &Model| {
+            let mut sums = model.sums(&self.arena);
+            [&asked].into_iter().chain(assumed.iter().rev()).all(|&(question, holds)| {
+                sums.holds(self.arena.comparison(question)) == holds
+            })
+        };
+        if let Some(found) = self.models[recent..].iter().rposition(fits) {
+            self.cost.known += 1;
+            return Some(recent + found);
+        }
+        let near = &self.models[self.nodes[here as usize].model];
+        if let Some(model) = search::near(&self.arena, near, &assumed, asked) {
+            self.cost.known += 1;
+            self.models.push(model);
+            return Some(self.models.len() - 1);
+        }
+        self.cost.queries += 1;
+        match self.asker.ask(&self.arena, &assumed, asked) {
+            Found::Impossible(mut core) => {
+                self.cores.entry(asked).or_default().push(core.clone());
+                core.push(asked);
+                if let Some(confirmer) = &mut self.confirmer {
+                    confirmer.tell(&self.arena, &core, None);
+                }
+                None
+            }
+            Found::Possible(model) => {
+                let mut together = assumed;
+                together.push(asked);
+                let mut sums = model.sums(&self.arena);
+                for &(question, holds) in &together {
+                    let really = sums.holds(self.arena.comparison(question));
+                    assert_eq!(really, holds, "`Timestamp` does not compute what was encoded");
+                }
+                assert!(sums.is_fair(), "a share of more than there is");
+                if let Some(confirmer) = &mut self.confirmer {
+                    confirmer.tell(&self.arena, &together, Some(&model));
+                }
+                self.models.push(model);
+                Some(self.models.len() - 1)
+            }
+        }
     }
 
     fn node(&mut self, parent: Node, assumption: Assumption, model: usize) -> Node {
@@ -138,33 +210,6 @@ impl Tree {
         }
         all.reverse();
         all
-    }
-
-    /// Puts one question to every solver; where they say that it is possible, by which numbers.
-    fn ask(&mut self, assumed: &[Assumption], asked: Assumption) -> Option<Model> {
-        self.cost.queries += 1;
-        let mut found: Option<Option<Model>> = None;
-        for solver in &mut self.solvers {
-            let possible = solver.is_possible(&self.arena, assumed, asked);
-            if let Some(earlier) = &found {
-                assert_eq!(earlier.is_some(), possible, "the encodings disagree");
-            }
-            if possible && found.is_none() {
-                found = Some(Some(solver.model(&self.arena)));
-            } else {
-                solver.forget();
-                found.get_or_insert(None);
-            }
-        }
-        let model = found.expect("a solver was asked")?;
-        let mut sums = model.sums(&self.arena);
-        for &(question, holds) in assumed.iter().chain([&asked]) {
-            let comparison = self.arena.comparison(question);
-            let really = sums.holds(comparison);
-            assert_eq!(really, holds, "the arithmetic of `Timestamp` is not what was encoded");
-        }
-        assert!(sums.is_fair(), "a share of more than there is");
-        Some(model)
     }
 
     /// Numbers of which all that is assumed here is true.

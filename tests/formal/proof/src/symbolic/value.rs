@@ -13,6 +13,34 @@ pub enum Value {
 }
 
 impl Value {
+    /// The number as it lies in memory.
+    pub fn bits(self) -> u64 {
+        match self {
+            Self::Instant(instant) => instant.as_millis().cast_unsigned(),
+            Self::Span(span) => span.as_millis(),
+        }
+    }
+
+    /// The number before, if there is one.
+    #[must_use]
+    pub fn less(self) -> Self {
+        let one = Span::from_millis(1);
+        match self {
+            Self::Instant(instant) => Self::Instant(instant.saturating_sub(one)),
+            Self::Span(span) => Self::Span(Span::from_millis(span.as_millis().saturating_sub(1))),
+        }
+    }
+
+    /// The number after, if there is one.
+    #[must_use]
+    pub fn more(self) -> Self {
+        let one = Span::from_millis(1);
+        match self {
+            Self::Instant(instant) => Self::Instant(instant.saturating_add(one)),
+            Self::Span(span) => Self::Span(Span::from_millis(span.as_millis().saturating_add(1))),
+        }
+    }
+
     fn instant(self) -> Timestamp {
         match self {
             Self::Instant(instant) => instant,
@@ -44,6 +72,17 @@ impl Model {
     pub fn new(mut given: Vec<(Place, Value)>) -> Self {
         given.sort_unstable_by_key(|(place, _)| *place);
         Self(given)
+    }
+
+    /// The same but for one number.
+    #[must_use]
+    pub fn with(&self, place: Place, value: Value) -> Self {
+        let mut changed = self.clone();
+        match changed.0.binary_search_by_key(&place, |(place, _)| *place) {
+            Ok(index) => changed.0[index].1 = value,
+            Err(index) => changed.0.insert(index, (place, value)),
+        }
+        changed
     }
 
     pub fn sums<'a>(&'a self, arena: &'a Arena) -> Sums<'a> {
