@@ -18,7 +18,7 @@ use told::{at, event, life, policy, reply};
 #[cfg(not(test))]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| property(bytes));
 
-pub fn property(bytes: &[u8]) {
+pub(crate) fn property(bytes: &[u8]) {
     let mut draws = Draws::new(bytes);
     let rules = history::rules(&mut draws);
     let (policy, mut model, mut machine) = (policy(&rules), Model::new(rules), Lifecycle::new(1));

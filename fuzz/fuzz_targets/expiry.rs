@@ -9,7 +9,7 @@ use perennial_fuzz::Draws;
 #[cfg(not(test))]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| property(bytes));
 
-pub fn property(bytes: &[u8]) {
+pub(crate) fn property(bytes: &[u8]) {
     let mut draws = Draws::new(bytes);
     let (raw, sent) = (draws.policy(), draws.instant(&[]));
     let token = draws.token(Timestamp::from_millis(sent));

@@ -7,7 +7,7 @@ use perennial::time::{ExpiresIn, NumericDate};
 #[cfg(not(test))]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| property(bytes));
 
-pub fn property(bytes: &[u8]) {
+pub(crate) fn property(bytes: &[u8]) {
     let Ok(text) = core::str::from_utf8(bytes) else { return };
     let (lifetime, date) = (text.parse::<ExpiresIn>(), text.parse::<NumericDate>());
     assert_eq!(lifetime.is_ok(), date.is_ok());

@@ -8,7 +8,7 @@ use serde_json::{Value, from_slice};
 #[cfg(not(test))]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| property(bytes));
 
-pub fn property(bytes: &[u8]) {
+pub(crate) fn property(bytes: &[u8]) {
     let content = match Versioned::from_json(bytes) {
         Ok(content) => content,
         Err(error) => return quotes_nothing(&error),

@@ -10,7 +10,7 @@ use perennial_fuzz::Answer;
 #[cfg(not(test))]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| property(bytes));
 
-pub fn property(bytes: &[u8]) {
+pub(crate) fn property(bytes: &[u8]) {
     let answer = Answer::read(bytes);
     let read = |body: &[u8]| read_answer(answer.status, answer.headers.iter().copied(), body);
     let success = (200..300).contains(&answer.status);
