@@ -25,14 +25,13 @@ fn world(seed: u64, all: bool) -> Report {
     simulate(Seeded::new(seed), Size::Full, all)
 }
 
-#[track_caller]
-fn check(seed: u64, report: &Report) {
-    assert!(
-        report.violation.is_none(),
+/// What led to a breach, and how to see it again.
+fn told(seed: u64, report: &Report) -> String {
+    format!(
         "{}\nseed {seed}; the same again, with the whole trace:\n\
          SIM_SEED={seed} cargo test --test simulation -- --nocapture one_world\n",
         report.told()
-    );
+    )
 }
 
 // Rules A2, A5, B1, B2, B3, B4, B5, B6, B7, B8, B9, B10, B11, B13, B14, C3, C4, C5, C7, C9, F1, F2, F5.
@@ -41,27 +40,31 @@ fn no_world_breaks_a_rule_whatever_fails_in_it() {
     let first = number_of("SIM_FIRST").unwrap_or(0);
     let worlds = number_of("SIM_WORLDS").unwrap_or(WORLDS);
     let mut counts = Counts::new();
-    let (mut steps, mut refreshes) = (0, 0);
+    let (mut steps, mut refreshes, mut violations) = (0, 0, Vec::new());
     for seed in first..first + worlds {
         let report = world(seed, false);
-        check(seed, &report);
+        if report.violation.is_some() {
+            violations.push(told(seed, &report));
+        }
         steps += report.steps + report.polls;
         refreshes += report.refreshes;
         counts.add(&report.counts);
     }
-    let mut missing = Vec::new();
+    let kinds = Corner::ALL.iter().filter(|corner| counts.of(**corner) > 0).count();
     for corner in Corner::ALL {
         println!("{:>10}  {}", counts.of(*corner), corner.told());
-        if counts.of(*corner) == 0 {
-            missing.push(corner.told());
-        }
     }
     println!(
-        "SIMULATION {{\"worlds\":{worlds},\"violations\":0,\"steps\":{steps},\
-         \"refreshes\":{refreshes},\"crashes\":{},\"logins\":{}}}",
+        "SIMULATION {{\"worlds\":{worlds},\"violations\":{},\"steps\":{steps},\
+         \"refreshes\":{refreshes},\"crashes\":{},\"faults\":{},\"logins\":{},\"kinds\":{kinds}}}",
+        violations.len(),
         counts.of(Corner::Crash),
+        counts.faults(),
         counts.of(Corner::LoggedIn),
     );
+    assert!(violations.is_empty(), "{} worlds break a rule\n{}", violations.len(), violations[0]);
+    let missing = Corner::ALL.iter().filter(|corner| counts.of(**corner) == 0);
+    let missing: Vec<&str> = missing.map(|corner| corner.told()).collect();
     assert!(worlds < ENOUGH || missing.is_empty(), "never occurred: {missing:?}");
 }
 
@@ -74,7 +77,7 @@ fn one_world_is_the_same_each_time() {
             println!("{}", one.told());
         }
         assert_eq!((one.hash, one.steps, one.told()), (other.hash, other.steps, other.told()));
-        check(seed, &one);
+        assert!(one.violation.is_none(), "{}", told(seed, &one));
     }
 }
 

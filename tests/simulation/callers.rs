@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use perennial::clock::Clock;
+use perennial::lifecycle::{Meanwhile, State};
 use perennial::session::{Error, Session};
 use perennial::token::AccessToken;
 
@@ -96,7 +97,12 @@ impl User {
             Response::Accepted => self.session.accept(token),
             Response::Rejected => self.session.reject(token),
         }
-        self.shared.lock().responded(self.id, number(token.secret()), response);
+        // Where another token works already, what was rejected is not the one that is held.
+        let effective = match self.session.state() {
+            State::Refreshing(Meanwhile::Wait) | State::Expired(_) => true,
+            State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => false,
+        };
+        self.shared.lock().responded(self.id, token, response, effective);
         response
     }
 
@@ -120,7 +126,9 @@ impl User {
         let mut world = self.shared.lock();
         world.saw(Corner::LoggedIn);
         world.note("logged in", self.id, answer.renewal);
-        world.ends_epoch(self.id, before);
+        // Its flight may have found the login in the store before this did.
+        let adopted = world.ledgers[self.id].shown.contains(&answer.renewal);
+        world.ends_epoch(self.id, if adopted { Some(usize::MAX) } else { before });
         let family = world.server.family_of(answer.renewal);
         let call = world.calls.len();
         let ledger = &mut world.ledgers[self.id];
@@ -183,7 +191,14 @@ impl World {
     }
 
     /// The session was told of it.
-    fn responded(&mut self, session: usize, access: u32, response: Response) {
+    fn responded(
+        &mut self,
+        session: usize,
+        token: &AccessToken,
+        response: Response,
+        effective: bool,
+    ) {
+        let access = number(token.secret());
         let in_flight = self.is_out(session);
         let ledger = &mut self.ledgers[session];
         match response {
@@ -191,7 +206,11 @@ impl World {
                 ledger.accepted.insert(access);
             }
             Response::Rejected => {
-                ledger.rejected.insert(access);
+                if effective {
+                    ledger.rejected.insert(access);
+                } else {
+                    ledger.outlived.insert(access, token.generation().number());
+                }
                 ledger.held = ledger.held.filter(|held| held.access != access);
                 self.saw(Corner::Rejected);
                 if in_flight {

@@ -80,7 +80,9 @@ impl World {
                     .map(|other| (other.sent, other.sent)),
             )
             .collect();
-        let declined = before.clone().any(|other| other.outcome == Outcome::Declined);
+        // Beyond its deadline a refresh may have been superseded, and says nothing any more.
+        let declined =
+            before.clone().any(|other| other.outcome == Outcome::Declined && !other.was_late);
         if declined && !self.was_contested(session) {
             self.broken(session, "B6", "it presents a grant that was declined");
         }
@@ -115,14 +117,15 @@ impl World {
         if self.is_shared(session) {
             return;
         }
-        let start = call.deadline - self.plan.deadline;
+        // Within a declared window the deadline does not tell when the refresh was started.
+        let (start, exact) = (call.deadline - self.plan.deadline, self.window().is_none());
         let ledger = &mut self.ledgers[session];
         let Some(access) = call.with else { return };
         let Some(reckoning) = ledger.reckonings.get(&access).copied() else { return };
         let paid = match call.cause {
             Cause::NoToken | Cause::Lapsed => false,
             Cause::Due => {
-                if start < reckoning.due && !ledger.crooked {
+                if start < reckoning.due && !ledger.crooked && exact {
                     self.broken(session, "B1", "it refreshes a token as due that is not");
                 }
                 false
@@ -133,8 +136,7 @@ impl World {
                 start < reckoning.due && !free && ledger.rejected.contains(&access)
             }
         };
-        // Within a declared window the deadline does not tell when the refresh was started.
-        if !paid || self.window().is_some() {
+        if !paid || !exact {
             return;
         }
         let ledger = &mut self.ledgers[session];

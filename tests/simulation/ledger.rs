@@ -77,7 +77,10 @@ pub(crate) struct Ledger {
     /// Which logins its tokens may be of.
     pub(crate) families: Vec<usize>,
     pub(crate) reckonings: BTreeMap<Number, Reckoning>,
+    /// Those that were rejected while they were held, and those whose rejection came too late:
+    /// with the generation that was rejected.
     pub(crate) rejected: BTreeSet<Number>,
+    pub(crate) outlived: BTreeMap<Number, u64>,
     pub(crate) accepted: BTreeSet<Number>,
     /// The rejected ones whose one free try was made.
     pub(crate) tried: BTreeSet<Number>,
@@ -122,6 +125,7 @@ impl Ledger {
             families: Vec::new(),
             reckonings: BTreeMap::new(),
             rejected: BTreeSet::new(),
+            outlived: BTreeMap::new(),
             accepted: BTreeSet::new(),
             tried: BTreeSet::new(),
             lapsed: BTreeSet::new(),
@@ -195,6 +199,8 @@ impl Ledger {
         self.full_at = i64::MIN;
         self.held = None;
         self.shown.clear();
+        self.rejected.clear();
+        self.outlived.clear();
         self.intents.clear();
     }
 
@@ -277,10 +283,9 @@ impl World {
         let now = ledger.now();
         let newest = ledger.calls.last() == Some(&index) && ledger.epoch == epoch;
         let counts = newest && now < deadline;
-        let mut late = false;
+        let late = now >= deadline;
         let (outcome, told) = match reply {
             Reply::Granted(answer) | Reply::Half(answer) => {
-                late = now >= deadline;
                 let renewal = answer.renewal;
                 let half = matches!(reply, Reply::Half(_));
                 let received = Received { call: index, renewal, epoch, settled: false };
@@ -294,7 +299,7 @@ impl World {
                 }
                 if ledger.epoch == epoch && alive && !answer.same {
                     ledger.renewed(Some(answer.access));
-                } else if newest && !alive {
+                } else if newest && !alive && ledger.store.is_none() {
                     ledger.failed(None, half_draws);
                 }
                 let corner = match (half, answer.same, answer.silent, lifetime) {
@@ -327,7 +332,7 @@ impl World {
         if outcome == Outcome::Declined {
             self.saw(Corner::Declined);
         }
-        if late {
+        if late && outcome == Outcome::Granted {
             self.saw(Corner::Late);
         }
         self.calls[index].was_late = late;

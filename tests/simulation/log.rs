@@ -159,6 +159,33 @@ impl Counts {
         self.0[corner as usize]
     }
 
+    /// How many faults there were in network, stores and clocks.
+    #[allow(dead_code, reason = "the fuzzer counts nothing")]
+    pub(crate) fn faults(&self) -> u64 {
+        let faults = [
+            Corner::RequestLost,
+            Corner::AnswerLost,
+            Corner::Reset,
+            Corner::Refused,
+            Corner::Busy,
+            Corner::Garbage,
+            Corner::Half,
+            Corner::Doubled,
+            Corner::RefresherPanicked,
+            Corner::StoreUnreachable,
+            Corner::StoreSlow,
+            Corner::StoreHung,
+            Corner::StoreWritten,
+            Corner::StoreLate,
+            Corner::StoreDamaged,
+            Corner::StorePanicked,
+            Corner::Slept,
+            Corner::SetBack,
+            Corner::SetForward,
+        ];
+        faults.into_iter().map(|fault| self.of(fault)).sum()
+    }
+
     #[allow(dead_code, reason = "the fuzzer counts nothing")]
     pub(crate) fn add(&mut self, other: &Self) {
         for (sum, more) in self.0.iter_mut().zip(&other.0) {

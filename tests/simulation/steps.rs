@@ -293,6 +293,8 @@ impl World {
     /// Rules B14, F2: what came is held, or stored, or was given to the program.
     pub(crate) fn is_held(&mut self, session: usize, held: Option<u32>, saved: bool, closed: bool) {
         // A revocation flies, and takes whoever drives it: it is done once all has landed.
+        // Which of the holders of one store has made an orphan of what is not told apart.
+        let shared = self.is_shared(session);
         let flies = !self.plan.hook && !closed;
         let ledger = &mut self.ledgers[session];
         ledger.dirty = false;
@@ -307,7 +309,7 @@ impl World {
             let present = one.epoch == epoch;
             let outrun = present && (Some(one.call) != newest || adopted);
             one.settled = here || outrun || (present && !saved);
-            if !one.settled && (present || !flies) {
+            if !one.settled && (present || !flies && !shared) {
                 lost = Some(one.renewal);
             }
         }

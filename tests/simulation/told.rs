@@ -66,6 +66,8 @@ impl World {
             return self.broken(session, "B4", "it hands out a token that never came to it");
         };
         let generation = token.generation().number();
+        let rejected = ledger.rejected.contains(&access)
+            || ledger.outlived.get(&access).is_some_and(|before| generation <= *before);
         let regressed = generation < std::mem::replace(&mut ledger.generation, generation);
         let expiry = token.expires_at().map(perennial::time::Timestamp::as_millis);
         let wanted = match manner {
@@ -74,7 +76,7 @@ impl World {
         };
         let wrongs = [
             (ledger.out, "B11", "it hands out a token after it was logged out"),
-            (ledger.rejected.contains(&access), "B2", "it hands out a token that was rejected"),
+            (rejected, "B2", "it hands out a token that was rejected"),
             (now >= reckoning.unusable, "B2", "it hands out a token at or after `unusable_from`"),
             (ledger.lapsed.contains(&access), "A5", "it hands out a token that was seen lapsed"),
             (wanted >= reckoning.unusable, "B2", "a token lasts less than the caller was promised"),
@@ -91,7 +93,8 @@ impl World {
         for (_, rule, how) in wrongs.into_iter().filter(|(wrong, ..)| *wrong) {
             self.broken(session, rule, how);
         }
-        if let Some(store) = store {
+        // What another holder has stored may be adopted while this one is on its way out.
+        if let Some(store) = store.filter(|_| !self.is_shared(session)) {
             let stored = self.stores[store].has_held(access);
             if !stored && saved {
                 let how = format!("it hands out a{access}, whose grant was never stored");
