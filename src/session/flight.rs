@@ -86,7 +86,7 @@ impl Craft {
             (Err(_), Self::Revocation(_)) => Poll::Ready(None),
             (Err(panic), Self::Flight(flight)) => {
                 let outcome = Outcome::Failed(RefreshError::unknown(told_of(&*panic)));
-                Poll::Ready(Some((flight.id, Report { outcome, version: None, saved: false })))
+                Poll::Ready(Some((flight.id, Report::new(outcome, None))))
             }
         }
     }
