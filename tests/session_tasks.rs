@@ -345,3 +345,21 @@ fn closing_does_not_wait_longer_for_refreshes_that_came_and_went_meanwhile() {
     assert_eq!(text(at_once(session.token())), "at-3");
     assert!(closing.ready().is_err(), "the first refresh is still in the air, and given up");
 }
+
+// Rules B6, B14. The late answer and the next try are woken together.
+#[test]
+fn a_refresh_that_was_started_and_not_yet_sent_is_called_off_by_a_late_answer() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time, tasks) = spawning(&script);
+    time.advance(HOUR);
+    assert!(session.try_token().is_err());
+    tasks.run();
+    time.advance(30 * SECOND);
+    tasks.run();
+    time.advance(HALF_A_SECOND);
+    assert!(session.try_token().is_err());
+    script.release(Answer::Grant(Scripted::grant(1)));
+    tasks.run();
+    assert_eq!(text(session.try_token()), "at-2");
+    assert_eq!(script.requests(), 1, "its refresh token was sent a second time");
+}

@@ -7,6 +7,7 @@ use std::panic::resume_unwind;
 use std::prelude::rust_2024::*;
 use std::sync::{Arc, PoisonError};
 
+use super::answered::Answered;
 use super::error::{Error, Kind};
 use super::exchange::{Ended, Orders, Unsaved, fly};
 use super::flight::{Aloft, Craft, Deck, discard, poll_all, wake_all};
@@ -42,6 +43,8 @@ pub(super) struct Inner {
     pub(super) deck: Deck,
     /// Which flights are of an epoch that has ended.
     pub(super) ended: Arc<Ended>,
+    /// The answers that have come to flights of this epoch.
+    pub(super) answered: Arc<Answered>,
     /// The last attempt that failed, and how: told to all who waited for it.
     pub(super) last_failure: Option<(FlightId, Error)>,
     pub(super) watchers: Watchers,
@@ -152,6 +155,7 @@ impl Shared {
                 unsaved: None,
                 deck: Deck::new(shared.clone()),
                 ended: Arc::default(),
+                answered: Arc::default(),
                 last_failure: None,
                 watchers: Watchers::default(),
             };
@@ -165,8 +169,15 @@ impl Shared {
     /// Takes the lock, once what was given up and still lies in the air has been heard, where it
     /// wants to be: its answer comes before another try with the same refresh token (rule B14).
     pub(super) fn lock_having_heard(&self, driver: Option<Ticket>) -> MutexGuard<'_, Inner> {
-        let inner = self.lock();
-        if !inner.deck.is_called() || inner.lifecycle.refresh_deadline().is_some() {
+        let mut inner = self.lock();
+        if inner.lifecycle.refresh_deadline().is_some() {
+            return inner;
+        }
+        if inner.answered.is_landing() {
+            // A store that hangs wakes nobody, and the time that it has may be over.
+            inner.deck.arouse();
+        }
+        if !inner.deck.is_called() {
             return inner;
         }
         drop(inner);
@@ -309,6 +320,8 @@ impl Inner {
             version: self.version,
             unsaved: self.unsaved.clone(),
             ended: Arc::clone(&self.ended),
+            answered: Arc::clone(&self.answered),
+            answers: self.answered.count(),
         };
         let answer = Box::pin(fly(Arc::clone(ports), orders));
         let craft = Craft::flight(start.flight, answer, start.deadline);

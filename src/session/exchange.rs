@@ -5,6 +5,7 @@ use core::future::poll_fn;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use super::answered::{Answer, Answered};
 use super::flight::discard;
 use super::ports::Ports;
 use super::timed_store::TimedStore;
@@ -27,6 +28,9 @@ pub(super) struct Orders {
     /// A grant that was received and could not be stored.
     pub(super) unsaved: Option<Unsaved>,
     pub(super) ended: Arc<Ended>,
+    /// The answers that have come, and how many there were when this set out.
+    pub(super) answered: Arc<Answered>,
+    pub(super) answers: u64,
 }
 
 /// Which flights are of an epoch that has ended, by login or logout: they send nothing any more,
@@ -67,6 +71,14 @@ pub(super) struct Report {
     pub(super) version: Option<Version>,
     /// Whether the unsaved grant that it set out with is stored now.
     pub(super) saved: bool,
+    /// Given up once this has landed.
+    pub(super) answer: Option<Answer>,
+}
+
+impl Report {
+    pub(super) fn new(outcome: Outcome, version: Option<Version>) -> Self {
+        Self { outcome, version, saved: false, answer: None }
+    }
 }
 
 pub(super) enum Outcome {
@@ -96,8 +108,7 @@ impl Outcome {
 
 /// Flies: never panics of its own, and drops no grant that was received.
 pub(super) async fn fly(ports: Arc<Ports>, orders: Orders) -> Report {
-    let outcome = Outcome::Empty { received: None };
-    let mut report = Report { outcome, version: orders.version, saved: false };
+    let mut report = Report::new(Outcome::Empty { received: None }, orders.version);
     report.outcome = match &ports.store {
         Some(store) => {
             let store = TimedStore { store: &**store, ports: &ports, deadline: orders.deadline };
@@ -105,7 +116,10 @@ pub(super) async fn fly(ports: Arc<Ports>, orders: Orders) -> Report {
         }
         None if orders.grant.is_none() && ports.settings.needs_grant => report.outcome,
         None => match ask(&ports, &orders, orders.grant.clone()).await {
-            Ok(grant) => Outcome::Granted { grant, stored: Ok(()) },
+            Ok(grant) => {
+                report.answer = Some(Answer::noted_in(&orders.answered));
+                Outcome::Granted { grant, stored: Ok(()) }
+            }
             Err(error) => Outcome::Failed(error),
         },
     };
@@ -244,6 +258,7 @@ async fn ask_and_store(
         Ok(grant) => grant,
         Err(error) => return not_granted(store, version, before, error, report).await,
     };
+    report.answer = Some(Answer::noted_in(&orders.answered));
     if orders.ended.includes(orders.flight) {
         // An orphan: what a login or a logout has left in the store stays.
         return Outcome::Granted { grant, stored: Ok(()) };
@@ -313,6 +328,9 @@ async fn ask(
 ) -> Result<Unsaved, RefreshError> {
     let sent = ports.settings.dial.now();
     let wall = ports.settings.dial.wall();
+    if orders.answered.count() != orders.answers || orders.answered.is_landing() {
+        return Err(RefreshError::unavailable("an earlier refresh was answered meanwhile"));
+    }
     // Rule C9: "Dropping the last handle MUST stop all that is not yet sent."
     let called_off = orders.ended.includes(orders.flight) || !ports.is_wanted();
     if called_off || sent >= orders.deadline {

@@ -88,7 +88,7 @@ impl Craft {
             // Rule C5: "A panicking refresher MUST harm only its own flight."
             (Err(panic), Self::Flight(flight)) => {
                 let outcome = Outcome::Failed(RefreshError::unknown(told_of(&*panic)));
-                Poll::Ready(Some((flight.id, Report { outcome, version: None, saved: false })))
+                Poll::Ready(Some((flight.id, Report::new(outcome, None))))
             }
         }
     }

@@ -234,6 +234,8 @@ impl Inner {
 
     fn end_epoch(&mut self, afterwards: &mut Afterwards) {
         self.ended.through(self.lifecycle.newest_flight());
+        // What they bring is of another grant than the one to come.
+        self.answered = Arc::default();
         self.unsaved = None;
         afterwards.errors.extend(self.last_failure.take().map(|(_, error)| error));
         self.tell_all(afterwards);

@@ -44,6 +44,7 @@
 
 mod acquire;
 mod alarm;
+mod answered;
 mod block_on;
 mod builder;
 mod core;

@@ -41,6 +41,9 @@ struct Book {
     fault: Fault,
     log: Vec<String>,
     waiting: Vec<Waker>,
+    /// How many operations there were, and how many of them hang whatever comes.
+    begun: usize,
+    dead: usize,
     /// What somebody else writes while the next request to the server is out.
     meanwhile: Meanwhile,
     /// What somebody else writes just before this session's next writes, one each.
@@ -63,6 +66,8 @@ impl Ledger {
             fault,
             log,
             waiting,
+            begun: 0,
+            dead: 0,
             meanwhile: Meanwhile::Nothing,
             rivals: VecDeque::new(),
         })))
@@ -83,9 +88,17 @@ impl Ledger {
         let wakers = {
             let mut book = self.lock();
             book.fault = fault;
+            book.dead = 0;
             std::mem::take(&mut book.waiting)
         };
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The same for those to come. Whoever hangs goes on hanging, until the next [`Self::set`].
+    pub(crate) fn set_for_others(&self, fault: Fault) {
+        let mut book = self.lock();
+        book.fault = fault;
+        book.dead = book.begun;
     }
 
     /// Somebody else writes.
@@ -129,7 +142,10 @@ impl Ledger {
         builder.without_jitter().draws(|| 1 << 31)
     }
 
-    fn fails(&self, writes: bool) -> Poll<Option<StoreError>> {
+    fn fails(&self, number: usize, writes: bool) -> Poll<Option<StoreError>> {
+        if number < self.lock().dead {
+            return Poll::Pending;
+        }
         match (self.lock().fault, writes) {
             (Fault::None | Fault::AnswersLost, _)
             | (Fault::ReadOnly | Fault::WritesHang, false) => Poll::Ready(None),
@@ -145,7 +161,12 @@ impl Ledger {
     /// Waits while it hangs; then whether it fails.
     fn answer(&self, writes: bool) -> impl Future<Output = Result<(), StoreError>> + use<> {
         let this = self.clone();
-        poll_fn(move |cx| match this.fails(writes) {
+        let number = {
+            let mut book = this.lock();
+            book.begun += 1;
+            book.begun - 1
+        };
+        poll_fn(move |cx| match this.fails(number, writes) {
             Poll::Ready(None) => Poll::Ready(Ok(())),
             Poll::Ready(Some(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
