@@ -1,7 +1,7 @@
 //! Identities, epochs, and what is assumed of every state: rules B1, B3, B4, B9, B11.
 
 use perennial::lifecycle::formal::{Budget, Credential, Flight, Holding, Parts, Pause, generation};
-use perennial::lifecycle::{Effect, Ending, Event, Schedule};
+use perennial::lifecycle::{Effect, Ending, Event, RawPolicy, Reuse, Schedule};
 use perennial::time::Time;
 
 use super::{Verdict, ensure, token};
@@ -21,12 +21,12 @@ pub(super) fn generations<T: Time>(step: &Step<T>) -> Verdict {
     ensure(token(&after).is_none() || token(&before).is_some(), "a token that nobody published")
 }
 
-/// What every reachable state satisfies: shown by `invariant_kept`, and the only thing that any
-/// property assumes.
+/// What every reachable state satisfies: shown by `invariant_kept`, and all that is assumed of the
+/// state before a step.
 ///
 /// # Errors
 /// Says what does not hold.
-pub fn invariant<T: Time>(parts: &Parts<T>) -> Verdict {
+pub fn invariant<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>) -> Verdict {
     let Parts { started, landed, ended, .. } = *parts;
     ensure(ended <= landed && landed <= started, "identities out of order")?;
     ensure(parts.flight == Flight::Idle || landed < started, "what is out has landed")?;
@@ -36,10 +36,16 @@ pub fn invariant<T: Time>(parts: &Parts<T>) -> Verdict {
             ensure(life.unusable_from <= life.expires_at, "lapses once expired")?;
         }
     }
-    if parts.credential == Credential::Absent {
-        ensure(logged_out(parts), "something is left after a logout")?;
+    if let Pause::Until { at_most, .. } = parts.pause {
+        ensure(T::zero() < at_most, "held off for no time")?;
     }
-    Ok(())
+    match (parts.credential, policy.reuse) {
+        (Credential::Absent, _) => ensure(logged_out(parts), "something is left after a logout"),
+        (Credential::DoubtedUntil(_), Reuse::Overlap(window) | Reuse::Idempotent(window)) => {
+            ensure(T::zero() < window, "a window that is none is open")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn logged_out<T: Time>(parts: &Parts<T>) -> bool {
@@ -52,10 +58,7 @@ fn logged_out<T: Time>(parts: &Parts<T>) -> bool {
 }
 
 pub(super) fn invariant_kept<T: Time>(step: &Step<T>) -> Verdict {
-    if invariant(&step.before).is_err() {
-        return Ok(());
-    }
-    invariant(&step.after)
+    invariant(&step.policy, &step.after)
 }
 
 pub(super) fn epoch<T: Time>(step: &Step<T>) -> Verdict {

@@ -138,8 +138,9 @@ impl Proof {
         let wanted = rules::of_steps().into_iter().filter(|property| self.wanted(property));
         let mut cases: Vec<_> = wanted.map(Case::new).collect();
         if cases.iter().any(|case| case.property.name == "invariant") {
+            let policy = states::policy(Reuse::Refuse, states::missing_lifetimes()[0]);
             let new = Lifecycle::<Instant>::new(1).into();
-            invariant(&new).expect("a new machine has what is assumed of every state");
+            invariant(&policy, &new).expect("a new machine has what is assumed of every state");
         }
         let all = states::states();
         for kind in Kind::ALL {
@@ -181,12 +182,18 @@ impl Proof {
             }
             let policy = states::policy(reuse, missing[which]);
             self.report.starts += 1;
-            self.report.steps += explore(ROOT, || {
+            let mut steps = 0;
+            explore(ROOT, || {
+                if invariant(&policy, state).is_err() {
+                    return;
+                }
+                steps += 1;
                 let step = Step::take(policy, *state, event, states::now());
                 for case in &mut *cases {
                     case.check(&step);
                 }
             });
+            self.report.steps += steps;
         }
     }
 
@@ -204,7 +211,11 @@ impl Proof {
                 }
                 let policy = states::policy(reuse, missing_lifetime);
                 self.report.starts += 1;
-                case.check(&Look { policy, machine, now, then });
+                explore(ROOT, || {
+                    if invariant(&policy, &machine).is_ok() {
+                        case.check(&Look { policy, machine, now, then });
+                    }
+                });
             }
         }
         self.report.lines.push(case.line);

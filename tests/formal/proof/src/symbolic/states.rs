@@ -125,8 +125,8 @@ const IDENTITIES: [(u64, u64, u64); 4] = [(1, 1, 1), (1, 1, 4), (1, 4, 4), (1, 4
 /// One below, at, and above each of those.
 const NUMBERS: [u64; 7] = [0, 1, 2, 4, 5, 7, 8];
 
-/// Any state, reachable or not, but that identities are in order and what is out has not landed:
-/// see [`invariant`](crate::rules::invariant).
+/// Any state, reachable or not, but that identities are in order and what is out has not landed. What
+/// else [`invariant`](crate::rules::invariant) rules out is left out when it is met.
 pub fn states() -> Vec<Parts<Instant>> {
     let mut all = Vec::new();
     for holding in holdings() {

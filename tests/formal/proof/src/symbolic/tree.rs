@@ -10,7 +10,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::search;
+use super::search::Search;
 use super::solver::{Asker, Assumption, Confirmer, Found};
 use super::term::{Arena, Comparison, Question};
 use super::value::{Model, Sums};
@@ -19,8 +19,8 @@ pub type Node = u32;
 
 /// Nothing is assumed.
 pub const ROOT: Node = 0;
-/// How many of the latest models are tried before a solver is asked.
-const RECENT: usize = 30;
+/// How many of the models that once showed an answer to be possible are tried again.
+const WITNESSES: usize = 40;
 
 #[derive(Copy, Clone, Debug)]
 enum Answer {
@@ -68,6 +68,8 @@ pub struct Tree {
     answers: FxHashMap<(Node, Question), Answer>,
     /// By what each assumption is ruled out.
     cores: FxHashMap<Assumption, Vec<Vec<Assumption>>>,
+    /// By which models each was shown to be possible.
+    witnesses: FxHashMap<Assumption, Vec<usize>>,
     pub run: Run,
     pub cost: Cost,
 }
@@ -83,6 +85,7 @@ impl Tree {
             models: vec![Model::default()],
             answers: FxHashMap::default(),
             cores: FxHashMap::default(),
+            witnesses: FxHashMap::default(),
             run: Run::default(),
             cost: Cost::default(),
         }
@@ -149,20 +152,13 @@ impl Tree {
             self.cost.known += 1;
             return None;
         }
-        let recent = self.models.len().saturating_sub(RECENT);
-        let fits = |model: &Model| {
-            let mut sums = model.sums(&self.arena);
-            [&asked].into_iter().chain(assumed.iter().rev()).all(|&(question, holds)| {
-                sums.holds(self.arena.comparison(question)) == holds
-            })
-        };
-        if let Some(found) = self.models[recent..].iter().rposition(fits) {
-            self.cost.known += 1;
-            return Some(recent + found);
-        }
         let near = &self.models[self.nodes[here as usize].model];
-        if let Some(model) = search::near(&self.arena, near, &assumed, asked) {
+        let search = Search { arena: &self.arena, near, assumed: &assumed, asked };
+        let witnesses = self.witnesses.entry(asked).or_default();
+        let earlier = witnesses.iter().rev().take(WITNESSES).map(|&model| &self.models[model]);
+        if let Some(model) = search.among(earlier).or_else(|| search.nearby()) {
             self.cost.known += 1;
+            witnesses.push(self.models.len());
             self.models.push(model);
             return Some(self.models.len() - 1);
         }
@@ -188,6 +184,7 @@ impl Tree {
                 if let Some(confirmer) = &mut self.confirmer {
                     confirmer.tell(&self.arena, &together, Some(&model));
                 }
+                self.witnesses.entry(asked).or_default().push(self.models.len());
                 self.models.push(model);
                 Some(self.models.len() - 1)
             }

@@ -21,27 +21,37 @@ impl Value {
         }
     }
 
-    /// The number before, if there is one.
+    /// An instant as far from `to` as this one is from `from`; a span as it is.
     #[must_use]
-    pub fn less(self) -> Self {
-        let one = Span::from_millis(1);
+    pub fn moved(self, from: Timestamp, to: Timestamp) -> Self {
         match self {
-            Self::Instant(instant) => Self::Instant(instant.saturating_sub(one)),
-            Self::Span(span) => Self::Span(Span::from_millis(span.as_millis().saturating_sub(1))),
+            Self::Instant(instant) if from < to => {
+                Self::Instant(instant.saturating_add(to.since(from)))
+            }
+            Self::Instant(instant) => Self::Instant(instant.saturating_sub(from.since(to))),
+            Self::Span(_) => self,
         }
     }
 
-    /// The number after, if there is one.
+    /// The number so much less, or the least there is.
     #[must_use]
-    pub fn more(self) -> Self {
-        let one = Span::from_millis(1);
+    pub fn less(self, by: u64) -> Self {
         match self {
-            Self::Instant(instant) => Self::Instant(instant.saturating_add(one)),
-            Self::Span(span) => Self::Span(Span::from_millis(span.as_millis().saturating_add(1))),
+            Self::Instant(instant) => Self::Instant(instant.saturating_sub(Span::from_millis(by))),
+            Self::Span(span) => Self::Span(Span::from_millis(span.as_millis().saturating_sub(by))),
         }
     }
 
-    fn instant(self) -> Timestamp {
+    /// The number so much more, or the most there is.
+    #[must_use]
+    pub fn more(self, by: u64) -> Self {
+        match self {
+            Self::Instant(instant) => Self::Instant(instant.saturating_add(Span::from_millis(by))),
+            Self::Span(span) => Self::Span(Span::from_millis(span.as_millis().saturating_add(by))),
+        }
+    }
+
+    pub fn instant(self) -> Timestamp {
         match self {
             Self::Instant(instant) => instant,
             Self::Span(_) => unreachable!("terms are built by their sorts"),
