@@ -21,6 +21,8 @@ mod classifying;
 mod concurrent;
 #[path = "adapters/failing.rs"]
 mod failing;
+#[path = "adapters/known_bugs.rs"]
+mod known_bugs;
 #[path = "adapters/origins.rs"]
 mod origins;
 #[path = "adapters/replaying.rs"]
