@@ -26,9 +26,14 @@
 //!
 //! An answer that `ureq` makes an error of would have lost its challenge and where it came from. So
 //! this middleware sees answers as they are and makes the error itself; a program that wants
-//! answers tells [`Bearer::http_status_as_error`] as well as its agent. On redirects within one
-//! host the token goes along, to others never (rule E5). The token that an answer's request carried
-//! is among its extensions, as an [`AccessToken`].
+//! answers tells [`Bearer::http_status_as_error`] as well as its agent.
+//!
+//! `ureq` follows redirects by itself, and can keep a header within one host, but not within one
+//! origin: another port may be somebody else's. So it drops the token on every redirect, and what
+//! is answered there says nothing of it (rule E5). A GET or HEAD that was led on within its origin,
+//! and is told there that it has no token, is sent there once more with it.
+//!
+//! The token that an answer's request carried is among its extensions, as an [`AccessToken`].
 
 mod grant;
 
@@ -38,7 +43,7 @@ use std::vec::Vec;
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use ureq::config::RedirectAuthHeaders;
 use ureq::middleware::{Middleware, MiddlewareNext};
 use ureq::{Agent, Error, RequestExt as _, ResponseExt as _, SendBody};
@@ -111,18 +116,41 @@ impl Bearer {
     fn judge(
         &self,
         token: &AccessToken,
-        uri: &Uri,
         response: &Response,
         body: Body,
         attempt: Attempt,
     ) -> Verdict {
-        let home = match (Target::of_uri(uri), Target::of_uri(response.get_uri())) {
-            (Some(asked), Some(answered)) => asked.is_same_as(answered),
-            (Some(_) | None, Some(_) | None) => false,
-        };
-        let place = if home { Place::Home } else { Place::Elsewhere };
+        let place = if was_led_on(response) { Place::Elsewhere } else { Place::Home };
         let answer = Answer { status: response.status(), headers: response.headers() };
         self.interceptor.judge(token, answer, place, body, attempt)
+    }
+
+    /// Sends a request whose body is at hand: `first` through the chain, and again where that helps.
+    fn exchange(
+        &self,
+        mut parts: Parts,
+        bytes: &[u8],
+        first: impl FnOnce(Request<'_>) -> Result<Response, Error>,
+    ) -> Result<(Response, AccessToken), Error> {
+        let again = |request: Request<'_>| self.replayer.run(request);
+        let token = self.token()?;
+        let mut response = send_whole(parts.clone(), &token, bytes, first)?;
+        if let Some(uri) = led_on_to(&parts, &response) {
+            drop(response);
+            parts.uri = uri;
+            response = send_whole(parts.clone(), &token, bytes, again)?;
+        }
+        match self.judge(&token, &response, Body::Again, Attempt::First) {
+            Verdict::Deliver(_) => Ok((response, token)),
+            Verdict::Replay => {
+                // The connection is free for the replay once the first answer is gone.
+                drop(response);
+                let token = self.token()?;
+                let response = send_whole(parts, &token, bytes, again)?;
+                let _delivered = self.judge(&token, &response, Body::Again, Attempt::Second);
+                Ok((response, token))
+            }
+        }
     }
 
     /// The answer, or the error that `ureq` would have made of it.
@@ -143,29 +171,14 @@ impl Middleware for Bearer {
             return next.handle(request);
         }
         let (parts, body) = configured(request).into_parts();
-        let uri = parts.uri.clone();
-        let token = self.token()?;
         let (response, token) = match Kept::of(body, self.replay_limit).map_err(Error::Io)? {
-            Kept::Whole(bytes) => {
-                let first = send_whole(parts.clone(), &token, &bytes, |it| next.handle(it))?;
-                match self.judge(&token, &uri, &first, Body::Again, Attempt::First) {
-                    Verdict::Deliver(_) => (first, token),
-                    Verdict::Replay => {
-                        drop(first);
-                        let token = self.token()?;
-                        let replay = |request: Request<'_>| self.replayer.run(request);
-                        let second = send_whole(parts, &token, &bytes, replay)?;
-                        let _delivered =
-                            self.judge(&token, &uri, &second, Body::Again, Attempt::Second);
-                        (second, token)
-                    }
-                }
-            }
+            Kept::Whole(bytes) => self.exchange(parts, &bytes, |it| next.handle(it))?,
             Kept::Begun(start, rest) => {
+                let token = self.token()?;
                 let mut body = Cursor::new(start).chain(rest);
                 let request = carrying(parts, &token, SendBody::from_reader(&mut body));
                 let response = next.handle(request)?;
-                let _delivered = self.judge(&token, &uri, &response, Body::Once, Attempt::First);
+                let _delivered = self.judge(&token, &response, Body::Once, Attempt::First);
                 (response, token)
             }
         };
@@ -177,11 +190,31 @@ fn refused(refused: Refused) -> Error {
     Error::Other(Box::new(refused))
 }
 
-/// `request`, with answers that are not made errors of, and with the token kept on redirects within
-/// its host.
+/// `request`, with answers that are not made errors of, and that tell whether they come from where
+/// the token was sent.
 fn configured(request: Request<'_>) -> Request<'_> {
     let config = request.middleware_config().expect("what middleware is given has its agent");
-    config.http_status_as_error(false).redirect_auth_headers(RedirectAuthHeaders::SameHost).build()
+    config
+        .http_status_as_error(false)
+        .redirect_auth_headers(RedirectAuthHeaders::Never)
+        .save_redirect_history(true)
+        .build()
+}
+
+/// Whether a redirect was followed, and the token dropped on it.
+fn was_led_on(response: &Response) -> bool {
+    response.get_redirect_history().is_some_and(|history| history.len() > 1)
+}
+
+/// Where a request was led on to, if it was only its token that it lacked there.
+fn led_on_to(parts: &Parts, response: &Response) -> Option<Uri> {
+    // Other methods may have become a GET on the way.
+    let same_request = [Method::GET, Method::HEAD].contains(&parts.method);
+    if !(same_request && was_led_on(response) && response.status() == StatusCode::UNAUTHORIZED) {
+        return None;
+    }
+    let uri = response.get_uri();
+    Target::of_uri(&parts.uri)?.is_same_as(Target::of_uri(uri)?).then(|| uri.clone())
 }
 
 /// What could be read ahead of a body.

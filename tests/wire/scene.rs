@@ -39,7 +39,12 @@ pub(crate) fn refresher(client: ClientBuilder) -> RefreshGrant {
 
 /// A session in virtual time whose refreshes a task drives; no draw is left to chance.
 pub(crate) fn builder(refresher: RefreshGrant, time: &VirtualTime) -> Builder {
-    Session::builder_with(refresher)
+    in_virtual_time(Session::builder_with(refresher), time)
+}
+
+/// The same for any refresher.
+pub(crate) fn in_virtual_time(builder: Builder, time: &VirtualTime) -> Builder {
+    builder
         .clock(time.clone())
         .timer(time.clone())
         .spawner(Tokio::current().expect("a runtime").spawner())
