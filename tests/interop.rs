@@ -1,0 +1,156 @@
+//! The adapters against authorization servers that are not ours: `oidc-provider`,
+//! `oauth2-mock-server` and Authlib, pinned in `tests/interop`, which start with the tests.
+//!
+//! On the real clock, as theirs is: what is shown is that sessions get on with them, and no rule's
+//! timing. Tokens live for two or three seconds, and all runs are at once, so it takes some twenty.
+//! The first run fetches the servers' packages; where they cannot be had, a line that begins with
+//! `SKIPPED` says so.
+
+#[path = "interop/adapters.rs"]
+mod adapters;
+#[path = "interop/servers.rs"]
+mod servers;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use adapters::{Adapter, Caller, Lifetimes, Source};
+use servers::{Server, servers};
+
+/// How many expiries each run goes through.
+const EXPIRIES: u64 = 10;
+
+/// Callers of one session at once.
+const CALLERS: u64 = 4;
+
+/// How long a caller pauses between requests.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What no run takes, unless something hangs.
+const TOO_LONG: Duration = Duration::from_secs(120);
+
+/// Runs `run` for each adapter against each of `servers`, all at once.
+fn for_each_pair(servers: &[&Server], run: impl Fn(Adapter, &Server) + Sync) {
+    thread::scope(|scope| {
+        for server in servers {
+            for adapter in Adapter::ALL {
+                let run = &run;
+                let name = format!("{adapter:?} against {}", server.name);
+                let thread = thread::Builder::new().name(name);
+                thread.spawn_scoped(scope, move || run(adapter, server)).expect("a thread");
+            }
+        }
+    });
+}
+
+/// Calls the API from several threads until there were enough refreshes. Every request must come
+/// back with a 200.
+fn call_through_expiries(caller: &Caller) {
+    let (begun, called) = (Instant::now(), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..CALLERS {
+            scope.spawn(|| {
+                while caller.refreshes() < EXPIRIES {
+                    let number = called.fetch_add(1, Ordering::Relaxed);
+                    let status = caller.get().unwrap_or_else(|error| panic!("{number}: {error:?}"));
+                    assert_eq!(status, 200, "request {number}");
+                    assert!(begun.elapsed() < TOO_LONG, "{} expiries", caller.refreshes());
+                    thread::sleep(PAUSE);
+                }
+            });
+        }
+    });
+    caller.session.close_blocking().expect("nothing in the air");
+}
+
+/// One more refresh, so the grant is still good.
+fn assert_alive(caller: &Caller) {
+    let refreshes = caller.refreshes();
+    caller.session.reject(&caller.session.token_blocking().expect("a token"));
+    assert_eq!(caller.get().expect("an answer"), 200);
+    assert_eq!(caller.refreshes(), refreshes + 1);
+}
+
+// Rules E1, B3, B5.
+#[test]
+fn tokens_whose_lifetime_is_told_are_refreshed_ahead_and_no_caller_notices() {
+    let servers: Vec<_> = servers().iter().collect();
+    for_each_pair(&servers, |adapter, server| {
+        let login = server.login(&format!("told-{adapter:?}"), 3);
+        let source = Source::Login { seconds: 3 };
+        let caller = Caller::new(adapter, &login, source, Lifetimes::Told);
+        call_through_expiries(&caller);
+        let stats = login.stats();
+        assert_eq!(stats.token_refused, 0, "{stats:?}");
+        assert_eq!(stats.token_requests, caller.refreshes(), "{stats:?}");
+        // Ahead: none of its tokens was refused, unless the machine stood still for a second.
+        assert!(stats.lapsed * 2 < stats.token_requests, "{stats:?}");
+        assert_alive(&caller);
+    });
+}
+
+// Rules E2, E4, B8.
+#[test]
+fn each_expiry_that_is_met_as_a_401_costs_one_refresh_and_no_caller_notices() {
+    let servers: Vec<_> = servers().iter().collect();
+    for_each_pair(&servers, |adapter, server| {
+        let login = server.login(&format!("untold-{adapter:?}"), 2);
+        let source = Source::Login { seconds: 2 };
+        let caller = Caller::new(adapter, &login, source, Lifetimes::Untold);
+        call_through_expiries(&caller);
+        let stats = login.stats();
+        assert_eq!(stats.token_refused, 0, "{stats:?}");
+        assert_eq!(stats.token_requests, caller.refreshes(), "{stats:?}");
+        assert_eq!(stats.token_requests, stats.lapsed, "one refresh per expiry: {stats:?}");
+        assert!(stats.api_401 <= stats.lapsed * CALLERS, "one each and expiry: {stats:?}");
+        assert_alive(&caller);
+    });
+}
+
+// Rule B6.
+#[test]
+fn a_spent_refresh_token_that_is_seen_again_ends_in_one_refusal_and_log_in() {
+    let strict = |server: &&Server| server.name != "oauth2_mock_server";
+    let servers: Vec<_> = servers().iter().filter(strict).collect();
+    for_each_pair(&servers, |adapter, server| {
+        let login = server.login(&format!("stolen-{adapter:?}"), 600);
+        let source = Source::Login { seconds: 600 };
+        let caller = Caller::new(adapter, &login, source, Lifetimes::Told);
+        assert_alive(&caller);
+        assert_eq!(login.steal(&login.text("refresh_token")), 400, "it was spent");
+        for number in 0..50 {
+            let error = caller.get().expect_err("the server revoked all of it");
+            assert!(is_login_required(&*error), "{number}: {error:?}");
+        }
+        let stats = login.stats();
+        assert_eq!(stats.token_requests, 3, "a refresh, the thief's, and one refusal: {stats:?}");
+        assert_eq!(stats.api_401, 1, "{stats:?}");
+    });
+}
+
+fn is_login_required(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref::<perennial::session::Error>() {
+        return error.is_login_required();
+    }
+    // ureq names no source of an error that came from middleware.
+    if let Some(ureq::Error::Other(error)) = error.downcast_ref() {
+        return is_login_required(&**error);
+    }
+    error.source().is_some_and(is_login_required)
+}
+
+// Rules E1, E2.
+#[test]
+fn a_grant_of_the_clients_own_is_had_without_a_login_and_had_again_after_a_rejection() {
+    let grants = |server: &&Server| server.name != "oidc_provider";
+    let servers: Vec<_> = servers().iter().filter(grants).collect();
+    for_each_pair(&servers, |adapter, server| {
+        let login = server.login(&format!("own-{adapter:?}"), 600);
+        let caller = Caller::new(adapter, &login, Source::ClientCredentials, Lifetimes::Told);
+        assert_eq!(caller.get().expect("an answer"), 200);
+        assert_alive(&caller);
+        let stats = login.stats();
+        assert_eq!((stats.token_requests, stats.token_refused), (2, 0), "{stats:?}");
+    });
+}
