@@ -2,7 +2,8 @@
 //! `oauth2-mock-server` and Authlib, pinned in `tests/interop`, which start with the tests.
 //!
 //! On the real clock, as theirs is: what is shown is that sessions get on with them, and no rule's
-//! timing. Tokens live for two or three seconds, and all runs are at once, so it takes some twenty.
+//! timing. Tokens live for two or three seconds, and all runs are at once, so it takes some twenty;
+//! longer where the machine is so busy that tokens lapse on their way.
 //! The first run fetches the servers' packages; where they cannot be had, a line that begins with
 //! `SKIPPED` says so.
 
@@ -11,7 +12,7 @@ mod adapters;
 #[path = "interop/servers.rs"]
 mod servers;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,13 +23,13 @@ use servers::{Server, servers};
 const EXPIRIES: u64 = 10;
 
 /// Callers of one session at once.
-const CALLERS: u64 = 4;
+const CALLERS: u64 = 3;
 
 /// How long a caller pauses between requests.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What no run takes, unless something hangs.
-const TOO_LONG: Duration = Duration::from_secs(120);
+const TOO_LONG: Duration = Duration::from_secs(300);
 
 /// Runs `run` for each adapter against each of `servers`, all at once.
 fn for_each_pair(servers: &[&Server], run: impl Fn(Adapter, &Server) + Sync) {
@@ -44,24 +45,64 @@ fn for_each_pair(servers: &[&Server], run: impl Fn(Adapter, &Server) + Sync) {
     });
 }
 
-/// Calls the API from several threads until there were enough refreshes. Every request must come
-/// back with a 200.
-fn call_through_expiries(caller: &Caller) {
-    let (begun, called) = (Instant::now(), AtomicU64::new(0));
-    thread::scope(|scope| {
-        for _ in 0..CALLERS {
-            scope.spawn(|| {
-                while caller.refreshes() < EXPIRIES {
-                    let number = called.fetch_add(1, Ordering::Relaxed);
-                    let status = caller.get().unwrap_or_else(|error| panic!("{number}: {error:?}"));
-                    assert_eq!(status, 200, "request {number}");
-                    assert!(begun.elapsed() < TOO_LONG, "{} expiries", caller.refreshes());
-                    thread::sleep(PAUSE);
-                }
-            });
+/// What came of a run.
+#[derive(Default)]
+struct Run {
+    /// What went wrong.
+    wrong: Vec<String>,
+    /// The longest that a request took.
+    longest: Duration,
+}
+
+impl Run {
+    /// Calls the API from several threads until there were enough refreshes. Every request must
+    /// come back with a 200.
+    fn through_expiries(caller: &Caller) -> Self {
+        let (begun, run) = (Instant::now(), Mutex::new(Self::default()));
+        thread::scope(|scope| {
+            for _ in 0..CALLERS {
+                scope.spawn(|| {
+                    while caller.refreshes() < EXPIRIES && begun.elapsed() < TOO_LONG {
+                        let asked = Instant::now();
+                        let answer = caller.get();
+                        run.lock().expect("no panic").note(asked.elapsed(), answer.as_ref().ok());
+                        if let Err(error) = answer {
+                            panic!("no answer: {error:?}");
+                        }
+                        thread::sleep(PAUSE);
+                    }
+                });
+            }
+        });
+        assert!(begun.elapsed() < TOO_LONG, "{} expiries", caller.refreshes());
+        caller.session.close_blocking().expect("nothing in the air");
+        run.into_inner().expect("no panic")
+    }
+
+    fn note(&mut self, took: Duration, status: Option<&u16>) {
+        self.longest = self.longest.max(took);
+        self.check(status.is_none_or(|status| *status == 200), || format!("answered {status:?}"));
+    }
+
+    fn check(&mut self, right: bool, what: impl FnOnce() -> String) {
+        if !right {
+            self.wrong.push(what());
         }
-    });
-    caller.session.close_blocking().expect("nothing in the air");
+    }
+}
+
+/// Runs with tokens that live for `seconds`. If it went wrong, and the machine was so busy that
+/// tokens could lapse on their way, that proves nothing, and it is done again with longer lives.
+fn until_proved(mut seconds: u64, run: impl Fn(u64) -> Run) {
+    loop {
+        let Run { wrong, longest } = run(seconds);
+        if wrong.is_empty() {
+            return;
+        }
+        let busy = longest > Duration::from_secs(seconds) / 4;
+        assert!(busy && seconds < 12, "requests took {longest:?} at most: {wrong:#?}");
+        seconds *= 2;
+    }
 }
 
 /// One more refresh, so the grant is still good.
@@ -69,7 +110,8 @@ fn assert_alive(caller: &Caller) {
     let refreshes = caller.refreshes();
     caller.session.reject(&caller.session.token_blocking().expect("a token"));
     assert_eq!(caller.get().expect("an answer"), 200);
-    assert_eq!(caller.refreshes(), refreshes + 1);
+    // More than one, if it became due besides.
+    assert!(caller.refreshes() > refreshes);
 }
 
 // Rules E1, B3, B5.
@@ -77,16 +119,18 @@ fn assert_alive(caller: &Caller) {
 fn tokens_whose_lifetime_is_told_are_refreshed_ahead_and_no_caller_notices() {
     let servers: Vec<_> = servers().iter().collect();
     for_each_pair(&servers, |adapter, server| {
-        let login = server.login(&format!("told-{adapter:?}"), 3);
-        let source = Source::Login { seconds: 3 };
-        let caller = Caller::new(adapter, &login, source, Lifetimes::Told);
-        call_through_expiries(&caller);
-        let stats = login.stats();
-        assert_eq!(stats.token_refused, 0, "{stats:?}");
-        assert_eq!(stats.token_requests, caller.refreshes(), "{stats:?}");
-        // Ahead: none of its tokens was refused, unless the machine stood still for a second.
-        assert!(stats.lapsed * 2 < stats.token_requests, "{stats:?}");
-        assert_alive(&caller);
+        until_proved(3, |seconds| {
+            let login = server.login(&format!("told-{adapter:?}-{seconds}"), seconds);
+            let source = Source::Login { seconds };
+            let caller = Caller::new(adapter, &login, source, Lifetimes::Told);
+            let mut run = Run::through_expiries(&caller);
+            let stats = login.stats();
+            assert_eq!(stats.token_refused, 0, "{stats:?}");
+            assert_eq!(stats.token_requests, caller.refreshes(), "{stats:?}");
+            run.check(stats.lapsed == 0, || format!("met as a 401: {stats:?}"));
+            assert_alive(&caller);
+            run
+        });
     });
 }
 
@@ -95,16 +139,19 @@ fn tokens_whose_lifetime_is_told_are_refreshed_ahead_and_no_caller_notices() {
 fn each_expiry_that_is_met_as_a_401_costs_one_refresh_and_no_caller_notices() {
     let servers: Vec<_> = servers().iter().collect();
     for_each_pair(&servers, |adapter, server| {
-        let login = server.login(&format!("untold-{adapter:?}"), 2);
-        let source = Source::Login { seconds: 2 };
-        let caller = Caller::new(adapter, &login, source, Lifetimes::Untold);
-        call_through_expiries(&caller);
-        let stats = login.stats();
-        assert_eq!(stats.token_refused, 0, "{stats:?}");
-        assert_eq!(stats.token_requests, caller.refreshes(), "{stats:?}");
-        assert_eq!(stats.token_requests, stats.lapsed, "one refresh per expiry: {stats:?}");
-        assert!(stats.api_401 <= stats.lapsed * CALLERS, "one each and expiry: {stats:?}");
-        assert_alive(&caller);
+        until_proved(2, |seconds| {
+            let login = server.login(&format!("untold-{adapter:?}-{seconds}"), seconds);
+            let source = Source::Login { seconds };
+            let caller = Caller::new(adapter, &login, source, Lifetimes::Untold);
+            let mut run = Run::through_expiries(&caller);
+            let stats = login.stats();
+            assert_eq!(stats.token_refused, 0, "{stats:?}");
+            assert_eq!(stats.token_requests, caller.refreshes(), "{stats:?}");
+            run.check(stats.token_requests == stats.lapsed, || format!("too many: {stats:?}"));
+            run.check(stats.api_401 <= stats.lapsed * CALLERS, || format!("again: {stats:?}"));
+            assert_alive(&caller);
+            run
+        });
     });
 }
 
