@@ -28,6 +28,7 @@ pub(crate) fn call(interceptor: Interceptor, url: &str, schedule: Schedule, coun
     let bearer = Bearer::new(interceptor).http_status_as_error(false);
     let config = ureq::Agent::config_builder().middleware(bearer).http_status_as_error(false);
     let agent: ureq::Agent = config.build().into();
+    #[expect(clippy::disallowed_methods, reason = "requests are spread over real time")]
     let start = Instant::now();
     thread::scope(|scope| {
         for share in schedule.shares() {
