@@ -2,7 +2,7 @@
 //! `oauth2-mock-server` and Authlib, pinned in `tests/interop`, which start with the tests.
 //!
 //! On the real clock, as theirs is: what is shown is that sessions get on with them, and no rule's
-//! timing. Tokens live for two or three seconds, and all runs are at once, so it takes some twenty;
+//! timing. Tokens live for two or four seconds, and all runs are at once, so it takes some twenty;
 //! longer where the machine is so busy that tokens lapse on their way.
 //! The first run fetches the servers' packages; where they cannot be had, a line that begins with
 //! `SKIPPED` says so.
@@ -27,6 +27,9 @@ const CALLERS: u64 = 3;
 
 /// How long a caller pauses between requests.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a request within this machine takes only where others keep it busy.
+const SLOW: Duration = Duration::from_millis(250);
 
 /// What no run takes, unless something hangs.
 const TOO_LONG: Duration = Duration::from_secs(300);
@@ -104,8 +107,7 @@ fn until_proved(mut seconds: u64, run: impl Fn(u64) -> Run) {
         if wrong.is_empty() {
             return;
         }
-        let busy = longest > Duration::from_secs(seconds) / 4;
-        assert!(busy && seconds < 12, "requests took {longest:?} at most: {wrong:#?}");
+        assert!(longest > SLOW && seconds < 16, "requests took {longest:?} at most: {wrong:#?}");
         seconds *= 2;
     }
 }
@@ -124,7 +126,7 @@ fn assert_alive(caller: &Caller) {
 fn tokens_whose_lifetime_is_told_are_refreshed_ahead_and_no_caller_notices() {
     let servers: Vec<_> = servers().iter().collect();
     for_each_pair(&servers, |adapter, server| {
-        until_proved(3, |seconds| {
+        until_proved(4, |seconds| {
             let login = server.login(&format!("told-{adapter:?}-{seconds}"), seconds);
             let source = Source::Login { seconds };
             let caller = Caller::new(adapter, &login, source, Lifetimes::Told);

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex};
 use std::thread;
 
@@ -27,6 +27,8 @@ pub(crate) struct Server {
     pub(crate) name: &'static str,
     seed_url: String,
     seeding: Mutex<()>,
+    /// Its standard input stays open as long as this program runs.
+    _until_closed: Child,
 }
 
 /// One login at one server, whose requests are counted by themselves.
@@ -62,14 +64,18 @@ impl Server {
         if line.starts_with("SKIPPED") {
             // Past the capture of a test's output: a skipped test is to be seen.
             writeln!(io::stderr(), "\n{}", line.trim_end()).expect("standard error");
+            child.wait().expect("it has ended");
             return None;
         }
         let told: Value = serde_json::from_str(&line).unwrap_or_else(|error| {
             panic!("{name} said {line:?}: {error}; see {name}.log in {}", folder.display())
         });
-        // Its standard input stays open as long as this program runs.
-        std::mem::forget(child);
-        Some(Self { name, seed_url: text(&told, "seed_url"), seeding: Mutex::default() })
+        Some(Self {
+            name,
+            seed_url: text(&told, "seed_url"),
+            seeding: Mutex::default(),
+            _until_closed: child,
+        })
     }
 
     /// Logs somebody called `name` in, whose access tokens live for `seconds`.
