@@ -39,6 +39,7 @@
 //! | 0 | `primitives` | the seam to threads: the standard library's, or a checker's |
 //! | 1 | [`lifecycle`] | the pure client machine: `no_std`, no `alloc`, no clock, no secrets |
 //! | 1 | [`verdict`] | pure: what to do with a request, and with its answer |
+//! | 2 | [`provider`] | what known providers do with a refresh token seen twice |
 //! | 2 | `token` | secrets, grants, access tokens |
 //! | 3 | `refresh` | a port: how a session asks for a new grant |
 //! | 4 | `clock`, `store` | the other ports: where it reads the time, where it keeps the grant |
@@ -77,6 +78,7 @@ pub mod lifecycle;
 mod offload;
 #[cfg(feature = "std")]
 mod primitives;
+pub mod provider;
 #[cfg(feature = "std")]
 pub mod refresh;
 #[cfg(feature = "std")]

@@ -82,6 +82,9 @@ impl From<&str> for Secret {
     }
 }
 
+/// The field that says when a refresh token will be over, in seconds since the Unix epoch.
+const REFRESH_TOKEN_EXPIRES_AT: &str = "refresh_token_expires_at";
+
 /// What an authorization server granted: a token response (RFC 6749, section 5.1).
 ///
 /// As the answer of a refresh, a grant without a refresh token means: keep the one there is
@@ -142,6 +145,13 @@ impl Grant {
         self
     }
 
+    /// Sets when the refresh token will be over, to the second.
+    #[must_use]
+    pub fn with_refresh_token_expiry(self, expires_at: Timestamp) -> Self {
+        let seconds = expires_at.as_millis().div_euclid(1000);
+        self.with_field(REFRESH_TOKEN_EXPIRES_AT, std::format!("{seconds}"))
+    }
+
     /// Sets a further field of the answer, such as `scope` or `id_token`.
     #[must_use]
     pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
@@ -169,6 +179,17 @@ impl Grant {
         self.refresh_in
     }
 
+    /// When the refresh token will be over, where the server told its lifetime: on the server's
+    /// clock if its answer showed that, else on the local wall clock. It goes with the refresh token
+    /// that it was told of, and is kept among the [`fields`](Self::fields).
+    ///
+    /// It is for the user to see: a session makes nothing of it. A refresh token that is over is
+    /// declined by the server, which knows best, and that is when a login is asked for.
+    pub fn refresh_token_expires_at(&self) -> Option<Timestamp> {
+        let seconds = self.field(REFRESH_TOKEN_EXPIRES_AT)?.expose().parse().ok()?;
+        Some(Timestamp::from_secs(seconds))
+    }
+
     /// A further field of the answer, such as `scope` or `id_token`.
     pub fn field(&self, name: &str) -> Option<&Secret> {
         self.fields.get(name)
@@ -186,12 +207,17 @@ impl Grant {
     }
 
     /// This answer, completed by what it left unsaid: an absent or empty refresh token, and
-    /// absent fields, stay as they were (RFC 6749, section 6).
+    /// absent fields, stay as they were (RFC 6749, section 6). The expiry of a refresh token goes with
+    /// that token.
     #[must_use]
     pub fn renewing(mut self, previous: &Self) -> Self {
         let said = self.refresh_token.take().filter(|token| !token.expose().is_empty());
         self.refresh_token = said.or_else(|| previous.refresh_token.clone());
+        let rotated = self.refresh_token != previous.refresh_token;
         for (name, value) in &previous.fields {
+            if rotated && name == REFRESH_TOKEN_EXPIRES_AT {
+                continue;
+            }
             self.fields.entry(name.clone()).or_insert_with(|| value.clone());
         }
         self

@@ -18,11 +18,12 @@ use std::path::{Path, PathBuf};
 use book::{Book, files};
 
 /// Each module's floor. Imports point down only: to a lower floor, or within the module itself.
-const FLOORS: [(&str, u32); 15] = [
+const FLOORS: [(&str, u32); 16] = [
     ("primitives", 0),
     ("time", 0),
     ("lifecycle", 1),
     ("verdict", 1),
+    ("provider", 2),
     ("token", 2),
     ("offload", 2),
     ("refresh", 3),

@@ -55,8 +55,9 @@ const REVOCATION_LIMIT: Duration = Duration::from_secs(30);
 pub struct RefreshGrant(Sender);
 
 /// Asks an authorization server's token endpoint for grants of the client's own: for programs that
-/// act for themselves. Build the session [`without_grant`](crate::session::Builder::without_grant).
-/// Otherwise as [`RefreshGrant`].
+/// act for themselves. Build the session [`without_grant`](crate::session::Builder::without_grant),
+/// and declare [`Reuse::Unrotated`](crate::lifecycle::Reuse::Unrotated): no refresh token is ever
+/// spent, so it may ask again after any failure. Otherwise as [`RefreshGrant`].
 #[derive(Clone, Debug)]
 pub struct ClientCredentials(Sender);
 

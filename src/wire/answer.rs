@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::clock::{Clock, SharedClock};
 use crate::refresh::RefreshError;
-use crate::time::{ExpiresIn, Issuer, Lifetime, NumericDate, Timestamp};
+use crate::time::{ExpiresIn, Issuer, Lifetime, NumericDate, Span, Timestamp};
 use crate::token::{Grant, Secret};
 
 /// Makes a grant, or one of three failures (rule B6), of a token endpoint's answer.
@@ -136,6 +136,9 @@ impl<'a> Head<'a> {
                 return Err(RefreshError::unknown("the answer holds no usable access token"));
             }
         };
+        if let Some(expires_at) = self.refresh_token_expiry(&answer) {
+            grant = grant.with_refresh_token_expiry(expires_at);
+        }
         if let Some(refresh_in) = answer.number::<ExpiresIn>("refresh_in") {
             grant = grant.with_refresh_in(refresh_in.span());
         }
@@ -145,6 +148,15 @@ impl<'a> Head<'a> {
             }
         }
         Ok(grant)
+    }
+
+    /// When the refresh token will be over: `refresh_expires_in` is Keycloak's name for its lifetime,
+    /// `refresh_token_expires_in` GitHub's and Azure AD B2C's. Zero means that it has no end.
+    fn refresh_token_expiry(&self, answer: &Members<'_>) -> Option<Timestamp> {
+        let names = ["refresh_token_expires_in", "refresh_expires_in"];
+        let lifetime = names.into_iter().find_map(|name| answer.number::<ExpiresIn>(name))?.span();
+        let now = self.date.unwrap_or_else(|| SharedClock.wall());
+        (lifetime > Span::ZERO).then(|| now.saturating_add(lifetime))
     }
 
     fn not_json(&self, body: &[u8]) -> RefreshError {

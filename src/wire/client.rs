@@ -116,6 +116,7 @@ impl Client {
     }
 
     /// Whether any of the endpoints is on this machine, which no proxy should come between.
+    #[cfg(any(feature = "oauth2", feature = "ureq"))]
     pub(crate) fn is_local(&self) -> bool {
         let endpoints = [Some(&self.0.token_endpoint), self.0.revocation_endpoint.as_ref()];
         endpoints.into_iter().flatten().any(is_loopback)

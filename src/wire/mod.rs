@@ -25,6 +25,7 @@ mod answer;
 mod client;
 mod form;
 
+#[cfg(any(feature = "oauth2", feature = "ureq"))]
 pub(crate) use answer::Head;
 pub use answer::read_answer;
 pub use client::{Client, ClientAuthentication, ClientBuilder, ClientError};

@@ -6,7 +6,7 @@ use perennial::lifecycle::Failure;
 use perennial::session::Session;
 use perennial::time::{Span, Timestamp};
 use perennial::token::{Grant, Secret};
-use perennial::wire::Client;
+use perennial::wire::{Client, read_answer};
 
 use crate::wire::scene::{HOUR, START, Scene, builder, client_of, refresher, token_of, told};
 use crate::wire::{GOOD, Server, answer, soon};
@@ -87,6 +87,54 @@ async fn the_further_fields_of_an_answer_are_kept_until_another_answer_says_othe
         scene.refresh(async |exchange| exchange.json(body).await).await.expect("a token");
         assert_eq!(field(&scene, "scope").as_deref(), Some(scope), "{body}");
         assert_eq!(field(&scene, "id_token").as_deref(), Some(id_token), "{body}");
+        scene.time.advance(HOUR);
+    }
+}
+
+/// When the refresh token of an answer with `body` is over, by an answer of 2015-10-21T07:28:00Z.
+fn refresh_token_is_over_after(body: &str) -> Option<i64> {
+    let headers = [("date", &b"Wed, 21 Oct 2015 07:28:00 GMT"[..])];
+    let grant = read_answer(200, headers, body.as_bytes()).expect("a grant");
+    grant.refresh_token_expires_at().map(|over| over.as_millis() / 1000 - 1_445_412_480)
+}
+
+// Rule B14.
+#[test]
+fn a_refresh_tokens_lifetime_is_told_under_whichever_name_it_came() {
+    let over = |field: &str| {
+        let tokens = r#""access_token":"a","refresh_token":"r","expires_in":60"#;
+        refresh_token_is_over_after(&format!("{{{tokens},{field}}}"))
+    };
+    // Keycloak, whose zero means that an offline token has no end; GitHub; Azure AD B2C.
+    assert_eq!(over(r#""refresh_expires_in":1800"#), Some(1800));
+    assert_eq!(over(r#""refresh_expires_in":0"#), None);
+    assert_eq!(over(r#""refresh_token_expires_in":"15811200""#), Some(15_811_200));
+    assert_eq!(over(r#""refresh_token_expires_in":1209600"#), Some(1_209_600));
+    assert_eq!(over(r#""scope":"read""#), None);
+    assert_eq!(over(r#""refresh_expires_in":"soon""#), None);
+    assert_eq!(over(r#""refresh_expires_in":-1"#), None);
+    assert_eq!(over(r#""refresh_expires_in":1e300"#), Some(i64::MAX / 1000 - 1_445_412_480));
+}
+
+// Rule B14.
+#[tokio::test]
+async fn a_refresh_tokens_expiry_goes_with_the_refresh_token_that_it_was_told_of() {
+    let mut scene = Scene::without_token().await;
+    for (refresh_token, told, over) in [
+        (r#""refresh_token":"r-2""#, r#""refresh_expires_in":60"#, Some(60)),
+        (r#""refresh_token":null"#, r#""scope":"it stays""#, Some(60)),
+        (r#""refresh_token":"r-2""#, r#""scope":"the same""#, Some(60)),
+        (r#""refresh_token":"r-2""#, r#""refresh_expires_in":90"#, Some(90)),
+        (r#""refresh_token":"r-3""#, r#""scope":"another""#, None),
+    ] {
+        let body = format!(r#"{{"access_token":"a","expires_in":60,{refresh_token},{told}}}"#);
+        let headers = [("date", "Wed, 21 Oct 2015 07:28:00 GMT")];
+        let token =
+            scene.refresh(async |exchange| exchange.answer("200 OK", &headers, &body).await);
+        token.await.expect("a token");
+        let grant = scene.session.grant().expect("a grant");
+        let expiry = grant.refresh_token_expires_at();
+        assert_eq!(expiry.map(|it| it.as_millis() / 1000 - 1_445_412_480), over, "{body}");
         scene.time.advance(HOUR);
     }
 }

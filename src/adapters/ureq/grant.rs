@@ -49,7 +49,9 @@ pub fn refresh_grant_through(
 }
 
 /// The `client_credentials` grant (RFC 6749, section 4.4). Build the session
-/// [`without_grant`](crate::session::Builder::without_grant).
+/// [`without_grant`](crate::session::Builder::without_grant), and declare
+/// [`Reuse::Unrotated`](crate::lifecycle::Reuse::Unrotated): no refresh token is ever spent, so it
+/// may ask again after any failure.
 pub fn client_credentials(
     client: Client,
 ) -> impl Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static {
