@@ -29,7 +29,8 @@ const URL: &str = "https://api.example.com/things?a=b";
 
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick" || argument == "--test");
-    let (rounds, requests) = if quick { (21, 500) } else { (101, 5000) };
+    // Rounds are short, so that most of them are not interrupted on a machine with other work.
+    let (rounds, requests) = if quick { (501, 100) } else { (5001, 100) };
     report("tower", rounds, requests, &mut bare_tower(), &mut with_tower());
     let (mut bare, mut with) = (reqwest_get(false), reqwest_get(true));
     report("reqwest", rounds, requests, &mut bare, &mut with);

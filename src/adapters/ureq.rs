@@ -170,7 +170,7 @@ impl Middleware for Bearer {
         if !self.interceptor.attaches(target, request.headers()).map_err(refused)? {
             return next.handle(request);
         }
-        let (parts, body) = configured(request).into_parts();
+        let (parts, body) = request.into_parts();
         let (response, token) = match Kept::of(body, self.replay_limit).map_err(Error::Io)? {
             Kept::Whole(bytes) => self.exchange(parts, &bytes, |it| next.handle(it))?,
             Kept::Begun(start, rest) => {
@@ -256,5 +256,6 @@ fn send_whole(
 
 fn carrying<'a>(mut parts: Parts, token: &AccessToken, body: SendBody<'a>) -> Request<'a> {
     parts.headers.insert(AUTHORIZATION, token.header_value().clone());
-    Request::from_parts(parts, body)
+    // Only now: a configuration is large, and parts are cloned for the replay that rarely comes.
+    configured(Request::from_parts(parts, body))
 }

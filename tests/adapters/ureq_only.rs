@@ -75,7 +75,7 @@ fn a_status_is_an_answer_where_that_is_said() {
 }
 
 /// How often a POST of `body` is sent to a server that rejects its first token; each time whole.
-async fn sent(bearer: Bearer, world: &World, body: SendBody<'static>, content: &str) -> usize {
+fn sent(bearer: Bearer, world: &World, body: SendBody<'static>, content: &str) -> usize {
     let agent = agent(bearer.http_status_as_error(false));
     let request = http::Request::post(world.api.url("/things")).body(body).expect("a request");
     // A body need not be `Send`, so this one is sent from here: the servers have another thread.
@@ -100,14 +100,14 @@ fn a_body_of_the_replay_limit_is_sent_again_and_one_of_a_byte_more_is_not() {
             let text = "x".repeat(length);
             let limited = bearer(&world).replay_limit(limit);
             let expected = if length as u64 <= limit { 2 } else { 1 };
-            assert_eq!(sent(limited, &world, reader(&text), &text).await, expected, "{length}");
+            assert_eq!(sent(limited, &world, reader(&text), &text), expected, "{length}");
             assert_eq!(world.auth.requests(), expected - 1);
         }
         let default = usize::try_from(DEFAULT_REPLAY_LIMIT).expect("a length");
         for (length, expected) in [(default, 2), (default + 1, 1)] {
             let world = liking_new_tokens().await;
             let text = "x".repeat(length);
-            assert_eq!(sent(bearer(&world), &world, reader(&text), &text).await, expected);
+            assert_eq!(sent(bearer(&world), &world, reader(&text), &text), expected);
         }
     });
 }
@@ -117,13 +117,13 @@ fn a_body_of_the_replay_limit_is_sent_again_and_one_of_a_byte_more_is_not() {
 fn a_body_that_is_read_ahead_whole_goes_out_with_its_length_and_a_longer_one_in_chunks() {
     run(async {
         let world = liking_new_tokens().await;
-        sent(bearer(&world), &world, reader("short"), "short").await;
+        sent(bearer(&world), &world, reader("short"), "short");
         for received in world.api.log() {
             assert_eq!(received.headers("content-length"), ["5"]);
             assert!(received.headers("transfer-encoding").is_empty());
         }
         let world = liking_new_tokens().await;
-        sent(bearer(&world).replay_limit(2), &world, reader("longer"), "longer").await;
+        sent(bearer(&world).replay_limit(2), &world, reader("longer"), "longer");
         let log = world.api.log();
         assert_eq!(log[0].headers("transfer-encoding"), ["chunked"]);
         assert!(log[0].headers("content-length").is_empty());

@@ -221,10 +221,8 @@ pub(crate) async fn refusal(request: JoinHandle<Result<Answered, Failed>>) -> se
     let failed = failed(request).await;
     let refused = failed.refused().unwrap_or_else(|| panic!("another failure: {failed:?}"));
     assert_mannered(refused);
-    match refused {
-        Refused::NoToken(error) => error.clone(),
-        other => panic!("another refusal: {other:?}"),
-    }
+    let Refused::NoToken(error) = refused else { panic!("another refusal: {refused:?}") };
+    error.clone()
 }
 
 /// The next request at the resource server, which must carry `bearer`.

@@ -200,7 +200,7 @@ async fn a_fault_at_the_token_endpoint_is_told_as_what_it_is_where_there_is_no_t
                     assert!(matches!(failure, Failure::Unavailable { .. }), "{fault:?}: {error:?}");
                 }
                 Taken::Unknown { .. } => {
-                    assert_eq!(failure, Failure::Unknown, "{fault:?}: {error:?}")
+                    assert_eq!(failure, Failure::Unknown, "{fault:?}: {error:?}");
                 }
             }
             let shown = format!("{error:?} {error:#?}");
