@@ -177,6 +177,19 @@ async fn a_token_that_died_on_its_way_is_not_handed_out_and_its_refresh_token_is
     scene.recovers("refresh-2").await;
 }
 
+// Rules B2, B14. What `oauth2-mock-server` does: JWTs minted within one second are all alike.
+#[tokio::test]
+async fn a_rejected_token_that_comes_again_is_not_handed_out_and_its_refresh_token_is_kept() {
+    let mut scene = Scene::logged_in().await;
+    scene.session.reject(&scene.token().await);
+    let same = r#"{"access_token":"access-1","refresh_token":"refresh-2","expires_in":3600}"#;
+    let again = scene.refresh(async |exchange| exchange.json(same).await).await;
+    let error = again.expect_err("it was rejected");
+    assert!(error.is_unavailable(), "{error:?}");
+    assert_eq!(scene.held(), "refresh-2");
+    scene.recovers("refresh-2").await;
+}
+
 // Rules B11, B14.
 #[tokio::test]
 async fn a_grant_that_lands_after_a_logout_is_revoked_and_not_handed_out() {
