@@ -384,3 +384,17 @@ fn a_stored_access_token_that_no_header_may_carry_is_refreshed_and_harms_nobody(
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!(script.presented(), [Some("rt-1".to_owned())]);
 }
+
+// Rules B5, F5. It is there, though the store did not say so: no reason to ask the server.
+#[test]
+fn a_grant_of_ones_own_whose_storing_failed_is_found_by_the_next_caller() {
+    let script = Scripted::new();
+    let (time, ledger) = (VirtualTime::at(START), Ledger::new());
+    let session = ledger.builder(&script, &time).grant(first_grant()).build().expect("sendable");
+    ledger.set(Fault::AnswersLost);
+    assert!(at_once(session.token()).expect_err("who knows").is_store());
+    ledger.set(Fault::None);
+    time.advance(HALF_A_SECOND);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    assert_eq!(script.requests(), 0);
+}
