@@ -433,3 +433,17 @@ fn a_store_whose_futures_panic_when_they_are_dropped_costs_no_grant() {
     assert_eq!((script.requests(), session.is_saved()), (1, true));
     assert_eq!(store.content().grant.map(|stored| stored.grant), session.grant());
 }
+
+// Rules B5, F5. It is there, though the store did not say so: no reason to ask the server.
+#[test]
+fn a_grant_of_ones_own_whose_storing_failed_is_found_by_the_next_caller() {
+    let script = Scripted::new();
+    let (time, ledger) = (VirtualTime::at(START), Ledger::new());
+    let session = ledger.builder(&script, &time).grant(first_grant()).build().expect("sendable");
+    ledger.set(Fault::AnswersLost);
+    assert!(at_once(session.token()).expect_err("who knows").is_store());
+    ledger.set(Fault::None);
+    time.advance(HALF_A_SECOND);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    assert_eq!(script.requests(), 0);
+}

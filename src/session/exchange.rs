@@ -185,7 +185,10 @@ async fn prepare(
         }
         (None, None, Some(seed)) => {
             let stored = StoredGrant::new(seed.clone(), ports.built_at);
-            match store.swap(content.version, Some(stored.clone())).await? {
+            let swap = store.swap(content.version, Some(stored.clone())).await;
+            // Until it is stored nothing was read: the next flight begins anew.
+            report.version = None;
+            match swap? {
                 Swap::Done(version) => {
                     report.version = Some(version);
                     Ok(Ready::Land(Outcome::Loaded(stored)))
