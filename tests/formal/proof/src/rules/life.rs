@@ -7,7 +7,7 @@ use perennial::lifecycle::{
 };
 use perennial::time::Time;
 
-use super::{Verdict, by_clock, ensure, is_rejected, token, usable};
+use super::{Verdict, by_clock, ensure, is_rejected, settled, token, usable};
 use crate::step::Step;
 
 /// What this event says of a token, if it brings one.
@@ -31,6 +31,7 @@ pub(super) fn observed_at<T: Time>(step: &Step<T>) -> Verdict {
     // A budget without a window, which the builder refuses, is full at once; it is only not called so.
     if T::zero() < policy.budget_window {
         ensure(again.shown == shown, "seeing an instant twice is not seeing it once")?;
+        settled(&policy, &shown, now)?;
     }
     let holding = match before.holding {
         Holding::Nothing => Holding::Nothing,

@@ -20,6 +20,7 @@ use crate::step::{Kind, Look, Step};
 
 pub use arithmetic::{Numbers, arithmetic};
 pub use epoch::invariant;
+pub use timeout::settled;
 
 /// What a property finds: nothing, or what is broken.
 pub type Verdict = Result<(), &'static str>;

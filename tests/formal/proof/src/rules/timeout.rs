@@ -1,12 +1,14 @@
 //! What may be waited for: rule B12.
 
-use perennial::lifecycle::formal::observed;
+use perennial::lifecycle::formal::{
+    Budget, Credential, Flight, Holding, Parts, Pause, observed,
+};
 use perennial::lifecycle::{
-    Delay, Effect, Ending, Event, Lifecycle, Policy, State, apply,
+    Delay, Effect, Ending, Event, Lifecycle, Policy, RawPolicy, Reuse, State, apply,
 };
 use perennial::time::{Draw, Time};
 
-use super::{Verdict, ensure};
+use super::{Verdict, by_clock, ensure};
 use crate::step::Look;
 
 /// Everything that a caller can see without an event.
@@ -38,6 +40,39 @@ fn seen<T: Time>(policy: &Policy<T>, machine: Lifecycle<T>, now: T) -> Seen<T> {
         ending,
         overdue: told == Effect::EndAttempt,
     }
+}
+
+/// Whether the machine has seen `now` already, so that to see it again changes nothing: what
+/// `poll_timeout` brings about before it does anything else, and `observed_at` shows of every state.
+///
+/// # Errors
+/// Says what it has not seen.
+pub fn settled<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>, now: T) -> Verdict {
+    if let Holding::Token(held) = parts.holding {
+        ensure(held.freshness >= by_clock(&held.schedule, now), "its token is older")?;
+    }
+    if let Pause::Until { instant, at_most } = parts.pause {
+        ensure(now < instant && instant <= now.saturating_add(at_most), "its backoff is another")?;
+    }
+    if let Budget::FullAt(instant) = parts.budget {
+        let latest = now.saturating_add(policy.budget_window);
+        ensure(now < instant && instant <= latest, "its budget is another")?;
+    }
+    match (parts.credential, policy.reuse) {
+        (Credential::DoubtedUntil(until), Reuse::Overlap(window) | Reuse::Idempotent(window)) => {
+            ensure(now < until && until <= now.saturating_add(window), "its window is another")?;
+        }
+        (Credential::DoubtedUntil(_), _) => return Err("it has a window, and the server has none"),
+        _ => {}
+    }
+    if let Flight::Out { sent, deadline, .. } = parts.flight {
+        let latest = now.saturating_add(policy.refresh_deadline);
+        ensure(sent <= now && deadline <= latest, "its deadline is another")?;
+        if let Credential::DoubtedUntil(until) = parts.credential {
+            ensure(deadline <= until, "its deadline is another")?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn exact<T: Time>(look: &Look<T>) -> Verdict {

@@ -9,7 +9,7 @@ use perennial::lifecycle::{Freshness, Lifecycle, Reuse, Schedule};
 use super::states;
 use super::sym::{Instant, Length, begin, explore, here, with};
 use super::tree::{Cost, ROOT, Tree};
-use crate::rules::{self, Numbers, Property, invariant};
+use crate::rules::{self, Numbers, Property, invariant, settled};
 use crate::step::{Kind, Look, Step};
 
 /// What is to be proved.
@@ -202,6 +202,7 @@ impl Proof {
         if !self.wanted(&case.property) {
             return;
         }
+        with(|tree| tree.simplifies = true);
         let missing_lifetime = states::missing_lifetimes()[0];
         let (now, then) = (states::now(), states::then());
         for machine in states::states_but_for_identities() {
@@ -212,7 +213,8 @@ impl Proof {
                 let policy = states::policy(reuse, missing_lifetime);
                 self.report.starts += 1;
                 explore(ROOT, || {
-                    if invariant(&policy, &machine).is_ok() {
+                    let reached = invariant(&policy, &machine);
+                    if reached.and_then(|()| settled(&policy, &machine, now)).is_ok() {
                         case.check(&Look { policy, machine, now, then });
                     }
                 });

@@ -115,13 +115,27 @@ macro_rules! symbol {
             /// A term, not a decision.
             fn min(self, other: Self) -> Self {
                 let (one, other) = (self.0.min(other.0), self.0.max(other.0));
-                if one == other { Self(one) } else { Self(term(Term::Least(one, other))) }
+                if one == other {
+                    return self;
+                }
+                match with(|tree| tree.settles(Comparison::Less(one, other))) {
+                    Some(true) => Self(one),
+                    Some(false) => Self(other),
+                    None => Self(term(Term::Least(one, other))),
+                }
             }
 
             /// A term, not a decision.
             fn max(self, other: Self) -> Self {
                 let (one, other) = (self.0.min(other.0), self.0.max(other.0));
-                if one == other { Self(one) } else { Self(term(Term::Greatest(one, other))) }
+                if one == other {
+                    return self;
+                }
+                match with(|tree| tree.settles(Comparison::Less(other, one))) {
+                    Some(true) => Self(one),
+                    Some(false) => Self(other),
+                    None => Self(term(Term::Greatest(one, other))),
+                }
             }
         }
 

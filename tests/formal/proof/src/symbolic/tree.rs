@@ -72,6 +72,8 @@ pub struct Tree {
     witnesses: FxHashMap<Assumption, Vec<usize>>,
     pub run: Run,
     pub cost: Cost,
+    /// Whether the lesser of two terms is looked for before it is left open.
+    pub simplifies: bool,
 }
 
 impl Tree {
@@ -88,6 +90,7 @@ impl Tree {
             witnesses: FxHashMap::default(),
             run: Run::default(),
             cost: Cost::default(),
+            simplifies: false,
         }
     }
 
@@ -121,6 +124,24 @@ impl Tree {
         run.repeated += 1;
         run.node = if way { yes } else { no };
         way
+    }
+
+    /// Whether a comparison is known, without going either way.
+    pub fn settles(&mut self, comparison: Comparison) -> Option<bool> {
+        if !self.simplifies {
+            return None;
+        }
+        let question = self.arena.question(comparison);
+        let here = self.run.node;
+        let answer = match self.answers.get(&(here, question)) {
+            Some(answer) => *answer,
+            None => self.find_out(here, question),
+        };
+        match answer {
+            Answer::Always => Some(true),
+            Answer::Never => Some(false),
+            Answer::Either { .. } => None,
+        }
     }
 
     fn find_out(&mut self, here: Node, question: Question) -> Answer {
