@@ -23,8 +23,8 @@
 //! # Invariants
 //! - What is decided is decided in [`crate::verdict`]; this reads headers and tells the session.
 //! - A token goes to the origins that it was given for, and nowhere else (rule E5).
-//! - A refresh touches no request that is out and no answer that is coming in: each keeps the token
-//!   that it began with (rule E7).
+//! - A refresh touches no request that is out and no answer that is coming in (rule E7: "it keeps the
+//!   token that it began with").
 //!
 //! # Deliberately absent
 //! Sending anything. Looking into bodies: a program that finds an error there (GraphQL's, say)

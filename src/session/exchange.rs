@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::answered::{Answer, Answered};
 use super::flight::discard;
+use super::persist::{Persisted, persist};
 use super::ports::Ports;
 use super::timed_store::TimedStore;
 use crate::lifecycle::{Cause, Failure, FlightId, Freshness, Schedule};
@@ -217,7 +218,7 @@ async fn prepare(
 }
 
 /// Whether a refresh would present the same thing for both.
-fn same_credential(one: &Grant, other: &Grant) -> bool {
+pub(super) fn same_credential(one: &Grant, other: &Grant) -> bool {
     match (one.refresh_token(), other.refresh_token()) {
         (Some(one), Some(other)) => one == other,
         (None, None) => one.access_token() == other.access_token(),
@@ -366,37 +367,4 @@ async fn ask(
     }
     let stored = StoredGrant::new(complete, wall);
     Ok(Unsaved { stored, sent, renewed: grant, published: false })
-}
-
-pub(super) enum Persisted {
-    Done(Version),
-    /// Somebody else has stored something newer.
-    Outpaced(Option<StoredGrant>, Version),
-}
-
-/// Stores `unsaved`, over the grant that it renewed and over nothing else.
-pub(super) async fn persist(
-    store: TimedStore<'_>,
-    version: Version,
-    unsaved: &Unsaved,
-) -> Result<Persisted, StoreError> {
-    let mut expected = version;
-    // A note of intent of one's own may have moved the version; a few rounds see past any.
-    for _ in 0..8 {
-        match store.swap(expected, Some(unsaved.stored.clone())).await? {
-            Swap::Done(version) => return Ok(Persisted::Done(version)),
-            Swap::Conflict(content) => {
-                let known = content.grant.as_ref().is_some_and(|stored| {
-                    let renewed = unsaved.renewed.as_ref();
-                    renewed.is_some_and(|renewed| same_credential(&stored.grant, renewed))
-                        || same_credential(&stored.grant, &unsaved.stored.grant)
-                });
-                if !known {
-                    return Ok(Persisted::Outpaced(content.grant, content.version));
-                }
-                expected = content.version;
-            }
-        }
-    }
-    Err(StoreError::unreachable("the store kept changing while the grant was written"))
 }

@@ -57,6 +57,7 @@ mod local;
 mod login;
 #[cfg(all(test, loom))]
 mod models;
+mod persist;
 pub(crate) mod ports;
 mod reader;
 #[cfg(feature = "keyed")]

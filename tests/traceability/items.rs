@@ -27,7 +27,7 @@ pub(crate) fn item_of(text: &str, citation: &Citation) -> Item {
     let path: Vec<_> = headers.iter().filter_map(|index| header(lines[*index])).collect();
     Item {
         path: path.join("::"),
-        is_test: headers.iter().any(|index| has_test_attribute(&lines[..*index])),
+        is_test: headers.iter().any(|index| is_test(&lines, *index)),
         of_proptest: within_proptest(&lines, here),
     }
 }
@@ -76,6 +76,11 @@ fn within_proptest(lines: &[&str], index: usize) -> bool {
         .rev()
         .find(|line| indentation(line) == 0 && !line.is_empty() && !line.starts_with("//"));
     indentation(lines[index]) > 0 && outermost.is_some_and(|line| line.starts_with("proptest!"))
+}
+
+/// Whether a header is a test's, or of a scenario that `on_every_adapter!` makes tests of.
+fn is_test(lines: &[&str], header: usize) -> bool {
+    lines[header].contains("(on: Adapter)") || has_test_attribute(&lines[..header])
 }
 
 /// Whether what stands right before a header makes it a test.
