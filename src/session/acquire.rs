@@ -179,10 +179,11 @@ impl<'a> Acquire<'a> {
         caller: Caller,
         afterwards: &mut Afterwards,
     ) -> Look {
+        let ports: &Arc<Ports> = &self.session.shared.ports;
         if let Some(error) = self.spent(inner, limits, now) {
+            inner.lifecycle.observe(&ports.settings.policy, now);
             return Look::Done(Err(error));
         }
-        let ports: &Arc<Ports> = &self.session.shared.ports;
         if inner.deck.is_reentrant() {
             // The refresher asks its own session: what would be waited for waits for this.
             return Look::Done(match &inner.token {
