@@ -5,7 +5,7 @@ mod session_support;
 use perennial::session::Session;
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use session_support::ledger::{Fault, Ledger, settled};
-use session_support::{HALF_A_SECOND, HOUR, Hand, SECOND, at_once, text, waiting};
+use session_support::{HALF_A_SECOND, HOUR, Hand, SECOND, START, at_once, text, waiting};
 
 /// A session whose refresh was given up, and answered then; its store does not take that in, and
 /// works for others.
@@ -44,6 +44,17 @@ fn a_late_answer_that_a_store_never_takes_holds_nothing_up_for_longer_than_a_ref
     time.advance(30 * SECOND);
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!((session.is_saved(), script.requests()), (false, 1));
+}
+
+// Rules A5, C3.
+#[test]
+fn a_late_answer_that_a_store_never_takes_holds_nothing_up_for_longer_when_the_clock_goes_back() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time, _ledger) = stuck(&script);
+    time.set(START);
+    assert!(at_once(session.token()).is_err());
+    time.advance(30 * SECOND);
+    assert_eq!(text(at_once(session.token())), "at-2");
 }
 
 // Rules B14, C9. It hung in the store when the session was logged out.

@@ -179,10 +179,11 @@ impl<'a> Acquire<'a> {
         caller: Caller,
         afterwards: &mut Afterwards,
     ) -> Look {
+        let ports: &Arc<Ports> = &self.session.shared.ports;
         if let Some(error) = self.spent(inner, limits, now) {
+            inner.lifecycle.observe(&ports.settings.policy, now);
             return Look::Done(Err(error));
         }
-        let ports: &Arc<Ports> = &self.session.shared.ports;
         if inner.deck.is_reentrant() {
             // Rule C6: it "MUST get an error at once", since what it would wait for waits for it.
             return Look::Done(match &inner.token {

@@ -54,8 +54,9 @@ impl TimedStore<'_> {
     ) -> Result<T, StoreError> {
         let panicked = || StoreError::unreachable("the store panicked");
         let mut answer = contained(call).map_err(|_| panicked())?;
+        let mut deadline = self.deadline;
         let result = poll_fn(|cx| match contained(|| answer.as_mut().poll(cx)) {
-            Ok(Poll::Pending) if self.ports.settings.dial.now() >= self.deadline => {
+            Ok(Poll::Pending) if self.is_over(&mut deadline) => {
                 Poll::Ready(Err(StoreError::unreachable("the store did not answer in time")))
             }
             Ok(polled) => polled,
@@ -65,5 +66,14 @@ impl TimedStore<'_> {
         // What it said is not lost to a destructor that panics.
         discard([answer]);
         result
+    }
+
+    /// Whether `deadline` has come. Where the clock went back it is pulled in (rule A5).
+    fn is_over(self, deadline: &mut Timestamp) -> bool {
+        let now = self.ports.settings.dial.now();
+        if self.deadline < Timestamp::MAX {
+            *deadline = self.until_later(now).deadline.min(*deadline);
+        }
+        now >= *deadline
     }
 }

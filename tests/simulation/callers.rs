@@ -138,7 +138,10 @@ impl User {
         ledger.reckon(answer.access, sent, answer.lifetime, answer.hint);
         ledger.latest = Some(answer.access);
         let (epoch, renewal) = (ledger.epoch, answer.renewal);
-        ledger.received.push(Received { call, renewal, epoch, settled: true });
+        // By now that flight may have renewed it, too.
+        if !adopted {
+            ledger.received.push(Received { call, renewal, epoch, settled: true });
+        }
     }
 
     pub(crate) async fn log_out(self) {

@@ -76,8 +76,9 @@ impl World {
             .chain(
                 before
                     .clone()
-                    .filter(|other| matches!(other.outcome, Outcome::Unknown | Outcome::Out))
-                    .map(|other| (other.sent, other.sent)),
+                    .filter(|other| other.is_in_doubt())
+                    // Its flight may have begun earlier, with a look into the store.
+                    .map(|other| (other.sent.min(other.deadline - self.plan.deadline), other.sent)),
             )
             .collect();
         // Beyond its deadline a refresh may have been superseded, and says nothing any more.
@@ -125,7 +126,9 @@ impl World {
         let paid = match call.cause {
             Cause::NoToken | Cause::Lapsed => false,
             Cause::Due => {
-                if start < reckoning.due && !ledger.crooked && exact {
+                // The store may show another access token than the one that is held and due.
+                let held = ledger.held.is_some_and(|held| held.access == access);
+                if start < reckoning.due && held && !ledger.crooked && exact {
                     self.broken(session, "B1", "it refreshes a token as due that is not");
                 }
                 false

@@ -240,7 +240,6 @@ impl World {
         writer: Option<usize>,
         program: bool,
     ) {
-        let first = !std::mem::replace(&mut self.ledgers[session].has_read, true);
         let mut foreign = writer != Some(session);
         let Some(stored) = content else {
             let ledger = &mut self.ledgers[session];
@@ -252,6 +251,8 @@ impl World {
             return;
         };
         let (access, renewal) = numbers(&stored.grant);
+        let has_read = self.ledgers[session].has_read;
+        let first = !std::mem::replace(&mut self.ledgers[session].has_read, has_read || !program);
         self.reckon_stored(session, access, stored);
         let renewal = renewal.expect("every grant has one");
         let family = self.server.family_of(renewal);
@@ -294,10 +295,11 @@ impl World {
                 let lifetime = answer.lifetime;
                 let alive =
                     !half && Reckoning::of(sent, lifetime.unwrap_or(ASSUMED), None).usable > now;
+                let same = ledger.reckonings.contains_key(&answer.access);
                 if !half {
                     ledger.reckon(answer.access, sent, lifetime, answer.hint);
                 }
-                if ledger.epoch == epoch && alive && !answer.same {
+                if ledger.epoch == epoch && alive && !same {
                     ledger.renewed(Some(answer.access));
                 } else if newest && !alive && ledger.store.is_none() {
                     ledger.failed(None, half_draws);

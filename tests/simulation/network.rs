@@ -105,7 +105,12 @@ pub(crate) struct Call {
 impl Call {
     /// Whether the refresh token may have been spent, for all that the client knows.
     pub(crate) fn is_in_doubt(&self) -> bool {
-        matches!(self.outcome, Outcome::Unknown | Outcome::Out)
+        match self.outcome {
+            Outcome::Unknown | Outcome::Out => true,
+            // Too late: it had been taken for unknown by then.
+            Outcome::Declined => self.was_late,
+            Outcome::Granted | Outcome::Unavailable => false,
+        }
     }
 }
 

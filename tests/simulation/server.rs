@@ -238,10 +238,6 @@ impl Server {
         std::iter::successors(before(later), |one| before(*one)).any(|one| one == earlier)
     }
 
-    pub(crate) fn is_revoked(&self, family: usize) -> bool {
-        self.families[family]
-    }
-
     pub(crate) fn revoke_family(&mut self, family: usize) {
         self.families[family] = true;
     }

@@ -1,10 +1,11 @@
 //! The steps of a world while it is troubled, and what is checked after each.
 
 use super::callers::User;
+use super::ledger::Received;
 use super::life::{Errand, Life, Task};
 use super::log::Corner;
 use super::plan::Stores;
-use super::store::numbers;
+use super::store::{Keep, numbers};
 use super::told::Manner;
 use super::world::World;
 
@@ -33,24 +34,24 @@ impl Life {
 
     fn step(&mut self) {
         let faults = !self.plan.calm;
-        match self.choose(32) {
-            0..=10 => self.run_one(),
-            11..=14 => self.wait_for_next(),
-            15 => self.wait(&[100, 1_000, 5_000, 20_000]),
-            16 => self.wait(&[31_000, 55_000, 250_000, 3_300_000]),
-            17..=22 => self.come(),
-            23 if faults => self.drop_task(),
-            24 if faults => self.crash_one(),
-            25 if faults => self.disturb_clock(),
-            26 => self.call_at_once(),
-            27 => self.program(),
-            28 => self.poll_any(),
-            29 if faults => self.turn_store(),
-            30 if faults => {
+        match self.choose(64) {
+            0..=22 => self.run_one(),
+            23..=30 => self.wait_for_next(),
+            31 | 32 => self.wait(&[100, 1_000, 5_000, 20_000]),
+            33 => self.wait(&[31_000, 55_000, 250_000, 3_300_000]),
+            34..=45 => self.come(),
+            46 | 47 if faults => self.drop_task(),
+            48 if faults => self.crash_one(),
+            49 | 50 if faults => self.disturb_clock(),
+            51..=53 => self.call_at_once(),
+            54 | 55 => self.program(),
+            56 | 57 => self.poll_any(),
+            58 if faults => self.turn_store(),
+            59 | 60 if faults => {
                 let mut world = self.shared.lock();
                 world.moody = !world.moody;
             }
-            31 if faults => self.reopen(),
+            61 if faults => self.reopen(),
             _ => self.run_one(),
         }
     }
@@ -248,7 +249,8 @@ impl Life {
         if !world.stores.is_empty() {
             let bound = u32::try_from(world.stores.len()).expect("few");
             let store = world.choices.below(bound) as usize;
-            world.stores[store].damaged = !world.stores[store].damaged;
+            let damages = !world.stores[store].damaged && world.choices.below(4) == 1;
+            world.stores[store].damaged = damages;
         }
     }
 
@@ -273,7 +275,7 @@ impl Life {
                 let held = user.session.grant().and_then(|grant| numbers(&grant).1);
                 let saved = user.session.is_saved();
                 let mut world = self.shared.lock();
-                world.takes_in(user.id, held);
+                world.takes_in(user.id, held, saved);
                 if idle {
                     world.is_held(user.id, held, saved, false);
                 }
@@ -283,10 +285,11 @@ impl Life {
 }
 
 impl World {
-    /// What is held has been taken in.
-    fn takes_in(&mut self, session: usize, held: Option<u32>) {
+    /// What is held has been taken in, and so has what could not be stored.
+    fn takes_in(&mut self, session: usize, held: Option<u32>, saved: bool) {
+        let unsaved = self.ledgers[session].newest().filter(|_| !saved).map(|newest| newest.call);
         for one in &mut self.ledgers[session].received {
-            one.settled |= held == Some(one.renewal);
+            one.settled |= held == Some(one.renewal) || unsaved == Some(one.call);
         }
     }
 
@@ -296,6 +299,8 @@ impl World {
         // Which of the holders of one store has made an orphan of what is not told apart.
         let shared = self.is_shared(session);
         let flies = !self.plan.hook && !closed;
+        let keep = self.ledgers[session].store.map(|store| &self.stores[store]);
+        let stored = keep.and_then(Keep::grant).and_then(|stored| numbers(&stored.grant).1);
         let ledger = &mut self.ledgers[session];
         ledger.dirty = false;
         let (epoch, out) = (ledger.epoch, ledger.out);
@@ -303,11 +308,16 @@ impl World {
         let adopted = held.is_some_and(|held| ledger.shown.contains(&held));
         let emptied = ledger.bare && !out;
         let orphans = &ledger.orphans;
+        // Of two answers at once a store keeps the one that it was given first.
+        let own = |one: &Received| held == Some(one.renewal) && one.epoch == epoch;
+        let twin = ledger.store.is_some() && ledger.received.iter().any(own);
         let mut lost = None;
         for one in ledger.received.iter_mut().filter(|one| !one.settled) {
-            let here = held == Some(one.renewal) || orphans.contains(&one.renewal) || emptied;
+            let here = [held, stored].contains(&Some(one.renewal))
+                || orphans.contains(&one.renewal)
+                || emptied;
             let present = one.epoch == epoch;
-            let outrun = present && (Some(one.call) != newest || adopted);
+            let outrun = present && (Some(one.call) != newest || adopted || twin);
             one.settled = here || outrun || (present && !saved);
             if !one.settled && (present || !flies && !shared) {
                 lost = Some(one.renewal);
@@ -327,16 +337,18 @@ impl World {
     /// Rule F2: where all is said to be saved, the store holds what the session holds.
     fn is_stored(&mut self, session: usize, held: Option<u32>, saved: bool) {
         let ledger = &self.ledgers[session];
-        let Some(store) = ledger.store.filter(|_| saved && !ledger.bare) else { return };
+        // Among holders of one store each writes its intents over what others have granted.
+        let own = saved && !ledger.bare && !self.is_shared(session);
+        let Some(store) = ledger.store.filter(|_| own) else { return };
         let keep = &self.stores[store];
         let stored = keep.grant().and_then(|stored| numbers(&stored.grant).1);
-        // What came and was only stored by a close is adopted from there by the next refresh.
-        let ahead = match (stored, held) {
-            (Some(stored), Some(held)) => self.server.descends(stored, held),
+        // It may be ahead: of a close that stored what came, or a login that was dropped halfway.
+        let behind = match (stored, held) {
+            (Some(stored), Some(held)) => self.server.descends(held, stored),
             (None, _) | (_, None) => false,
         };
-        if keep.writer == Some(session) && stored != held && held.is_some() && !ahead {
-            self.broken(session, "F2", "all is saved, it says, and its store holds another grant");
+        if keep.writer == Some(session) && behind {
+            self.broken(session, "F2", "all is saved, it says, and its store holds an older grant");
         }
     }
 }

@@ -58,7 +58,7 @@ impl World {
     ) {
         let access = number(token.secret());
         let family = self.server.family_of_access(access);
-        let truth = self.truth;
+        let (truth, shared) = (self.truth, self.is_shared(session));
         self.note("hands out", session, access);
         let ledger = &mut self.ledgers[session];
         let now = ledger.now();
@@ -66,7 +66,8 @@ impl World {
             return self.broken(session, "B4", "it hands out a token that never came to it");
         };
         let generation = token.generation().number();
-        let rejected = ledger.rejected.contains(&access)
+        // Another holder of the store may bring back one that this one rejected long ago.
+        let rejected = !shared && ledger.rejected.contains(&access)
             || ledger.outlived.get(&access).is_some_and(|before| generation <= *before);
         let regressed = generation < std::mem::replace(&mut ledger.generation, generation);
         let expiry = token.expires_at().map(perennial::time::Timestamp::as_millis);
@@ -94,7 +95,7 @@ impl World {
             self.broken(session, rule, how);
         }
         // What another holder has stored may be adopted while this one is on its way out.
-        if let Some(store) = store.filter(|_| !self.is_shared(session)) {
+        if let Some(store) = store.filter(|_| !shared) {
             let stored = self.stores[store].has_held(access);
             if !stored && saved {
                 let how = format!("it hands out a{access}, whose grant was never stored");
