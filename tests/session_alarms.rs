@@ -109,6 +109,43 @@ fn a_timer_that_rings_early_has_a_keeper_renew_nothing_early() {
     assert_eq!(text(session.try_token()), "at-2");
 }
 
+// Rule B13.
+#[test]
+fn a_keeper_whose_token_is_replaced_by_a_shorter_lived_one_is_woken_earlier() {
+    let (script, time) = (Scripted::new(), VirtualTime::at(START));
+    let session = session(&script, &time);
+    let mut keeper = Hand::new(session.keep_fresh(time.clone()));
+    keeper.pending();
+    assert_eq!(time.next_alarm(), Some(START.saturating_add((55 * 60 * SECOND).into())));
+    assert!(at_once(session.install(Grant::new("at-5", "rt-5", 80 * SECOND))).is_ok());
+    keeper.pending();
+    // Half its life is over before it is due.
+    assert_eq!(time.next_alarm(), Some(START.saturating_add((40 * SECOND).into())));
+    time.advance(40 * SECOND);
+    keeper.pending();
+    assert_eq!(text(session.try_token()), "at-2");
+}
+
+// Rule B13.
+#[test]
+fn a_timer_is_asked_once_for_one_instant_however_often_its_sleeper_is_polled() {
+    let time = VirtualTime::at(START);
+    let (asked, sleeping) = (Arc::new(AtomicUsize::new(0)), time.clone());
+    let counter = Arc::clone(&asked);
+    let timer = move |duration| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        sleeping.sleep(duration)
+    };
+    let session = builder(&Scripted::new().then(unavailable()), &time).timer(timer).build();
+    let session = session.expect("sendable");
+    time.advance(HOUR);
+    let mut caller = Hand::new(session.token().patience(HOUR));
+    for _ in 0..5 {
+        caller.pending();
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
 // Rules B7, C8.
 #[test]
 fn a_limit_that_ends_before_the_backoff_does_is_not_waited_for() {
@@ -362,4 +399,47 @@ fn a_revocation_that_panics_harms_nobody() {
     assert!(at_once(session.close()).is_ok());
     assert!(at_once(session.install(first_grant())).is_ok());
     assert_eq!(text(at_once(session.token())), "at-1");
+}
+
+// Rules C6, B14.
+#[test]
+fn a_refresher_that_asks_its_own_session_is_not_made_to_hear_an_older_answer() {
+    let own: Arc<Mutex<Option<Session>>> = Arc::default();
+    let kept = Kept::default();
+    let (asked, waker) = (Arc::clone(&own), Arc::clone(&kept));
+    let requests = AtomicUsize::new(0);
+    let refresher = move |_: Request| {
+        let first = requests.fetch_add(1, Ordering::SeqCst) == 0;
+        let (asked, waker) = (Arc::clone(&asked), Arc::clone(&waker));
+        async move {
+            if first {
+                // Silent until the next refresh asks for a token.
+                let mut polls = 0;
+                poll_fn(|cx| {
+                    polls += 1;
+                    waker.lock().expect("no panic").push(cx.waker().clone());
+                    if polls > 2 { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+                return Ok::<_, RefreshError>(Scripted::grant(1));
+            }
+            let wakers = std::mem::take(&mut *waker.lock().expect("no panic"));
+            wakers.into_iter().for_each(Waker::wake);
+            let session = asked.lock().expect("no panic").clone().expect("set");
+            assert!(at_once(session.token()).expect_err("it asks itself").is_reentrant());
+            Ok(Scripted::grant(2))
+        }
+    };
+    let policy = Policy::builder().reuse(Reuse::Unrotated).build().expect("valid");
+    let time = VirtualTime::at(START);
+    let builder = standard(Session::builder(refresher), &time).policy(policy);
+    let session = builder.build().expect("sendable");
+    *own.lock().expect("no panic") = Some(session.clone());
+    time.advance(HOUR);
+    let mut first = waiting(&session);
+    time.advance(30 * SECOND);
+    assert!(first.ready().is_err());
+    time.advance(SECOND);
+    assert_eq!(text(at_once(session.token())), "at-3");
+    *own.lock().expect("no panic") = None;
 }

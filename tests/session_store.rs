@@ -318,6 +318,7 @@ fn a_late_answer_is_stored_before_it_is_handed_out() {
     let mut caller = waiting(&session);
     time.advance(30 * SECOND);
     assert!(caller.ready().is_err());
+    time.advance(SECOND / 10);
     ledger.set(Fault::WritesHang);
     script.release(Answer::Grant(Scripted::grant(1)));
     assert!(at_once(session.token()).is_err(), "published before it was persisted");

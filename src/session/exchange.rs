@@ -275,9 +275,6 @@ async fn ask_and_store(
             report.version = Some(version);
             Outcome::Granted { grant, stored: Ok(()) }
         }
-        Ok(Persisted::Outpaced(..)) if orders.ended.includes(orders.flight) => {
-            Outcome::Granted { grant, stored: Ok(()) }
-        }
         Ok(Persisted::Outpaced(stored, version)) => {
             report.version = Some(version);
             Outcome::outpaced(stored, Some(grant.stored.grant))
