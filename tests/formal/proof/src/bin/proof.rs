@@ -43,14 +43,14 @@ fn main() -> ExitCode {
         }
     }
     let paths: u64 = report.lines.iter().map(|line| line.paths).sum();
+    let (agreed, undecided) = report.agreed.unwrap_or_default();
     println!(
-        "starts={} steps={} paths={paths} queries={} known={} decisions={} agreed={} counterexamples={broken}",
+        "starts={} steps={} paths={paths} queries={} known={} decisions={} agreed={agreed} undecided={undecided} counterexamples={broken}",
         report.starts,
         report.steps,
         report.cost.queries,
         report.cost.known,
         report.cost.decisions,
-        report.agreed.unwrap_or(0),
     );
     if report.lines.is_empty() || broken > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -94,11 +94,11 @@ impl Tree {
         }
     }
 
-    /// How many answers were the same in both encodings, now that all are in.
-    pub fn agreed(&mut self) -> Option<u64> {
+    /// How many answers were the same in both encodings, and how many the second could not find.
+    pub fn agreed(&mut self) -> Option<(u64, u64)> {
         self.confirmer.as_mut().map(|confirmer| {
             confirmer.finish();
-            confirmer.agreed
+            (confirmer.agreed, confirmer.undecided)
         })
     }
 
