@@ -41,7 +41,7 @@ fn a_401_is_read_as_its_challenges_mean_it() {
         (&["Bearer"], Bearer),
         (&["bearer"], Bearer),
         (&[r#"Bearer realm="a, b", error="invalid_token""#], Bearer),
-        (&[r#"Bearer error=invalid_token"#], Bearer),
+        (&["Bearer error=invalid_token"], Bearer),
         (&[r#"Bearer error="insufficient_scope", scope="write""#], InsufficientScope),
         (&[r#"BEARER ERROR="insufficient\_scope""#], InsufficientScope),
         (&[r#"Basic realm="x""#], OtherScheme),

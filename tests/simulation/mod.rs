@@ -10,6 +10,10 @@
 //! What is not modelled: threads (loom's and shuttle's), blocking callers, a lease between
 //! processes. Two holders of one grant may spend it twice.
 
+#![allow(clippy::struct_excessive_bools, reason = "what is watched of a world is so, or is not")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a network's fates fall together at the end")]
+#![allow(clippy::single_match_else, clippy::similar_names, reason = "read better so here")]
+
 mod callers;
 pub(crate) mod choices;
 mod clock;

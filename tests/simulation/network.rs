@@ -209,7 +209,7 @@ impl World {
         }
         let sent = ledger.watch.millis();
         let left = i64::try_from(request.time_left().as_millis()).unwrap_or(i64::MAX);
-        let shown = request.refresh_token().map(Secret::clone).map(|one| number(&one));
+        let shown = request.refresh_token().cloned().map(|one| number(&one));
         let call = Call {
             session,
             epoch: ledger.epoch,

@@ -157,7 +157,7 @@ impl World {
         }
         let fine = kinds * (odds - 1);
         let drawn = self.choices.below((kinds * odds).min(256));
-        if drawn < fine { 0 } else { drawn - fine }
+        drawn.saturating_sub(fine)
     }
 
     /// Something happens after `delay`; or now.
