@@ -26,9 +26,9 @@ pub(super) struct Orders {
     /// A grant that was received and could not be stored.
     pub(super) unsaved: Option<Unsaved>,
     pub(super) ended: Arc<Ended>,
-    /// The answers that have come, and how many there were when this set out.
+    /// The answers that have come, and how many had landed when this set out.
     pub(super) answered: Arc<Answered>,
-    pub(super) answers: u64,
+    pub(super) landed: u64,
 }
 
 /// Which flights are of an epoch that has ended, by login or logout: they send nothing any more,
@@ -57,6 +57,8 @@ pub(super) struct Unsaved {
     pub(super) sent: Timestamp,
     /// The grant that it renews.
     pub(super) renewed: Option<Grant>,
+    /// The store's version that the grant to renew was last seen at.
+    pub(super) version: Version,
     /// Whether its access token is handed out already.
     pub(super) published: bool,
 }
@@ -155,8 +157,8 @@ async fn prepare(
     orders: &Orders,
     report: &mut Report,
 ) -> Result<Ready, StoreError> {
-    if let (Some(unsaved), Some(version)) = (&orders.unsaved, orders.version) {
-        let persisted = persist(store, version, unsaved).await?;
+    if let Some(unsaved) = &orders.unsaved {
+        let persisted = persist(store, unsaved).await?;
         report.saved = true;
         match persisted {
             Persisted::Done(version) => {
@@ -259,6 +261,7 @@ async fn ask_and_store(
         Err(error) => return not_granted(store, version, before, error, report).await,
     };
     report.answer = Some(Answer::noted_in(&orders.answered));
+    let grant = Unsaved { version, ..grant };
     if orders.ended.includes(orders.flight) {
         // An orphan: what a login or a logout has left in the store stays.
         return Outcome::Granted { grant, stored: Ok(()) };
@@ -266,7 +269,7 @@ async fn ask_and_store(
     // An answer that came too late for those who waited has time of its own to be stored.
     let now = ports.settings.dial.now();
     let store = if now < orders.deadline { store } else { store.until_later(now) };
-    match persist(store, version, &grant).await {
+    match persist(store, &grant).await {
         Ok(Persisted::Done(version)) => {
             report.version = Some(version);
             Outcome::Granted { grant, stored: Ok(()) }
@@ -328,7 +331,7 @@ async fn ask(
 ) -> Result<Unsaved, RefreshError> {
     let sent = ports.settings.dial.now();
     let wall = ports.settings.dial.wall();
-    if orders.answered.count() != orders.answers || orders.answered.is_landing() {
+    if orders.answered.count() != orders.landed {
         return Err(RefreshError::unavailable("an earlier refresh was answered meanwhile"));
     }
     let called_off = orders.ended.includes(orders.flight) || !ports.is_wanted();
@@ -353,7 +356,8 @@ async fn ask(
         Some(_) | None => {}
     }
     let stored = StoredGrant::new(complete, wall);
-    Ok(Unsaved { stored, sent, renewed: grant, published: false })
+    let version = Version::EMPTY;
+    Ok(Unsaved { stored, sent, renewed: grant, version, published: false })
 }
 
 pub(super) enum Persisted {
@@ -365,10 +369,9 @@ pub(super) enum Persisted {
 /// Stores `unsaved`, over the grant that it renewed and over nothing else.
 pub(super) async fn persist(
     store: TimedStore<'_>,
-    version: Version,
     unsaved: &Unsaved,
 ) -> Result<Persisted, StoreError> {
-    let mut expected = version;
+    let mut expected = unsaved.version;
     // A note of intent of one's own may have moved the version; a few rounds see past any.
     for _ in 0..8 {
         match store.swap(expected, Some(unsaved.stored.clone())).await? {
