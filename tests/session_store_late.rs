@@ -4,7 +4,8 @@ mod session_support;
 
 use perennial::session::Session;
 use perennial::testing::{Answer, Scripted, VirtualTime};
-use session_support::ledger::{Fault, Ledger, settled};
+use perennial::token::Grant;
+use session_support::ledger::{Fault, Ledger, settled, stored};
 use session_support::{HALF_A_SECOND, HOUR, Hand, SECOND, START, at_once, text, waiting};
 
 /// A session whose refresh was given up, and answered then; its store does not take that in, and
@@ -44,6 +45,20 @@ fn a_late_answer_that_a_store_never_takes_holds_nothing_up_for_longer_than_a_ref
     time.advance(30 * SECOND);
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!((session.is_saved(), script.requests()), (false, 1));
+}
+
+// Rules B4, F1. A peer has stored another grant meanwhile, which this session has seen and not taken.
+#[test]
+fn a_grant_that_could_not_be_stored_is_not_stored_over_a_newer_one() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time, ledger) = stuck(&script);
+    ledger.overwrite(Some(stored(Grant::of_refresh_token("rt-7"))));
+    time.advance(HALF_A_SECOND);
+    assert!(at_once(session.token()).expect_err("not yet").is_unavailable());
+    time.advance(30 * SECOND);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    at_once(session.close()).expect("there is nothing left to store");
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-7"));
 }
 
 // Rules A5, C3.

@@ -1,5 +1,5 @@
 //! Answers that have come, and those of them that have landed. A flight that set out before sends
-//! nothing any more: the refresh token that it would present is spent (rules B6, B14).
+//! nothing any more: what it would present is spent, or is not known to be fresh (rules B6, B14).
 
 use std::sync::Arc;
 
@@ -19,9 +19,14 @@ impl Answered {
         self.came.load(Ordering::Acquire)
     }
 
+    /// How many of them have landed.
+    pub(super) fn landed(&self) -> u64 {
+        self.landed.load(Ordering::Acquire)
+    }
+
     /// Whether one of them is still being stored.
     pub(super) fn is_landing(&self) -> bool {
-        self.landed.load(Ordering::Acquire) != self.count()
+        self.landed() != self.count()
     }
 }
 

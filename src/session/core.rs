@@ -321,7 +321,7 @@ impl Inner {
             unsaved: self.unsaved.clone(),
             ended: Arc::clone(&self.ended),
             answered: Arc::clone(&self.answered),
-            answers: self.answered.count(),
+            landed: self.answered.landed(),
         };
         let answer = Box::pin(fly(Arc::clone(ports), orders));
         let craft = Craft::flight(start.flight, answer, start.deadline);

@@ -29,9 +29,9 @@ pub(super) struct Orders {
     /// A grant that was received and could not be stored.
     pub(super) unsaved: Option<Unsaved>,
     pub(super) ended: Arc<Ended>,
-    /// The answers that have come, and how many there were when this set out.
+    /// The answers that have come, and how many had landed when this set out.
     pub(super) answered: Arc<Answered>,
-    pub(super) answers: u64,
+    pub(super) landed: u64,
 }
 
 /// Which flights are of an epoch that has ended, by login or logout: they send nothing any more,
@@ -61,6 +61,8 @@ pub(super) struct Unsaved {
     pub(super) sent: Timestamp,
     /// The grant that it renews.
     pub(super) renewed: Option<Grant>,
+    /// The store's version that the grant to renew was last seen at.
+    pub(super) version: Version,
     /// Whether its access token is handed out already.
     pub(super) published: bool,
 }
@@ -159,8 +161,8 @@ async fn prepare(
     orders: &Orders,
     report: &mut Report,
 ) -> Result<Ready, StoreError> {
-    if let (Some(unsaved), Some(version)) = (&orders.unsaved, orders.version) {
-        let persisted = persist(store, version, unsaved).await?;
+    if let Some(unsaved) = &orders.unsaved {
+        let persisted = persist(store, unsaved).await?;
         report.saved = true;
         match persisted {
             Persisted::Done(version) => {
@@ -263,6 +265,7 @@ async fn ask_and_store(
         Err(error) => return not_granted(store, version, before, error, report).await,
     };
     report.answer = Some(Answer::noted_in(&orders.answered));
+    let grant = Unsaved { version, ..grant };
     if orders.ended.includes(orders.flight) {
         // An orphan: what a login or a logout has left in the store stays.
         return Outcome::Granted { grant, stored: Ok(()) };
@@ -270,7 +273,7 @@ async fn ask_and_store(
     // An answer that came too late for those who waited has time of its own to be stored.
     let now = ports.settings.dial.now();
     let store = if now < orders.deadline { store } else { store.until_later(now) };
-    match persist(store, version, &grant).await {
+    match persist(store, &grant).await {
         Ok(Persisted::Done(version)) => {
             report.version = Some(version);
             Outcome::Granted { grant, stored: Ok(()) }
@@ -329,7 +332,7 @@ async fn ask(
 ) -> Result<Unsaved, RefreshError> {
     let sent = ports.settings.dial.now();
     let wall = ports.settings.dial.wall();
-    if orders.answered.count() != orders.answers || orders.answered.is_landing() {
+    if orders.answered.count() != orders.landed {
         return Err(RefreshError::unavailable("an earlier refresh was answered meanwhile"));
     }
     // Rule C9: "Dropping the last handle MUST stop all that is not yet sent."
@@ -363,5 +366,6 @@ async fn ask(
         Some(_) | None => {}
     }
     let stored = StoredGrant::new(complete, wall);
-    Ok(Unsaved { stored, sent, renewed: grant, published: false })
+    let version = Version::EMPTY;
+    Ok(Unsaved { stored, sent, renewed: grant, version, published: false })
 }

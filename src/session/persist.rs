@@ -13,10 +13,9 @@ pub(super) enum Persisted {
 /// Stores `unsaved`, over the grant that it renewed and over nothing else.
 pub(super) async fn persist(
     store: TimedStore<'_>,
-    version: Version,
     unsaved: &Unsaved,
 ) -> Result<Persisted, StoreError> {
-    let mut expected = version;
+    let mut expected = unsaved.version;
     // A note of intent of one's own may have moved the version; a few rounds see past any.
     for _ in 0..8 {
         match store.swap(expected, Some(unsaved.stored.clone())).await? {

@@ -104,6 +104,8 @@ pub(crate) struct Ledger {
     pub(crate) failures: u32,
     pub(crate) not_before: i64,
     pub(crate) full_at: i64,
+    /// The access tokens that were handed out.
+    pub(crate) handed: BTreeSet<Number>,
     /// The newest generation handed out.
     pub(crate) generation: u64,
     /// Something came that is to be found in its hands.
@@ -142,6 +144,7 @@ impl Ledger {
             failures: 0,
             not_before: i64::MIN,
             full_at: i64::MIN,
+            handed: BTreeSet::new(),
             generation: 0,
             dirty: false,
         }
@@ -270,7 +273,7 @@ impl World {
         }
         if let (true, Some(intent)) = (first, stored.intent) {
             let (now, wall) = (ledger.now(), ledger.watch.wall().as_millis());
-            ledger.intents.insert(renewal, now - (wall - intent.as_millis()));
+            ledger.intents.insert(renewal, (now - (wall - intent.as_millis())).min(now));
             self.saw(Corner::RestartInDoubt);
         }
     }
@@ -301,6 +304,10 @@ impl World {
                 }
                 if ledger.epoch == epoch && alive && !same {
                     ledger.renewed(Some(answer.access));
+                } else if ledger.epoch == epoch && alive {
+                    // It may live longer, and be published anew.
+                    ledger.failures = 0;
+                    ledger.not_before = i64::MIN;
                 } else if newest && !alive && ledger.store.is_none() {
                     ledger.failed(None, half_draws);
                 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use perennial::lifecycle::Cause;
 use perennial::refresh::{Refresh, RefreshError, Request};
-use perennial::token::{Grant, Secret};
+use perennial::token::Grant;
 
 use super::log::Corner;
 use super::server::{Answer, Number, number, renewal_text};

@@ -69,6 +69,7 @@ impl World {
         // Another holder of the store may bring back one that this one rejected long ago.
         let rejected = !shared && ledger.rejected.contains(&access)
             || ledger.outlived.get(&access).is_some_and(|before| generation <= *before);
+        ledger.handed.insert(access);
         let regressed = generation < std::mem::replace(&mut ledger.generation, generation);
         let expiry = token.expires_at().map(perennial::time::Timestamp::as_millis);
         let wanted = match manner {
@@ -141,7 +142,8 @@ impl World {
         let ledger = &mut self.ledgers[session];
         let now = ledger.now();
         let lapsed = ledger.reckonings.iter().filter(|(_, one)| now >= one.unusable);
-        let lapsed: Vec<Number> = lapsed.map(|(access, _)| *access).collect();
+        let lapsed = lapsed.map(|(access, _)| *access);
+        let lapsed: Vec<Number> = lapsed.filter(|access| ledger.handed.contains(access)).collect();
         ledger.lapsed.extend(lapsed);
     }
 
