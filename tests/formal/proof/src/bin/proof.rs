@@ -6,11 +6,7 @@ use std::process::ExitCode;
 use perennial_proof::symbolic::prove::{Options, prove};
 
 fn main() -> ExitCode {
-    let mut options = Options {
-        confirmed: true,
-        only: Vec::new(),
-        one_in: 1,
-    };
+    let mut options = Options { confirmed: true, only: Vec::new(), one_in: 1 };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let value = arguments.next().unwrap_or_default();
@@ -46,11 +42,7 @@ fn main() -> ExitCode {
     let (agreed, undecided) = report.agreed.unwrap_or_default();
     println!(
         "starts={} steps={} paths={paths} queries={} known={} decisions={} agreed={agreed} undecided={undecided} counterexamples={broken}",
-        report.starts,
-        report.steps,
-        report.cost.queries,
-        report.cost.known,
-        report.cost.decisions,
+        report.starts, report.steps, report.cost.queries, report.cost.known, report.cost.decisions,
     );
     if report.lines.is_empty() || broken > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

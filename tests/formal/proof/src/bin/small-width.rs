@@ -8,7 +8,8 @@ use perennial_proof::small::any::Any;
 use perennial_proof::small::families::{FAMILIES, everything};
 
 fn main() -> ExitCode {
-    let wanted = std::env::args().nth(1).map_or(1_000_000_000, |text| text.parse().expect("a number"));
+    let wanted =
+        std::env::args().nth(1).map_or(1_000_000_000, |text| text.parse().expect("a number"));
     let (mut count, mut any) = (Count::default(), Any::default());
     for (name, family) in FAMILIES {
         let before = count.transitions + count.looks;
@@ -18,9 +19,6 @@ fn main() -> ExitCode {
     let before = count.transitions + count.looks;
     everything(&mut count, &mut any, wanted);
     println!("{:>12} everything, drawn", count.transitions + count.looks - before);
-    println!(
-        "transitions={} looks={} violations={}",
-        count.transitions, count.looks, count.violations
-    );
+    println!("{count}");
     if count.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

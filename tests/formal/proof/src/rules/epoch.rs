@@ -30,11 +30,11 @@ pub fn invariant<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>) -> Verdict {
     let Parts { started, landed, ended, .. } = *parts;
     ensure(ended <= landed && landed <= started, "identities out of order")?;
     ensure(parts.flight == Flight::Idle || landed < started, "what is out has landed")?;
-    if let Holding::Token(held) = parts.holding {
-        if let Schedule::Timed(life) = held.schedule {
-            ensure(life.refresh_after <= life.unusable_from, "due once lapsed")?;
-            ensure(life.unusable_from <= life.expires_at, "lapses once expired")?;
-        }
+    if let Holding::Token(held) = parts.holding
+        && let Schedule::Timed(life) = held.schedule
+    {
+        ensure(life.refresh_after <= life.unusable_from, "due once lapsed")?;
+        ensure(life.unusable_from <= life.expires_at, "lapses once expired")?;
     }
     if let Pause::Until { at_most, .. } = parts.pause {
         ensure(T::zero() < at_most, "held off for no time")?;

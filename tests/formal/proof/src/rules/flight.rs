@@ -12,10 +12,10 @@ pub(super) fn one_out<T: Time>(step: &Step<T>) -> Verdict {
     let Some(start) = effect.start() else {
         ensure(after.started == before.started, "a refresh that nobody was told to send")?;
         ensure(after.flight == shown.flight, "a request touched the flight")?;
-        if let Flight::Out { deadline, .. } = shown.flight {
-            if !effect.hands_out() {
-                return ensure(effect == Effect::Wait { until: deadline }, "not joined");
-            }
+        if let Flight::Out { deadline, .. } = shown.flight
+            && !effect.hands_out()
+        {
+            return ensure(effect == Effect::Wait { until: deadline }, "not joined");
         }
         return Ok(());
     };
@@ -121,7 +121,10 @@ pub(super) fn deadline<T: Time>(step: &Step<T>) -> Verdict {
     match shown.flight {
         Flight::Out { deadline, attempt, .. } if now >= deadline => {
             ensure(effect == Effect::EndAttempt, "the deadline was not judged")?;
-            ensure(after.flight == Flight::Overdue { attempt }, "past its deadline, and still out")?;
+            ensure(
+                after.flight == Flight::Overdue { attempt },
+                "past its deadline, and still out",
+            )?;
             ensure(after.landed < after.started || shown.landed == shown.started, "it cannot land")
         }
         Flight::Out { .. } | Flight::Idle | Flight::Overdue { .. } => {

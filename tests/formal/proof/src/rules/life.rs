@@ -162,7 +162,10 @@ pub(super) fn schedule<T: Time>(step: &Step<T>) -> Verdict {
         "the margin is not the policy's, or an eighth of the lifetime",
     )?;
     let half = sent.saturating_add(T::halved(lifetime, 1));
-    ensure(life.refresh_after >= half.min(life.unusable_from), "due in the first half of its life")?;
+    ensure(
+        life.refresh_after >= half.min(life.unusable_from),
+        "due in the first half of its life",
+    )?;
     let wished = match told.refresh_in {
         Some(hint) => sent.saturating_add(hint),
         None => life.expires_at.saturating_sub(step.policy.refresh_window),

@@ -1,6 +1,8 @@
 //! How often: rules B7, B8, B9.
 
-use perennial::lifecycle::formal::{Budget, Credential, Flight, Parts, Pause, Standing, generation};
+use perennial::lifecycle::formal::{
+    Budget, Credential, Flight, Parts, Pause, Standing, generation,
+};
 use perennial::lifecycle::{Delay, Effect, Event, Failure, Freshness};
 use perennial::time::Time;
 
@@ -8,21 +10,21 @@ use super::{Verdict, ensure, is_final, is_out, is_rejected, token, usable};
 use crate::step::Step;
 
 /// Whether this step counts as a failure, and after how long the server asks to come back.
-fn failure<T: Time>(step: &Step<T>) -> Option<Option<T::Span>> {
+fn failure<T: Time>(step: &Step<T>) -> Option<T::Span> {
     match (step.event, step.shown.flight) {
         (Event::RefreshFailed { flight, failure, .. }, Flight::Out { .. })
             if flight.number() == step.shown.started =>
         {
             match failure {
                 Failure::Declined => None,
-                Failure::Unavailable { retry_after } => Some(retry_after),
-                Failure::Unknown => Some(None),
+                Failure::Unavailable { retry_after } => Some(retry_after.unwrap_or(T::zero())),
+                Failure::Unknown => Some(T::zero()),
             }
         }
         (Event::TimePassed { .. }, Flight::Out { deadline, .. }) if step.now >= deadline => {
-            Some(None)
+            Some(T::zero())
         }
-        (Event::Refreshed { .. }, _) if step.effect == Effect::KeepRefreshToken => Some(None),
+        (Event::Refreshed { .. }, _) if step.effect == Effect::KeepRefreshToken => Some(T::zero()),
         _ => None,
     }
 }
@@ -41,7 +43,7 @@ pub(super) fn backoff<T: Time>(step: &Step<T>) -> Verdict {
     };
     ensure(after.failures == shown.failures.saturating_add(1), "a failure was not counted")?;
     let longest = T::doubled(policy.backoff_base, shown.failures).min(policy.backoff_cap);
-    let asked = retry_after.map_or(T::zero(), |asked| asked.min(policy.retry_after_cap));
+    let asked = retry_after.min(policy.retry_after_cap);
     let earliest = now.saturating_add(asked);
     let latest = now.saturating_add(longest.max(asked));
     match (shown.pause, after.pause) {
@@ -129,10 +131,10 @@ pub(super) fn budget<T: Time>(step: &Step<T>) -> Verdict {
         ensure(enough, "a refresh beyond the budget")?;
         ensure(after.budget == Budget::FullAt(full_at), "not paid")?;
     }
-    if effect.start().is_some() {
-        if let Some(held) = token(&after) {
-            ensure(held.standing != Standing::RejectedAccepted, "the one free try is free twice")?;
-        }
+    if effect.start().is_some()
+        && let Some(held) = token(&after)
+    {
+        ensure(held.standing != Standing::RejectedAccepted, "the one free try is free twice")?;
     }
     if let Effect::BackOff { until, reason: Delay::Budget } = effect {
         ensure(!enough && !is_free(&shown), "refused though it could be paid")?;

@@ -1,8 +1,6 @@
 //! What may be waited for: rule B12.
 
-use perennial::lifecycle::formal::{
-    Budget, Credential, Flight, Holding, Parts, Pause, observed,
-};
+use perennial::lifecycle::formal::{Budget, Credential, Flight, Holding, Parts, Pause, observed};
 use perennial::lifecycle::{
     Delay, Effect, Ending, Event, Lifecycle, Policy, RawPolicy, Reuse, State, apply,
 };

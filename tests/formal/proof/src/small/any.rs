@@ -23,12 +23,8 @@ pub struct Case {
 
 pub const SESSION: u64 = 1;
 pub const NUMBER: u64 = 2;
-pub const STANDINGS: [Standing; 4] = [
-    Standing::Untried,
-    Standing::Accepted,
-    Standing::RejectedUntried,
-    Standing::RejectedAccepted,
-];
+pub const STANDINGS: [Standing; 4] =
+    [Standing::Untried, Standing::Accepted, Standing::RejectedUntried, Standing::RejectedAccepted];
 pub const FRESHNESSES: [Freshness; 3] = [Freshness::Fresh, Freshness::Due, Freshness::Lapsed];
 pub const ATTEMPTS: [Attempt; 3] = [Attempt::Ordinary, Attempt::LastResort, Attempt::Outrun];
 pub const FAILURES: [u32; 8] = [0, 1, 2, 3, 4, 63, 64, u32::MAX];
@@ -127,7 +123,7 @@ impl Default for Any {
 /// One of these, by a number drawn.
 fn one<T: Copy>(of: &[T], drawn: u64) -> T {
     let below = u64::try_from(of.len()).unwrap_or(1);
-    of[usize::try_from((drawn >> 32) * below >> 32).unwrap_or(0)]
+    of[usize::try_from(((drawn >> 32) * below) >> 32).unwrap_or(0)]
 }
 
 impl Any {
@@ -156,7 +152,7 @@ impl Any {
     pub fn holding(&mut self) -> Holding<Tick> {
         let drawn = self.next();
         // Nothing held is not as rare as one state among all.
-        if drawn & 7 == 0 { Holding::Nothing } else { one(&self.holdings, drawn) }
+        if drawn.is_multiple_of(8) { Holding::Nothing } else { one(&self.holdings, drawn) }
     }
 
     pub fn policy(&mut self) -> RawPolicy<Tick> {
@@ -196,7 +192,7 @@ impl Any {
             pause: one(&self.pauses, drawn.rotate_left(24)),
             budget: one(&self.budgets, drawn.rotate_left(32)),
         };
-        if drawn & 3 == 0 {
+        if drawn.is_multiple_of(4) {
             state.flight = Flight::Idle;
         }
         (state.ended, state.landed, state.started) = match state.flight {

@@ -1,8 +1,6 @@
 //! What is gone through: in each family every combination of the parts that meet in one decision.
 
-use perennial::lifecycle::formal::{
-    Credential, Flight, Parts, Pause, flight_id, generation,
-};
+use perennial::lifecycle::formal::{Credential, Flight, Parts, Pause, flight_id, generation};
 use perennial::lifecycle::{Event, Failure, MissingLifetime, Novelty, RawPolicy, TokenTimes};
 
 use super::Count;
@@ -56,11 +54,7 @@ fn requested(count: &mut Count, any: &mut Any) {
 }
 
 /// The state with no flight, one that is out, or one that is overdue.
-fn with_flight(
-    mut state: Parts<Tick>,
-    kind: u8,
-    any: &mut Any,
-) -> Parts<Tick> {
+fn with_flight(mut state: Parts<Tick>, kind: u8, any: &mut Any) -> Parts<Tick> {
     let attempt = super::any::ATTEMPTS[usize::from(any.span() % 3)];
     state.flight = match kind {
         0 => Flight::Idle,

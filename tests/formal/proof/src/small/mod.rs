@@ -24,6 +24,16 @@ pub struct Count {
     pub violations: u64,
 }
 
+/// After how many violations there is no point in going on.
+const ENOUGH: u64 = 3;
+
+impl core::fmt::Display for Count {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { transitions, looks, violations, .. } = self;
+        write!(formatter, "transitions={transitions} looks={looks} violations={violations}")
+    }
+}
+
 impl Default for Count {
     fn default() -> Self {
         let of = |kind| of_steps().into_iter().filter(move |p: &Property<_>| p.on.contains(&kind));
@@ -45,13 +55,14 @@ impl Count {
         }
         let step = Step::take(step.policy, step.before, step.event, step.now);
         self.transitions += 1;
+        let mut broken_rule = None;
         for property in &self.properties[step.kind() as usize] {
             if let Err(broken) = (property.holds)(&step) {
-                self.violations += 1;
-                if self.violations < 4 {
-                    eprintln!("{} ({}): {broken}\n{step:#?}", property.name, property.rules);
-                }
+                broken_rule = Some((property.name, property.rules, broken));
             }
+        }
+        if let Some((name, rules, broken)) = broken_rule {
+            self.violated(&format!("{name} ({rules}): {broken}\n{step:#?}"));
         }
     }
 
@@ -62,10 +73,18 @@ impl Count {
         }
         self.looks += 1;
         if let Err(broken) = (self.look.holds)(look) {
-            self.violations += 1;
-            if self.violations < 4 {
-                eprintln!("{} ({}): {broken}\n{look:#?}", self.look.name, self.look.rules);
-            }
+            let Property { name, rules, .. } = self.look;
+            self.violated(&format!("{name} ({rules}): {broken}\n{look:#?}"));
+        }
+    }
+
+    /// The first few are enough: what is broken in one place is broken in many.
+    fn violated(&mut self, how: &str) {
+        self.violations += 1;
+        eprintln!("{how}");
+        if self.violations == ENOUGH {
+            println!("{self}");
+            std::process::exit(1);
         }
     }
 }

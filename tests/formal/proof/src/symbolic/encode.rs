@@ -63,17 +63,16 @@ fn integers(arena: &Arena, place: Place) -> Definition {
     };
     match arena.at(place) {
         Term::Variable(_, sort) => Definition { declared: variable, always: within(sort) },
-        Term::Share(span, _) => Definition {
-            declared: variable,
-            always: format!("(assert (<= 0 t{place} t{span}))\n"),
-        },
+        Term::Share(span, _) => {
+            Definition { declared: variable, always: format!("(assert (<= 0 t{place} t{span}))\n") }
+        }
         Term::Nothing => function("0".into()),
-        Term::Later(from, span) => function(format!(
-            "(ite (> (+ t{from} t{span}) {last}) {last} (+ t{from} t{span}))"
-        )),
-        Term::Earlier(from, span) => function(format!(
-            "(ite (< (- t{from} t{span}) {first}) {first} (- t{from} t{span}))"
-        )),
+        Term::Later(from, span) => {
+            function(format!("(ite (> (+ t{from} t{span}) {last}) {last} (+ t{from} t{span}))"))
+        }
+        Term::Earlier(from, span) => {
+            function(format!("(ite (< (- t{from} t{span}) {first}) {first} (- t{from} t{span}))"))
+        }
         Term::Since(late, early) => {
             function(format!("(ite (> t{late} t{early}) (- t{late} t{early}) 0)"))
         }

@@ -3,9 +3,7 @@
 use core::fmt::Debug;
 use std::time::{Duration, Instant as Clock};
 
-use perennial::lifecycle::formal::{
-    Budget, Credential, Flight, Holding, Parts, Pause, Standing,
-};
+use perennial::lifecycle::formal::{Budget, Credential, Flight, Holding, Parts, Pause, Standing};
 use perennial::lifecycle::{Freshness, Lifecycle, Reuse, Schedule};
 
 use super::states;
@@ -63,9 +61,7 @@ impl<S: Debug> Case<S> {
         let (started, before) = (clock(), with(|tree| tree.cost.queries));
         self.line.paths += explore(here(), || {
             if let Err(broken) = (self.property.holds)(subject) {
-                self.line
-                    .counterexample
-                    .get_or_insert_with(|| format!("{broken}\n{subject:#?}"));
+                self.line.counterexample.get_or_insert_with(|| format!("{broken}\n{subject:#?}"));
             }
         });
         self.line.took += started.elapsed();
@@ -180,7 +176,8 @@ impl Proof {
     ) {
         let missing = states::missing_lifetimes();
         for (event, which) in states::events(kind, state) {
-            if !self.is_taken() {
+            let refuted = cases.iter().all(|case| case.line.counterexample.is_some());
+            if refuted || !self.is_taken() {
                 continue;
             }
             let policy = states::policy(reuse, missing[which]);
@@ -213,7 +210,7 @@ impl Proof {
                 continue;
             }
             for reuse in states::reuses() {
-                if !self.is_taken() {
+                if case.line.counterexample.is_some() || !self.is_taken() {
                     continue;
                 }
                 let policy = states::policy(reuse, missing_lifetime);

@@ -43,7 +43,8 @@ impl Search<'_> {
     /// from the present now as it was from its own.
     pub fn among<'m>(&self, earlier: impl Iterator<Item = &'m Model> + Clone) -> Option<Model> {
         let all = |model: &&Model| {
-            self.is(model, self.asked) && self.assumed.iter().rev().all(|&known| self.is(model, known))
+            self.is(model, self.asked)
+                && self.assumed.iter().rev().all(|&known| self.is(model, known))
         };
         if let Some(found) = earlier.clone().find(all) {
             return Some(found.clone());

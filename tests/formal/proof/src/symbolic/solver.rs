@@ -185,7 +185,9 @@ impl Asker {
 
     fn model(&mut self, arena: &Arena) -> Model {
         self.pipe.pending += "(get-value (";
-        for place in self.bound.iter().map(|(place, _)| place).filter(|place| arena.is_free(**place)) {
+        for place in
+            self.bound.iter().map(|(place, _)| place).filter(|place| arena.is_free(**place))
+        {
             self.pipe.pending += &format!("t{place} ");
         }
         self.pipe.pending += "))\n";
@@ -240,10 +242,8 @@ impl Confirmer {
     pub fn tell(&mut self, arena: &Arena, together: &[Assumption], possible: Option<&Model>) {
         let encoding = Encoding::Vectors;
         let mut declared = FxHashSet::default();
-        let mut text = format!(
-            "(reset)\n(set-option :rlimit {MEANS})\n(set-logic {})\n",
-            encoding.logic()
-        );
+        let mut text =
+            format!("(reset)\n(set-option :rlimit {MEANS})\n(set-logic {})\n", encoding.logic());
         for &assumption in together {
             for place in made_of(arena, assumption.0) {
                 if declared.insert(place) {
@@ -251,11 +251,10 @@ impl Confirmer {
                     text += &definition.declared;
                     text += &definition.always;
                     let number = possible.map(|model| model.sums(arena).value(place));
-                    match (arena.at(place), number) {
-                        (Term::Variable(..) | Term::Share(..), Some(number)) => {
-                            text += &format!("(assert (= t{place} #x{:016x}))\n", number.bits());
-                        }
-                        _ => {}
+                    if let (Term::Variable(..) | Term::Share(..), Some(number)) =
+                        (arena.at(place), number)
+                    {
+                        text += &format!("(assert (= t{place} #x{:016x}))\n", number.bits());
                     }
                 }
             }

@@ -33,12 +33,8 @@ pub fn then() -> Instant {
 }
 
 pub const FRESHNESSES: [Freshness; 3] = [Freshness::Fresh, Freshness::Due, Freshness::Lapsed];
-const STANDINGS: [Standing; 4] = [
-    Standing::Untried,
-    Standing::Accepted,
-    Standing::RejectedUntried,
-    Standing::RejectedAccepted,
-];
+const STANDINGS: [Standing; 4] =
+    [Standing::Untried, Standing::Accepted, Standing::RejectedUntried, Standing::RejectedAccepted];
 const ATTEMPTS: [Attempt; 3] = [Attempt::Ordinary, Attempt::LastResort, Attempt::Outrun];
 
 /// Every declaration of what the server does with a refresh token seen twice.
@@ -203,9 +199,7 @@ fn failures() -> [Failure<Instant>; 4] {
 /// Every identity that differs from the others in its place among those of the state.
 fn identities(state: &Parts<Instant>) -> impl Iterator<Item = FlightId> {
     let Parts { started, landed, ended, .. } = *state;
-    let place = move |number: u64| {
-        (number.cmp(&ended), number.cmp(&landed), number.cmp(&started))
-    };
+    let place = move |number: u64| (number.cmp(&ended), number.cmp(&landed), number.cmp(&started));
     NUMBERS.into_iter().enumerate().filter_map(move |(index, number)| {
         let known = NUMBERS[..index].iter().any(|&earlier| place(earlier) == place(number));
         (!known).then(|| flight_id(number))

@@ -55,8 +55,7 @@ fn less(one: Place, other: Place) -> bool {
 }
 
 fn equal(one: Place, other: Place) -> bool {
-    one == other
-        || with(|tree| tree.decide(Comparison::Equal(one.min(other), one.max(other))))
+    one == other || with(|tree| tree.decide(Comparison::Equal(one.min(other), one.max(other))))
 }
 
 macro_rules! symbol {

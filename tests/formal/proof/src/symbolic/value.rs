@@ -179,9 +179,7 @@ impl Sums<'_> {
     /// Whether every share is a share: no more than what it is of.
     pub fn is_fair(&mut self) -> bool {
         self.model.0.iter().all(|&(place, _)| match self.arena.at(place) {
-            Term::Share(span, _) => {
-                self.value(place).span() <= self.value(span).span()
-            }
+            Term::Share(span, _) => self.value(place).span() <= self.value(span).span(),
             _ => true,
         })
     }
