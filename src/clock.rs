@@ -1,4 +1,5 @@
-//! The clock and timer ports, and the standard clock: the only file that reads the machine's clocks.
+//! The clock and timer ports, and the standard clock: the only file that reads the machine's
+//! clocks.
 //!
 //! ```
 //! use perennial::clock::{Clock, StandardClock};
@@ -193,19 +194,25 @@ impl<S: Source> StandardClock<S> {
         if delay.unsigned_abs() > self.tolerance.as_millis() {
             return Timestamp::from_millis(steady);
         }
+        // Rule A2: "A wall clock set back MUST change nothing but what the next comparison starts
+        // from".
         if shown < steady {
-            let _ = self.set_back.fetch_max(steady.saturating_sub(wall), Ordering::AcqRel);
+            // Release, with the acquire in `now`: whoever adds this has seen the wall clock set back.
+            let _ = self.set_back.fetch_max(steady.saturating_sub(wall), Ordering::Release);
             return Timestamp::from_millis(steady);
         }
-        // Slept, or set forward: never less than what another reader has jumped to.
+        // Rule A2: it "MUST jump forward to the wall clock when that has moved ahead of it": never
+        // to less than another reader has jumped to.
         let jump = shown.saturating_sub(elapsed);
-        let before = self.ahead.fetch_max(jump, Ordering::AcqRel);
+        // Release, as above. Not acquire: nothing is read after it.
+        let before = self.ahead.fetch_max(jump, Ordering::Release);
         Timestamp::from_millis(elapsed.saturating_add(before.max(jump)))
     }
 }
 
 impl<S: Source> Clock for StandardClock<S> {
-    /// Reads both clocks, and adds two offsets. Rule A2.
+    /// Reads both clocks, and adds two offsets. Rule A2: "Reading it MUST write to shared memory
+    /// only when such a step is seen."
     #[inline]
     fn now(&self) -> Timestamp {
         // The offsets come first. Each only grows, so one that is out of date by the time that the

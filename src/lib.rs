@@ -38,15 +38,21 @@
 //! | 0 | [`time`] | instants, spans, and times off the wire |
 //! | 0 | `primitives` | the seam to threads: the standard library's, or a checker's |
 //! | 1 | [`lifecycle`] | the pure client machine: `no_std`, no `alloc`, no clock, no secrets |
+//! | 1 | [`verdict`] | pure: what to do with a request, and with its answer |
+//! | 2 | [`provider`] | what known providers do with a refresh token seen twice |
 //! | 2 | `token` | secrets, grants, access tokens |
 //! | 3 | `refresh` | a port: how a session asks for a new grant |
 //! | 4 | `clock`, `store` | the other ports: where it reads the time, where it keeps the grant |
+//! | 5 | `wire` | what a token endpoint's answer means, for any HTTP client |
 //! | 5 | `session` | one grant, many callers, at most one refresh |
 //! | 6 | `keyed` | one session per user or tenant, a million of them |
+//! | 6 | `interceptor` | a session at the door of an HTTP client |
 //! | 6 | `testing` | virtual time, a scripted refresher |
 //! | 7 | `adapters` | one foreign crate each |
 //!
-//! What all of it must do is written down in [`spec`], rule by rule; code and tests cite the rules.
+//! What all of it must do is written down in [`spec`], rule by rule. The code quotes the rules where
+//! it keeps them and tests cite them: [`traceability`] shows which. What is checked by what, and what
+//! is not proved, is on the page [`verification`].
 //!
 //! # Deliberately absent
 //! The login itself (authorization code, device flow), and sender-constrained tokens (`DPoP`,
@@ -63,6 +69,8 @@ extern crate std;
 pub mod adapters;
 #[cfg(feature = "std")]
 pub mod clock;
+#[cfg(feature = "http")]
+pub mod interceptor;
 #[cfg(feature = "keyed")]
 pub mod keyed;
 pub mod lifecycle;
@@ -70,6 +78,7 @@ pub mod lifecycle;
 mod offload;
 #[cfg(feature = "std")]
 mod primitives;
+pub mod provider;
 #[cfg(feature = "std")]
 pub mod refresh;
 #[cfg(feature = "std")]
@@ -81,9 +90,23 @@ pub mod testing;
 pub mod time;
 #[cfg(feature = "std")]
 pub mod token;
+pub mod verdict;
+#[cfg(feature = "wire")]
+pub mod wire;
 
 pub mod spec {
     #![doc = include_str!("spec.md")]
+}
+
+pub mod traceability {
+    // Of a link's definitions the first one counts: here, where it leads to among these pages.
+    #![doc = include_str!("links.md")]
+    #![doc = include_str!("traceability.md")]
+}
+
+pub mod verification {
+    #![doc = include_str!("links.md")]
+    #![doc = include_str!("verification.md")]
 }
 
 /// The README's code, compiled and run as a test.

@@ -161,20 +161,27 @@ mod instrumented {
 
 #[cfg(any(loom, shuttle))]
 mod modelled {
-    //! What `arc-swap` promises, as a checker can see it: a load is an acquire, a swap is both.
-    //! That `arc-swap` keeps the promise is not checked.
+    //! What `arc-swap` promises, and no more than is needed of it, as a checker can see it: a load
+    //! acquires, a swap releases. That `arc-swap` keeps the promise is not checked.
 
     use core::ops::Deref;
-    use std::sync::{Arc, Mutex, PoisonError};
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
     use std::vec::Vec;
 
-    use super::{AtomicUsize, Ordering};
+    use super::{AtomicBool, AtomicUsize, Ordering};
 
     /// The latest of a series of values. Old ones are kept until the end.
     pub(crate) struct Latest<T> {
         index: AtomicUsize,
-        /// Not seen by the checker, and need not be: a place is written once, before its index.
-        series: Mutex<Vec<Option<Arc<T>>>>,
+        /// Not seen by the checker; what it sees of a place is whether that was written.
+        series: Mutex<Vec<Arc<Place<T>>>>,
+    }
+
+    struct Place<T> {
+        value: Option<Arc<T>>,
+        /// Written before the index, and read after it, with no ordering of its own: so the
+        /// index's orderings are what a reader of the value has.
+        written: AtomicBool,
     }
 
     /// What was loaded, as `arc-swap` lends it.
@@ -188,9 +195,17 @@ mod modelled {
         }
     }
 
+    impl<T> Place<T> {
+        fn new(value: Option<Arc<T>>) -> Arc<Self> {
+            Arc::new(Self { value, written: AtomicBool::new(false) })
+        }
+    }
+
     impl<T> Latest<T> {
         pub(crate) fn new(value: Option<Arc<T>>) -> Self {
-            Self { index: AtomicUsize::new(0), series: Mutex::new([value].into()) }
+            let first = Place::new(value);
+            first.written.store(true, Ordering::Relaxed);
+            Self { index: AtomicUsize::new(0), series: Mutex::new(vec![first]) }
         }
 
         pub(crate) fn load(&self) -> Loaded<T> {
@@ -199,17 +214,25 @@ mod modelled {
 
         pub(crate) fn load_full(&self) -> Option<Arc<T>> {
             let index = self.index.load(Ordering::Acquire);
-            self.series.lock().unwrap_or_else(PoisonError::into_inner).get(index).cloned().flatten()
+            let place = self.series().get(index).cloned()?;
+            assert!(place.written.load(Ordering::Relaxed), "a value was read before it was there");
+            place.value.clone()
         }
 
         pub(crate) fn swap(&self, value: Option<Arc<T>>) -> Option<Arc<T>> {
+            let place = Place::new(value);
             let index = {
-                let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-                series.push(value);
+                let mut series = self.series();
+                series.push(Arc::clone(&place));
                 series.len() - 1
             };
-            let old = self.index.swap(index, Ordering::AcqRel);
-            self.series.lock().unwrap_or_else(PoisonError::into_inner).get(old).cloned().flatten()
+            place.written.store(true, Ordering::Relaxed);
+            let old = self.index.swap(index, Ordering::Release);
+            self.series().get(old).and_then(|place| place.value.clone())
+        }
+
+        fn series(&self) -> MutexGuard<'_, Vec<Arc<Place<T>>>> {
+            self.series.lock().unwrap_or_else(PoisonError::into_inner)
         }
     }
 }

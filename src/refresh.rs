@@ -12,6 +12,33 @@
 //! }
 //! # let _ = renew;
 //! ```
+//!
+//! | where grants come from | how a session is built |
+//! |---|---|
+//! | a login, renewed at the token endpoint | `builder_with(RefreshGrant::new(client)?).grant(..)`, or ureq's `refresh_grant` with `builder_blocking` |
+//! | the client's own, at the token endpoint | `builder_with(ClientCredentials::new(client)?).without_grant()`, or ureq's `client_credentials` |
+//! | anything else: a metadata service, a helper program | `builder(closure).without_grant()`: ask the program |
+//!
+//! Where no refresh token is spent, as with the last two, declare
+//! [`Reuse::Unrotated`](crate::lifecycle::Reuse::Unrotated): then it is safe to ask again after any
+//! failure. The last of them, with tokens that a helper program prints:
+//!
+//! ```
+//! use perennial::refresh::{RefreshError, Request};
+//! use perennial::session::Session;
+//! use perennial::token::Grant;
+//! use std::process::Command;
+//!
+//! let ask = |_: Request| {
+//!     let output = Command::new("echo").arg("at-1").output();
+//!     let output = output.map_err(|error| RefreshError::unavailable("no helper").with_source(error))?;
+//!     let token = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+//!     Ok(Grant::of_access_token(token, core::time::Duration::from_secs(900)))
+//! };
+//! let session = Session::builder_blocking(ask).without_grant().build()?;
+//! assert_eq!(session.token_blocking()?.expose(), "at-1");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use core::cell::Cell;
 use core::fmt;
@@ -275,7 +302,8 @@ where
 }
 
 /// A blocking closure as a refresher: run on the thread of a blocking caller that has to wait
-/// anyway, and handed to the off-load hook otherwise (rule C2).
+/// anyway, and handed to the off-load hook otherwise. Rule C2: "A blocking refresher MUST NOT run
+/// inside an async poll."
 pub(crate) struct BlockingRefresh<F> {
     pub(crate) refresh: Arc<F>,
     pub(crate) hook: Arc<Hook>,

@@ -3,6 +3,9 @@
 //! A store holds one grant with a version, and writes by compare-and-swap (rule F1). The version
 //! belongs to the store; it is not a token's generation, which lives only in the process.
 
+#[cfg(feature = "json")]
+pub(crate) mod json;
+
 use core::fmt;
 use core::future::Future;
 use std::boxed::Box;
@@ -42,7 +45,7 @@ impl Version {
 }
 
 /// A grant as it is stored: with instants of the wall clock, that mean something to other
-/// processes. Skew between hosts lengthens or shortens its life by as much (rule A3).
+/// processes (rule A3: "skew between hosts lengthens or shortens its life by as much").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredGrant {
     /// The grant.

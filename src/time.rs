@@ -29,7 +29,8 @@ pub use wire::{ExpiresIn, Issuer, Lifetime, NumericDate, ParseTimeError};
 /// machines also runs on other instants: an embedder's ticks, three-bit integers enumerated
 /// exhaustively, or the terms of a solver.
 ///
-/// Every method saturates: none may overflow or panic, whatever its arguments (rule A1).
+/// Every method saturates, whatever its arguments (rule A1: "No input, however hostile, may
+/// overflow or panic").
 pub trait Time: Copy + Ord + Hash + Debug {
     /// The length of a stretch of this time; never negative.
     type Span: Copy + Ord + Hash + Debug;
@@ -68,7 +69,8 @@ impl Draw {
     }
 }
 
-/// An instant: milliseconds since the Unix epoch, saturating (rule A1).
+/// An instant. Rule A1: "All time MUST lie on one timeline: milliseconds since the Unix epoch in a
+/// signed 64-bit integer. Arithmetic on it MUST saturate."
 ///
 /// ```
 /// use perennial::time::{Span, Timestamp};

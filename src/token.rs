@@ -31,7 +31,8 @@ use crate::lifecycle::{Generation, Schedule};
 use crate::primitives::{AtomicBool, Ordering};
 use crate::time::{Lifetime, Span, Timestamp};
 
-/// A text that must not be seen: redacted, zeroised on drop, compared in constant time.
+/// A text that must not be seen: redacted, compared in constant time. Rule G1: "Memory that held
+/// one MUST be zeroised on drop."
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
@@ -53,13 +54,14 @@ impl Secret {
     }
 }
 
+/// Rule G1: "No token, refresh token, client secret or key may appear in `Debug`".
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("[redacted]")
     }
 }
 
-/// Takes the same time for all texts of one length (rule G2).
+/// Rule G2: "Equality MUST be constant-time" for all texts of one length.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
@@ -79,6 +81,9 @@ impl From<&str> for Secret {
         Self(SecretString::from(text.to_owned()))
     }
 }
+
+/// The field that says when a refresh token will be over, in seconds since the Unix epoch.
+const REFRESH_TOKEN_EXPIRES_AT: &str = "refresh_token_expires_at";
 
 /// What an authorization server granted: a token response (RFC 6749, section 5.1).
 ///
@@ -140,6 +145,13 @@ impl Grant {
         self
     }
 
+    /// Sets when the refresh token will be over, to the second.
+    #[must_use]
+    pub fn with_refresh_token_expiry(self, expires_at: Timestamp) -> Self {
+        let seconds = expires_at.as_millis().div_euclid(1000);
+        self.with_field(REFRESH_TOKEN_EXPIRES_AT, std::format!("{seconds}"))
+    }
+
     /// Sets a further field of the answer, such as `scope` or `id_token`.
     #[must_use]
     pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
@@ -167,6 +179,17 @@ impl Grant {
         self.refresh_in
     }
 
+    /// When the refresh token will be over, where the server told its lifetime: on the server's
+    /// clock if its answer showed that, else on the local wall clock. It goes with the refresh token
+    /// that it was told of, and is kept among the [`fields`](Self::fields).
+    ///
+    /// It is for the user to see: a session makes nothing of it. A refresh token that is over is
+    /// declined by the server, which knows best, and that is when a login is asked for.
+    pub fn refresh_token_expires_at(&self) -> Option<Timestamp> {
+        let seconds = self.field(REFRESH_TOKEN_EXPIRES_AT)?.expose().parse().ok()?;
+        Some(Timestamp::from_secs(seconds))
+    }
+
     /// A further field of the answer, such as `scope` or `id_token`.
     pub fn field(&self, name: &str) -> Option<&Secret> {
         self.fields.get(name)
@@ -184,12 +207,17 @@ impl Grant {
     }
 
     /// This answer, completed by what it left unsaid: an absent or empty refresh token, and
-    /// absent fields, stay as they were (RFC 6749, section 6).
+    /// absent fields, stay as they were (RFC 6749, section 6). The expiry of a refresh token goes with
+    /// that token.
     #[must_use]
     pub fn renewing(mut self, previous: &Self) -> Self {
         let said = self.refresh_token.take().filter(|token| !token.expose().is_empty());
         self.refresh_token = said.or_else(|| previous.refresh_token.clone());
+        let rotated = self.refresh_token != previous.refresh_token;
         for (name, value) in &previous.fields {
+            if rotated && name == REFRESH_TOKEN_EXPIRES_AT {
+                continue;
+            }
             self.fields.entry(name.clone()).or_insert_with(|| value.clone());
         }
         self
@@ -291,6 +319,7 @@ fn header(secret: &Secret) -> HeaderValue {
     let text = Zeroizing::new(std::format!("Bearer {}", secret.expose()));
     let mut value = HeaderValue::from_str(&text)
         .expect("a token that no header may carry is found out before it is published");
+    // Rule G2: "Header values MUST be marked sensitive."
     value.set_sensitive(true);
     value
 }

@@ -7,6 +7,8 @@ mod budget;
 mod clock;
 #[path = "lifecycle/edges/flights.rs"]
 mod flights;
+#[path = "lifecycle/edges/forms.rs"]
+mod forms;
 #[path = "lifecycle/edges/life.rs"]
 mod life;
 #[path = "lifecycle/edges/policy.rs"]

@@ -12,7 +12,7 @@ use perennial::session::Session;
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::time::Timestamp;
 use session_support::{
-    DUE, HOUR, SECOND, START, Tasks, at_once, builder, first_grant, session, text, waiting,
+    DUE, HOUR, Hand, SECOND, START, Tasks, at_once, builder, first_grant, session, text, waiting,
 };
 
 /// A session on a clock that counts its readings.
@@ -108,6 +108,33 @@ fn a_clock_that_goes_back_gives_readers_no_token_that_was_seen_lapsed() {
     time.set(START.saturating_add(SECOND.into()));
     assert!(reader.token().is_err());
     assert!(session.with_token(|_| ()).is_err());
+}
+
+// Rules A5, B2. Also where the only one who looked was a reader that does not wait.
+#[test]
+fn a_token_that_was_refused_as_lapsed_is_not_handed_out_once_the_clock_goes_back() {
+    let time = VirtualTime::at(START);
+    let session = session(&Scripted::new(), &time);
+    time.advance(HOUR);
+    assert!(session.try_token().is_err());
+    time.set(START.saturating_add(SECOND.into()));
+    assert!(session.try_token().is_err());
+    assert!(session.with_token(|_| ()).is_err());
+}
+
+// Rules A5, B2. Or a caller whose own limit had passed.
+#[test]
+fn a_token_whose_lapse_only_a_caller_out_of_time_has_seen_is_not_handed_out_either() {
+    let time = VirtualTime::at(START);
+    let session = session(&Scripted::new().then(Answer::Hang), &time);
+    time.advance(DUE);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    let mut caller = Hand::new(session.token_within(SECOND).valid_for(HOUR));
+    caller.pending();
+    time.advance(HOUR);
+    assert!(caller.ready().expect_err("its time is over").is_timeout());
+    time.set(START.saturating_add(SECOND.into()));
+    assert!(session.try_token().is_err());
 }
 
 // Rule B4.

@@ -7,5 +7,7 @@ mod wire;
 mod answered;
 #[path = "refresh_grant/asked.rs"]
 mod asked;
+#[path = "refresh_grant/own.rs"]
+mod own;
 #[path = "refresh_grant/threads.rs"]
 mod threads;

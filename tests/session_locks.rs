@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Wake, Waker};
 
 use perennial::clock::{Clock, Timer};
@@ -26,7 +26,7 @@ struct Probe(Arc<Callback>);
 
 #[derive(Default)]
 struct Callback {
-    session: OnceLock<Session>,
+    session: Mutex<Option<Session>>,
     touched: Mutex<Vec<&'static str>>,
 }
 
@@ -40,13 +40,20 @@ impl Probe {
         if INSIDE.replace(true) {
             return;
         }
-        if let Some(session) = self.0.session.get() {
+        let session = self.0.session.lock().expect("no panic").clone();
+        if let Some(session) = session {
             let _ = session.state();
             let _ = session.grant();
             drop(session.changed());
             self.0.touched.lock().expect("no panic").push(place);
         }
         INSIDE.set(false);
+    }
+
+    /// Lets go of the session, which owns all that calls back into it.
+    fn let_go(&self) {
+        let session = self.0.session.lock().expect("no panic").take();
+        drop(session);
     }
 
     #[track_caller]
@@ -233,7 +240,7 @@ fn probes(hooks: bool) -> (Session, Probed) {
             .on_orphan(move |_| orphan.touch("on_orphan"));
     }
     let session = builder.build().expect("sendable");
-    assert!(probe.0.session.set(session.clone()).is_ok());
+    *probe.0.session.lock().expect("no panic") = Some(session.clone());
     (session, ports)
 }
 
@@ -287,6 +294,8 @@ fn no_port_or_hook_is_called_or_dropped_under_the_lock() {
         let probe = watched(move || {
             let (session, ports) = probes(hooks);
             a_life_of(&session, &ports);
+            drop(session);
+            ports.probe.let_go();
             ports.probe
         });
         probe.assert_touched(&["waker wake", "waker drop"]);
@@ -318,6 +327,7 @@ fn a_waker_that_calls_back_as_it_is_replaced_finds_no_lock() {
             assert!(watch.poll_with(&Dropped::waker(&ports.probe)).is_pending());
         }
         drop((caller, watch));
+        ports.probe.let_go();
         ports.probe
     });
     touched.assert_touched(&["waker drop"]);

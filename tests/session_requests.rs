@@ -149,6 +149,7 @@ fn waiting_for_a_longer_life_keeps_nobody_else_waiting() {
     time.advance(45 * 60 * SECOND);
     let mut demanding = Hand::new(session.token_valid_for(HOUR / 2));
     demanding.pending();
+    demanding.pending();
     assert_eq!(text(at_once(session.token())), "at-1");
     script.release(Answer::Fail(RefreshError::unavailable("no connection")));
     assert!(demanding.ready().expect_err("the attempt failed").is_unavailable());

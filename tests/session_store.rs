@@ -3,16 +3,17 @@
 mod session_support;
 
 use std::error::Error as _;
+use std::future::poll_fn;
 
 use perennial::lifecycle::{Policy, Remedy, Reuse, State};
 use perennial::refresh::RefreshError;
 use perennial::session::{Error, Session};
-use perennial::store::{MemoryStore, Store as _, StoreError, StoredGrant, Version};
+use perennial::store::{MemoryStore, Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
 use session_support::ledger::{Fault, Ledger, settled, stored};
 use session_support::{
-    DUE, HALF_A_SECOND, HOUR, SECOND, START, at_once, first_grant, text, waiting,
+    DUE, HALF_A_SECOND, HOUR, SECOND, START, at_once, builder, first_grant, text, waiting,
 };
 
 /// What the store said to it.
@@ -317,6 +318,7 @@ fn a_late_answer_is_stored_before_it_is_handed_out() {
     let mut caller = waiting(&session);
     time.advance(30 * SECOND);
     assert!(caller.ready().is_err());
+    time.advance(SECOND / 10);
     ledger.set(Fault::WritesHang);
     script.release(Answer::Grant(Scripted::grant(1)));
     assert!(at_once(session.token()).is_err(), "published before it was persisted");
@@ -380,7 +382,69 @@ fn a_stored_access_token_that_no_header_may_carry_is_refreshed_and_harms_nobody(
     let (store, bad) = (MemoryStore::new(), Grant::new("at\n1", "rt-1", HOUR));
     let written = store.swap(Version::EMPTY, Some(StoredGrant::new(bad, START)));
     at_once(written).expect("memory");
-    let session = session_support::builder(&script, &time).store(store).build().expect("sendable");
+    let session = builder(&script, &time).store(store).build().expect("sendable");
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!(script.presented(), [Some("rt-1".to_owned())]);
+}
+
+/// A store whose futures panic when they are dropped.
+#[derive(Clone)]
+struct Fragile(MemoryStore);
+
+struct PanicsOnDrop;
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        panic!("a destructor panics");
+    }
+}
+
+fn fragile<F: Future>(future: F) -> impl Future<Output = F::Output> + use<F> {
+    let (mut future, bomb) = (Box::pin(future), PanicsOnDrop);
+    poll_fn(move |cx| {
+        let _armed = &bomb;
+        future.as_mut().poll(cx)
+    })
+}
+
+impl Store for Fragile {
+    fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static {
+        fragile(self.0.load())
+    }
+
+    fn swap(
+        &self,
+        expected: Version,
+        next: Option<StoredGrant>,
+    ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
+        fragile(self.0.swap(expected, next))
+    }
+}
+
+// Rules B14, F2.
+#[test]
+fn a_store_whose_futures_panic_when_they_are_dropped_costs_no_grant() {
+    let (script, time) = (Scripted::new(), VirtualTime::at(START));
+    let store = MemoryStore::new();
+    let builder = builder(&script, &time).store(Fragile(store.clone()));
+    let session = builder.build().expect("sendable");
+    assert_eq!(text(at_once(session.token())), "at-1");
+    time.advance(HOUR);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!((script.requests(), session.is_saved()), (1, true));
+    assert_eq!(store.content().grant.map(|stored| stored.grant), session.grant());
+}
+
+// Rules B5, F5. It is there, though the store did not say so: no reason to ask the server.
+#[test]
+fn a_grant_of_ones_own_whose_storing_failed_is_found_by_the_next_caller() {
+    let script = Scripted::new();
+    let (time, ledger) = (VirtualTime::at(START), Ledger::new());
+    let session = ledger.builder(&script, &time).grant(first_grant()).build().expect("sendable");
+    ledger.set(Fault::AnswersLost);
+    assert!(at_once(session.token()).expect_err("who knows").is_store());
+    ledger.set(Fault::None);
+    time.advance(HALF_A_SECOND);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    assert_eq!(script.requests(), 0);
 }

@@ -98,6 +98,8 @@ fn declined_is_not_final_while_a_peer_presents_the_same_grant() {
     ledger.overwritten_meanwhile(Some(noted));
     let error = at_once(session.token()).expect_err("declined, for now");
     assert!(error.is_unavailable() && !error.is_login_required());
+    let why = std::error::Error::source(&error).expect("it says why").to_string();
+    assert_eq!(why, "declined, while another holder presented the same grant");
     ledger.overwrite(Some(StoredGrant::new(Scripted::grant(6), now)));
     time.advance(SECOND);
     assert_eq!(text(at_once(session.token())), "at-7");

@@ -9,8 +9,8 @@ use perennial::store::MemoryStore;
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Secret;
 use session_support::{
-    DUE, HOUR, Hand, SECOND, START, Tasks, at_once, builder, lapsed, lapsed_with_timer, text,
-    waiting, watched,
+    DUE, HALF_A_SECOND, HOUR, Hand, SECOND, START, Tasks, at_once, builder, lapsed,
+    lapsed_with_timer, text, waiting, watched,
 };
 
 fn spawning(script: &Scripted) -> (Session, VirtualTime, Tasks) {
@@ -328,4 +328,38 @@ fn closing_after_a_logout_waits_no_longer_either() {
     assert!(closing.woken() > 0);
     assert!(closing.ready().is_err());
     watched(move || on_a_thread.close_blocking()).expect_err("it hangs");
+}
+
+// Rules C3, C9. A session that is kept fresh launches one refresh after the other: waiting for the
+// last of them, whenever that is, could go on for ever.
+#[test]
+fn closing_does_not_wait_longer_for_refreshes_that_came_and_went_meanwhile() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time) = lapsed_with_timer(&script);
+    drop(waiting(&session));
+    let mut closing = Hand::new(session.close());
+    closing.pending();
+    time.advance(30 * SECOND);
+    at_once(session.token()).expect_err("the refresh has met its deadline");
+    time.advance(HALF_A_SECOND);
+    assert_eq!(text(at_once(session.token())), "at-3");
+    assert!(closing.ready().is_err(), "the first refresh is still in the air, and given up");
+}
+
+// Rules B6, B14. The late answer and the next try are woken together.
+#[test]
+fn a_refresh_that_was_started_and_not_yet_sent_is_called_off_by_a_late_answer() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time, tasks) = spawning(&script);
+    time.advance(HOUR);
+    assert!(session.try_token().is_err());
+    tasks.run();
+    time.advance(30 * SECOND);
+    tasks.run();
+    time.advance(HALF_A_SECOND);
+    assert!(session.try_token().is_err());
+    script.release(Answer::Grant(Scripted::grant(1)));
+    tasks.run();
+    assert_eq!(text(session.try_token()), "at-2");
+    assert_eq!(script.requests(), 1, "its refresh token was sent a second time");
 }

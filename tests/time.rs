@@ -91,6 +91,16 @@ fn seconds_and_durations_saturate() {
     assert_eq!(Duration::from(Span::MAX), Duration::from_millis(u64::MAX));
 }
 
+// Rules A1, B7.
+#[test]
+fn doubling_is_exact_up_to_the_last_bit_and_saturates_beyond() {
+    let doubled = |span, times| Timestamp::doubled(Span::from_millis(span), times).as_millis();
+    assert_eq!((doubled(1, 63), doubled(1, 64)), (1 << 63, u64::MAX));
+    assert_eq!((doubled(3, 62), doubled(3, 63)), (3 << 62, u64::MAX));
+    assert_eq!((doubled(u64::MAX, 0), doubled(u64::MAX, 1)), (u64::MAX, u64::MAX));
+    assert_eq!((doubled(0, 64), doubled(0, u32::MAX)), (0, 0));
+}
+
 /// Instants and spans, those at the ends of the range among them.
 fn instants() -> impl Strategy<Value = i64> {
     prop_oneof![

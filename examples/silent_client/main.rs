@@ -5,23 +5,30 @@
 
 #[path = "../support/counting.rs"]
 mod counting;
+mod counts;
+mod over_reqwest;
+mod over_tower;
+mod over_ureq;
+mod schedule;
 
+use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use perennial::adapters::oauth2::RefreshGrant;
-use perennial::adapters::reqwest::Bearer;
 use perennial::adapters::tokio::Tokio;
-use perennial::lifecycle::{Cause, MissingLifetime, Policy, Remedy, Reuse, State};
-use perennial::session::Session;
+use perennial::interceptor::Interceptor;
+use perennial::lifecycle::{MissingLifetime, Policy, Remedy, Reuse, State};
+use perennial::session::{Builder, Session};
 use perennial::time::Lifetime;
 use perennial::token::Grant;
-use reqwest_middleware::ClientWithMiddleware;
+use perennial::wire::Client;
 
-use counting::{Observe, Observed, Outcome};
+use counting::Observed;
+use counts::Counts;
+use schedule::Schedule;
 
 /// Calls an API through the expiries of its access tokens.
 ///
@@ -72,7 +79,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[derive(Copy, Clone, ValueEnum)]
 enum Http {
+    /// Requests and refreshes over reqwest.
     Reqwest,
+    /// Requests and refreshes over ureq, on plain threads, without a runtime.
+    Ureq,
+    /// Requests over hyper as a tower service, refreshes over reqwest.
+    Tower,
 }
 
 #[derive(Copy, Clone, ValueEnum)]
@@ -97,30 +109,8 @@ impl Declared {
     }
 }
 
-#[derive(Default)]
-struct Counts {
-    ok: AtomicU64,
-    failed: AtomicU64,
-    unauthorized: AtomicU64,
-    refreshes: AtomicU64,
-    refresh_failed: AtomicU64,
-}
-
-impl Observe for Counts {
-    fn started(&self, _: Cause, _: Option<&str>) {}
-
-    fn ended(&self, outcome: Outcome) {
-        let counter = match outcome {
-            Outcome::Granted => &self.refreshes,
-            Outcome::Declined | Outcome::Unavailable | Outcome::Unknown => &self.refresh_failed,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("silent_client: {error}");
@@ -129,47 +119,57 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
+fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let counts = Arc::new(Counts::default());
-    let session = session(&arguments, Arc::clone(&counts))?;
-    let Http::Reqwest = arguments.http;
-    let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::builder().build()?)
-        .with(Bearer::new(session.clone()))
-        .build();
-    let url = reqwest::Url::parse(&arguments.api_url)
-        .map_err(|error| format!("--api-url is not a valid URL: {error}"))?;
-
-    let requests = u32::try_from(arguments.requests.max(1)).unwrap_or(u32::MAX);
-    let apart = arguments.seconds / requests;
-    let tasks: Vec<_> = (0..arguments.concurrency)
-        .map(|task| {
-            let share = Share {
-                first: task,
-                step: arguments.concurrency,
-                count: arguments.requests,
-                apart,
-            };
-            tokio::spawn(call(client.clone(), url.clone(), share, Arc::clone(&counts)))
-        })
-        .collect();
-    for task in tasks {
-        task.await?;
-    }
-    session.close().await?;
-    let failed = counts.failed.load(Ordering::Relaxed);
+    let session = match arguments.http {
+        Http::Ureq => call_on_threads(arguments, &counts)?,
+        Http::Reqwest | Http::Tower => {
+            let runtime = tokio::runtime::Runtime::new()?;
+            runtime.block_on(call_on_tasks(arguments, &counts))?
+        }
+    };
     let lost = matches!(session.state(), State::Expired(Remedy::LogIn));
-    println!("{}", report(&counts, arguments.requests, lost));
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!("{}", counts.report(arguments.requests, lost));
+    Ok(if counts.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn session(
+async fn call_on_tasks(
     arguments: &Arguments,
-    counts: Arc<Counts>,
-) -> Result<Session, Box<dyn std::error::Error>> {
-    let mut refresher = RefreshGrant::builder(&arguments.token_endpoint, &arguments.client_id);
-    if let Some(secret) = &arguments.client_secret {
-        refresher = refresher.client_secret(secret.as_str());
+    counts: &Arc<Counts>,
+) -> Result<Session, Box<dyn Error>> {
+    let tokio = Tokio::current()?;
+    let refresher = Observed::new(RefreshGrant::new(client(arguments)?)?, Arc::clone(counts));
+    let builder = Session::builder_with(refresher).timer(tokio.clone()).spawner(tokio.spawner());
+    let session = session(arguments, builder)?;
+    let interceptor = interceptor(arguments, &session)?;
+    let (url, schedule) = (&arguments.api_url, Schedule::of(arguments));
+    match arguments.http {
+        Http::Tower => over_tower::call(interceptor, url, schedule, counts).await?,
+        Http::Reqwest | Http::Ureq => {
+            over_reqwest::call(interceptor, url, schedule, counts).await?;
+        }
     }
+    session.close().await?;
+    Ok(session)
+}
+
+fn call_on_threads(arguments: &Arguments, counts: &Arc<Counts>) -> Result<Session, Box<dyn Error>> {
+    let session = session(arguments, over_ureq::session(client(arguments)?, counts))?;
+    let interceptor = interceptor(arguments, &session)?;
+    over_ureq::call(interceptor, &arguments.api_url, Schedule::of(arguments), counts);
+    session.close_blocking()?;
+    Ok(session)
+}
+
+fn client(arguments: &Arguments) -> Result<Client, Box<dyn Error>> {
+    let client = Client::builder(&arguments.token_endpoint, &arguments.client_id);
+    Ok(match &arguments.client_secret {
+        Some(secret) => client.client_secret(secret.as_str()).build()?,
+        None => client.build()?,
+    })
+}
+
+fn session(arguments: &Arguments, builder: Builder) -> Result<Session, Box<dyn Error>> {
     let grant = match &arguments.access_token {
         Some(access) => {
             Grant::new(access.as_str(), arguments.refresh_token.as_str(), Lifetime::Unstated)
@@ -180,58 +180,10 @@ fn session(
         .missing_lifetime(MissingLifetime::UntilRejected)
         .reuse(arguments.reuse.reuse())
         .build()?;
-    let tokio = Tokio::current()?;
-    Ok(Session::builder_with(Observed::new(refresher.build()?, counts))
-        .grant(grant)
-        .policy(policy)
-        .timer(tokio.clone())
-        .spawner(tokio.spawner())
-        .build()?)
+    Ok(builder.grant(grant).policy(policy).build()?)
 }
 
-/// Which of all requests one task makes: every `step`th from `first`, each at its own time.
-struct Share {
-    first: u64,
-    step: u64,
-    count: u64,
-    apart: Duration,
-}
-
-async fn call(client: ClientWithMiddleware, url: reqwest::Url, share: Share, counts: Arc<Counts>) {
-    let start = tokio::time::Instant::now();
-    let mut number = share.first;
-    while number < share.count {
-        let nth = u32::try_from(number).unwrap_or(u32::MAX);
-        tokio::time::sleep_until(start + share.apart.saturating_mul(nth)).await;
-        let answered = client.get(url.clone()).send().await;
-        let counter = match &answered {
-            Ok(response) if response.status().is_success() => &counts.ok,
-            Ok(response) => {
-                if response.status() == reqwest::StatusCode::UNAUTHORIZED {
-                    counts.unauthorized.fetch_add(1, Ordering::Relaxed);
-                }
-                eprintln!("silent_client: request {number} was answered {}", response.status());
-                &counts.failed
-            }
-            Err(error) => {
-                eprintln!("silent_client: request {number} failed: {error}");
-                &counts.failed
-            }
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        number += share.step;
-    }
-}
-
-fn report(counts: &Counts, requests: u64, lost: bool) -> serde_json::Value {
-    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    serde_json::json!({
-        "requests": requests,
-        "ok": count(&counts.ok),
-        "failed": count(&counts.failed),
-        "unauthorized_seen_by_caller": count(&counts.unauthorized),
-        "refreshes": count(&counts.refreshes),
-        "refresh_failed": count(&counts.refresh_failed),
-        "session_lost": u64::from(lost),
-    })
+fn interceptor(arguments: &Arguments, session: &Session) -> Result<Interceptor, Box<dyn Error>> {
+    let interceptor = Interceptor::builder(session.clone()).origin(&arguments.api_url).build();
+    Ok(interceptor.map_err(|error| format!("--api-url: {error}"))?)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::Extensions;
 use perennial::adapters::reqwest::Bearer;
+use perennial::interceptor::Interceptor;
 use perennial::session::Session;
 use reqwest::blocking;
 use reqwest::{Request, Response, StatusCode};
@@ -90,11 +91,10 @@ async fn run_member(
 }
 
 fn client(session: Session, story: &Arc<Story>, record: &Arc<Record>) -> ClientWithMiddleware {
+    let interceptor = Interceptor::builder(session).any_origin().patience(PATIENCE).build();
+    let bearer = Bearer::new(interceptor.expect("nothing that could be wrong"));
     let wire = Wire { story: Arc::clone(story), record: Arc::clone(record) };
-    ClientBuilder::new(reqwest::Client::new())
-        .with(Bearer::new(session).patience(PATIENCE))
-        .with(wire)
-        .build()
+    ClientBuilder::new(reqwest::Client::new()).with(bearer).with(wire).build()
 }
 
 /// Measures what is spent on the wire, beneath the session's middleware, and sees its 401s.

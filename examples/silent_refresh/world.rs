@@ -11,6 +11,7 @@ use perennial::adapters::tokio::Tokio;
 use perennial::lifecycle::{Policy, Reuse};
 use perennial::session::Session;
 use perennial::token::Grant;
+use perennial::wire;
 use tempfile::TempDir;
 
 use crate::Arguments;
@@ -100,7 +101,8 @@ impl World {
         grant: Option<Grant>,
     ) -> Result<Session, Box<dyn Error>> {
         let urls = self.server.urls();
-        let refresher = RefreshGrant::builder(&urls.token_endpoint, "perennial-demo").build()?;
+        let client = wire::Client::builder(&urls.token_endpoint, "perennial-demo").build()?;
+        let refresher = RefreshGrant::new(client)?;
         let teller = Teller { record: Arc::clone(&self.record), story: Arc::clone(story) };
         let policy = Policy::builder()
             .reuse(Reuse::idempotent(OVERLAP))

@@ -16,6 +16,18 @@ pub(crate) enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// What a refresh came to.
+    pub(crate) fn of(result: &Result<Grant, RefreshError>) -> Self {
+        match result.as_ref().map_err(RefreshError::failure) {
+            Ok(_) => Self::Granted,
+            Err(Failure::Declined) => Self::Declined,
+            Err(Failure::Unavailable { .. }) => Self::Unavailable,
+            Err(Failure::Unknown) => Self::Unknown,
+        }
+    }
+}
+
 /// Told before and after each refresh.
 pub(crate) trait Observe: Send + Sync + 'static {
     /// A refresh is about to be sent, for this cause, to replace the access token with this text.
@@ -49,14 +61,7 @@ impl<R: Refresh, O: Observe> Refresh for Observed<R, O> {
             // The whole of it is moved in, so that dropping this future tells its end.
             let mut ending = ending;
             let result = refresh.await;
-            ending.outcome = match &result {
-                Ok(_) => Outcome::Granted,
-                Err(error) => match error.failure() {
-                    Failure::Declined => Outcome::Declined,
-                    Failure::Unavailable { .. } => Outcome::Unavailable,
-                    Failure::Unknown => Outcome::Unknown,
-                },
-            };
+            ending.outcome = Outcome::of(&result);
             result
         }
     }

@@ -45,7 +45,6 @@
 //! Encryption at rest, and a limit on how long the lock is waited for: that is the session's
 //! deadline, and a killed process holds no lock.
 
-mod content;
 mod lock;
 
 use core::future::Future;
@@ -61,7 +60,7 @@ use secrecy::zeroize::Zeroizing;
 
 use self::lock::Lock;
 use crate::offload::{offload, on_a_thread};
-use crate::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned};
+use crate::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned, json};
 
 /// The mode of all files that are made here.
 #[cfg(unix)]
@@ -131,7 +130,7 @@ impl Store for FileStore {
     }
 }
 
-/// Reads, compares and writes under the lock (rule F1).
+/// Reads, compares and writes under the lock. Rule F1: "writing MUST be compare-and-swap".
 fn swap(path: &Path, expected: Version, next: Option<&StoredGrant>) -> Result<Swap, StoreError> {
     let lock = Lock::take(path)?;
     let found = read(path)?;
@@ -143,10 +142,10 @@ fn swap(path: &Path, expected: Version, next: Option<&StoredGrant>) -> Result<Sw
         // A write that keeps the version would go unseen by whoever compares it.
         return Err(damaged(path, "its version cannot be counted any further"));
     }
-    let bytes = content::encode(version, next)
-        .map_err(|error| failed("encoded", path, io::Error::from(error)))?;
+    let content = json::encode(version, next);
     lock.sweep(path);
-    replace(path, &bytes, &lock).map_err(|error| failed("written", path, error))?;
+    replace(path, content.expose().as_bytes(), &lock)
+        .map_err(|error| failed("written", path, error))?;
     Ok(Swap::Done(version))
 }
 
@@ -162,7 +161,7 @@ fn read(path: &Path) -> Result<Versioned, StoreError> {
         }
         Err(error) => return Err(failed("read", path, error)),
     };
-    content::decode(&bytes).map_err(|reason| damaged(path, &reason))
+    json::decode(&bytes).map_err(|reason| damaged(path, &reason))
 }
 
 fn read_bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -175,7 +174,8 @@ fn read_bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// Replaces the file by `bytes`, in one step that outlives a crash.
+/// Replaces the file by `bytes`. Rule F1: "After a kill at any instruction it MUST hold the old
+/// grant or the new one, whole."
 fn replace(path: &Path, bytes: &[u8], lock: &Lock) -> io::Result<()> {
     lock.note(None);
     let mut file = options().open(path)?;
@@ -186,7 +186,8 @@ fn replace(path: &Path, bytes: &[u8], lock: &Lock) -> io::Result<()> {
     Ok(())
 }
 
-/// Mode 0600 from the first byte on, whatever the mode and owner of the file to replace.
+/// Rule F1: "Files MUST be owner-only" from the first byte on, whatever the mode and owner of the
+/// file to replace.
 fn options() -> atomic_write_file::OpenOptions {
     let mut options = AtomicWriteFile::options();
     #[cfg(unix)]
@@ -222,6 +223,7 @@ fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     resolved.map(|resolved| resolved.join(name)).map_err(|error| failed("placed", path, error))
 }
 
+/// Rule F5: "Damaged content MUST be a clear error, and nothing may be overwritten."
 fn damaged(path: &Path, reason: &str) -> StoreError {
     StoreError::damaged(format!(
         "the grant file {} cannot be understood: {reason}. It was left as it is: restore it from a \

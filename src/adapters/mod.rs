@@ -4,11 +4,13 @@
 //! | module | feature | what it is |
 //! |---|---|---|
 //! | `file` | `file` | a [`Store`](crate::store::Store) in a file |
-//! | `oauth2` | `oauth2` | the refresh_token grant as a [`Refresh`](crate::refresh::Refresh) |
+//! | `oauth2` | `oauth2` | the refresh_token and client_credentials grants, each a [`Refresh`](crate::refresh::Refresh) |
 //! | `reqwest` | `reqwest` | middleware for `reqwest-middleware` |
 //! | `smol` | `smol` | timer and spawner on smol |
 //! | `thread` | | a timer on a thread of its own |
 //! | `tokio` | `tokio` | timer, spawner and runtime on tokio |
+//! | `tower` | `tower` | a layer for hyper, tonic and other `tower` clients |
+//! | `ureq` | `ureq` | middleware for the blocking client `ureq` |
 
 #[cfg(feature = "file")]
 pub mod file;
@@ -21,3 +23,7 @@ pub mod smol;
 pub mod thread;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+#[cfg(feature = "tower")]
+pub mod tower;
+#[cfg(feature = "ureq")]
+pub mod ureq;

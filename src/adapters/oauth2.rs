@@ -1,15 +1,17 @@
-//! The `refresh_token` grant of OAuth 2.0 (RFC 6749, section 6) over `reqwest`.
+//! Grants of OAuth 2.0 over `reqwest`: the `refresh_token` grant (RFC 6749, section 6), and the
+//! `client_credentials` grant (section 4.4).
 //!
 //! ```no_run
 //! use perennial::adapters::oauth2::RefreshGrant;
 //! use perennial::session::Session;
 //! use perennial::token::Grant;
+//! use perennial::wire::Client;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let refresher = RefreshGrant::builder("https://auth.example.com/token", "my-client")
+//! let client = Client::builder("https://auth.example.com/token", "my-client")
 //!     .client_secret("my-secret")
 //!     .build()?;
-//! let session = Session::builder_with(refresher)
+//! let session = Session::builder_with(RefreshGrant::new(client)?)
 //!     .grant(Grant::of_refresh_token("the refresh token of a login"))
 //!     .build()?;
 //! # Ok(())
@@ -21,228 +23,155 @@
 //!
 //! Why not on the `oauth2` crate: it reads an answer in a way that loses its status, `Date` and
 //! `Retry-After`, without which rule B6 cannot tell failures apart, and refuses the forms of
-//! `expires_in` that rule A4 demands. What it would have spared is the form below.
+//! `expires_in` that rule A4 demands. What it would have spared is a form.
 //!
 //! Invariants: the request goes to the configured endpoint alone, by a client of its own that
 //! follows no redirect (rule E6); an answer is read up to [`ANSWER_LIMIT`]; no error holds a
 //! secret.
 
-mod answer;
-
 use core::fmt;
 use core::future::Future;
 use core::time::Duration;
 use std::prelude::rust_2024::*;
-use std::sync::Arc;
 
-use reqwest::redirect;
-use reqwest::{Client, RequestBuilder, Url};
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{RequestBuilder, Response, redirect};
+use secrecy::zeroize::Zeroizing;
 use thiserror::Error as ThisError;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use url::form_urlencoded::byte_serialize;
 
 use crate::refresh::{Refresh, RefreshError, Request};
-use crate::token::{Grant, Secret};
-
-pub use answer::ANSWER_LIMIT;
+use crate::token::Grant;
+use crate::wire::{ANSWER_LIMIT, Client, Form, Head};
 
 /// How long a revocation may take: closing a session waits for it.
 const REVOCATION_LIMIT: Duration = Duration::from_secs(30);
 
-/// Asks an authorization server's token endpoint for new grants. Needs tokio's runtime, which it
-/// captures when built, and whose tasks its requests are (rule C2).
-#[derive(Clone)]
-pub struct RefreshGrant {
-    settings: Arc<Settings>,
-    client: Client,
-    runtime: Handle,
-}
+/// Asks an authorization server's token endpoint for new grants, with the refresh token of the old
+/// one. Needs tokio's runtime, which it captures when built, and whose tasks its requests are (rule
+/// C2).
+#[derive(Clone, Debug)]
+pub struct RefreshGrant(Sender);
 
-struct Settings {
-    token_endpoint: Url,
-    revocation_endpoint: Option<Url>,
-    client_id: String,
-    client_secret: Option<Secret>,
-    client_authentication: ClientAuthentication,
-    scope: Option<String>,
-}
+/// Asks an authorization server's token endpoint for grants of the client's own: for programs that
+/// act for themselves. Build the session [`without_grant`](crate::session::Builder::without_grant),
+/// and declare [`Reuse::Unrotated`](crate::lifecycle::Reuse::Unrotated): no refresh token is ever
+/// spent, so it may ask again after any failure. Otherwise as [`RefreshGrant`].
+#[derive(Clone, Debug)]
+pub struct ClientCredentials(Sender);
 
-/// How a client with a secret authenticates (RFC 6749, section 2.3.1).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub enum ClientAuthentication {
-    /// In the `Authorization` header.
-    #[default]
-    Basic,
-    /// In the body.
-    Post,
-}
-
-/// Builds a [`RefreshGrant`].
-#[derive(Clone)]
-#[must_use]
-pub struct RefreshGrantBuilder {
-    token_endpoint: String,
-    revocation_endpoint: Option<String>,
-    client_id: String,
-    client_secret: Option<Secret>,
-    client_authentication: ClientAuthentication,
-    scope: Option<String>,
-    client: Option<Client>,
-    runtime: Option<Handle>,
-    allow_plain_http: bool,
-}
-
-/// A refresh grant that cannot be built.
+/// A refresher that cannot be built.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
-pub enum RefreshGrantError {
-    /// An endpoint is no URL.
-    #[error("the {0} endpoint is not a valid URL: {1}; give one such as https://host/token")]
-    Malformed(&'static str, url::ParseError),
-    /// An endpoint is no HTTP URL.
-    #[error("the {0} endpoint must be an https URL; its scheme is `{1}`")]
-    Scheme(&'static str, String),
-    /// An endpoint's URL carries credentials, which would go beside the client's own.
-    #[error("the {0} endpoint holds a user name or a password: use `client_secret` instead")]
-    Credentials(&'static str),
-    /// An endpoint would have secrets sent in the clear.
-    #[error("the {0} endpoint is plain http beyond this machine: use https, or `allow_plain_http`")]
-    PlainHttp(&'static str),
+pub enum TransportError {
     /// Neither built within a tokio runtime nor given one.
-    #[error("no tokio runtime here: build this inside one, or give its handle to `runtime`")]
+    #[error("no tokio runtime here: build this inside one, or give its handle to `on`")]
     NoRuntime,
     /// The HTTP client could not be made.
     #[error("the HTTP client could not be made")]
-    Client(#[source] reqwest::Error),
+    HttpClient(#[source] reqwest::Error),
+}
+
+/// An OAuth client, and what its requests are sent with and from.
+#[derive(Clone)]
+struct Sender {
+    client: Client,
+    http: reqwest::Client,
+    runtime: Handle,
 }
 
 impl RefreshGrant {
-    /// A builder for the token endpoint's URL and the client's identifier.
-    pub fn builder(
-        token_endpoint: impl Into<String>,
-        client_id: impl Into<String>,
-    ) -> RefreshGrantBuilder {
-        RefreshGrantBuilder {
-            token_endpoint: token_endpoint.into(),
-            revocation_endpoint: None,
-            client_id: client_id.into(),
-            client_secret: None,
-            client_authentication: ClientAuthentication::Basic,
-            scope: None,
-            client: None,
-            runtime: None,
-            allow_plain_http: false,
-        }
-    }
-}
-
-impl RefreshGrantBuilder {
-    /// The client's secret; without one the client is public.
-    pub fn client_secret(mut self, secret: impl Into<Secret>) -> Self {
-        self.client_secret = Some(secret.into());
-        self
-    }
-
-    /// How the client authenticates, if it has a secret \[basic\].
-    pub fn client_authentication(mut self, how: ClientAuthentication) -> Self {
-        self.client_authentication = how;
-        self
-    }
-
-    /// The scope to ask for [the grant's own].
-    pub fn scope(mut self, scope: impl Into<String>) -> Self {
-        self.scope = Some(scope.into());
-        self
-    }
-
-    /// Where grants that belong to nobody any more are revoked (RFC 7009) \[nowhere\].
-    pub fn revocation_endpoint(mut self, url: impl Into<String>) -> Self {
-        self.revocation_endpoint = Some(url.into());
-        self
-    }
-
-    /// Another HTTP client [one that follows no redirects]. It must not carry the interceptor that
-    /// uses this grant (rule E6), and should follow no redirects.
-    pub fn client(mut self, client: Client) -> Self {
-        self.client = Some(client);
-        self
-    }
-
-    /// The tokio runtime to send from [the one in which this is built].
-    pub fn runtime(mut self, handle: Handle) -> Self {
-        self.runtime = Some(handle);
-        self
-    }
-
-    /// Allows endpoints without TLS beyond this machine. For test networks only.
-    pub fn allow_plain_http(mut self) -> Self {
-        self.allow_plain_http = true;
-        self
-    }
-
-    /// Builds it. Nothing is sent yet.
+    /// Sends from the tokio runtime that this is called in.
     ///
     /// # Errors
-    /// Names the endpoint that cannot be used, or says how to give it a runtime.
-    pub fn build(self) -> Result<RefreshGrant, RefreshGrantError> {
-        let here = || Handle::try_current().map_err(|_| RefreshGrantError::NoRuntime);
-        let runtime = self.runtime.map_or_else(here, Ok)?;
-        let endpoint = |name, text: String| check(name, &text, self.allow_plain_http);
-        let settings = Settings {
-            token_endpoint: endpoint("token", self.token_endpoint)?,
-            revocation_endpoint: self
-                .revocation_endpoint
-                .map(|text| endpoint("revocation", text))
-                .transpose()?,
-            client_id: self.client_id,
-            client_secret: self.client_secret,
-            client_authentication: self.client_authentication,
-            scope: self.scope,
-        };
-        let client = match self.client {
-            Some(client) => client,
-            None => settings.client().map_err(RefreshGrantError::Client)?,
-        };
-        Ok(RefreshGrant { settings: Arc::new(settings), client, runtime })
+    /// Outside a runtime; the error says what to do.
+    pub fn new(client: Client) -> Result<Self, TransportError> {
+        Sender::here(client).map(Self)
+    }
+
+    /// Sends from the tokio runtime with this handle.
+    ///
+    /// # Errors
+    /// Where the HTTP client cannot be made.
+    pub fn on(client: Client, runtime: Handle) -> Result<Self, TransportError> {
+        Sender::on(client, runtime).map(Self)
+    }
+
+    /// Another HTTP client [one that follows no redirects and keeps no connections]. It must not
+    /// carry the interceptor that uses this grant (rule E6), and should follow no redirects.
+    #[must_use]
+    pub fn http_client(mut self, http: reqwest::Client) -> Self {
+        self.0.http = http;
+        self
     }
 }
 
-impl Settings {
-    /// A client that follows no redirects, and reaches this machine without any proxy, to which
-    /// plain http would go in the clear. It keeps no connections: one that the server closes while
-    /// a refresh goes out over it would leave the outcome unknown.
-    fn client(&self) -> Result<Client, reqwest::Error> {
-        let client = Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0);
-        let mut endpoints =
-            [Some(&self.token_endpoint), self.revocation_endpoint.as_ref()].into_iter().flatten();
-        let client = if endpoints.any(is_loopback) { client.no_proxy() } else { client };
-        client.build()
+impl ClientCredentials {
+    /// As [`RefreshGrant::new`].
+    ///
+    /// # Errors
+    /// As for [`RefreshGrant::new`].
+    pub fn new(client: Client) -> Result<Self, TransportError> {
+        Sender::here(client).map(Self)
+    }
+
+    /// As [`RefreshGrant::on`].
+    ///
+    /// # Errors
+    /// As for [`RefreshGrant::on`].
+    pub fn on(client: Client, runtime: Handle) -> Result<Self, TransportError> {
+        Sender::on(client, runtime).map(Self)
+    }
+
+    /// As [`RefreshGrant::http_client`].
+    #[must_use]
+    pub fn http_client(mut self, http: reqwest::Client) -> Self {
+        self.0.http = http;
+        self
     }
 }
 
-/// Shows what holds no secret: URLs and HTTP clients may.
-impl fmt::Debug for RefreshGrant {
+impl Sender {
+    fn here(client: Client) -> Result<Self, TransportError> {
+        let runtime = Handle::try_current().map_err(|_| TransportError::NoRuntime)?;
+        Self::on(client, runtime)
+    }
+
+    /// Rule E6: "The refresh request MUST NOT pass through the interceptor". So it has an HTTP client
+    /// of its own, that follows no redirects, and reaches this machine without any proxy,
+    /// to which plain http would go in the clear. It keeps no connections: one that the server
+    /// closes while a refresh goes out over it would leave the outcome unknown.
+    fn on(client: Client, runtime: Handle) -> Result<Self, TransportError> {
+        let http =
+            reqwest::Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0);
+        let http = if client.is_local() { http.no_proxy() } else { http };
+        let http = http.build().map_err(TransportError::HttpClient)?;
+        Ok(Self { client, http, runtime })
+    }
+
+    fn request(&self, form: &Form<'_>) -> RequestBuilder {
+        let headers = form.headers().filter_map(|(name, value)| {
+            let mut value = HeaderValue::from_str(value).ok()?;
+            value.set_sensitive(name == "authorization");
+            Some((HeaderName::from_static(name), value))
+        });
+        let request = self.http.post(form.url()).headers(headers.collect());
+        request.body(form.body().to_owned())
+    }
+
+    async fn exchange(&self, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
+        // Beyond the session's deadline it is listened to for as long again: an answer that comes
+        // late still counts (rule B3). One total limit, not one a read.
+        let limit = time_left.saturating_mul(2).max(Duration::from_millis(1));
+        let sent = self.request(form).timeout(limit).send().await;
+        read(sent.map_err(|error| not_answered(error, "the token request was sent"))?).await
+    }
+}
+
+impl fmt::Debug for Sender {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("RefreshGrant")
-            .field("host", &self.settings.token_endpoint.host_str())
-            .field("client_id", &self.settings.client_id)
-            .field("client_authentication", &self.settings.client_authentication)
-            .field("scope", &self.settings.scope)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for RefreshGrantBuilder {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("RefreshGrantBuilder")
-            .field("client_id", &self.client_id)
-            .field("client_authentication", &self.client_authentication)
-            .field("scope", &self.scope)
-            .field("allow_plain_http", &self.allow_plain_http)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Sender").field("client", &self.client).finish_non_exhaustive()
     }
 }
 
@@ -256,71 +185,37 @@ impl<T> Drop for Task<T> {
     }
 }
 
-fn check(name: &'static str, text: &str, plain: bool) -> Result<Url, RefreshGrantError> {
-    let url = Url::parse(text).map_err(|error| RefreshGrantError::Malformed(name, error))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(RefreshGrantError::Credentials(name));
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if plain || is_loopback(&url) => Ok(url),
-        "http" => Err(RefreshGrantError::PlainHttp(name)),
-        other => Err(RefreshGrantError::Scheme(name, other.into())),
+impl Task<Result<Grant, RefreshError>> {
+    async fn grant(mut self) -> Result<Grant, RefreshError> {
+        let ended = |_| Err(RefreshError::unknown("the runtime ended before the refresh did"));
+        (&mut self.0).await.unwrap_or_else(ended)
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(domain)) => domain == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
+/// Receives the answer and makes a grant, or one of three failures, of it.
+async fn read(response: Response) -> Result<Grant, RefreshError> {
+    let headers = response.headers().clone();
+    let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let head = Head::new(response.status().as_u16(), pairs)?;
+    if !head.needs_body() {
+        return head.answer(&[], Ok(()));
     }
+    let (body, ended) = body(response).await;
+    head.answer(&body, ended)
 }
 
-impl RefreshGrant {
-    /// A form for `url`, with the client's authentication (RFC 6749, section 2.3.1).
-    fn form(&self, url: &Url, fields: &[(&str, &str)]) -> RequestBuilder {
-        let settings = &self.settings;
-        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-        let request = self.client.post(url.clone()).header("accept", "application/json");
-        let client = ("client_id", settings.client_id.as_str());
-        match (&settings.client_secret, settings.client_authentication) {
-            (None, _) => request.form(&[fields, &[client]].concat()),
-            (Some(secret), ClientAuthentication::Basic) => request
-                .basic_auth(encoded(&settings.client_id), Some(encoded(secret.expose())))
-                .form(fields),
-            (Some(secret), ClientAuthentication::Post) => {
-                let secret = ("client_secret", secret.expose());
-                request.form(&[fields, &[client, secret]].concat())
+/// The body up to the limit, and what kept it from being read to its end.
+async fn body(mut response: Response) -> (Zeroizing<Vec<u8>>, Result<(), RefreshError>) {
+    let mut body = Zeroizing::new(Vec::new());
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > ANSWER_LIMIT => {
+                let text = format!("the answer is larger than {ANSWER_LIMIT} bytes");
+                return (body, Err(RefreshError::unknown(text)));
             }
-        }
-    }
-
-    async fn exchange(&self, request: Request) -> Result<Grant, RefreshError> {
-        let Some(refresh_token) = request.refresh_token() else {
-            return Err(RefreshError::declined("the grant has no refresh token: log in again"));
-        };
-        let mut fields =
-            Vec::from([("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())]);
-        if let Some(scope) = &self.settings.scope {
-            fields.push(("scope", scope));
-        }
-        // Beyond the session's deadline it is listened to for as long again: an answer that comes
-        // late still counts (rule B3). One total limit, not one a read.
-        let limit = request.time_left().saturating_mul(2).max(Duration::from_millis(1));
-        let form = self.form(&self.settings.token_endpoint, &fields).timeout(limit);
-        let response =
-            form.send().await.map_err(|error| not_answered(error, "the token request was sent"))?;
-        answer::read(response).await
-    }
-
-    async fn revoked(&self, grant: Grant) {
-        let endpoint = self.settings.revocation_endpoint.as_ref();
-        if let (Some(endpoint), Some(token)) = (endpoint, grant.refresh_token()) {
-            let fields = [("token", token.expose()), ("token_type_hint", "refresh_token")];
-            // As best it can: there is nobody left to tell.
-            drop(self.form(endpoint, &fields).timeout(REVOCATION_LIMIT).send().await);
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return (body, Ok(())),
+            Err(error) => return (body, Err(not_answered(error, "the answer came in part"))),
         }
     }
 }
@@ -342,18 +237,39 @@ impl Refresh for RefreshGrant {
         &self,
         request: Request,
     ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
-        let this = self.clone();
-        let mut task = Task(self.runtime.spawn(async move { this.exchange(request).await }));
-        async move {
-            let ended = |_| Err(RefreshError::unknown("the runtime ended before the refresh did"));
-            (&mut task.0).await.unwrap_or_else(ended)
-        }
+        let this = self.0.clone();
+        let task = self.0.runtime.spawn(async move {
+            let Some(refresh_token) = request.refresh_token() else {
+                let text = "the grant has no refresh token: log in again";
+                return Err(RefreshError::declined(text));
+            };
+            this.exchange(&this.client.refresh(refresh_token), request.time_left()).await
+        });
+        Task(task).grant()
     }
 
     /// Revokes the grant's refresh token, where an endpoint is known (RFC 7009, section 2.1).
     fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + Send + 'static {
-        let this = self.clone();
-        let mut task = Task(self.runtime.spawn(async move { this.revoked(grant).await }));
+        let this = self.0.clone();
+        let mut task = Task(self.0.runtime.spawn(async move {
+            if let Some(form) = grant.refresh_token().and_then(|it| this.client.revocation(it)) {
+                // As best it can: there is nobody left to tell.
+                drop(this.request(&form).timeout(REVOCATION_LIMIT).send().await);
+            }
+        }));
         async move { (&mut task.0).await.unwrap_or_default() }
+    }
+}
+
+impl Refresh for ClientCredentials {
+    fn refresh(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
+        let this = self.0.clone();
+        let task = self.0.runtime.spawn(async move {
+            this.exchange(&this.client.client_credentials(), request.time_left()).await
+        });
+        Task(task).grant()
     }
 }

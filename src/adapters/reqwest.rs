@@ -2,10 +2,12 @@
 //!
 //! ```no_run
 //! use perennial::adapters::reqwest::Bearer;
+//! use perennial::interceptor::Interceptor;
 //! # use perennial::session::Session;
 //! # async fn example(session: Session) -> Result<(), Box<dyn std::error::Error>> {
+//! let interceptor = Interceptor::builder(session).origin("https://api.example.com").build()?;
 //! let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::new())
-//!     .with(Bearer::new(session))
+//!     .with(Bearer::new(interceptor))
 //!     .build();
 //! let answer = client.get("https://api.example.com/things").send().await?;
 //! # Ok(())
@@ -16,68 +18,60 @@
 //! the token that the request carried is rejected, and the request replayed once with another
 //! (rule E2), if its body can be sent again (rule E3).
 //!
-//! Deliberately absent, so far: telling one 401 from another, and origins. Every 401 counts, and
-//! the token goes to whatever host the client is pointed at; use a client of its own per API.
-//! Redirects to other hosts are `reqwest`'s: it drops the header there.
+//! Redirects are `reqwest`'s, which drops the token on the way to another host; what is answered
+//! there says nothing of it (rule E5). The token that an answer's request carried is among its
+//! extensions, as an [`AccessToken`].
 
-use core::time::Duration;
-
+use http::Extensions;
 use http::header::AUTHORIZATION;
-use http::{Extensions, StatusCode};
-use reqwest::{Request, Response};
+use reqwest::{Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 use std::boxed::Box;
 
-use crate::session::Session;
+use crate::interceptor::{Answer, Interceptor, Target};
 use crate::token::AccessToken;
-
-/// How long failures of the authorization server are waited through by default.
-pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
+use crate::verdict::{Attempt, Body, Place, Verdict};
 
 /// Attaches a session's access token as `Authorization: Bearer` (RFC 6750, section 2.1).
 ///
 /// # Errors
 /// Requests fail with [`reqwest_middleware::Error::Middleware`] that holds a
-/// [`session::Error`](crate::session::Error) where no token could be had.
+/// [`Refused`](crate::interceptor::Refused) where no token could be had, or where it must not be
+/// sent.
 #[derive(Clone, Debug)]
-pub struct Bearer {
-    session: Session,
-    patience: Duration,
-}
+pub struct Bearer(Interceptor);
 
 impl Bearer {
-    /// Middleware that takes its tokens from `session`. Without a timer in the session, failures
-    /// are not waited through.
-    pub fn new(session: Session) -> Self {
-        Self { session, patience: DEFAULT_PATIENCE }
+    /// Middleware that obeys `interceptor`.
+    pub fn new(interceptor: Interceptor) -> Self {
+        Self(interceptor)
     }
 
-    /// How long failures of the authorization server are waited through [10 s].
-    #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
+    /// A token for the next request.
+    async fn token(&self) -> Result<AccessToken> {
+        self.0.token().await.map_err(|error| refused(error.into()))
     }
+}
 
-    /// Sends `request` with a token; gives the token that it carried.
-    async fn send(
-        &self,
-        mut request: Request,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> Result<(Response, AccessToken)> {
-        let token = self.session.token().patience(self.patience).await;
-        let token = token.map_err(Error::middleware)?;
-        request.headers_mut().insert(AUTHORIZATION, token.header_value().clone());
-        let response = next.run(request, extensions).await?;
-        // Of the others, only a success shows that the token was looked at and liked (rule B9).
-        if response.status() == StatusCode::UNAUTHORIZED {
-            self.session.reject(&token);
-        } else if response.status().is_success() {
-            self.session.accept(&token);
-        }
-        Ok((response, token))
-    }
+fn refused(refused: crate::interceptor::Refused) -> Error {
+    Error::middleware(refused)
+}
+
+fn target(url: &Url) -> Option<Target<'_>> {
+    Target::new(url.scheme(), url.host_str()?, url.port())
+}
+
+/// Sends `request` with `token`, which is found among its answer's extensions.
+async fn send(
+    mut request: Request,
+    token: &AccessToken,
+    extensions: &mut Extensions,
+    next: Next<'_>,
+) -> Result<Response> {
+    request.headers_mut().insert(AUTHORIZATION, token.header_value().clone());
+    let mut response = next.run(request, extensions).await?;
+    response.extensions_mut().insert(token.clone());
+    Ok(response)
 }
 
 #[async_trait::async_trait]
@@ -88,19 +82,42 @@ impl Middleware for Bearer {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        // The caller's own credentials are left alone (rule E1).
-        if request.headers().contains_key(AUTHORIZATION) {
+        if !self.0.attaches(target(request.url()), request.headers()).map_err(refused)? {
             return next.run(request, extensions).await;
         }
-        let again = request.try_clone();
-        let (response, _rejected) = self.send(request, extensions, next.clone()).await?;
-        match again {
-            Some(again) if response.status() == StatusCode::UNAUTHORIZED => {
-                // Once: a second 401 goes to the caller as it is (rule E2).
-                self.send(again, extensions, next).await.map(|(response, _)| response)
+        let token = self.token().await?;
+        let (url, again) = (request.url().clone(), request.try_clone());
+        let response = send(request, &token, extensions, next.clone()).await?;
+        let body = if again.is_some() { Body::Again } else { Body::Once };
+        match (self.judge(&token, &url, &response, body, Attempt::First), again) {
+            (Verdict::Replay, Some(again)) => {
+                // The connection is free for the replay once the first answer is gone.
+                drop(response);
+                let token = self.token().await?;
+                let response = send(again, &token, extensions, next).await?;
+                let _delivered = self.judge(&token, &url, &response, body, Attempt::Second);
+                Ok(response)
             }
-            // A body that can be sent once is not replayed (rule E3).
-            Some(_) | None => Ok(response),
+            (Verdict::Replay | Verdict::Deliver(_), _) => Ok(response),
         }
+    }
+}
+
+impl Bearer {
+    fn judge(
+        &self,
+        token: &AccessToken,
+        url: &Url,
+        response: &Response,
+        body: Body,
+        attempt: Attempt,
+    ) -> Verdict {
+        let home = match (target(url), target(response.url())) {
+            (Some(asked), Some(answered)) => asked.is_same_as(answered),
+            (Some(_) | None, Some(_) | None) => false,
+        };
+        let place = if home { Place::Home } else { Place::Elsewhere };
+        let answer = Answer { status: response.status(), headers: response.headers() };
+        self.0.judge(token, answer, place, body, attempt)
     }
 }

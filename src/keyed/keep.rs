@@ -3,14 +3,14 @@
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
 use std::prelude::rust_2024::*;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::{All, Key, lock_for_reading, lock_for_writing};
 use crate::clock::Timer;
+use crate::primitives::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::refresh::BoxFuture;
 use crate::session::rest::Alarm;
 use crate::time::Timestamp;
@@ -23,14 +23,18 @@ pub(super) struct Nudge {
 }
 
 impl Nudge {
-    fn wait(&self, waker: Waker) {
-        self.kept.store(true, Ordering::Release);
+    /// Comes before the look at what there is to wait for, under the shard's lock.
+    pub(super) fn wait(&self, waker: Waker) {
+        // Relaxed: whoever leaves something new under that lock after the look has seen this by the
+        // lock; what is left there before it, the look finds.
+        self.kept.store(true, Ordering::Relaxed);
         let replaced = self.lock().replace(waker);
         drop(replaced);
     }
 
-    fn call(&self) {
-        if self.kept.load(Ordering::Acquire) {
+    /// Comes after what is new was left under a shard's lock.
+    pub(super) fn call(&self) {
+        if self.kept.load(Ordering::Relaxed) {
             let waker = self.lock().take();
             if let Some(waker) = waker {
                 waker.wake();
@@ -38,7 +42,7 @@ impl Nudge {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Waker>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Waker>> {
         self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -34,6 +34,8 @@
 
 mod builder;
 mod keep;
+#[cfg(all(test, loom))]
+mod models;
 mod record;
 mod shard;
 mod wheel;

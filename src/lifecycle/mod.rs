@@ -30,6 +30,8 @@
 //! Token material, clocks, randomness, I/O, waiting. What waits lives in [`crate::session`].
 
 mod event;
+#[cfg(formal)]
+pub mod formal;
 mod packed;
 mod policy;
 mod request;

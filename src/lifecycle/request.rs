@@ -40,6 +40,8 @@ impl<T: Time> Lifecycle<T> {
             (
                 Service::TooBrief | Service::Lapsed | Service::Rejected | Service::NoToken,
                 Flight::Out { deadline, .. },
+                // Rule B3: "At most one refresh MUST be out." Rule B8: "Where a refresh is out
+                // already it MUST be joined".
             ) => return Effect::Wait { until: deadline },
             (Service::Due, Flight::Idle | Flight::Overdue { .. }) => Cause::Due,
             (Service::TooBrief, Flight::Idle | Flight::Overdue { .. }) => Cause::TooBrief,
@@ -54,7 +56,7 @@ impl<T: Time> Lifecycle<T> {
             (_, Permit::Granted(attempt, budget)) => {
                 Effect::StartRefresh(self.start(policy, attempt, budget, cause, now))
             }
-            // A refresh that may not start takes nothing from a token that works (rule B5).
+            // Rule B5: "callers get it until it lapses, and the next try waits for backoff".
             (Cause::Due, Permit::Later { .. } | Permit::Never(_)) => Effect::Use,
             (_, Permit::Later { until, reason }) => Effect::BackOff { until, reason },
             (_, Permit::Never(ending)) => Effect::LogIn(ending),
@@ -84,9 +86,11 @@ impl<T: Time> Lifecycle<T> {
     fn permit(&self, policy: &Policy<T>, now: T) -> Permit<T> {
         let attempt = match (self.credential, self.holding) {
             (Credential::Absent, _) => return Permit::Never(Ending::NoGrant),
+            // Rule B6: "no further refresh starts until another grant comes".
             (Credential::Declined, _) => return Permit::Never(Ending::Declined),
             (Credential::Unsettled, _) => return Permit::Never(Ending::Unsettled),
             (Credential::Ready | Credential::DoubtedUntil(_), _) => Attempt::Ordinary,
+            // Rule B6: "nothing while the old token is usable, then one more try".
             (Credential::Doubted, Holding::Token(held)) if held.usable(now) => {
                 return match held.schedule {
                     Schedule::Timed(deadlines) => {
@@ -104,7 +108,8 @@ impl<T: Time> Lifecycle<T> {
         if self.is_free() {
             return Permit::Granted(attempt, self.budget);
         }
-        // A token bucket, kept as the instant at which it is full again.
+        // Rule B9: "paid from one budget: [5 per 30 s], as a token bucket". It is kept as the
+        // instant at which it is full again.
         let full_at = match self.budget {
             Budget::Full => now,
             Budget::FullAt(instant) => instant,
@@ -120,8 +125,9 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Whether the next refresh costs nothing (rule B9): what it replaces was due, or was rejected
-    /// after it had worked and this is the first try.
+    /// Whether the next refresh costs nothing. Rule B9: "A refresh is free where the token that it
+    /// replaces had reached its `refresh_after`, where there is none to replace, and for the first
+    /// try after the rejection of a token that had once been accepted."
     fn is_free(&self) -> bool {
         match self.holding {
             Holding::Nothing => true,
@@ -143,7 +149,7 @@ impl<T: Time> Lifecycle<T> {
     ) -> Start<T> {
         let whole = now.saturating_add(policy.refresh_deadline);
         let deadline = match self.credential {
-            // A retry ends inside the window that the server declares (rule B6).
+            // Rule B6: "retries, each ending within the declared window".
             Credential::DoubtedUntil(until) => whole.min(until),
             Credential::Absent
             | Credential::Ready

@@ -50,22 +50,28 @@ pub struct TokenTimes<T: Time> {
 impl<T: Time> Schedule<T> {
     /// Lays out the life of a token that was received at `now`.
     pub fn of(policy: &Policy<T>, times: TokenTimes<T>, now: T) -> Self {
+        // Rule A4: "A missing or unreadable lifetime MUST mean what the policy says".
         let lifetime = match (times.lifetime, policy.missing_lifetime) {
             (Some(stated), _) => stated,
             (None, MissingLifetime::Assume(assumed)) => assumed,
             (None, MissingLifetime::UntilRejected) => return Self::UntilRejected,
         };
-        // An answer cannot precede its request: where it seems to, the clock went back (rule A5).
+        // Rule B1: "A token's life MUST be counted from when its request was sent". An answer
+        // cannot precede its request: where it seems to, the clock went back (rule A5).
         let sent = times.sent.min(now);
         let expires_at = sent.saturating_add(lifetime);
         // At the end of time the lifetime is what is left of it (rule A1).
         let lifetime = expires_at.since(sent);
         let eighth = T::halved(lifetime, 3);
+        // Rule B1: "MUST lie [10 s] before the expiry, or an eighth of the lifetime where that is
+        // less".
         let unusable_from = expires_at.saturating_sub(policy.margin.min(eighth));
         let wished = match times.refresh_in {
             Some(hint) => sent.saturating_add(hint),
             None => expires_at.saturating_sub(policy.refresh_window),
         };
+        // Rule B1: "clamped to no earlier than half the lifetime and no later than
+        // `unusable_from`".
         let earliest = sent.saturating_add(T::halved(lifetime, 1));
         let refresh_after =
             wished.saturating_sub(T::share(eighth, times.jitter)).max(earliest).min(unusable_from);

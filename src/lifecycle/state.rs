@@ -35,8 +35,8 @@ pub enum Remedy {
     LogIn,
 }
 
-/// The identity of a token within this process: it carries its session, only grows, is never
-/// stored, and never repeats (rule B4).
+/// The identity of a token within this process, never stored. Rule B4: it "carries its session's
+/// identity, only grows and never repeats".
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Generation {
     pub(super) session: u64,
@@ -157,7 +157,8 @@ pub(super) enum Budget<T: Time> {
 }
 
 impl<T: Time> Held<T> {
-    /// Whether the token may be handed out: neither lapsed nor rejected (rule B2).
+    /// Whether the token may be handed out. Rule B2: "A token MUST NOT be handed out at or after
+    /// its `unusable_from`, nor once it was rejected."
     pub(super) fn usable(&self, now: T) -> bool {
         match self.standing {
             Standing::Untried | Standing::Accepted => match self.freshness_at(now) {

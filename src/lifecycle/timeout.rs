@@ -55,7 +55,8 @@ enum Answer<T: Time> {
 
 impl<T: Time> Lifecycle<T> {
     /// The next instant after `now` at which anything visible changes without an event; `None`
-    /// where nothing will. Nothing visible changes before it (rule B12).
+    /// where nothing will. Rule B12: it "MUST be nothing or later than `now`, and exact: nothing
+    /// visible changes before it without an event, and something does at it".
     ///
     /// The answer holds until the next event. Calling late, early or twice is harmless.
     pub fn poll_timeout(&self, policy: &Policy<T>, now: T) -> Option<Timeout<T>> {

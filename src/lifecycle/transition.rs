@@ -48,10 +48,13 @@ impl<T: Time> Lifecycle<T> {
 
     /// Latches what `now` shows as facts, and pulls in instants that lie further ahead than they
     /// ever could: the clock went back (rule A5).
-    pub(super) fn observe(&mut self, policy: &Policy<T>, now: T) {
+    pub(crate) fn observe(&mut self, policy: &Policy<T>, now: T) {
         if let Holding::Token(held) = &mut self.holding {
             held.freshness = held.freshness_at(now);
         }
+        // Rule A5: it "MUST remember facts that a `now` has shown" and "MUST NOT remember `now`". "An
+        // instant to wait for that lies further ahead than its own longest delay MUST be pulled in
+        // to that."
         if let Pause::Until { instant, at_most } = self.pause {
             self.pause = if now >= instant {
                 Pause::Over
@@ -101,6 +104,7 @@ impl<T: Time> Lifecycle<T> {
         draw: Draw,
         now: T,
     ) -> Effect<T> {
+        // Rule B4: "A result MUST NOT overwrite what a newer refresh, a login or a logout left."
         if flight.0 <= self.flights.ended {
             return Effect::ReleaseOrphan;
         }
@@ -122,6 +126,8 @@ impl<T: Time> Lifecycle<T> {
         };
         let schedule = Schedule::of(policy, token, now);
         let stillborn = schedule.freshness(now) == Freshness::Lapsed;
+        // Rule B1: "An answer that brings the very same token, not longer-lived than it is already
+        // held to be, MUST NOT be followed by another refresh before backoff."
         let stale = match (novelty, self.holding) {
             (Novelty::New, _) | (Novelty::Same, Holding::Nothing) => false,
             (Novelty::Same, Holding::Token(held)) => match held.standing {
@@ -129,6 +135,8 @@ impl<T: Time> Lifecycle<T> {
                 Standing::Untried | Standing::Accepted => !schedule.outlives(&held.schedule),
             },
         };
+        // Rule B10: it "MUST count as a failed refresh and back off". Rule B14: "A refresh token
+        // that was received MUST NOT be thrown away while its grant is installed".
         if stillborn || stale {
             self.back_off(policy, None, draw, now);
             return Effect::KeepRefreshToken;
@@ -157,6 +165,7 @@ impl<T: Time> Lifecycle<T> {
         draw: Draw,
         now: T,
     ) -> Effect<T> {
+        // Rule B3: "A superseded result MUST change nothing".
         if flight.0 != self.flights.started {
             return Effect::Nothing;
         }
@@ -199,7 +208,8 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Takes in that a refresh of unknown outcome was sent at `sent` (rule B6).
+    /// Takes in that a refresh of unknown outcome was sent at `sent`. Rule B6: "what may follow
+    /// MUST depend on what the server is declared to do with a refresh token seen twice".
     fn doubt(&mut self, policy: &Policy<T>, sent: T, attempt: Attempt, now: T) {
         self.credential = match (self.credential, attempt, policy.reuse) {
             (_, Attempt::LastResort, _) => Credential::Unsettled,
@@ -230,11 +240,14 @@ impl<T: Time> Lifecycle<T> {
         };
     }
 
-    /// Counts a failure, and holds the next refresh off (rule B7).
+    /// Counts a failure, and holds the next refresh off. Rule B7: "Backoff MUST be drawn between
+    /// nothing and base [1 s] × 2^(failures − 1), at most [60 s], and MUST be correct at any number
+    /// of failures."
     fn back_off(&mut self, policy: &Policy<T>, retry_after: Option<T::Span>, draw: Draw, now: T) {
         let longest = T::doubled(policy.backoff_base, self.failures).min(policy.backoff_cap);
         self.failures = self.failures.saturating_add(1);
         let drawn = T::share(longest, draw);
+        // Rule B6: "honours `Retry-After`, up to [1 h]".
         let delay = match retry_after {
             Some(asked) => drawn.max(asked.min(policy.retry_after_cap)),
             None => drawn,
@@ -250,7 +263,8 @@ impl<T: Time> Lifecycle<T> {
             if instant > now { Pause::Until { instant, at_most: delay } } else { Pause::Over };
     }
 
-    /// Rule B8: only the token that the request carried is rejected, and only while it is held.
+    /// Rule B8: "A rejection names the generation that the request carried. A stale one MUST change
+    /// nothing; a current one MUST make the token unusable at once."
     fn rejected(&mut self, generation: Generation) -> Effect<T> {
         match &mut self.holding {
             Holding::Token(held) if generation == self.generation => match held.standing {
@@ -302,12 +316,13 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Rule B11: the epoch ends, and nothing of it comes back.
+    /// Rule B11: "Logging out MUST end the epoch".
     fn cleared(&mut self) -> Effect<T> {
         self.end_epoch();
         Effect::Withdraw
     }
 
+    /// Rule B9: "A login or a logout MUST fill it again."
     fn end_epoch(&mut self) {
         self.holding = Holding::Nothing;
         self.credential = Credential::Absent;
@@ -319,7 +334,8 @@ impl<T: Time> Lifecycle<T> {
         self.budget = Budget::Full;
     }
 
-    /// Rule B13: past its deadline a refresh's outcome is unknown; its result still counts.
+    /// Rule B13: "A refresh MUST have a deadline [30 s], after which it is *unknown*." Its result
+    /// still counts.
     fn time_passed(&mut self, policy: &Policy<T>, draw: Draw, now: T) -> Effect<T> {
         match self.flight {
             Flight::Out { sent, deadline, attempt } if now >= deadline => {

@@ -28,7 +28,7 @@ use crate::token::AccessToken;
 ///
 /// # Cancellation
 /// Dropping it at any point neither cancels nor repeats the refresh (rule C4).
-#[must_use = "a wait does nothing until it is awaited, or `wait` is lit"]
+#[must_use = "a wait does nothing until it is awaited, or `wait` is called"]
 pub struct Acquire<'a> {
     session: &'a Session,
     ticket: Option<Ticket>,
@@ -179,12 +179,13 @@ impl<'a> Acquire<'a> {
         caller: Caller,
         afterwards: &mut Afterwards,
     ) -> Look {
+        let ports: &Arc<Ports> = &self.session.shared.ports;
         if let Some(error) = self.spent(inner, limits, now) {
+            inner.lifecycle.observe(&ports.settings.policy, now);
             return Look::Done(Err(error));
         }
-        let ports: &Arc<Ports> = &self.session.shared.ports;
         if inner.deck.is_reentrant() {
-            // The refresher asks its own session: what would be waited for waits for this.
+            // Rule C6: it "MUST get an error at once", since what it would wait for waits for it.
             return Look::Done(match &inner.token {
                 Some(token) if self.ask(inner, now).hands_out() => Ok(token.clone()),
                 Some(_) | None => Err(Error::new(Kind::Reentrant)),
@@ -255,12 +256,12 @@ impl<'a> Acquire<'a> {
         Look::Join(deadline)
     }
 
-    /// Whether this caller's wait has ended: the attempt that it waited for has failed and its
-    /// patience is spent (rule B7), its own limit has passed (rule C8), or the new token is no
-    /// longer-lived than the old one was.
+    /// Whether this caller's wait has ended, also where the new token is no longer-lived than the
+    /// old. Rule B7: "A failed attempt MUST end the waiting only of callers whose patience is
+    /// spent". Rule C8: "A caller's own time limit MUST end its wait and not the flight."
     fn spent(&self, inner: &Inner, limits: Limits, now: Timestamp) -> Option<Error> {
         // One that has waited for nothing yet has not waited in vain.
-        self.joined?;
+        let joined = self.joined?;
         let usable = match inner.lifecycle.state(now) {
             State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => true,
             State::Refreshing(Meanwhile::Wait) | State::Expired(_) => false,
@@ -268,7 +269,7 @@ impl<'a> Acquire<'a> {
         if usable && self.usable_for() == Span::ZERO {
             return None;
         }
-        if let (Some(joined), Some((failed, error))) = (self.joined, &inner.last_failure) {
+        if let Some((failed, error)) = &inner.last_failure {
             if failed.number() >= joined.get() && now >= limits.patience {
                 let answer = self.ask(inner, now);
                 let retry_at = if let Effect::BackOff { until, .. } = answer {
@@ -279,7 +280,7 @@ impl<'a> Acquire<'a> {
                 return Some(error.clone().retry_at(retry_at));
             }
         }
-        if limits.within.is_some_and(|within| now >= within) && self.joined.is_some() {
+        if limits.within.is_some_and(|within| now >= within) {
             return Some(Error::new(Kind::TimedOut));
         }
         if let Some(before) = self.wishes.as_ref().and_then(|wishes| wishes.too_brief) {
@@ -334,7 +335,7 @@ impl Turns for Acquire<'_> {
             }
             Look::Done(result) => Step::Ready(result),
             Look::Leave { token, overdue } => {
-                // Leave to block is not given: nobody waits while the old token works.
+                // Rule C7: "While the old token is usable nobody MUST wait": no leave to block.
                 if overdue {
                     shared.judge(self.ticket);
                 } else if lit {

@@ -7,6 +7,7 @@ use std::panic::resume_unwind;
 use std::prelude::rust_2024::*;
 use std::sync::{Arc, PoisonError};
 
+use super::answered::Answered;
 use super::error::{Error, Kind};
 use super::exchange::{Ended, Orders, Unsaved, fly};
 use super::flight::{Aloft, Craft, Deck, discard, poll_all, wake_all};
@@ -42,6 +43,8 @@ pub(super) struct Inner {
     pub(super) deck: Deck,
     /// Which flights are of an epoch that has ended.
     pub(super) ended: Arc<Ended>,
+    /// The answers that have come to flights of this epoch.
+    pub(super) answered: Arc<Answered>,
     /// The last attempt that failed, and how: told to all who waited for it.
     pub(super) last_failure: Option<(FlightId, Error)>,
     pub(super) watchers: Watchers,
@@ -152,6 +155,7 @@ impl Shared {
                 unsaved: None,
                 deck: Deck::new(shared.clone()),
                 ended: Arc::default(),
+                answered: Arc::default(),
                 last_failure: None,
                 watchers: Watchers::default(),
             };
@@ -165,8 +169,15 @@ impl Shared {
     /// Takes the lock, once what was given up and still lies in the air has been heard, where it
     /// wants to be: its answer comes before another try with the same refresh token (rule B14).
     pub(super) fn lock_having_heard(&self, driver: Option<Ticket>) -> MutexGuard<'_, Inner> {
-        let inner = self.lock();
-        if !inner.deck.is_called() || inner.lifecycle.refresh_deadline().is_some() {
+        let mut inner = self.lock();
+        if inner.lifecycle.refresh_deadline().is_some() {
+            return inner;
+        }
+        if inner.answered.is_landing() {
+            // A store that hangs wakes nobody, and the time that it has may be over.
+            inner.deck.arouse();
+        }
+        if !inner.deck.is_called() {
             return inner;
         }
         drop(inner);
@@ -175,7 +186,7 @@ impl Shared {
     }
 
     /// Changes the state under the lock, publishes what readers may see of it, and only then wakes
-    /// and drops (rules C3, C6).
+    /// and drops. Rule C3: "New state MUST be published before anybody is woken."
     pub(super) fn change<R>(
         &self,
         now: Timestamp,
@@ -193,7 +204,7 @@ impl Shared {
     }
 
     /// Takes the lock. It is never poisoned for long: nothing under it can panic but by a bug, and
-    /// what it guards is whole between statements (rule C5).
+    /// what it guards is whole between statements (rule C5: "No lock stays poisoned").
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -232,7 +243,7 @@ impl Shared {
         true
     }
 
-    /// Does what had to wait for the lock's release.
+    /// Does what had to wait for the lock's release. Rule C6: "No user code may run under a lock."
     #[inline]
     pub(super) fn finish(&self, afterwards: Afterwards) {
         if !afterwards.is_empty() {
@@ -253,7 +264,8 @@ impl Shared {
         }
     }
 
-    /// Forgets a waiter, and hands over what it may have been woken for (rule C4).
+    /// Forgets a waiter, and hands over what it may have been woken for. Rule C4: "Dropping any
+    /// caller, at any await point, or all of them, MUST neither cancel nor repeat the flight."
     pub(super) fn leave(&self, waiter: Ticket) {
         let (waker, successor) = {
             let mut inner = self.lock();
@@ -267,8 +279,8 @@ impl Shared {
         }
     }
 
-    /// Judges the flight's deadline, where it has passed. What is in the air is polled once more
-    /// before: an answer wins (rule B13).
+    /// Judges the flight's deadline, where it has passed. Rule B13: "A refresh MUST be polled once
+    /// more before its deadline is judged: an answer wins."
     pub(super) fn judge(&self, driver: Option<Ticket>) {
         self.lock().deck.arouse();
         self.drive(driver, false);
@@ -308,6 +320,8 @@ impl Inner {
             version: self.version,
             unsaved: self.unsaved.clone(),
             ended: Arc::clone(&self.ended),
+            answered: Arc::clone(&self.answered),
+            landed: self.answered.landed(),
         };
         let answer = Box::pin(fly(Arc::clone(ports), orders));
         let craft = Craft::flight(start.flight, answer, start.deadline);

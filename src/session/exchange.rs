@@ -1,9 +1,13 @@
 //! One flight, from the store to the authorization server and back: what is sent, and in which
 //! order (rule F2): intent, exchange, persist. Publishing is the session's part.
 
+use core::future::poll_fn;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use super::answered::{Answer, Answered};
+use super::flight::discard;
+use super::persist::{Persisted, persist};
 use super::ports::Ports;
 use super::timed_store::TimedStore;
 use crate::lifecycle::{Cause, Failure, FlightId, Freshness, Schedule};
@@ -25,6 +29,9 @@ pub(super) struct Orders {
     /// A grant that was received and could not be stored.
     pub(super) unsaved: Option<Unsaved>,
     pub(super) ended: Arc<Ended>,
+    /// The answers that have come, and how many had landed when this set out.
+    pub(super) answered: Arc<Answered>,
+    pub(super) landed: u64,
 }
 
 /// Which flights are of an epoch that has ended, by login or logout: they send nothing any more,
@@ -35,13 +42,14 @@ pub(super) struct Ended(AtomicU64);
 impl Ended {
     /// Ends the epoch of `newest` and all before it.
     pub(super) fn through(&self, newest: FlightId) {
-        // Release, with the acquire below: what a flight reads from the store after it has found
-        // its epoch not ended is not what the login or logout left there.
-        self.0.store(newest.number(), Ordering::Release);
+        // Relaxed: this comes before what the login or logout writes to the store. A flight that has
+        // read that from the store is ordered after this by the store, as any reader of a value is
+        // after its writer; one that has not is free to see either.
+        self.0.store(newest.number(), Ordering::Relaxed);
     }
 
     pub(super) fn includes(&self, flight: FlightId) -> bool {
-        flight.number() <= self.0.load(Ordering::Acquire)
+        flight.number() <= self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -53,6 +61,8 @@ pub(super) struct Unsaved {
     pub(super) sent: Timestamp,
     /// The grant that it renews.
     pub(super) renewed: Option<Grant>,
+    /// The store's version that the grant to renew was last seen at.
+    pub(super) version: Version,
     /// Whether its access token is handed out already.
     pub(super) published: bool,
 }
@@ -64,6 +74,14 @@ pub(super) struct Report {
     pub(super) version: Option<Version>,
     /// Whether the unsaved grant that it set out with is stored now.
     pub(super) saved: bool,
+    /// Given up once this has landed.
+    pub(super) answer: Option<Answer>,
+}
+
+impl Report {
+    pub(super) fn new(outcome: Outcome, version: Option<Version>) -> Self {
+        Self { outcome, version, saved: false, answer: None }
+    }
 }
 
 pub(super) enum Outcome {
@@ -93,8 +111,7 @@ impl Outcome {
 
 /// Flies: never panics of its own, and drops no grant that was received.
 pub(super) async fn fly(ports: Arc<Ports>, orders: Orders) -> Report {
-    let outcome = Outcome::Empty { received: None };
-    let mut report = Report { outcome, version: orders.version, saved: false };
+    let mut report = Report::new(Outcome::Empty { received: None }, orders.version);
     report.outcome = match &ports.store {
         Some(store) => {
             let store = TimedStore { store: &**store, ports: &ports, deadline: orders.deadline };
@@ -102,7 +119,10 @@ pub(super) async fn fly(ports: Arc<Ports>, orders: Orders) -> Report {
         }
         None if orders.grant.is_none() && ports.settings.needs_grant => report.outcome,
         None => match ask(&ports, &orders, orders.grant.clone()).await {
-            Ok(grant) => Outcome::Granted { grant, stored: Ok(()) },
+            Ok(grant) => {
+                report.answer = Some(Answer::noted_in(&orders.answered));
+                Outcome::Granted { grant, stored: Ok(()) }
+            }
             Err(error) => Outcome::Failed(error),
         },
     };
@@ -141,8 +161,8 @@ async fn prepare(
     orders: &Orders,
     report: &mut Report,
 ) -> Result<Ready, StoreError> {
-    if let (Some(unsaved), Some(version)) = (&orders.unsaved, orders.version) {
-        let persisted = persist(store, version, unsaved).await?;
+    if let Some(unsaved) = &orders.unsaved {
+        let persisted = persist(store, unsaved).await?;
         report.saved = true;
         match persisted {
             Persisted::Done(version) => {
@@ -168,7 +188,10 @@ async fn prepare(
         }
         (None, None, Some(seed)) => {
             let stored = StoredGrant::new(seed.clone(), ports.built_at);
-            match store.swap(content.version, Some(stored.clone())).await? {
+            let swap = store.swap(content.version, Some(stored.clone())).await;
+            // Until it is stored nothing was read: the next flight begins anew.
+            report.version = None;
+            match swap? {
                 Swap::Done(version) => {
                     report.version = Some(version);
                     Ok(Ready::Land(Outcome::Loaded(stored)))
@@ -197,7 +220,7 @@ async fn prepare(
 }
 
 /// Whether a refresh would present the same thing for both.
-fn same_credential(one: &Grant, other: &Grant) -> bool {
+pub(super) fn same_credential(one: &Grant, other: &Grant) -> bool {
     match (one.refresh_token(), other.refresh_token()) {
         (Some(one), Some(other)) => one == other,
         (None, None) => one.access_token() == other.access_token(),
@@ -213,7 +236,7 @@ fn is_usable(ports: &Ports, stored: &StoredGrant) -> bool {
     })
 }
 
-/// Intent, exchange, persist.
+/// Rule F2: "The order MUST be intent, exchange, persist, publish."
 async fn ask_and_store(
     ports: &Ports,
     store: TimedStore<'_>,
@@ -241,6 +264,8 @@ async fn ask_and_store(
         Ok(grant) => grant,
         Err(error) => return not_granted(store, version, before, error, report).await,
     };
+    report.answer = Some(Answer::noted_in(&orders.answered));
+    let grant = Unsaved { version, ..grant };
     if orders.ended.includes(orders.flight) {
         // An orphan: what a login or a logout has left in the store stays.
         return Outcome::Granted { grant, stored: Ok(()) };
@@ -248,12 +273,9 @@ async fn ask_and_store(
     // An answer that came too late for those who waited has time of its own to be stored.
     let now = ports.settings.dial.now();
     let store = if now < orders.deadline { store } else { store.until_later(now) };
-    match persist(store, version, &grant).await {
+    match persist(store, &grant).await {
         Ok(Persisted::Done(version)) => {
             report.version = Some(version);
-            Outcome::Granted { grant, stored: Ok(()) }
-        }
-        Ok(Persisted::Outpaced(..)) if orders.ended.includes(orders.flight) => {
             Outcome::Granted { grant, stored: Ok(()) }
         }
         Ok(Persisted::Outpaced(stored, version)) => {
@@ -310,6 +332,10 @@ async fn ask(
 ) -> Result<Unsaved, RefreshError> {
     let sent = ports.settings.dial.now();
     let wall = ports.settings.dial.wall();
+    if orders.answered.count() != orders.landed {
+        return Err(RefreshError::unavailable("an earlier refresh was answered meanwhile"));
+    }
+    // Rule C9: "Dropping the last handle MUST stop all that is not yet sent."
     let called_off = orders.ended.includes(orders.flight) || !ports.is_wanted();
     if called_off || sent >= orders.deadline {
         return Err(RefreshError::unavailable("the refresh was called off before it was sent"));
@@ -319,11 +345,19 @@ async fn ask(
         cause: orders.cause,
         time_left: orders.deadline.since(sent).to_duration(),
     };
-    let answer = ports.refresher.refresh(request).await?.sendable();
+    let mut refresh = ports.refresher.refresh(request);
+    let answer = poll_fn(|cx| refresh.as_mut().poll(cx)).await;
+    // What came is not lost to a destructor that panics (rule B14).
+    discard([refresh]);
+    let answer = answer?.sendable();
     let complete = match &grant {
         Some(previous) => answer.renewing(previous),
         None => answer,
     };
+    if complete.access_token().or(complete.refresh_token()).is_none() {
+        // Nothing of it could be used or stored.
+        return Err(RefreshError::unknown("the answer holds no usable token"));
+    }
     match &ports.hooks.on_rotate {
         // A panicking hook must not cost the grant that it was told of.
         Some(on_rotate) if !orders.ended.includes(orders.flight) => {
@@ -332,38 +366,6 @@ async fn ask(
         Some(_) | None => {}
     }
     let stored = StoredGrant::new(complete, wall);
-    Ok(Unsaved { stored, sent, renewed: grant, published: false })
-}
-
-pub(super) enum Persisted {
-    Done(Version),
-    /// Somebody else has stored something newer.
-    Outpaced(Option<StoredGrant>, Version),
-}
-
-/// Stores `unsaved`, over the grant that it renewed and over nothing else.
-pub(super) async fn persist(
-    store: TimedStore<'_>,
-    version: Version,
-    unsaved: &Unsaved,
-) -> Result<Persisted, StoreError> {
-    let mut expected = version;
-    // A note of intent of one's own may have moved the version; a few rounds see past any.
-    for _ in 0..8 {
-        match store.swap(expected, Some(unsaved.stored.clone())).await? {
-            Swap::Done(version) => return Ok(Persisted::Done(version)),
-            Swap::Conflict(content) => {
-                let known = content.grant.as_ref().is_some_and(|stored| {
-                    let renewed = unsaved.renewed.as_ref();
-                    renewed.is_some_and(|renewed| same_credential(&stored.grant, renewed))
-                        || same_credential(&stored.grant, &unsaved.stored.grant)
-                });
-                if !known {
-                    return Ok(Persisted::Outpaced(content.grant, content.version));
-                }
-                expected = content.version;
-            }
-        }
-    }
-    Err(StoreError::unreachable("the store kept changing while the grant was written"))
+    let version = Version::EMPTY;
+    Ok(Unsaved { stored, sent, renewed: grant, version, published: false })
 }

@@ -67,6 +67,7 @@ impl Craft {
             };
         };
         let caught = contained(|| {
+            // Rule C2: "one that needs its runtime MUST be spawned there or polled within it".
             with_leave_to_block(blocking, || match &ports.home {
                 Home::Anywhere => poll(),
                 Home::Runtime(runtime) => runtime.enter(&mut poll),
@@ -84,9 +85,10 @@ impl Craft {
                 Poll::Pending
             }
             (Err(_), Self::Revocation(_)) => Poll::Ready(None),
+            // Rule C5: "A panicking refresher MUST harm only its own flight."
             (Err(panic), Self::Flight(flight)) => {
                 let outcome = Outcome::Failed(RefreshError::unknown(told_of(&*panic)));
-                Poll::Ready(Some((flight.id, Report { outcome, version: None, saved: false })))
+                Poll::Ready(Some((flight.id, Report::new(outcome, None))))
             }
         }
     }
@@ -129,9 +131,11 @@ impl Flight {
     }
 }
 
-/// Something in the air, and the beacon that says whether it wants to be polled.
+/// Something in the air, when it should have landed, and the beacon that says whether it wants to
+/// be polled.
 pub(super) struct Aloft {
     craft: Craft,
+    deadline: Timestamp,
     beacon: Arc<Beacon>,
 }
 
@@ -181,7 +185,7 @@ pub(super) fn poll_all(
 ) -> Vec<Option<(FlightId, Report)>> {
     let mut landed = Vec::new();
     let mut index = 0;
-    while let Some(Aloft { craft, beacon }) = crafts.get_mut(index) {
+    while let Some(Aloft { craft, beacon, .. }) = crafts.get_mut(index) {
         match craft.poll(ports, beacon, blocking) {
             Poll::Pending => index += 1,
             Poll::Ready(report) => {
@@ -203,7 +207,7 @@ pub(super) struct Deck {
     /// The threads that poll at this moment, each what it took out.
     attending: Vec<ThreadId>,
     /// When what was launched last should have landed.
-    deadline: Option<Timestamp>,
+    last: Option<Timestamp>,
     /// Who polled last.
     driver: Option<Ticket>,
     pub(super) waiters: Waiters,
@@ -218,8 +222,8 @@ impl Deck {
     /// straggler where there are too many, to be dropped outside.
     pub(super) fn launch(&mut self, craft: Craft, deadline: Timestamp) -> Option<Aloft> {
         let beacon = Beacon { lit: AtomicBool::new(true), shared: Weak::clone(&self.shared) };
-        self.air.push(Aloft { craft, beacon: Arc::new(beacon) });
-        self.deadline = Some(deadline);
+        self.air.push(Aloft { craft, deadline, beacon: Arc::new(beacon) });
+        self.last = Some(deadline);
         let flights = self.air.iter().enumerate().filter_map(|(index, aloft)| match aloft.craft {
             Craft::Flight(Flight { id, .. }) => Some((id, index)),
             Craft::Revocation(_) => None,
@@ -235,9 +239,12 @@ impl Deck {
         self.air.is_empty() && self.attending.is_empty()
     }
 
-    /// When all that is in the air should have landed.
+    /// When all that is in the air should have landed. What came and went meanwhile does not defer
+    /// it: somebody may be waiting for this (rule C3).
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.deadline
+        let air = self.air.iter().map(|aloft| aloft.deadline).max();
+        // What somebody polls at this moment may be what was launched last.
+        if self.attending.is_empty() { air } else { air.max(self.last) }
     }
 
     /// Whether the present thread is inside a poll of the air: the refresher asks its own session.
@@ -285,7 +292,8 @@ impl Deck {
         if self.is_called() { self.deputy() } else { None }
     }
 
-    /// A beacon was lit. Gives the wakers of the driver and of one deputy.
+    /// A beacon was lit. Gives the wakers of the driver and of one deputy. Rule C4: "A caller that
+    /// drives the flight and is no longer polled MUST NOT block the others."
     fn call(&mut self) -> [Option<Waker>; 2] {
         let driver = self.driver.and_then(|driver| self.waiters.call(driver));
         [driver, self.deputy()]
@@ -304,7 +312,7 @@ impl Deck {
     }
 }
 
-/// Wakes all of `wakers`; one that panics does not stop the others (rule C3).
+/// Wakes all of `wakers`. Rule C3: "one panicking waker MUST NOT stop the others".
 pub(super) fn wake_all(wakers: impl IntoIterator<Item = Option<Waker>>) {
     for waker in wakers.into_iter().flatten() {
         let _ = contained(|| waker.wake());

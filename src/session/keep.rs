@@ -27,7 +27,8 @@ pub(super) fn spawn(shared: &Arc<Shared>) {
     }
 }
 
-/// Drives what is in the air until nothing is. Keeps the session alive meanwhile (rule C9).
+/// Drives what is in the air until nothing is. Keeps the session alive meanwhile. Rule C9: "What
+/// was sent and is spawned runs on until it has landed and is persisted".
 pub(super) struct Drive {
     shared: Arc<Shared>,
     extent: Extent,
@@ -78,8 +79,16 @@ impl Turns for Drive {
             (Extent::Deadline, Some(all)) if now >= all => {
                 // Nothing is left to judge, but what is in the air is polled once more.
                 self.shared.judge(self.waiter);
-                let clear = self.shared.lock().deck.is_clear();
-                Step::Ready(if clear { Ok(()) } else { Err(Error::new(Kind::Unknown)) })
+                let (clear, all) = {
+                    let deck = &self.shared.lock().deck;
+                    (deck.is_clear(), deck.deadline())
+                };
+                match all {
+                    _ if clear => Step::Ready(Ok(())),
+                    // What has landed has sent up a revocation (rule B14).
+                    Some(all) if now < all => Step::Again,
+                    Some(_) | None => Step::Ready(Err(Error::new(Kind::Unknown))),
+                }
             }
             (Extent::Deadline, all) => Step::Pending(air.flight.or(all)),
         }

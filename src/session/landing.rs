@@ -56,15 +56,17 @@ impl Inner {
             Outcome::Loaded(stored) if newest => self.install(ports, stored, moment, afterwards),
             Outcome::Loaded(_) => {}
             Outcome::Empty { received } => {
-                self.orphan(ports, received, now, afterwards);
                 if newest {
                     self.clear(&ports.settings.policy, now, afterwards);
                 }
+                // Afterwards: it may be the very grant that was held until now.
+                self.orphan(ports, received, now, afterwards);
             }
             Outcome::Failed(error) => {
                 let failure = error.failure();
                 self.refuse(ports, flight, failure, error.into(), moment, afterwards);
             }
+            // Rule F5: "what needs the store MUST fail with a clear error and recover by itself".
             Outcome::StoreFailed(error) => {
                 let failure = Failure::Unavailable { retry_after: None };
                 self.refuse(ports, flight, failure, error.into(), moment, afterwards);
@@ -116,7 +118,7 @@ impl Inner {
         let (_, effect) = apply(&ports.settings.policy, self.lifecycle, event, moment.now);
         let keeps = matches!(effect, Effect::Publish { .. } | Effect::KeepRefreshToken);
         if keeps && ports.settings.policy.reuse() == Reuse::ConfirmByUse {
-            // The old token serves until the new grant is safe (rule F2).
+            // Rule F2: "the old token serves until the new grant is safe".
             self.unsaved = Some(grant);
             let failure = Failure::Unavailable { retry_after: None };
             self.refuse(ports, flight, failure, error, moment, afterwards);
@@ -183,8 +185,8 @@ impl Inner {
         Event::Refreshed { flight, token, novelty, draw }
     }
 
-    /// A grant belongs to nobody any more: it is offered to the program's hook, else revoked
-    /// (rule B14).
+    /// A grant belongs to nobody any more. Rule B14: "A grant that lands after a logout or a login
+    /// MUST be offered to `on_orphan`." Without that it is revoked.
     fn orphan(
         &mut self,
         ports: &Arc<Ports>,
@@ -221,7 +223,8 @@ impl Inner {
         self.end_epoch(afterwards);
     }
 
-    /// The grant is gone: a logout, here or elsewhere (rule B11).
+    /// The grant is gone: a logout, here or elsewhere. Rule B11: "nothing of it is handed out any
+    /// more, waiters are told, and nothing of it comes back".
     pub(super) fn clear(&mut self, policy: &Policy, now: Timestamp, afterwards: &mut Afterwards) {
         let _ = self.lifecycle.handle_cleared(policy, now);
         self.token = None;
@@ -231,6 +234,8 @@ impl Inner {
 
     fn end_epoch(&mut self, afterwards: &mut Afterwards) {
         self.ended.through(self.lifecycle.newest_flight());
+        // What they bring is of another grant than the one to come.
+        self.answered = Arc::default();
         self.unsaved = None;
         afterwards.errors.extend(self.last_failure.take().map(|(_, error)| error));
         self.tell_all(afterwards);

@@ -7,8 +7,8 @@ use super::Session;
 use super::block_on::block_on;
 use super::builder;
 use super::error::Error;
-use super::exchange::{Persisted, persist};
 use super::keep::{Drive, Extent};
+use super::persist::{Persisted, persist};
 use super::timed_store::TimedStore;
 use crate::store::{StoreError, StoredGrant, Swap, Version};
 use crate::time::Timestamp;
@@ -94,15 +94,12 @@ impl Session {
     /// Stores what could not be stored before.
     async fn catch_up(&self) -> Result<(), Error> {
         let ports = &self.shared.ports;
-        let (unsaved, version) = {
-            let inner = self.shared.lock();
-            (inner.unsaved.clone(), inner.version)
-        };
+        let unsaved = self.shared.lock().unsaved.clone();
         let (Some(store), Some(unsaved)) = (&ports.store, unsaved) else {
             return Ok(());
         };
         let store = TimedStore { store: &**store, ports, deadline: Timestamp::MAX };
-        let persisted = persist(store, version.unwrap_or(Version::EMPTY), &unsaved).await?;
+        let persisted = persist(store, &unsaved).await?;
         let mut inner = self.shared.lock();
         // Another grant may have come meanwhile.
         if inner.unsaved.as_ref().is_some_and(|present| present.stored == unsaved.stored) {

@@ -44,6 +44,7 @@
 
 mod acquire;
 mod alarm;
+mod answered;
 mod block_on;
 mod builder;
 mod core;
@@ -56,6 +57,7 @@ mod local;
 mod login;
 #[cfg(all(test, loom))]
 mod models;
+mod persist;
 pub(crate) mod ports;
 mod reader;
 #[cfg(feature = "keyed")]
@@ -205,9 +207,11 @@ impl Session {
             let mut next = inner.lifecycle;
             let effect = next.handle_requested(&ports.settings.policy, now);
             let start = effect.start().filter(|_| ports.settings.spawner.is_some());
-            // What nobody would drive is not started.
+            // What nobody would drive is not started; what the clock shows is remembered (rule A5).
             if effect == Effect::Use || start.is_some() {
                 inner.lifecycle = next;
+            } else {
+                inner.lifecycle.observe(&ports.settings.policy, now);
             }
             if let Some(start) = start {
                 inner.launch(ports, start, afterwards);

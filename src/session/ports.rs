@@ -95,17 +95,17 @@ impl Ports {
 
     /// Whether the session is still wanted by anybody.
     pub(super) fn is_wanted(&self) -> bool {
-        self.handles.load(Ordering::Acquire) > 0
+        // Relaxed, as is all that counts: only the number matters. What a handle did before it was
+        // dropped is under the session's lock, where whoever asks this goes for it.
+        self.handles.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn handle_made(&self) {
-        // Relaxed: whoever makes a handle has one, so the count cannot be zero meanwhile.
+        // Whoever makes a handle has one, so the count cannot be zero meanwhile.
         self.handles.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn handle_dropped(&self) {
-        // Release, with the acquire above: a flight that finds no handle left sends nothing, and
-        // whatever a handle did before it was dropped has happened.
-        self.handles.fetch_sub(1, Ordering::Release);
+        self.handles.fetch_sub(1, Ordering::Relaxed);
     }
 }

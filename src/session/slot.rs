@@ -74,7 +74,8 @@ impl Slot {
         self.read_at(self.dial.now(), take)
     }
 
-    /// The same at `now`.
+    /// The same at `now`. Rule C1: "Reading a valid token MUST take no lock, write no shared memory
+    /// and allocate nothing".
     #[inline]
     pub(super) fn read_at<R>(
         &self,

@@ -4,6 +4,7 @@ use core::future::poll_fn;
 use core::task::Poll;
 use std::prelude::rust_2024::*;
 
+use super::flight::discard;
 use super::ports::Ports;
 use crate::primitives::contained;
 use crate::refresh::BoxFuture;
@@ -53,13 +54,26 @@ impl TimedStore<'_> {
     ) -> Result<T, StoreError> {
         let panicked = || StoreError::unreachable("the store panicked");
         let mut answer = contained(call).map_err(|_| panicked())?;
-        poll_fn(|cx| match contained(|| answer.as_mut().poll(cx)) {
-            Ok(Poll::Pending) if self.ports.settings.dial.now() >= self.deadline => {
+        let mut deadline = self.deadline;
+        let result = poll_fn(|cx| match contained(|| answer.as_mut().poll(cx)) {
+            Ok(Poll::Pending) if self.is_over(&mut deadline) => {
                 Poll::Ready(Err(StoreError::unreachable("the store did not answer in time")))
             }
             Ok(polled) => polled,
             Err(_) => Poll::Ready(Err(panicked())),
         })
-        .await
+        .await;
+        // What it said is not lost to a destructor that panics.
+        discard([answer]);
+        result
+    }
+
+    /// Whether `deadline` has come. Where the clock went back it is pulled in (rule A5).
+    fn is_over(self, deadline: &mut Timestamp) -> bool {
+        let now = self.ports.settings.dial.now();
+        if self.deadline < Timestamp::MAX {
+            *deadline = self.until_later(now).deadline.min(*deadline);
+        }
+        now >= *deadline
     }
 }

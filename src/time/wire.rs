@@ -42,6 +42,7 @@ impl ExpiresIn {
 
 impl OnTheWire for ExpiresIn {
     fn from_millis(millis: i128) -> Self {
+        // Rule A4: "zero and negative lifetimes MUST be taken as over, huge ones MUST saturate".
         Self(Span::from_millis(u64::try_from(millis.max(0)).unwrap_or(u64::MAX)))
     }
 }
@@ -89,7 +90,7 @@ trait OnTheWire {
     fn from_millis(millis: i128) -> Self;
 }
 
-/// Reads a decimal number of seconds as milliseconds, rounded down. Rule A4.
+/// Reads a decimal number of seconds as milliseconds. Rule A4: "Fractions MUST be rounded down".
 fn parse_seconds(text: &str) -> Result<i128, ParseTimeError> {
     let text = text.trim();
     if text.is_empty() {
@@ -158,6 +159,7 @@ impl Lifetime {
             Issuer::MintsAfresh => iat.map(NumericDate::timestamp),
         };
         match (expires_in, exp) {
+            // Rule A3: "A relative lifetime MUST beat an absolute one."
             (Some(expires_in), _) => Self::For(expires_in.span()),
             (None, Some(exp)) => Self::Until { exp: exp.timestamp(), issuer_now: date.or(minted) },
             (None, None) => Self::Unstated,
@@ -169,6 +171,8 @@ impl Lifetime {
     pub fn span(self, wall: Timestamp) -> Option<Span> {
         match self {
             Self::For(span) => Some(span),
+            // Rule A3: "An absolute expiry MUST be turned into a lifetime by the issuer's own clock
+            // where the answer shows it", "and by the local wall clock otherwise".
             Self::Until { exp, issuer_now } => Some(exp.since(issuer_now.unwrap_or(wall))),
             Self::Unstated => None,
         }

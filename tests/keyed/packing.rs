@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use perennial::lifecycle::{Event, Failure, Lifecycle, Novelty, Policy, State, TokenTimes};
+use perennial::lifecycle::{
+    Event, Failure, Lifecycle, MissingLifetime, Novelty, Policy, State, TokenTimes,
+};
 use perennial::store::MemoryStore;
 use perennial::testing::VirtualTime;
 use perennial::time::{Draw, Span, Timestamp};
@@ -200,7 +202,8 @@ proptest! {
         events in prop::collection::vec((0..8_u8, any::<u16>(), any::<u32>()), 0..40),
         until_rejected in any::<bool>(),
     ) {
-        let policy = Policy::default();
+        let policy = Policy::builder().missing_lifetime(MissingLifetime::UntilRejected).build();
+        let policy = policy.expect("valid");
         let mut machine = Lifecycle::new(77);
         let mut now = Timestamp::from_secs(1_700_000_000);
         for (kind, wait, draw) in events {
@@ -245,4 +248,26 @@ fn a_grant_with_further_fields_or_none_at_all_is_packed_without_loss() {
     for (key, grant) in (0..).zip(grants) {
         assert_eq!(sessions.session(&key).and_then(|session| session.grant()), Some(grant));
     }
+}
+
+// Rules C9, B13.
+#[test]
+fn a_session_that_a_keeper_of_its_own_waits_for_is_not_packed() {
+    let (server, time) = world();
+    let sessions = server.sessions(&time).build();
+    sessions.install_blocking(&1, grant(1, 1)).expect("sendable");
+    let session = sessions.session(&1).expect("it exists");
+    let mut keeper = Hand::new(session.keep_fresh(time.clone()));
+    keeper.pending();
+    drop(session);
+    sessions.sweep();
+    sessions.sweep();
+    assert_eq!(sessions.in_use(), 1);
+    time.advance(DUE);
+    keeper.pending();
+    assert_eq!(server.presented(1), ["rt-1-1"]);
+    drop(keeper);
+    sessions.sweep();
+    sessions.sweep();
+    assert_eq!(sessions.in_use(), 0);
 }

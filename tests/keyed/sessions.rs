@@ -200,3 +200,39 @@ fn a_login_wakes_the_keeper_that_had_nothing_to_wait_for() {
     keeper.pending();
     assert_eq!(server.presented(1), ["rt-1-1"]);
 }
+
+// Rule B14.
+#[test]
+fn each_new_grant_is_told_with_its_key() {
+    let (server, time) = world();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&told);
+    let sessions = server.sessions(&time).on_rotate(move |key, grant| {
+        hears.lock().expect("no panic").push((*key, grant.clone()));
+    });
+    let sessions = sessions.build();
+    for key in [1, 2] {
+        sessions.install_blocking(&key, grant(key, 1)).expect("sendable");
+    }
+    time.advance(HOUR);
+    assert_eq!(text(sessions.token_blocking(&2)), "at-2-2");
+    assert_eq!(*told.lock().expect("no panic"), [(2, grant(2, 2))]);
+}
+
+// Rule B7.
+#[test]
+fn a_key_that_was_packed_in_its_backoff_says_when_to_come_back() {
+    let time = VirtualTime::at(START);
+    let sessions =
+        Sessions::builder(|_: &u64, _: Request| async { Err(RefreshError::unavailable("503")) });
+    let sessions = sessions.clock(time.clone()).without_jitter().draws(|| 1 << 31).build();
+    sessions.install_blocking(&1, grant(1, 1)).expect("sendable");
+    time.advance(HOUR);
+    let first = sessions.token_blocking(&1).expect_err("503");
+    sessions.sweep();
+    assert_eq!(sessions.in_use(), 0);
+    let second = sessions.token_blocking(&1).expect_err("in backoff");
+    assert!(second.is_unavailable());
+    assert!(second.when_to_retry().is_some());
+    assert_eq!(second.when_to_retry(), first.when_to_retry());
+}

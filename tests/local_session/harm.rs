@@ -1,6 +1,7 @@
 //! Refreshers that panic, hang, come late or ask their own session, and what is dropped when.
 
 use std::cell::{Cell, RefCell};
+use std::error::Error as _;
 use std::future::{pending, poll_fn};
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -49,21 +50,21 @@ impl Drop for PanicsOnDrop {
     }
 }
 
-// Rule C5.
+// Rules B14, C5.
 #[test]
-fn a_refresh_whose_destructor_panics_harms_only_its_own_flight() {
+fn a_refresh_whose_destructor_panics_loses_no_answer_that_has_come() {
     let calls = Rc::new(Cell::new(0));
-    let (session, time) = lapsed_of(LocalSession::builder(move |_: Request| {
-        calls.set(calls.get() + 1);
-        let bomb = (calls.get() == 1).then(|| PanicsOnDrop);
+    let counted = Rc::clone(&calls);
+    let (session, _) = lapsed_of(LocalSession::builder(move |_: Request| {
+        counted.set(counted.get() + 1);
+        let bomb = PanicsOnDrop;
         poll_fn(move |_| {
             let _armed = &bomb;
             Poll::Ready(Ok(Scripted::grant(1)))
         })
     }));
-    assert!(at_once(session.token()).expect_err("it panicked").is_unavailable());
-    time.advance(SECOND);
     assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!(calls.get(), 1);
 }
 
 // Rule C6.
@@ -232,5 +233,52 @@ fn a_session_that_ends_with_its_thread_does_no_harm() {
         });
         thread.join().expect("no panic");
         assert_eq!((script.requests(), script.dropped()), (1, 1));
+    }
+}
+
+/// Asks its session once more when the thread ends, and tells what came of it.
+struct LastWords(LocalSession, mpsc::Sender<String>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        let mut caller = Hand::new(self.0.token());
+        let said = match caller.poll() {
+            Poll::Ready(Ok(_)) => "a token".to_owned(),
+            Poll::Ready(Err(error)) => {
+                error.source().map_or(error.to_string(), ToString::to_string)
+            }
+            Poll::Pending => "nothing".to_owned(),
+        };
+        let _ = self.1.send(said);
+    }
+}
+
+thread_local! {
+    static LAST_WORDS: RefCell<Option<LastWords>> = const { RefCell::new(None) };
+}
+
+// Rules C2, B6. What was touched first is destroyed last: the session's things are gone by then.
+#[test]
+fn a_session_that_is_asked_while_its_thread_ends_says_so_and_does_no_harm() {
+    for (begun, expected) in [
+        (false, "the refresher is bound to another thread"),
+        (true, "the refresh was polled away from its thread"),
+    ] {
+        let (sender, said) = mpsc::channel();
+        let script = Scripted::new().then(Answer::Hang);
+        let asked = script.clone();
+        let thread = thread::spawn(move || {
+            LAST_WORDS.set(None);
+            let (session, _) = lapsed(&asked);
+            if begun {
+                drop(waiting(&session));
+            }
+            LAST_WORDS.set(Some(LastWords(session, sender)));
+            // It wants to be polled once more.
+            asked.release(Answer::Hang);
+        });
+        thread.join().expect("no panic");
+        assert_eq!(said.recv().as_deref(), Ok(expected));
+        assert_eq!(script.requests(), usize::from(begun));
     }
 }

@@ -5,9 +5,10 @@
 //! executions it took to be exhausted.
 //!
 //! What loom does not see: reference counts (`std::sync::Arc`), and the inside of `arc-swap`, for
-//! which a cell stands that promises no more than an acquiring load and a swap.
+//! which a cell stands that promises no more than an acquiring load and a releasing swap.
 #![cfg(loom)]
 
+mod clock;
 mod ends;
 mod exhaust;
 mod flight;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use perennial::adapters::oauth2::RefreshGrant;
 use perennial::lifecycle::Failure;
 use perennial::session::Session;
 use perennial::time::{Span, Timestamp};
 use perennial::token::{Grant, Secret};
+use perennial::wire::{Client, read_answer};
 
-use crate::wire::scene::{HOUR, START, Scene, builder, client_of, token_of, told};
+use crate::wire::scene::{HOUR, START, Scene, builder, client_of, refresher, token_of, told};
 use crate::wire::{GOOD, Server, answer, soon};
 
 /// When the token expires that `body` brings, in seconds from the request.
@@ -91,6 +91,54 @@ async fn the_further_fields_of_an_answer_are_kept_until_another_answer_says_othe
     }
 }
 
+/// When the refresh token of an answer with `body` is over, by an answer of 2015-10-21T07:28:00Z.
+fn refresh_token_is_over_after(body: &str) -> Option<i64> {
+    let headers = [("date", &b"Wed, 21 Oct 2015 07:28:00 GMT"[..])];
+    let grant = read_answer(200, headers, body.as_bytes()).expect("a grant");
+    grant.refresh_token_expires_at().map(|over| over.as_millis() / 1000 - 1_445_412_480)
+}
+
+// Rule B14.
+#[test]
+fn a_refresh_tokens_lifetime_is_told_under_whichever_name_it_came() {
+    let over = |field: &str| {
+        let tokens = r#""access_token":"a","refresh_token":"r","expires_in":60"#;
+        refresh_token_is_over_after(&format!("{{{tokens},{field}}}"))
+    };
+    // Keycloak, whose zero means that an offline token has no end; GitHub; Azure AD B2C.
+    assert_eq!(over(r#""refresh_expires_in":1800"#), Some(1800));
+    assert_eq!(over(r#""refresh_expires_in":0"#), None);
+    assert_eq!(over(r#""refresh_token_expires_in":"15811200""#), Some(15_811_200));
+    assert_eq!(over(r#""refresh_token_expires_in":1209600"#), Some(1_209_600));
+    assert_eq!(over(r#""scope":"read""#), None);
+    assert_eq!(over(r#""refresh_expires_in":"soon""#), None);
+    assert_eq!(over(r#""refresh_expires_in":-1"#), None);
+    assert_eq!(over(r#""refresh_expires_in":1e300"#), Some(i64::MAX / 1000 - 1_445_412_480));
+}
+
+// Rule B14.
+#[tokio::test]
+async fn a_refresh_tokens_expiry_goes_with_the_refresh_token_that_it_was_told_of() {
+    let mut scene = Scene::without_token().await;
+    for (refresh_token, told, over) in [
+        (r#""refresh_token":"r-2""#, r#""refresh_expires_in":60"#, Some(60)),
+        (r#""refresh_token":null"#, r#""scope":"it stays""#, Some(60)),
+        (r#""refresh_token":"r-2""#, r#""scope":"the same""#, Some(60)),
+        (r#""refresh_token":"r-2""#, r#""refresh_expires_in":90"#, Some(90)),
+        (r#""refresh_token":"r-3""#, r#""scope":"another""#, None),
+    ] {
+        let body = format!(r#"{{"access_token":"a","expires_in":60,{refresh_token},{told}}}"#);
+        let headers = [("date", "Wed, 21 Oct 2015 07:28:00 GMT")];
+        let token =
+            scene.refresh(async |exchange| exchange.answer("200 OK", &headers, &body).await);
+        token.await.expect("a token");
+        let grant = scene.session.grant().expect("a grant");
+        let expiry = grant.refresh_token_expires_at();
+        assert_eq!(expiry.map(|it| it.as_millis() / 1000 - 1_445_412_480), over, "{body}");
+        scene.time.advance(HOUR);
+    }
+}
+
 // Rule B1.
 #[tokio::test]
 async fn a_lifetime_counts_from_when_the_request_was_sent() {
@@ -129,16 +177,27 @@ async fn a_token_that_died_on_its_way_is_not_handed_out_and_its_refresh_token_is
     scene.recovers("refresh-2").await;
 }
 
+// Rules B2, B14. What `oauth2-mock-server` does: JWTs minted within one second are all alike.
+#[tokio::test]
+async fn a_rejected_token_that_comes_again_is_not_handed_out_and_its_refresh_token_is_kept() {
+    let mut scene = Scene::logged_in().await;
+    scene.session.reject(&scene.token().await);
+    let same = r#"{"access_token":"access-1","refresh_token":"refresh-2","expires_in":3600}"#;
+    let again = scene.refresh(async |exchange| exchange.json(same).await).await;
+    let error = again.expect_err("it was rejected");
+    assert!(error.is_unavailable(), "{error:?}");
+    assert_eq!(scene.held(), "refresh-2");
+    scene.recovers("refresh-2").await;
+}
+
 // Rules B11, B14.
 #[tokio::test]
 async fn a_grant_that_lands_after_a_logout_is_revoked_and_not_handed_out() {
     let mut server = Server::start().await;
     let time = perennial::testing::VirtualTime::at(START);
-    let refresher = client_of(&server)
-        .client_secret("hush-client")
-        .revocation_endpoint(server.url("/revoke"))
-        .build()
-        .expect("a refresher");
+    let refresher = refresher(
+        client_of(&server).client_secret("hush-client").revocation_endpoint(server.url("/revoke")),
+    );
     let grant = Grant::of_refresh_token("refresh-1");
     let session = builder(refresher, &time).grant(grant).build().expect("a session");
     let caller = tokio::spawn(token_of(&session));
@@ -189,7 +248,7 @@ fn silent_server() -> Server {
 #[tokio::test]
 async fn a_refresh_that_is_never_answered_is_listened_to_for_twice_its_deadline() {
     let server = silent_server();
-    let refresher = client_of(&server).build().expect("a refresher");
+    let refresher = refresher(client_of(&server));
     // The session's own clock stands still: only the refresher's limit can end this.
     let session = Session::builder_with(refresher)
         .clock(|| Timestamp::from_secs(1_700_000_000))
@@ -212,10 +271,9 @@ async fn a_refresh_that_is_never_answered_is_listened_to_for_twice_its_deadline(
 async fn a_revocation_that_is_never_answered_does_not_keep_a_session_from_closing() {
     let silent = silent_server();
     let mut server = Server::start().await;
-    let refresher = RefreshGrant::builder(server.url("/token"), "app")
-        .revocation_endpoint(silent.url("/revoke"))
-        .build()
-        .expect("a refresher");
+    let refresher = refresher(
+        Client::builder(server.url("/token"), "app").revocation_endpoint(silent.url("/revoke")),
+    );
     let session = Session::builder_with(refresher)
         .grant(Grant::of_refresh_token("refresh-1"))
         .build()

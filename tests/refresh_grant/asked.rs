@@ -4,20 +4,20 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use perennial::adapters::oauth2::{ClientAuthentication, RefreshGrant, RefreshGrantBuilder};
 use perennial::session::Session;
 use perennial::token::Grant;
+use perennial::wire::{Client, ClientAuthentication, ClientBuilder};
 
-use crate::wire::scene::{HOUR, Scene, client_of, token_of};
+use crate::wire::scene::{HOUR, Scene, client_of, refresher, token_of};
 use crate::wire::{GOOD, Received, Server, answer, soon};
 
 /// The request of one refresh of `refresh_token`, by a client that `settings` made.
 async fn asked(
     refresh_token: &str,
-    settings: impl FnOnce(RefreshGrantBuilder) -> RefreshGrantBuilder,
+    settings: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> Received {
     let server = Server::answering(|_| answer("200 OK", &[], GOOD)).await;
-    let refresher = settings(client_of(&server)).build().expect("a refresher");
+    let refresher = refresher(settings(client_of(&server)));
     let session = Session::builder_with(refresher)
         .grant(Grant::of_refresh_token(refresh_token))
         .build()
@@ -45,10 +45,8 @@ async fn a_public_client_names_itself_in_the_form_and_sends_no_authorization() {
 #[tokio::test]
 async fn basic_authentication_encodes_both_parts_before_they_are_joined() {
     let server = Server::answering(|_| answer("200 OK", &[], GOOD)).await;
-    let refresher = RefreshGrant::builder(server.url("/token"), "a:b c/ü")
-        .client_secret("p%+:=&é ~-._*")
-        .build()
-        .expect("a refresher");
+    let refresher =
+        refresher(Client::builder(server.url("/token"), "a:b c/ü").client_secret("p%+:=&é ~-._*"));
     let session = Session::builder_with(refresher)
         .grant(Grant::of_refresh_token("refresh-1"))
         .build()
@@ -160,7 +158,7 @@ const ENDPOINT: &str = "PERENNIAL_TEST_ENDPOINT";
 #[tokio::test]
 async fn a_token_for_this_machine_passes_through_no_proxy() {
     if let Ok(endpoint) = std::env::var(ENDPOINT) {
-        let refresher = RefreshGrant::builder(endpoint, "app").build().expect("a refresher");
+        let refresher = refresher(Client::builder(endpoint, "app"));
         let session = Session::builder_with(refresher)
             .grant(Grant::of_refresh_token("refresh-1"))
             .build()

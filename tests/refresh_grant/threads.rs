@@ -11,9 +11,10 @@ use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
 use perennial::testing::VirtualTime;
 use perennial::token::{Grant, Secret};
+use perennial::wire::Client;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::wire::scene::{HOUR, START, client_of, token_of};
+use crate::wire::scene::{HOUR, START, client_of, refresher, token_of};
 use crate::wire::{GOOD, Server, answer, assert_mannered, soon};
 
 fn threaded() -> Runtime {
@@ -29,7 +30,7 @@ async fn good_server() -> Server {
 }
 
 fn session_of(server: &Server) -> Session {
-    let refresher = client_of(server).build().expect("a refresher");
+    let refresher = refresher(client_of(server));
     let grant = Grant::of_refresh_token("refresh-1");
     Session::builder_with(refresher).grant(grant).build().expect("a session")
 }
@@ -119,7 +120,8 @@ fn tasks_of_two_runtimes_and_plain_threads_share_one_refresh() {
 fn a_refresher_given_a_runtime_can_be_built_and_used_outside_of_it() {
     let runtime = threaded();
     let server = runtime.block_on(good_server());
-    let refresher = client_of(&server).runtime(runtime.handle().clone()).build();
+    let client = client_of(&server).build().expect("a client");
+    let refresher = RefreshGrant::on(client, runtime.handle().clone());
     let session = Session::builder_with(refresher.expect("a refresher"))
         .grant(Grant::of_refresh_token("refresh-1"))
         .build()
@@ -138,9 +140,9 @@ fn a_blocking_caller_of_a_runtime_that_stands_still_is_let_go_at_the_deadline() 
     let (given, taken) = mpsc::channel();
     let session = runtime.block_on(async {
         let server = Server::start().await;
-        let refresher = RefreshGrant::builder(server.url("/token"), "app").build();
+        let refresher = refresher(Client::builder(server.url("/token"), "app"));
         let timer = Tokio::current().expect("a runtime");
-        Session::builder_with(refresher.expect("a refresher"))
+        Session::builder_with(refresher)
             .grant(Grant::of_refresh_token("refresh-1"))
             .policy(policy)
             .timer(timer)
@@ -159,7 +161,7 @@ fn a_blocking_caller_of_a_runtime_that_stands_still_is_let_go_at_the_deadline() 
 async fn a_refresh_that_a_caller_began_goes_on_while_nobody_polls_it() {
     let mut server = Server::start().await;
     let time = VirtualTime::at(START);
-    let refresher = client_of(&server).build().expect("a refresher");
+    let refresher = refresher(client_of(&server));
     // No spawner: the session itself is polled by its callers alone.
     let session = Session::builder_with(refresher)
         .grant(Grant::new("access-1", "refresh-1", HOUR))
@@ -239,10 +241,11 @@ async fn dropping_the_session_ends_the_refresh_that_is_out() {
 #[test]
 fn a_refresh_whose_runtime_is_gone_is_an_error_and_no_hang_and_no_panic() {
     let runtime = single();
-    let refresher = RefreshGrant::builder("http://127.0.0.1:1/token", "app")
-        .runtime(runtime.handle().clone())
-        .build()
-        .expect("a refresher");
+    let refresher = RefreshGrant::on(
+        Client::builder("http://127.0.0.1:1/token", "app").build().expect("a client"),
+        runtime.handle().clone(),
+    )
+    .expect("a refresher");
     let grant = Grant::of_refresh_token("refresh-1");
     let session = Session::builder_with(refresher).grant(grant).build().expect("a session");
     runtime.shutdown_background();

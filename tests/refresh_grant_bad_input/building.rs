@@ -2,18 +2,19 @@
 
 use std::error::Error as StdError;
 
-use perennial::adapters::oauth2::{RefreshGrant, RefreshGrantError};
+use perennial::adapters::oauth2::{RefreshGrant, TransportError};
 use perennial::lifecycle::Failure;
 use perennial::testing::VirtualTime;
 use perennial::token::Grant;
+use perennial::wire::{Client, ClientError};
 use tokio::net::TcpSocket;
 
-use crate::wire::scene::{START, Scene, builder, told};
+use crate::wire::scene::{START, Scene, builder, refresher, told};
 use crate::wire::{SECRETS, Server, assert_mannered, soon};
 
-fn error_of(url: &str) -> RefreshGrantError {
-    let error = RefreshGrant::builder(url, "app").client_secret("hush-client").build();
-    let error = error.expect_err("no refresher");
+fn error_of(url: &str) -> ClientError {
+    let error = Client::builder(url, "app").client_secret("hush-client").build();
+    let error = error.expect_err("no client");
     // These speak to whoever writes the program; a name such as HTTP may stand first.
     let (text, debug) = (error.to_string(), format!("{error:?}"));
     for secret in SECRETS {
@@ -28,12 +29,11 @@ fn error_of(url: &str) -> RefreshGrantError {
 async fn an_endpoint_that_is_no_url_is_refused_when_built() {
     for url in ["", "token", "//auth.example.com/token", "https://", "https://hush-url:x:y/"] {
         let error = error_of(url);
-        assert!(matches!(error, RefreshGrantError::Malformed("token", _)), "{url}: {error:?}");
+        assert!(matches!(error, ClientError::Malformed("token", _)), "{url}: {error:?}");
         assert!(error.to_string().contains("https://host/token"), "names the fix: {error}");
     }
-    let error =
-        RefreshGrant::builder("https://a.example/t", "app").revocation_endpoint("?").build();
-    assert!(matches!(error, Err(RefreshGrantError::Malformed("revocation", _))), "{error:?}");
+    let error = Client::builder("https://a.example/t", "app").revocation_endpoint("?").build();
+    assert!(matches!(error, Err(ClientError::Malformed("revocation", _))), "{error:?}");
 }
 
 // Rule G1.
@@ -41,7 +41,7 @@ async fn an_endpoint_that_is_no_url_is_refused_when_built() {
 async fn an_endpoint_of_another_scheme_is_refused_when_built() {
     for scheme in ["ftp", "file", "mailto", "data", "ws", "httpss"] {
         let error = error_of(&format!("{scheme}://auth.example.com/token?hush-url"));
-        assert!(matches!(&error, RefreshGrantError::Scheme("token", it) if it == scheme));
+        assert!(matches!(&error, ClientError::Scheme("token", it) if it == scheme));
         assert!(error.to_string().contains("must be an https URL"), "{error}");
     }
 }
@@ -52,33 +52,35 @@ async fn secrets_go_in_the_clear_to_this_machine_alone() {
     for host in ["auth.example.com", "10.0.0.1", "0.0.0.0", "[::]", "localhost.example.com"] {
         let url = format!("http://{host}/token");
         let error = error_of(&url);
-        assert!(matches!(error, RefreshGrantError::PlainHttp("token")), "{host}: {error:?}");
+        assert!(matches!(error, ClientError::PlainHttp("token")), "{host}: {error:?}");
         assert!(error.to_string().contains("use https, or `allow_plain_http`"), "{error}");
-        let allowed = RefreshGrant::builder(&url, "app").allow_plain_http().build();
+        let allowed = Client::builder(&url, "app").allow_plain_http().build();
         assert!(allowed.is_ok(), "{host}: {allowed:?}");
     }
     for host in ["localhost", "LOCALHOST:80", "127.0.0.1", "127.8.8.8:1", "[::1]:8080"] {
-        let here = RefreshGrant::builder(format!("http://{host}/token"), "app").build();
+        let here = Client::builder(format!("http://{host}/token"), "app").build();
         assert!(here.is_ok(), "{host}: {here:?}");
     }
-    let revocation = RefreshGrant::builder("https://a.example/token", "app")
+    let revocation = Client::builder("https://a.example/token", "app")
         .revocation_endpoint("http://a.example/revoke")
         .build();
-    assert!(matches!(revocation, Err(RefreshGrantError::PlainHttp("revocation"))));
+    assert!(matches!(revocation, Err(ClientError::PlainHttp("revocation"))));
 }
 
 // Rule C2.
 #[test]
 fn a_refresher_built_outside_a_runtime_is_an_error_that_names_the_fix() {
-    let error = error_of("https://auth.example.com/token");
-    assert!(matches!(error, RefreshGrantError::NoRuntime), "{error:?}");
+    let client = Client::builder("https://auth.example.com/token", "app").build();
+    let client = client.expect("a client");
+    let error = RefreshGrant::new(client.clone()).expect_err("no runtime here");
+    assert!(matches!(error, TransportError::NoRuntime), "{error:?}");
     assert_eq!(
         error.to_string(),
-        "no tokio runtime here: build this inside one, or give its handle to `runtime`"
+        "no tokio runtime here: build this inside one, or give its handle to `on`"
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let handle = runtime.expect("a runtime").handle().clone();
-    let built = RefreshGrant::builder("https://a.example/token", "app").runtime(handle).build();
+    let built = RefreshGrant::on(client, handle);
     assert!(built.is_ok(), "{built:?}");
 }
 
@@ -88,19 +90,19 @@ async fn what_a_refresher_was_built_with_is_not_seen_in_its_debug_text() {
     let key = ("x-api-key".parse().expect("a name"), "hush-client".parse().expect("a value"));
     let client = reqwest::Client::builder().default_headers([key].into_iter().collect()).build();
     let client = client.expect("a client");
-    let builder = RefreshGrant::builder("https://app:hush-url@a.example/token?key=hush-url", "app")
+    let builder = Client::builder("https://app:hush-url@a.example/token?key=hush-url", "app")
         .revocation_endpoint("https://a.example/revoke?key=hush-url")
-        .client_secret("hush-client")
-        .client(client.clone());
+        .client_secret("hush-client");
     let before = format!("{builder:?} {builder:#?}");
     let error = builder.clone().build().expect_err("credentials in a URL");
     let with_credentials = format!("{error} {error:?}");
     assert!(!with_credentials.contains("hush-"), "{with_credentials}");
     assert!(with_credentials.contains("use `client_secret` instead"), "{with_credentials}");
-    let refresher = RefreshGrant::builder("https://a.example/token?key=hush-url", "app")
+    let refresher = Client::builder("https://a.example/token?key=hush-url", "app")
         .client_secret("hush-client")
-        .client(client)
-        .build();
+        .build()
+        .expect("a client");
+    let refresher = RefreshGrant::new(refresher).expect("a refresher").http_client(client);
     let after = format!("{refresher:?} {refresher:#?}");
     assert!(!before.contains("hush-client") && !before.contains("hush-url"), "{before}");
     assert!(!after.contains("hush-client") && !after.contains("hush-url"), "{after}");
@@ -115,8 +117,8 @@ async fn a_server_that_is_not_there_is_unavailable_and_is_found_when_it_comes() 
     let address = socket.local_addr().expect("an address");
     let time = VirtualTime::at(START);
     let url = format!("http://{address}/token?tenant=hush-url");
-    let refresher = RefreshGrant::builder(url, "app").client_secret("hush-client").build();
-    let session = builder(refresher.expect("a refresher"), &time)
+    let refresher = refresher(Client::builder(url, "app").client_secret("hush-client"));
+    let session = builder(refresher, &time)
         .grant(Grant::of_refresh_token("refresh-1"))
         .build()
         .expect("a session");

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use perennial::adapters::oauth2::RefreshGrant;
 use perennial::lifecycle::{Failure, State};
 use perennial::testing::VirtualTime;
 use perennial::token::Grant;
+use perennial::wire::Client;
 use tokio::net::TcpListener;
 
 use crate::wire::scene::{
-    HOUR, START, Scene, builder, mends_after, token_of, told, where_there_is_no_token,
+    HOUR, START, Scene, builder, mends_after, refresher, token_of, told, where_there_is_no_token,
 };
 use crate::wire::{Exchange, GOOD, Server, assert_mannered, soon};
 
@@ -110,8 +110,8 @@ async fn a_connection_reset_before_the_request_was_read_is_unknown_all_the_same(
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let time = VirtualTime::at(START);
-    let refresher = RefreshGrant::builder(format!("http://{address}/token"), "app").build();
-    let session = builder(refresher.expect("a refresher"), &time)
+    let refresher = refresher(Client::builder(format!("http://{address}/token"), "app"));
+    let session = builder(refresher, &time)
         .grant(Grant::of_refresh_token("refresh-1"))
         .build()
         .expect("a session");

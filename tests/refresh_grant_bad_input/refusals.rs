@@ -7,7 +7,7 @@ use perennial::session::Error;
 use perennial::time::Span;
 
 use crate::wire::scene::{
-    HOUR, START, Scene, client_of, mends_after, told, where_there_is_no_token,
+    HOUR, START, Scene, client_of, mends_after, refresher, told, where_there_is_no_token,
     while_the_old_token_works,
 };
 use crate::wire::{Exchange, Server, assert_mannered, soon};
@@ -215,9 +215,9 @@ async fn what_a_server_echoes_is_shown_in_no_error() {
     let echo = r#"{"error":"refresh-1","error_description":"hush-client refresh-1 access-1"}"#;
     for status in ["400 Bad Request", "403 Forbidden", "500 Internal Server Error", "200 OK"] {
         let server = Server::start().await;
-        let refresher = client_of(&server).client_secret("hush-client").build();
+        let refresher = refresher(client_of(&server).client_secret("hush-client"));
         let time = perennial::testing::VirtualTime::at(START);
-        let session = crate::wire::scene::builder(refresher.expect("a refresher"), &time)
+        let session = crate::wire::scene::builder(refresher, &time)
             .grant(perennial::token::Grant::new("access-1", "refresh-1", HOUR))
             .build()
             .expect("a session");

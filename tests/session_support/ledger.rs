@@ -1,5 +1,6 @@
 //! A store that does what the test says, and writes down what was done in which order.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
@@ -40,8 +41,13 @@ struct Book {
     fault: Fault,
     log: Vec<String>,
     waiting: Vec<Waker>,
+    /// How many operations there were, and how many of them hang whatever comes.
+    begun: usize,
+    dead: usize,
     /// What somebody else writes while the next request to the server is out.
     meanwhile: Meanwhile,
+    /// What somebody else writes just before this session's next writes, one each.
+    rivals: VecDeque<Option<StoredGrant>>,
 }
 
 #[derive(Default)]
@@ -60,7 +66,10 @@ impl Ledger {
             fault,
             log,
             waiting,
+            begun: 0,
+            dead: 0,
             meanwhile: Meanwhile::Nothing,
+            rivals: VecDeque::new(),
         })))
     }
 
@@ -79,9 +88,17 @@ impl Ledger {
         let wakers = {
             let mut book = self.lock();
             book.fault = fault;
+            book.dead = 0;
             std::mem::take(&mut book.waiting)
         };
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The same for those to come. Whoever hangs goes on hanging, until the next [`Self::set`].
+    pub(crate) fn set_for_others(&self, fault: Fault) {
+        let mut book = self.lock();
+        book.fault = fault;
+        book.dead = book.begun;
     }
 
     /// Somebody else writes.
@@ -93,6 +110,11 @@ impl Ledger {
     /// Somebody else will write, once the next request to the server is out.
     pub(crate) fn overwritten_meanwhile(&self, next: Option<StoredGrant>) {
         self.lock().meanwhile = Meanwhile::Written(next);
+    }
+
+    /// Somebody else will write just before the session's next write that no other rival has.
+    pub(crate) fn raced(&self, next: Option<StoredGrant>) {
+        self.lock().rivals.push_back(next);
     }
 
     pub(crate) fn content(&self) -> Versioned {
@@ -120,7 +142,10 @@ impl Ledger {
         builder.without_jitter().draws(|| 1 << 31)
     }
 
-    fn fails(&self, writes: bool) -> Poll<Option<StoreError>> {
+    fn fails(&self, number: usize, writes: bool) -> Poll<Option<StoreError>> {
+        if number < self.lock().dead {
+            return Poll::Pending;
+        }
         match (self.lock().fault, writes) {
             (Fault::None | Fault::AnswersLost, _)
             | (Fault::ReadOnly | Fault::WritesHang, false) => Poll::Ready(None),
@@ -136,7 +161,12 @@ impl Ledger {
     /// Waits while it hangs; then whether it fails.
     fn answer(&self, writes: bool) -> impl Future<Output = Result<(), StoreError>> + use<> {
         let this = self.clone();
-        poll_fn(move |cx| match this.fails(writes) {
+        let number = {
+            let mut book = this.lock();
+            book.begun += 1;
+            book.begun - 1
+        };
+        poll_fn(move |cx| match this.fails(number, writes) {
             Poll::Ready(None) => Poll::Ready(Ok(())),
             Poll::Ready(Some(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
@@ -173,6 +203,9 @@ impl Store for Ledger {
             });
             this.answer(true).await?;
             let mut book = this.lock();
+            if let Some(rival) = book.rivals.pop_front() {
+                book.content = Versioned { version: book.content.version.next(), grant: rival };
+            }
             if book.content.version != expected {
                 return Ok(Swap::Conflict(book.content.clone()));
             }

@@ -184,8 +184,14 @@ type Task = Hand<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 impl Tasks {
     pub(crate) fn spawner(&self) -> impl Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + use<> {
-        let tasks = Arc::clone(&self.0);
-        move |task| tasks.lock().expect("no panic").push(Hand::new(task))
+        // As with a runtime, the tasks go with what runs them: a session owns its spawner, and each
+        // task its session.
+        let tasks = Arc::downgrade(&self.0);
+        move |task| {
+            if let Some(tasks) = tasks.upgrade() {
+                tasks.lock().expect("no panic").push(Hand::new(task));
+            }
+        }
     }
 
     /// Polls all once; those that end are forgotten.

@@ -56,6 +56,20 @@ impl Received {
         }
     }
 
+    /// The body, without the framing of its chunks if it came in chunks.
+    pub(crate) fn content(&self) -> String {
+        if self.headers("transfer-encoding").is_empty() {
+            return self.body.clone();
+        }
+        let (mut content, mut rest) = (String::new(), self.body.as_str());
+        while let Some((size, behind)) = rest.split_once("\r\n") {
+            let size = usize::from_str_radix(size, 16).expect("a chunk's size");
+            content.push_str(&behind[..size]);
+            rest = &behind[size + 2..];
+        }
+        content
+    }
+
     /// A field of the form that it carried.
     pub(crate) fn field(&self, name: &str) -> Option<String> {
         let mut fields = url::form_urlencoded::parse(self.body.as_bytes());

@@ -4,7 +4,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use perennial::adapters::oauth2::{RefreshGrant, RefreshGrantBuilder};
+use perennial::adapters::oauth2::RefreshGrant;
 use perennial::adapters::tokio::Tokio;
 use perennial::lifecycle::Failure;
 use perennial::refresh::RefreshError;
@@ -12,6 +12,7 @@ use perennial::session::{Builder, Error, Session};
 use perennial::testing::VirtualTime;
 use perennial::time::Timestamp;
 use perennial::token::{AccessToken, Grant, Secret};
+use perennial::wire::{Client, ClientBuilder};
 
 use super::{Exchange, GOOD, Server, assert_mannered, soon};
 
@@ -27,13 +28,23 @@ pub(crate) struct Scene {
 }
 
 /// A public client of `server`'s token endpoint.
-pub(crate) fn client_of(server: &Server) -> RefreshGrantBuilder {
-    RefreshGrant::builder(server.url("/token?tenant=hush-url"), "app")
+pub(crate) fn client_of(server: &Server) -> ClientBuilder {
+    Client::builder(server.url("/token?tenant=hush-url"), "app")
+}
+
+/// A refresher of the runtime that this is called in.
+pub(crate) fn refresher(client: ClientBuilder) -> RefreshGrant {
+    RefreshGrant::new(client.build().expect("a client")).expect("a refresher")
 }
 
 /// A session in virtual time whose refreshes a task drives; no draw is left to chance.
 pub(crate) fn builder(refresher: RefreshGrant, time: &VirtualTime) -> Builder {
-    Session::builder_with(refresher)
+    in_virtual_time(Session::builder_with(refresher), time)
+}
+
+/// The same for any refresher.
+pub(crate) fn in_virtual_time(builder: Builder, time: &VirtualTime) -> Builder {
+    builder
         .clock(time.clone())
         .timer(time.clone())
         .spawner(Tokio::current().expect("a runtime").spawner())
@@ -49,8 +60,8 @@ impl Scene {
 
     pub(crate) fn on(server: Server, grant: Grant) -> Self {
         let time = VirtualTime::at(START);
-        let refresher = client_of(&server).build().expect("a refresher");
-        let session = builder(refresher, &time).grant(grant).build().expect("a session");
+        let session =
+            builder(refresher(client_of(&server)), &time).grant(grant).build().expect("a session");
         Self { server, time, session }
     }
 

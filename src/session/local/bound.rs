@@ -6,7 +6,7 @@
 //! `!Send` itself; at most an `Away` is dropped elsewhere, by a waker that outlived the session.
 
 use core::cell::{Cell, RefCell};
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll};
@@ -15,6 +15,7 @@ use std::prelude::rust_2024::*;
 use std::rc::{Rc, Weak};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 
+use super::super::flight::discard;
 use crate::refresh::{Home, LocalBoxFuture, Refresh, RefreshError, Request};
 use crate::token::Grant;
 
@@ -75,11 +76,16 @@ impl Local {
     }
 
     /// Keeps `future` here, and gives what stands for it elsewhere.
-    fn keep<T: 'static>(&self, future: LocalBoxFuture<T>) -> Away<T> {
+    fn keep<T: 'static>(&self, mut future: LocalBoxFuture<T>) -> Away<T> {
         let (said, heard) = mpsc::channel();
         let number = self.next.get();
         self.next.set(number + 1);
-        let kept = Box::pin(async move { drop(said.send(future.await)) });
+        let kept = Box::pin(async move {
+            let answer = poll_fn(|cx| future.as_mut().poll(cx)).await;
+            // What came is not lost to a destructor that panics (rule B14).
+            discard([future]);
+            drop(said.send(answer));
+        });
         self.out.borrow_mut().insert(number, kept);
         Away { address: self.address, number, heard }
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use perennial::lifecycle::{Effect, Field, Policy, PolicyError, Reuse};
+use perennial::lifecycle::{
+    Effect, Field, MissingLifetime, Policy, PolicyBuilder, PolicyError, Reuse,
+};
 
 use crate::support::{Rig, at, built, hour, lives, sec, secs, started};
 
@@ -105,5 +107,38 @@ fn a_count_that_does_not_divide_its_window_is_still_granted_in_full() {
             let _ = rig.land(flight, hour(sec(0)), sec(0));
         }
         assert!(matches!(rig.request_for(u64::MAX, sec(0)), Effect::BackOff { .. }), "{count}");
+    }
+}
+
+// Rules B6, B13.
+#[test]
+fn a_policy_says_what_it_was_built_with() {
+    let policy = Policy::builder().reuse(Reuse::ConfirmByUse).refresh_deadline(secs(7));
+    let policy = built(policy);
+    assert_eq!((policy.reuse(), policy.refresh_deadline()), (Reuse::ConfirmByUse, secs(7)));
+    let policy = Policy::default();
+    assert_eq!((policy.reuse(), policy.refresh_deadline()), (Reuse::Refuse, secs(30)));
+}
+
+// Rules B1, B6, B7, B9, B13.
+#[test]
+fn settings_can_be_given_in_any_order_and_each_is_kept() {
+    let settings: [fn(PolicyBuilder) -> PolicyBuilder; 8] = [
+        |builder| builder.refresh_window(secs(7)),
+        |builder| builder.margin(secs(7)),
+        |builder| builder.missing_lifetime(MissingLifetime::UntilRejected),
+        |builder| builder.backoff(secs(7), secs(70)),
+        |builder| builder.retry_after_cap(secs(7)),
+        |builder| builder.budget(7, secs(7)),
+        |builder| builder.refresh_deadline(secs(7)),
+        |builder| builder.reuse(Reuse::Unrotated),
+    ];
+    for (index, one) in settings.iter().enumerate() {
+        for other in &settings[index + 1..] {
+            let both = built(one(other(Policy::builder())));
+            assert_eq!(both, built(other(one(Policy::builder()))));
+            assert_ne!(both, built(one(Policy::builder())));
+            assert_ne!(both, built(other(Policy::builder())));
+        }
     }
 }

@@ -1,0 +1,34 @@
+//! When which caller makes which request.
+
+use std::time::Duration;
+
+use crate::Arguments;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Schedule {
+    requests: u64,
+    callers: u64,
+    apart: Duration,
+}
+
+impl Schedule {
+    pub(crate) fn of(arguments: &Arguments) -> Self {
+        let requests = u32::try_from(arguments.requests.max(1)).unwrap_or(u32::MAX);
+        Self {
+            requests: arguments.requests,
+            callers: arguments.concurrency,
+            apart: arguments.seconds / requests,
+        }
+    }
+
+    /// The requests of each caller: its numbers, and when after the start they are due.
+    pub(crate) fn shares(self) -> impl Iterator<Item = impl Iterator<Item = (u64, Duration)>> {
+        (0..self.callers).map(move |caller| {
+            let numbers = (caller..self.requests)
+                .step_by(usize::try_from(self.callers).unwrap_or(usize::MAX));
+            numbers.map(move |number| {
+                (number, self.apart.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX)))
+            })
+        })
+    }
+}

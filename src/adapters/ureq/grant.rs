@@ -1,0 +1,146 @@
+//! Grants of OAuth 2.0 by `ureq`, for programs without any runtime.
+
+use core::time::Duration;
+use std::io::{self, Read as _};
+use std::prelude::rust_2024::*;
+
+use secrecy::zeroize::Zeroizing;
+use ureq::{Agent, Error, Timeout};
+
+use crate::refresh::{RefreshError, Request};
+use crate::token::Grant;
+use crate::wire::{ANSWER_LIMIT, Client, Form, Head};
+
+/// The `refresh_token` grant (RFC 6749, section 6), for
+/// [`Session::builder_blocking`](crate::session::Session::builder_blocking).
+///
+/// ```no_run
+/// use perennial::adapters::ureq::refresh_grant;
+/// use perennial::session::Session;
+/// use perennial::token::Grant;
+/// use perennial::wire::Client;
+///
+/// let client = Client::builder("https://auth.example.com/token", "my-client").build()?;
+/// let session = Session::builder_blocking(refresh_grant(client))
+///     .grant(Grant::of_refresh_token("the refresh token of a login"))
+///     .build()?;
+/// let token = session.token_blocking()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn refresh_grant(
+    client: Client,
+) -> impl Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static {
+    let agent = agent(&client);
+    refresh_grant_through(client, agent)
+}
+
+/// The same through an agent of the program's: for TLS, proxies or a resolver of its own. It must
+/// not carry the middleware that uses this grant (rule E6).
+pub fn refresh_grant_through(
+    client: Client,
+    agent: Agent,
+) -> impl Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static {
+    move |request| {
+        let Some(refresh_token) = request.refresh_token() else {
+            return Err(RefreshError::declined("the grant has no refresh token: log in again"));
+        };
+        exchange(&agent, &client.refresh(refresh_token), request.time_left())
+    }
+}
+
+/// The `client_credentials` grant (RFC 6749, section 4.4). Build the session
+/// [`without_grant`](crate::session::Builder::without_grant), and declare
+/// [`Reuse::Unrotated`](crate::lifecycle::Reuse::Unrotated): no refresh token is ever spent, so it
+/// may ask again after any failure.
+pub fn client_credentials(
+    client: Client,
+) -> impl Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static {
+    let agent = agent(&client);
+    move |request| exchange(&agent, &client.client_credentials(), request.time_left())
+}
+
+/// An agent that keeps no connections: one that the server closes while a refresh goes out over it
+/// would leave the outcome unknown. This machine it reaches without any proxy.
+fn agent(client: &Client) -> Agent {
+    let config = Agent::config_builder().max_idle_connections(0);
+    let config = if client.is_local() { config.proxy(None) } else { config };
+    config.build().into()
+}
+
+fn exchange(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
+    // As long again as the session's deadline: an answer that comes late still counts (rule B3).
+    // One total limit, not one a read.
+    let limit = time_left.saturating_mul(2).max(Duration::from_millis(1));
+    let request = agent.post(form.url()).config();
+    let request = request.timeout_global(Some(limit)).http_status_as_error(false);
+    let request = request.max_redirects(0).max_redirects_will_error(false).build();
+    let request =
+        form.headers().fold(request, |request, (name, value)| request.header(name, value));
+    let mut response = request.send(form.body()).map_err(|error| not_sent(&error))?;
+    let headers = response.headers().clone();
+    let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let head = Head::new(response.status().as_u16(), pairs)?;
+    if !head.needs_body() {
+        return head.answer(&[], Ok(()));
+    }
+    let (body, ended) = body(&mut response);
+    head.answer(&body, ended)
+}
+
+/// The body up to the limit, and what kept it from being read to its end.
+fn body(
+    response: &mut http::Response<ureq::Body>,
+) -> (Zeroizing<Vec<u8>>, Result<(), RefreshError>) {
+    let mut body = Zeroizing::new(Vec::new());
+    let most = u64::try_from(ANSWER_LIMIT).unwrap_or(u64::MAX);
+    // One byte more tells whether there is more.
+    let limited = response.body_mut().with_config().limit(u64::MAX).reader();
+    let ended = match limited.take(most.saturating_add(1)).read_to_end(&mut body) {
+        Ok(_) if body.len() > ANSWER_LIMIT => {
+            Err(RefreshError::unknown(format!("the answer is larger than {ANSWER_LIMIT} bytes")))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(broken_off(&error)),
+    };
+    (body, ended)
+}
+
+fn broken_off(error: &io::Error) -> RefreshError {
+    let what = if error.kind() == io::ErrorKind::TimedOut { "timed out" } else { "broke off" };
+    RefreshError::unknown(format!("the answer came in part, and then {what}"))
+        .with_source(Reason(error.kind().to_string()))
+}
+
+/// Tells a request that cannot have been honoured from one that may have been (rule B6). `ureq`'s
+/// own errors may show the URL, which could hold secrets of the program's; so only their kind is
+/// told.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest may grow, and is unknown")]
+fn not_sent(error: &Error) -> RefreshError {
+    let unreachable = |why: &str| {
+        RefreshError::unavailable("the token endpoint could not be reached")
+            .with_source(Reason(why.to_owned()))
+    };
+    match error {
+        Error::HostNotFound => unreachable("the host was not found"),
+        Error::ConnectionFailed | Error::ConnectProxyFailed(_) => unreachable("no connection"),
+        Error::Tls(_) | Error::TlsRequired => unreachable("no TLS connection"),
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => unreachable("timed out"),
+        Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            unreachable("connection refused")
+        }
+        Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => {
+            unreachable("the request could not be made")
+        }
+        Error::Timeout(_) => {
+            RefreshError::unknown("the token request was sent, and then timed out")
+        }
+        Error::Io(error) => RefreshError::unknown("the token request was sent, and then broke off")
+            .with_source(Reason(error.kind().to_string())),
+        _ => RefreshError::unknown("the token request was sent, and then broke off"),
+    }
+}
+
+/// What `ureq` said, without what it may have shown.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Reason(String);

@@ -1,0 +1,308 @@
+//! A session at the door of an HTTP client: what every adapter for requests has in common.
+//!
+//! ```
+//! # use perennial::refresh::{RefreshError, Request};
+//! # use perennial::session::Session;
+//! # use perennial::token::Grant;
+//! use perennial::interceptor::Interceptor;
+//!
+//! # fn example(session: Session) -> Result<(), Box<dyn std::error::Error>> {
+//! let interceptor = Interceptor::builder(session).origin("https://api.example.com").build()?;
+//! // `adapters::reqwest::Bearer::new(interceptor)`, or tower's, or ureq's.
+//! # let _ = interceptor;
+//! # Ok(())
+//! # }
+//! # let refresher = |_: Request| async { Err::<Grant, _>(RefreshError::declined("none")) };
+//! # example(Session::builder(refresher).build()?)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! An adapter for another client is a page: ask [`Interceptor::target`] whether to attach a token,
+//! [`Interceptor::token`] for one, send, and do what [`Interceptor::judge`] says.
+//!
+//! # Invariants
+//! - What is decided is decided in [`crate::verdict`]; this reads headers and tells the session.
+//! - A token goes to the origins that it was given for, and nowhere else (rule E5).
+//! - A refresh touches no request that is out and no answer that is coming in (rule E7: "it keeps the
+//!   token that it began with").
+//!
+//! # Deliberately absent
+//! Sending anything. Looking into bodies: a program that finds an error there (GraphQL's, say)
+//! takes the [`AccessToken`] from the response's extensions, and calls
+//! [`Session::reject`](crate::session::Session::reject).
+
+mod challenge;
+mod origin;
+
+pub use challenge::read as read_challenges;
+pub use origin::{Origin, OriginError, Target};
+
+use core::fmt;
+use core::time::Duration;
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use thiserror::Error as ThisError;
+
+use crate::session::{Acquire, Error as SessionError, Session};
+use crate::token::AccessToken;
+use crate::verdict::{
+    Arrival, Attempt, Body, Credentials, Departure, Destination, Finding, Place, Preparation, Tell,
+    Transport, Verdict,
+};
+
+/// How long failures of the authorization server are waited through by default.
+pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What an answer says, for a predicate of the program's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+}
+
+impl Answer<'_> {
+    /// What rule E4 makes of it.
+    pub fn finding(&self) -> Finding {
+        if self.status == StatusCode::UNAUTHORIZED {
+            return Finding::of(401, read_challenges(self.headers));
+        }
+        Finding::of(self.status.as_u16(), crate::verdict::Challenge::Absent)
+    }
+}
+
+/// A session, and to which requests its token goes. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Interceptor {
+    session: Session,
+    settings: Arc<Settings>,
+}
+
+struct Settings {
+    origins: Origins,
+    plain: Transport,
+    patience: Duration,
+    finding: Option<Box<Predicate>>,
+}
+
+type Predicate = dyn Fn(Answer<'_>) -> Finding + Send + Sync;
+
+enum Origins {
+    Any,
+    These(Vec<Origin>),
+}
+
+/// Builds an [`Interceptor`].
+#[must_use]
+pub struct InterceptorBuilder {
+    session: Session,
+    origins: Vec<String>,
+    any_origin: bool,
+    allow_plain_http: bool,
+    patience: Duration,
+    finding: Option<Box<Predicate>>,
+}
+
+/// An interceptor that cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+#[non_exhaustive]
+pub enum InterceptorError {
+    /// It would send the token nowhere.
+    #[error("no origin is named: call `origin` with the API's URL, or `any_origin`")]
+    NoOrigin,
+    /// One of its origins is none, or must not be.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+}
+
+/// A request that was not sent.
+#[derive(Clone, Debug, ThisError)]
+#[non_exhaustive]
+pub enum Refused {
+    /// No token could be had for it.
+    #[error("no access token for this request")]
+    NoToken(#[from] SessionError),
+    /// The token would have been sent in the clear (rule E5).
+    #[error("{0} is plain http beyond this machine: use https, or `allow_plain_http`")]
+    PlainHttp(Origin),
+}
+
+impl Interceptor {
+    /// A builder for requests that carry `session`'s token. Without a timer in the session,
+    /// failures of the authorization server are not waited through.
+    pub fn builder(session: Session) -> InterceptorBuilder {
+        InterceptorBuilder {
+            session,
+            origins: Vec::new(),
+            any_origin: false,
+            allow_plain_http: false,
+            patience: DEFAULT_PATIENCE,
+            finding: None,
+        }
+    }
+
+    /// The session whose token is sent.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Whether a request to `target` with `headers` is to carry the token (rules E1, E5).
+    ///
+    /// # Errors
+    /// [`Refused::PlainHttp`], where it must not be sent at all.
+    pub fn attaches(
+        &self,
+        target: Option<Target<'_>>,
+        headers: &HeaderMap,
+    ) -> Result<bool, Refused> {
+        let Some(target) = target else { return Ok(false) };
+        let known = match &self.settings.origins {
+            Origins::Any => true,
+            Origins::These(origins) => origins.iter().any(|origin| origin.is(target)),
+        };
+        let departure = Departure {
+            credentials: if headers.contains_key(AUTHORIZATION) {
+                Credentials::Callers
+            } else {
+                Credentials::Absent
+            },
+            destination: if known { Destination::Known } else { Destination::Foreign },
+            transport: match self.settings.plain {
+                Transport::Plain if !target.is_private() => Transport::Plain,
+                Transport::Plain | Transport::Private => Transport::Private,
+            },
+        };
+        match departure.preparation() {
+            Preparation::Attach => Ok(true),
+            Preparation::LeaveAlone => Ok(false),
+            Preparation::Refuse => Err(Refused::PlainHttp(target.to_origin())),
+        }
+    }
+
+    /// A token for the next request: await it, or wait for it on a plain thread.
+    ///
+    /// # Errors
+    /// As for [`Session::token`].
+    ///
+    /// # Cancellation
+    /// As for [`Session::token`].
+    pub fn token(&self) -> Acquire<'_> {
+        self.session.token().patience(self.settings.patience)
+    }
+
+    /// Tells the session what `answer` says of `token`, and says what is to be done with it.
+    pub fn judge(
+        &self,
+        token: &AccessToken,
+        answer: Answer<'_>,
+        place: Place,
+        body: Body,
+        attempt: Attempt,
+    ) -> Verdict {
+        let finding = match &self.settings.finding {
+            Some(finding) => finding(answer),
+            None => answer.finding(),
+        };
+        let verdict = Arrival { finding, place, body, attempt }.verdict();
+        match verdict {
+            Verdict::Deliver(Tell::Accepted) => self.session.accept(token),
+            Verdict::Deliver(Tell::Rejected) | Verdict::Replay => self.session.reject(token),
+            Verdict::Deliver(Tell::Nothing) => {}
+        }
+        verdict
+    }
+}
+
+impl InterceptorBuilder {
+    /// An origin that the token may be sent to, such as `https://api.example.com`; requests to
+    /// others pass without it. May be called for several.
+    pub fn origin(mut self, url: impl Into<String>) -> Self {
+        self.origins.push(url.into());
+        self
+    }
+
+    /// Sends the token to whatever host the client is pointed at. For a client of one API only.
+    pub fn any_origin(mut self) -> Self {
+        self.any_origin = true;
+        self
+    }
+
+    /// Allows tokens to go over plain http beyond this machine. For test networks only.
+    pub fn allow_plain_http(mut self) -> Self {
+        self.allow_plain_http = true;
+        self
+    }
+
+    /// How long failures of the authorization server are waited through [10 s].
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Another reading of answers than rule E4's [[`Answer::finding`]], for servers that reject
+    /// tokens by other means than a 401: a 419, say, or gRPC's status. It sees status and headers.
+    pub fn finding(
+        mut self,
+        finding: impl Fn(Answer<'_>) -> Finding + Send + Sync + 'static,
+    ) -> Self {
+        self.finding = Some(Box::new(finding));
+        self
+    }
+
+    /// Builds it.
+    ///
+    /// # Errors
+    /// Where no origin is named, or one is none, or is plain http.
+    pub fn build(self) -> Result<Interceptor, InterceptorError> {
+        let origins = self.origins.iter().map(|url| Origin::parse(url));
+        let origins = origins.collect::<Result<Vec<_>, _>>()?;
+        if origins.is_empty() && !self.any_origin {
+            return Err(InterceptorError::NoOrigin);
+        }
+        let plain = origins.iter().find(|origin| !origin.target().is_private());
+        if let (Some(plain), false) = (plain, self.allow_plain_http) {
+            return Err(OriginError::PlainHttp(plain.clone()).into());
+        }
+        let settings = Settings {
+            origins: if self.any_origin { Origins::Any } else { Origins::These(origins) },
+            plain: if self.allow_plain_http { Transport::Private } else { Transport::Plain },
+            patience: self.patience,
+            finding: self.finding,
+        };
+        Ok(Interceptor { session: self.session, settings: Arc::new(settings) })
+    }
+}
+
+impl fmt::Debug for Interceptor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Interceptor")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for InterceptorBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("InterceptorBuilder")
+            .field("origins", &self.origins.len())
+            .field("any_origin", &self.any_origin)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a gRPC answer says of the token: `UNAUTHENTICATED` in its headers is a rejection, whatever
+/// the HTTP status. For [`InterceptorBuilder::finding`].
+pub fn grpc_finding(answer: Answer<'_>) -> Finding {
+    match answer.headers.get("grpc-status").map(HeaderValue::as_bytes) {
+        Some(b"16") => Finding::Rejected,
+        // An answer without it goes on, or is not gRPC's.
+        Some(b"0") | None => answer.finding(),
+        Some(_) => Finding::Silent,
+    }
+}

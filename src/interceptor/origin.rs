@@ -1,0 +1,123 @@
+//! Where a token may go: scheme, host and port (RFC 6454, section 4).
+
+use core::fmt;
+use std::string::String;
+use std::string::ToString;
+
+use http::Uri;
+use http::uri::Scheme;
+use thiserror::Error as ThisError;
+
+/// A scheme, a host and a port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    encrypted: Encrypted,
+    /// In lower case.
+    host: String,
+    port: u16,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+enum Encrypted {
+    No,
+    Yes,
+}
+
+/// Where a request goes, as far as origins are concerned. Borrowed: it is looked at once a request.
+#[derive(Copy, Clone, Debug)]
+pub struct Target<'a> {
+    encrypted: Encrypted,
+    host: &'a str,
+    port: u16,
+}
+
+/// A text that names no origin.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+#[non_exhaustive]
+pub enum OriginError {
+    /// It is no URL.
+    #[error("the origin is not a valid URL: give one such as https://api.example.com")]
+    Malformed,
+    /// Its scheme is not http or https.
+    #[error("the origin must begin with https://")]
+    Scheme,
+    /// A token would be sent to it in the clear.
+    #[error("the origin {0} is plain http beyond this machine: use https, or `allow_plain_http`")]
+    PlainHttp(Origin),
+}
+
+impl Origin {
+    /// The origin of a URL; what follows its host and port is of no account.
+    ///
+    /// # Errors
+    /// Where the text is no URL with a host, or its scheme is neither http nor https.
+    pub fn parse(url: &str) -> Result<Self, OriginError> {
+        let uri: Uri = url.parse().map_err(|_| OriginError::Malformed)?;
+        let target = Target::of_uri(&uri).ok_or_else(|| match uri.host() {
+            Some(_) => OriginError::Scheme,
+            None => OriginError::Malformed,
+        })?;
+        Ok(target.to_origin())
+    }
+
+    /// Whether a request to `target` goes to this origin.
+    pub fn is(&self, target: Target<'_>) -> bool {
+        self.encrypted == target.encrypted
+            && self.port == target.port
+            && self.host.eq_ignore_ascii_case(target.host)
+    }
+
+    /// Where a request to this origin goes.
+    pub fn target(&self) -> Target<'_> {
+        Target { encrypted: self.encrypted, host: &self.host, port: self.port }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.encrypted {
+            Encrypted::No => "http",
+            Encrypted::Yes => "https",
+        };
+        write!(formatter, "{scheme}://{}:{}", self.host, self.port)
+    }
+}
+
+impl<'a> Target<'a> {
+    /// Of a scheme, a host and a port, each as a URL's reader gives it; `None` for another scheme
+    /// than http and https.
+    pub fn new(scheme: &str, host: &'a str, port: Option<u16>) -> Option<Self> {
+        let (encrypted, usual) = match scheme {
+            "https" => (Encrypted::Yes, 443),
+            "http" => (Encrypted::No, 80),
+            _ => return None,
+        };
+        Some(Self { encrypted, host, port: port.unwrap_or(usual) })
+    }
+
+    /// Of a URI with an authority; `None` for any other, and for other schemes.
+    pub fn of_uri(uri: &'a Uri) -> Option<Self> {
+        Self::new(uri.scheme().map(Scheme::as_str)?, uri.host()?, uri.port_u16())
+    }
+
+    /// Whether nobody beyond this machine can listen on the way there.
+    pub fn is_private(self) -> bool {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let loopback = host.eq_ignore_ascii_case("localhost")
+            || host.parse().is_ok_and(|address: core::net::IpAddr| address.is_loopback());
+        self.encrypted == Encrypted::Yes || loopback
+    }
+
+    /// Whether both go to one origin.
+    pub fn is_same_as(self, other: Target<'_>) -> bool {
+        self.encrypted == other.encrypted
+            && self.port == other.port
+            && self.host.eq_ignore_ascii_case(other.host)
+    }
+
+    /// The origin, to keep.
+    pub fn to_origin(self) -> Origin {
+        let host = self.host.to_string().to_ascii_lowercase();
+        Origin { encrypted: self.encrypted, host, port: self.port }
+    }
+}

@@ -1,0 +1,37 @@
+//! Storing a grant over the one that it renewed, and over nothing else.
+
+use super::exchange::{Unsaved, same_credential};
+use super::timed_store::TimedStore;
+use crate::store::{StoreError, StoredGrant, Swap, Version};
+
+pub(super) enum Persisted {
+    Done(Version),
+    /// Somebody else has stored something newer.
+    Outpaced(Option<StoredGrant>, Version),
+}
+
+/// Stores `unsaved`, over the grant that it renewed and over nothing else.
+pub(super) async fn persist(
+    store: TimedStore<'_>,
+    unsaved: &Unsaved,
+) -> Result<Persisted, StoreError> {
+    let mut expected = unsaved.version;
+    // A note of intent of one's own may have moved the version; a few rounds see past any.
+    for _ in 0..8 {
+        match store.swap(expected, Some(unsaved.stored.clone())).await? {
+            Swap::Done(version) => return Ok(Persisted::Done(version)),
+            Swap::Conflict(content) => {
+                let known = content.grant.as_ref().is_some_and(|stored| {
+                    let renewed = unsaved.renewed.as_ref();
+                    renewed.is_some_and(|renewed| same_credential(&stored.grant, renewed))
+                        || same_credential(&stored.grant, &unsaved.stored.grant)
+                });
+                if !known {
+                    return Ok(Persisted::Outpaced(content.grant, content.version));
+                }
+                expected = content.version;
+            }
+        }
+    }
+    Err(StoreError::unreachable("the store kept changing while the grant was written"))
+}

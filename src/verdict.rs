@@ -1,0 +1,218 @@
+//! What to do with a request before it is sent, and with its answer: decided here, obeyed by the
+//! adapters.
+//!
+//! ```
+//! use perennial::verdict::{Arrival, Attempt, Body, Challenge, Finding, Place, Tell, Verdict};
+//!
+//! let finding = Finding::of(401, Challenge::Bearer);
+//! let arrival = Arrival { finding, place: Place::Home, body: Body::Again, attempt: Attempt::First };
+//! assert_eq!(arrival.verdict(), Verdict::Replay);
+//!
+//! // A second 401 goes to the caller as it is.
+//! let arrival = Arrival { attempt: Attempt::Second, ..arrival };
+//! assert_eq!(arrival.verdict(), Verdict::Deliver(Tell::Rejected));
+//! ```
+//!
+//! # Invariants
+//! - A request is sent twice at most (rule E2), and a second time only where its body can be
+//!   (rule E3).
+//! - Nothing that was answered elsewhere than where the token was sent says anything of the token
+//!   (rule E5).
+//!
+//! # Deliberately absent
+//! HTTP types, of any client, and the session. What reads headers and knows a session is
+//! `interceptor`.
+
+/// What is known of a request before it is sent.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Departure {
+    /// Whose credentials it carries already.
+    pub credentials: Credentials,
+    /// Whether it goes to one of the origins that the token is for.
+    pub destination: Destination,
+    /// Who could listen on the way.
+    pub transport: Transport,
+}
+
+/// Whose credentials a request carries before it is intercepted.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Credentials {
+    /// None.
+    Absent,
+    /// The caller's own: an `Authorization` header.
+    Callers,
+}
+
+/// Where a request goes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// To an origin that the token was given for.
+    Known,
+    /// To any other.
+    Foreign,
+}
+
+/// Who could listen to a request.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Nobody: TLS, or it does not leave this machine, or the program has said that it does not
+    /// mind.
+    Private,
+    /// Everybody on the way.
+    Plain,
+}
+
+/// What is to be done with a request before it is sent.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub enum Preparation {
+    /// Attach the token, refreshed first where it is due (rule E1).
+    Attach,
+    /// Send it as it is.
+    LeaveAlone,
+    /// Do not send it: the token would go out in the clear (rule E5).
+    Refuse,
+}
+
+impl Departure {
+    /// Rule E1: "the token MUST be attached, refreshed first where it is due". Rule E5: "A token
+    /// MUST go to the origins that it was given for and to no other".
+    pub const fn preparation(self) -> Preparation {
+        match (self.credentials, self.destination) {
+            // Rule E1: "A caller's own `Authorization` header MUST be left alone."
+            (Credentials::Callers, Destination::Known | Destination::Foreign)
+            | (Credentials::Absent, Destination::Foreign) => Preparation::LeaveAlone,
+            (Credentials::Absent, Destination::Known) => match self.transport {
+                Transport::Private => Preparation::Attach,
+                Transport::Plain => Preparation::Refuse,
+            },
+        }
+    }
+}
+
+/// What the challenges of an answer come to, all of them together (RFC 9110, section 11.6.1).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Challenge {
+    /// There is none.
+    Absent,
+    /// There is one for a bearer token, whatever others there are (RFC 6750, section 3).
+    Bearer,
+    /// The token is good, but not for that (`insufficient_scope`; RFC 6750, section 3.1).
+    InsufficientScope,
+    /// The server wants another nonce in the proof of possession (`use_dpop_nonce`; RFC 9449,
+    /// section 9).
+    DpopNonce,
+    /// Only other schemes are asked for.
+    OtherScheme,
+    /// It is none that the grammar knows.
+    Unreadable,
+}
+
+/// What an answer says of the token that its request carried.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Finding {
+    /// It was looked at and liked.
+    Accepted,
+    /// It was not liked: another one might be.
+    Rejected,
+    /// Nothing.
+    Silent,
+}
+
+impl Finding {
+    /// Of a status and its challenges. Rule E4: "An answer MUST be classified before anything follows
+    /// from it."
+    pub const fn of(status: u16, challenge: Challenge) -> Self {
+        match (status, challenge) {
+            (401, Challenge::Absent | Challenge::Bearer | Challenge::Unreadable) => Self::Rejected,
+            (401, Challenge::InsufficientScope | Challenge::DpopNonce | Challenge::OtherScheme) => {
+                Self::Silent
+            }
+            // Of the others, only a success shows that the token was looked at (rule B9).
+            (200..=299, _) => Self::Accepted,
+            (_, _) => Self::Silent,
+        }
+    }
+}
+
+/// What is known of an answer.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Arrival {
+    /// What it says of the token.
+    pub finding: Finding,
+    /// Where it comes from.
+    pub place: Place,
+    /// Whether its request's body can be sent again.
+    pub body: Body,
+    /// How often the request was sent.
+    pub attempt: Attempt,
+}
+
+/// Where an answer comes from.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// From the origin that the token was sent to.
+    Home,
+    /// From another one, after a redirect on which the token was dropped.
+    Elsewhere,
+}
+
+/// Whether a request's body can be sent again.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Body {
+    /// There is another one just like it, or none is needed.
+    Again,
+    /// It was a stream, and is spent.
+    Once,
+}
+
+/// How often a request was sent.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Attempt {
+    /// Once.
+    First,
+    /// Twice: this is the replay's answer.
+    Second,
+}
+
+/// What the session is to be told.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Tell {
+    /// That the token was accepted.
+    Accepted,
+    /// That the token was rejected.
+    Rejected,
+    /// Nothing.
+    Nothing,
+}
+
+/// What is to be done with an answer.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub enum Verdict {
+    /// Tell the session, and give the answer to the caller.
+    Deliver(Tell),
+    /// Tell the session that the token was rejected, obtain another one, and send the request
+    /// again with it.
+    Replay,
+}
+
+impl Arrival {
+    /// Rule E2: "After a 401 the token that this request carried MUST be rejected, another one
+    /// obtained, and the request replayed once."
+    pub const fn verdict(self) -> Verdict {
+        match (self.place, self.finding) {
+            // Rule E5: "a 401 from there MUST reject nothing".
+            (Place::Elsewhere, Finding::Accepted | Finding::Rejected | Finding::Silent)
+            | (Place::Home, Finding::Silent) => Verdict::Deliver(Tell::Nothing),
+            (Place::Home, Finding::Accepted) => Verdict::Deliver(Tell::Accepted),
+            (Place::Home, Finding::Rejected) => match (self.attempt, self.body) {
+                (Attempt::First, Body::Again) => Verdict::Replay,
+                // Rule E3: "the 401 of a one-shot body MUST be returned".
+                (Attempt::First, Body::Once) | (Attempt::Second, Body::Again | Body::Once) => {
+                    Verdict::Deliver(Tell::Rejected)
+                }
+            },
+        }
+    }
+}

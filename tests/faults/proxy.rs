@@ -1,0 +1,107 @@
+//! The fault proxy itself, by a client that is nothing but a socket.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use perennial::testing::{Fault, FaultProxy};
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// A proxy before a server that answers each request alike, and says what it saw.
+fn before_a_server() -> (FaultProxy, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let proxy = FaultProxy::before(listener.local_addr().expect("an address")).expect("a proxy");
+    let (sender, seen) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.expect("a connection");
+            let mut request = Vec::new();
+            let mut byte = [0];
+            while !request.ends_with(b"end") && client.read_exact(&mut byte).is_ok() {
+                request.push(byte[0]);
+            }
+            client.write_all(ANSWER).expect("a client");
+            sender.send(String::from_utf8(request).expect("a text")).ok();
+        }
+    });
+    (proxy, seen)
+}
+
+fn connect(proxy: &FaultProxy) -> TcpStream {
+    let mut client = TcpStream::connect(proxy.address()).expect("a proxy");
+    let request = b"POST /a HTTP/1.1\r\nConnection: keep-alive\r\ncontent-length: 3\r\n\r\nend";
+    client.write_all(request).expect("a proxy that listens");
+    client
+}
+
+fn read(mut client: TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
+    let mut answer = Vec::new();
+    let error = client.read_to_end(&mut answer).err();
+    (answer, error.map(|error| error.kind()))
+}
+
+#[test]
+fn each_fault_is_what_its_name_says() {
+    let (proxy, seen) = before_a_server();
+    let whole = "POST /a HTTP/1.1\r\ncontent-length: 3\r\nconnection: close\r\n\r\nend";
+    let reset = Some(ErrorKind::ConnectionReset);
+    let cases: [(Fault, &[u8], Option<ErrorKind>, bool); 8] = [
+        (Fault::Pass, ANSWER, None, true),
+        (Fault::LoseAnswer, b"", None, true),
+        (Fault::ResetBefore, b"", reset, false),
+        (Fault::ResetAfter, b"", reset, true),
+        (Fault::Truncate(9), &ANSWER[..9], None, true),
+        (Fault::Drip(std::time::Duration::ZERO), ANSWER, None, true),
+        (Fault::Answer(b"hello".to_vec()), b"hello", None, false),
+        // Beyond the script, all pass.
+        (Fault::Pass, ANSWER, None, true),
+    ];
+    for (fault, ..) in &cases[..7] {
+        proxy.next(fault.clone());
+    }
+    let mut forwarded = 0;
+    for (number, (fault, answer, error, reaches_the_server)) in cases.iter().enumerate() {
+        assert_eq!(read(connect(&proxy)), (answer.to_vec(), *error), "{fault:?}");
+        forwarded += usize::from(*reaches_the_server);
+        assert_eq!((proxy.connections(), proxy.forwarded()), (number + 1, forwarded), "{fault:?}");
+        if *reaches_the_server {
+            assert_eq!(seen.recv().expect("a request"), whole);
+        }
+    }
+    assert!(seen.try_recv().is_err(), "the server saw more");
+}
+
+#[test]
+fn what_is_held_waits_for_its_release_and_the_server_has_handled_it() {
+    let (proxy, seen) = before_a_server();
+    proxy.next(Fault::Hold);
+    let client = connect(&proxy);
+    proxy.wait_until_held();
+    seen.recv().expect("a request");
+    client.set_nonblocking(true).expect("a socket");
+    let mut byte = [0];
+    assert_eq!(client.peek(&mut byte).expect_err("nothing").kind(), ErrorKind::WouldBlock);
+    client.set_nonblocking(false).expect("a socket");
+    proxy.release();
+    assert_eq!(read(client), (ANSWER.to_vec(), None));
+}
+
+#[test]
+fn a_flood_is_as_long_as_it_was_told() {
+    let (proxy, _seen) = before_a_server();
+    proxy.next(Fault::Flood(3_000_000));
+    let (answer, error) = read(connect(&proxy));
+    let head = answer.windows(4).position(|it| it == b"\r\n\r\n").expect("a head");
+    assert_eq!((answer.len() - head - 4, error), (3_000_000, None));
+}
+
+#[test]
+fn dropping_the_proxy_closes_its_port_and_lets_go_what_is_held() {
+    let (proxy, _seen) = before_a_server();
+    proxy.next(Fault::Hold);
+    let client = connect(&proxy);
+    proxy.wait_until_held();
+    drop(proxy);
+    assert_eq!(read(client), (ANSWER.to_vec(), None));
+}

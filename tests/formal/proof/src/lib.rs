@@ -1,0 +1,14 @@
+//! Proofs about the client machine of `perennial`, by running its shipped source on other times.
+//!
+//! The rules are stated once, in [`rules`], over any [`Time`](perennial::time::Time). Two engines
+//! check them: [`symbolic`] runs the machine on terms, forks where it compares two of them, and asks
+//! a solver which ways are open, so that what holds, holds for all 64-bit instants; [`small`] runs it
+//! on three-bit integers, one after the other. See `README.md`.
+
+#[cfg(not(formal))]
+compile_error!("build with RUSTFLAGS=\"--cfg formal\"");
+
+pub mod rules;
+pub mod small;
+pub mod step;
+pub mod symbolic;

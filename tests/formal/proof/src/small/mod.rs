@@ -1,0 +1,90 @@
+//! The same rules on three-bit integers, by brute force: no solver, no terms, the shipped source compiled
+//! as for any user.
+//!
+//! A machine has far too many parts for all of them to be gone through at once. Each family of
+//! [`families`] goes through every combination of those that meet in one decision; what it does not
+//! speak of is drawn, each time anew, from all that it can be. So does the last family with everything.
+
+pub mod any;
+pub mod families;
+pub mod tick;
+
+use crate::rules::{Property, invariant, of_looks, of_steps};
+use crate::step::{Kind, Look, Step};
+use tick::Tick;
+
+/// What was gone through, and what was found.
+#[derive(Debug)]
+pub struct Count {
+    /// Those of each kind, so that none is looked for among all.
+    properties: Vec<Vec<Property<Step<Tick>>>>,
+    look: Property<Look<Tick>>,
+    pub transitions: u64,
+    pub looks: u64,
+    pub violations: u64,
+}
+
+/// After how many violations there is no point in going on.
+const ENOUGH: u64 = 3;
+
+impl core::fmt::Display for Count {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { transitions, looks, violations, .. } = self;
+        write!(formatter, "transitions={transitions} looks={looks} violations={violations}")
+    }
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        let of = |kind| of_steps().into_iter().filter(move |p: &Property<_>| p.on.contains(&kind));
+        Self {
+            properties: Kind::ALL.into_iter().map(|kind| of(kind).collect()).collect(),
+            look: of_looks(),
+            transitions: 0,
+            looks: 0,
+            violations: 0,
+        }
+    }
+}
+
+impl Count {
+    /// Has the machine take one step, and judges it.
+    pub fn step(&mut self, step: &any::Case) {
+        if invariant(&step.policy, &step.before).is_err() {
+            return;
+        }
+        let step = Step::take(step.policy, step.before, step.event, step.now);
+        self.transitions += 1;
+        let mut broken_rule = None;
+        for property in &self.properties[step.kind() as usize] {
+            if let Err(broken) = (property.holds)(&step) {
+                broken_rule = Some((property.name, property.rules, broken));
+            }
+        }
+        if let Some((name, rules, broken)) = broken_rule {
+            self.violated(&format!("{name} ({rules}): {broken}\n{step:#?}"));
+        }
+    }
+
+    /// Looks at the machine at two instants, and judges what `poll_timeout` says.
+    pub fn look(&mut self, look: &Look<Tick>) {
+        if invariant(&look.policy, &look.machine).is_err() {
+            return;
+        }
+        self.looks += 1;
+        if let Err(broken) = (self.look.holds)(look) {
+            let Property { name, rules, .. } = self.look;
+            self.violated(&format!("{name} ({rules}): {broken}\n{look:#?}"));
+        }
+    }
+
+    /// The first few are enough: what is broken in one place is broken in many.
+    fn violated(&mut self, how: &str) {
+        self.violations += 1;
+        eprintln!("{how}");
+        if self.violations == ENOUGH {
+            println!("{self}");
+            std::process::exit(1);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! All of it: each property on every way that the shipped source can go, with what it cost.
+
+use core::fmt::Debug;
+use std::time::{Duration, Instant as Clock};
+
+use perennial::lifecycle::formal::{Budget, Credential, Flight, Holding, Parts, Pause, Standing};
+use perennial::lifecycle::{Freshness, Lifecycle, Reuse, Schedule};
+
+use super::states;
+use super::sym::{Instant, Length, begin, explore, here, with};
+use super::tree::{Cost, ROOT, Tree};
+use crate::rules::{self, Numbers, Property, invariant, settled};
+use crate::step::{Kind, Look, Step};
+
+/// What is to be proved.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whether every answer is confirmed in the second encoding.
+    pub confirmed: bool,
+    /// The properties of these names; all where there are none.
+    pub only: Vec<String>,
+    /// One in so many of the states, policies and events.
+    pub one_in: u64,
+}
+
+/// What one property cost, and whether it holds.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub name: &'static str,
+    pub rules: &'static str,
+    pub says: &'static str,
+    /// How many ways it was checked on.
+    pub paths: u64,
+    /// How many questions that the solvers were asked for it alone.
+    pub queries: u64,
+    pub took: Duration,
+    pub counterexample: Option<String>,
+}
+
+/// A property with its line.
+struct Case<S> {
+    property: Property<S>,
+    line: Line,
+}
+
+impl<S: Debug> Case<S> {
+    fn new(property: Property<S>) -> Self {
+        let Property { name, rules, says, .. } = property;
+        let (paths, queries, took) = (0, 0, Duration::ZERO);
+        Self {
+            property,
+            line: Line { name, rules, says, paths, queries, took, counterexample: None },
+        }
+    }
+
+    /// Checks it on every way from where the run stands.
+    fn check(&mut self, subject: &S) {
+        if self.line.counterexample.is_some() {
+            return;
+        }
+        let (started, before) = (clock(), with(|tree| tree.cost.queries));
+        self.line.paths += explore(here(), || {
+            if let Err(broken) = (self.property.holds)(subject) {
+                self.line.counterexample.get_or_insert_with(|| format!("{broken}\n{subject:#?}"));
+            }
+        });
+        self.line.took += started.elapsed();
+        self.line.queries += with(|tree| tree.cost.queries) - before;
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "what a proof costs is real time")]
+fn clock() -> Clock {
+    Clock::now()
+}
+
+/// The whole proof.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub lines: Vec<Line>,
+    /// How many states with a policy and an event the machine was run on.
+    pub starts: u64,
+    /// How many ways there were through `apply` from those.
+    pub steps: u64,
+    pub cost: Cost,
+    /// How many answers of the solver the other encoding gave as well, where it was asked, and how many
+    /// it could not find.
+    pub agreed: Option<(u64, u64)>,
+}
+
+struct Proof {
+    options: Options,
+    report: Report,
+    counted: u64,
+}
+
+/// Proves what `options` say.
+pub fn prove(options: Options) -> Report {
+    begin(options.confirmed);
+    let mut proof = Proof { options, report: Report::default(), counted: 0 };
+    proof.arithmetic();
+    proof.steps();
+    proof.looks();
+    let mut report = proof.report;
+    report.agreed = with(Tree::agreed);
+    report.cost = with(|tree| tree.cost);
+    report
+}
+
+impl Proof {
+    fn wanted<S>(&self, property: &Property<S>) -> bool {
+        self.options.only.is_empty() || self.options.only.iter().any(|name| name == property.name)
+    }
+
+    /// Whether the next one is among those to be taken.
+    fn is_taken(&mut self) -> bool {
+        self.counted = self.counted.wrapping_add(1);
+        // Spread over all of them, and the same ones each time.
+        let spread = self.counted.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        spread.is_multiple_of(self.options.one_in)
+    }
+
+    fn arithmetic(&mut self) {
+        let mut case = Case::new(rules::arithmetic());
+        if !self.wanted(&case.property) {
+            return;
+        }
+        let instants = [Instant::any("early"), Instant::any("late")];
+        let spans = [Length::any("short"), Length::any("long")];
+        for times in 0..=65 {
+            case.check(&Numbers { instants, spans, times });
+        }
+        self.report.lines.push(case.line);
+    }
+
+    fn steps(&mut self) {
+        let wanted = rules::of_steps().into_iter().filter(|property| self.wanted(property));
+        let mut cases: Vec<_> = wanted.map(Case::new).collect();
+        if cases.iter().any(|case| case.property.name == "invariant") {
+            let policy = states::policy(Reuse::Refuse, states::missing_lifetimes()[0]);
+            let new = Lifecycle::<Instant>::new(1).into();
+            invariant(&policy, &new).expect("a new machine has what is assumed of every state");
+        }
+        let all = states::states();
+        for kind in Kind::ALL {
+            let begun = clock();
+            let mut concerned: Vec<_> =
+                cases.iter_mut().filter(|case| case.property.on.contains(&kind)).collect();
+            if concerned.is_empty() {
+                continue;
+            }
+            let steps = self.report.steps;
+            for state in &all {
+                for reuse in states::reuses() {
+                    self.on_state(kind, state, reuse, &mut concerned);
+                }
+            }
+            for state in few(&all) {
+                for failures in states::failures_in_full() {
+                    let state = Parts { failures, ..state };
+                    self.on_state(kind, &state, Reuse::Refuse, &mut concerned);
+                }
+            }
+            let steps = self.report.steps - steps;
+            eprintln!("{kind:?}: {steps} ways, {:.1} s", begun.elapsed().as_secs_f64());
+        }
+        self.report.lines.extend(cases.into_iter().map(|case| case.line));
+    }
+
+    fn on_state(
+        &mut self,
+        kind: Kind,
+        state: &Parts<Instant>,
+        reuse: Reuse<Instant>,
+        cases: &mut [&mut Case<Step<Instant>>],
+    ) {
+        let missing = states::missing_lifetimes();
+        for (event, which) in states::events(kind, state) {
+            let refuted = cases.iter().all(|case| case.line.counterexample.is_some());
+            if refuted || !self.is_taken() {
+                continue;
+            }
+            let policy = states::policy(reuse, missing[which]);
+            self.report.starts += 1;
+            let mut steps = 0;
+            explore(ROOT, || {
+                if invariant(&policy, state).is_err() {
+                    return;
+                }
+                steps += 1;
+                let step = Step::take(policy, *state, event, states::now());
+                for case in &mut *cases {
+                    case.check(&step);
+                }
+            });
+            self.report.steps += steps;
+        }
+    }
+
+    fn looks(&mut self) {
+        let mut case = Case::new(rules::of_looks());
+        if !self.wanted(&case.property) {
+            return;
+        }
+        with(|tree| tree.simplifies = true);
+        let missing_lifetime = states::missing_lifetimes()[0];
+        let (now, then) = (states::now(), states::then());
+        for machine in states::states_but_for_identities() {
+            if waits(&machine) > AT_ONCE {
+                continue;
+            }
+            for reuse in states::reuses() {
+                if case.line.counterexample.is_some() || !self.is_taken() {
+                    continue;
+                }
+                let policy = states::policy(reuse, missing_lifetime);
+                self.report.starts += 1;
+                explore(ROOT, || {
+                    let reached = invariant(&policy, &machine);
+                    if reached.and_then(|()| settled(&policy, &machine, now)).is_ok() {
+                        case.check(&Look { policy, machine, now, then });
+                    }
+                });
+            }
+        }
+        self.report.lines.push(case.line);
+    }
+}
+
+/// How many things are waited for at once, at most, where `poll_timeout` is looked at.
+const AT_ONCE: usize = 2;
+
+/// How many things change by themselves: the token, the flight, the backoff, the budget, the window.
+fn waits(state: &Parts<Instant>) -> usize {
+    let timed = match state.holding {
+        Holding::Token(held) => matches!(held.schedule, Schedule::Timed(_)),
+        Holding::Nothing => false,
+    };
+    [
+        timed,
+        matches!(state.flight, Flight::Out { .. }),
+        matches!(state.pause, Pause::Until { .. }),
+        matches!(state.budget, Budget::FullAt(_)),
+        matches!(state.credential, Credential::DoubtedUntil(_)),
+    ]
+    .into_iter()
+    .filter(|waits| *waits)
+    .count()
+}
+
+/// The states on which every count of failures is tried: the count meets the flight, the backoff and
+/// the policy, and nothing else.
+fn few(all: &[Parts<Instant>]) -> Vec<Parts<Instant>> {
+    all.iter()
+        .filter(|state| {
+            let simple = match state.holding {
+                Holding::Nothing => true,
+                Holding::Token(held) => {
+                    matches!(held.schedule, Schedule::Timed(_))
+                        && held.freshness == Freshness::Fresh
+                        && held.standing == Standing::Untried
+                }
+            };
+            let full = state.budget == Budget::Full;
+            simple && full && state.credential == Credential::Ready && state.started == 4
+        })
+        .copied()
+        .collect()
+}

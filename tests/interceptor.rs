@@ -1,0 +1,243 @@
+//! Reading challenges and origins, and the interceptor that an adapter asks.
+
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use perennial::interceptor::{
+    Answer, Interceptor, InterceptorBuilder, InterceptorError, Origin, OriginError, Refused,
+    Target, grpc_finding, read_challenges,
+};
+use perennial::refresh::{RefreshError, Request};
+use perennial::session::Session;
+use perennial::token::Grant;
+use perennial::verdict::{Attempt, Body, Challenge, Finding, Place, Tell, Verdict};
+
+fn session() -> Session {
+    Session::builder(|_: Request| async {
+        Ok::<_, RefreshError>(Grant::new("at-2", "rt-2", Duration::from_secs(3600)))
+    })
+    .grant(Grant::new("at-1", "rt-1", Duration::from_secs(3600)))
+    .build()
+    .expect("a session")
+}
+
+fn builder() -> InterceptorBuilder {
+    Interceptor::builder(session())
+}
+
+fn headers(values: &[&str]) -> HeaderMap {
+    let values = values.iter().map(|value| HeaderValue::from_bytes(value.as_bytes()));
+    values.map(|value| (WWW_AUTHENTICATE, value.expect("a header"))).collect()
+}
+
+// Rule E4.
+#[test]
+fn a_401_is_read_as_its_challenges_mean_it() {
+    use Challenge::{Absent, Bearer, DpopNonce, InsufficientScope, OtherScheme, Unreadable};
+    let cases: &[(&[&str], Challenge)] = &[
+        (&[], Absent),
+        (&[""], Unreadable),
+        (&["Bearer"], Bearer),
+        (&["bearer"], Bearer),
+        (&[r#"Bearer realm="a, b", error="invalid_token""#], Bearer),
+        (&["Bearer error=invalid_token"], Bearer),
+        (&[r#"Bearer error="insufficient_scope", scope="write""#], InsufficientScope),
+        (&[r#"BEARER ERROR="insufficient\_scope""#], InsufficientScope),
+        (&[r#"Basic realm="x""#], OtherScheme),
+        (&["Negotiate"], OtherScheme),
+        // Among several any Bearer counts, in one header or in two, whatever the order.
+        (&[r#"Basic realm="Bearer", Bearer realm="x""#], Bearer),
+        (&[r#"Basic realm="x""#, "Bearer"], Bearer),
+        (&["Bearer", r#"Basic realm="x""#], Bearer),
+        (&[r#"Bearer error="insufficient_scope", Bearer realm="other""#], Bearer),
+        // The word in a parameter is no scheme.
+        (&[r#"Basic realm="Bearer""#], OtherScheme),
+        // Duende: a DPoP-nonce 401 is not a token 401.
+        (&[r#"DPoP error="use_dpop_nonce""#], DpopNonce),
+        (&[r#"DPoP algs="ES256", error="use_dpop_nonce", Basic realm="x""#], DpopNonce),
+        (&[r#"DPoP error="invalid_token""#], OtherScheme),
+        (&["Negotiate YII="], Unreadable),
+        (&["\"unterminated"], Unreadable),
+        (&["Bearer realm=\u{e9}"], Unreadable),
+        (&["\u{e9}", "Bearer"], Bearer),
+        (&["\u{e9}", r#"Basic realm="x""#], OtherScheme),
+    ];
+    for (values, expected) in cases {
+        assert_eq!(read_challenges(&headers(values)), *expected, "{values:?}");
+    }
+}
+
+#[test]
+fn an_origin_is_scheme_host_and_port_and_what_follows_is_of_no_account() {
+    let same = ["https://a.b", "https://a.b:443/", "HTTPS://A.B/x?y=z", "https://A.b:443/?q"];
+    let origin = Origin::parse(same[0]).expect("an origin");
+    assert_eq!(origin.to_string(), "https://a.b:443");
+    for url in same {
+        assert_eq!(Origin::parse(url), Ok(origin.clone()), "{url}");
+        let uri: Uri = url.parse().expect("a URI");
+        assert!(origin.is(Target::of_uri(&uri).expect("a target")), "{url}");
+    }
+    for url in ["http://a.b", "https://a.b:444", "https://b", "https://a.b.c", "https://x@c.d"] {
+        let uri: Uri = url.parse().expect("a URI");
+        assert!(!origin.is(Target::of_uri(&uri).expect("a target")), "{url}");
+    }
+}
+
+#[test]
+fn what_is_no_origin_is_refused_by_name_and_tells_the_fix() {
+    for (url, expected) in [
+        ("", OriginError::Malformed),
+        ("/things", OriginError::Malformed),
+        ("https://", OriginError::Malformed),
+        ("ftp://host/", OriginError::Scheme),
+        ("host", OriginError::Scheme),
+    ] {
+        let found = builder().origin(url).build().err();
+        assert_eq!(found, Some(InterceptorError::Origin(expected)), "{url}");
+    }
+    let nowhere = builder().build().expect_err("sends the token nowhere");
+    assert_eq!(
+        nowhere.to_string(),
+        "no origin is named: call `origin` with the API's URL, or `any_origin`"
+    );
+    let plain = builder().origin("http://api.example.com/v1").build().expect_err("in the clear");
+    assert_eq!(
+        plain.to_string(),
+        "the origin http://api.example.com:80 is plain http beyond this machine: use https, or \
+         `allow_plain_http`"
+    );
+}
+
+fn attaches(interceptor: &Interceptor, url: &str) -> Result<bool, String> {
+    let uri: Uri = url.parse().expect("a URI");
+    let attached = interceptor.attaches(Target::of_uri(&uri), &HeaderMap::new());
+    attached.map_err(|refused| refused.to_string())
+}
+
+// Rule E5.
+#[test]
+fn a_token_goes_to_the_origins_that_it_was_given_for_and_to_no_other() {
+    let interceptor =
+        builder().origin("https://a.b/v1").origin("http://localhost:80").build().expect("built");
+    for (url, expected) in [
+        ("https://a.b/v2", true),
+        ("https://a.b:443", true),
+        ("http://localhost/x", true),
+        ("http://a.b/", false),
+        ("https://a.b:8443/", false),
+        ("https://evil/a.b", false),
+        ("https://a.b.evil/", false),
+        ("https://a.b@evil/", false),
+        ("/relative", false),
+    ] {
+        assert_eq!(attaches(&interceptor, url), Ok(expected), "{url}");
+    }
+}
+
+// Rule E5.
+#[test]
+fn plain_http_beyond_this_machine_is_refused_unless_it_is_allowed() {
+    let anywhere = builder().any_origin().build().expect("built");
+    for url in ["https://a.b/", "http://127.0.0.1:1/", "http://[::1]:1/", "http://LocalHost/"] {
+        assert_eq!(attaches(&anywhere, url), Ok(true), "{url}");
+    }
+    for url in ["http://a.b/x?secret=hush", "http://localhost.evil/", "http://128.0.0.1/"] {
+        let refused = attaches(&anywhere, url).expect_err(url);
+        assert!(refused.contains("plain http beyond this machine") && !refused.contains("hush"));
+    }
+    let allowed = builder().any_origin().allow_plain_http().build().expect("built");
+    assert_eq!(attaches(&allowed, "http://a.b/"), Ok(true));
+    let allowed = builder().origin("http://a.b").allow_plain_http().build().expect("built");
+    assert_eq!(attaches(&allowed, "http://a.b/"), Ok(true));
+    // A caller's own credentials are the caller's business.
+    let own = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Basic x"))]);
+    let uri = Uri::from_static("http://a.b/");
+    assert!(matches!(anywhere.attaches(Target::of_uri(&uri), &own), Ok(false)));
+}
+
+fn answered(status: u16, challenges: &[&str]) -> (StatusCode, HeaderMap) {
+    (StatusCode::from_u16(status).expect("a status"), headers(challenges))
+}
+
+// Rules E2, E4, E5, B8.
+#[test]
+fn the_session_is_told_what_the_answer_says_of_the_token_that_was_sent() {
+    let judged = |status, challenges: &[&str], place, body| {
+        let interceptor = builder().any_origin().build().expect("built");
+        let token = interceptor.session().token_blocking().expect("a token");
+        let (status, headers) = answered(status, challenges);
+        let answer = Answer { status, headers: &headers };
+        let verdict = interceptor.judge(&token, answer, place, body, Attempt::First);
+        let next = interceptor.session().token_blocking().expect("a token");
+        (verdict, next.expose().to_owned())
+    };
+    let kept = |tell| (Verdict::Deliver(tell), "at-1".to_owned());
+    let (home, again) = (Place::Home, Body::Again);
+    assert_eq!(judged(200, &[], home, again), kept(Tell::Accepted));
+    assert_eq!(judged(401, &[], home, again), (Verdict::Replay, "at-2".to_owned()));
+    let (rejected, at_2) = (Verdict::Deliver(Tell::Rejected), "at-2".to_owned());
+    assert_eq!(judged(401, &[], home, Body::Once), (rejected, at_2));
+    assert_eq!(judged(401, &[], Place::Elsewhere, again), kept(Tell::Nothing));
+    let scope = r#"Bearer error="insufficient_scope""#;
+    assert_eq!(judged(401, &[scope], home, again), kept(Tell::Nothing));
+    assert_eq!(judged(419, &[], home, again), kept(Tell::Nothing));
+}
+
+// Rule E4.
+#[test]
+fn what_counts_as_a_rejection_is_the_programs_to_say() {
+    let interceptor = builder()
+        .any_origin()
+        .finding(|answer| match answer.status.as_u16() {
+            419 => Finding::Rejected,
+            _ => answer.finding(),
+        })
+        .build()
+        .expect("built");
+    let token = interceptor.session().token_blocking().expect("a token");
+    for (status, expected) in [
+        (200, Verdict::Deliver(Tell::Accepted)),
+        (403, Verdict::Deliver(Tell::Nothing)),
+        (419, Verdict::Replay),
+        (401, Verdict::Replay),
+    ] {
+        let (status, headers) = answered(status, &[]);
+        let answer = Answer { status, headers: &headers };
+        let verdict = interceptor.judge(&token, answer, Place::Home, Body::Again, Attempt::First);
+        assert_eq!(verdict, expected, "{status}");
+    }
+}
+
+// Rule E4.
+#[test]
+fn grpc_says_by_a_header_that_it_does_not_like_the_token() {
+    for (status, grpc, expected) in [
+        (200, Some("16"), Finding::Rejected),
+        (200, Some("0"), Finding::Accepted),
+        (200, None, Finding::Accepted),
+        (200, Some("7"), Finding::Silent),
+        (401, None, Finding::Rejected),
+    ] {
+        let (status, mut headers) = answered(status, &[]);
+        headers.extend(grpc.map(|code| {
+            (http::HeaderName::from_static("grpc-status"), HeaderValue::from_static(code))
+        }));
+        assert_eq!(grpc_finding(Answer { status, headers: &headers }), expected, "{grpc:?}");
+    }
+}
+
+// Rules E1, G1.
+#[test]
+fn an_error_of_the_interceptor_names_its_reason_and_holds_no_secret() {
+    let refused = Refused::from(
+        Session::builder(|_: Request| async { Err::<Grant, _>(RefreshError::declined("no")) })
+            .grant(Grant::of_refresh_token("hush-rt"))
+            .build()
+            .expect("a session")
+            .token_blocking()
+            .expect_err("declined"),
+    );
+    let text = format!("{refused} {refused:?} {:?}", std::error::Error::source(&refused));
+    assert!(text.contains("no access token for this request") && !text.contains("hush"), "{text}");
+}

@@ -1,0 +1,40 @@
+//! What providers are declared to do, and what a session makes of it.
+
+use std::time::Duration;
+
+use perennial::lifecycle::{Policy, Reuse};
+use perennial::provider;
+
+const NONE: Duration = Duration::ZERO;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+// Rule B6.
+#[test]
+fn each_provider_does_what_its_documentation_says() {
+    for (name, declared, documented) in [
+        ("Google", provider::GOOGLE, Reuse::Unrotated),
+        ("Entra ID", provider::ENTRA_ID, Reuse::Unrotated),
+        ("a GitHub App", provider::GITHUB_APP, Reuse::Refuse),
+        ("Keycloak", provider::KEYCLOAK, Reuse::Unrotated),
+        ("Okta", provider::OKTA, Reuse::overlap(seconds(30))),
+        ("Okta, 5 s", provider::okta(seconds(5)), Reuse::overlap(seconds(5))),
+        ("Okta, no grace", provider::okta(NONE), Reuse::Refuse),
+        ("Supabase", provider::SUPABASE, Reuse::idempotent(seconds(10))),
+        ("Doorkeeper", provider::DOORKEEPER, Reuse::ConfirmByUse),
+        ("Auth0, no overlap", provider::auth0(NONE), Reuse::Refuse),
+        ("Auth0, 15 s", provider::auth0(seconds(15)), Reuse::overlap(seconds(15))),
+        ("Cognito, no grace", provider::cognito(NONE), Reuse::Refuse),
+        ("Cognito, 60 s", provider::cognito(seconds(60)), Reuse::overlap(seconds(60))),
+        ("Cognito, too much", provider::cognito(seconds(600)), Reuse::overlap(seconds(60))),
+        ("Hydra, no grace", provider::hydra(NONE), Reuse::Refuse),
+        ("Hydra, 60 s", provider::hydra(seconds(60)), Reuse::overlap(seconds(60))),
+        ("less than a clock tells", provider::hydra(Duration::from_nanos(1)), Reuse::Refuse),
+    ] {
+        assert_eq!(declared, documented, "{name}");
+        let policy = Policy::builder().reuse(declared).build().expect(name);
+        assert_eq!(policy.reuse(), documented, "{name}");
+    }
+}

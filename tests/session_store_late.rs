@@ -1,0 +1,90 @@
+//! A late answer that is being stored, and those who come meanwhile.
+
+mod session_support;
+
+use perennial::session::Session;
+use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::token::Grant;
+use session_support::ledger::{Fault, Ledger, settled, stored};
+use session_support::{HALF_A_SECOND, HOUR, Hand, SECOND, START, at_once, text, waiting};
+
+/// A session whose refresh was given up, and answered then; its store does not take that in, and
+/// works for others.
+fn stuck(script: &Scripted) -> (Session, VirtualTime, Ledger) {
+    let (session, time, ledger) = settled(script);
+    time.advance(HOUR);
+    let mut caller = waiting(&session);
+    time.advance(30 * SECOND);
+    assert!(caller.ready().expect_err("no answer came").is_unavailable());
+    drop(caller);
+    ledger.set(Fault::WritesHang);
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert!(at_once(session.token()).is_err(), "it is heard, and not stored yet");
+    ledger.set_for_others(Fault::None);
+    (session, time, ledger)
+}
+
+// Rules B6, B14, F2. The server may revoke everything at its second sight.
+#[test]
+fn a_refresh_token_is_not_sent_again_while_the_late_answer_to_it_is_being_stored() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time, ledger) = stuck(&script);
+    time.advance(HALF_A_SECOND);
+    assert!(at_once(session.token()).expect_err("not yet").is_unavailable());
+    assert_eq!(script.presented(), [Some("rt-1".to_owned())]);
+    ledger.set(Fault::None);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!((script.requests(), ledger.refresh_token().as_deref()), (1, Some("rt-2")));
+}
+
+// Rules B13, C3, F2. A store has a refresh's time, and then is taken for failed.
+#[test]
+fn a_late_answer_that_a_store_never_takes_holds_nothing_up_for_longer_than_a_refresh_may() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time, _ledger) = stuck(&script);
+    time.advance(30 * SECOND);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!((session.is_saved(), script.requests()), (false, 1));
+}
+
+// Rules B4, F1. A peer has stored another grant meanwhile, which this session has seen and not taken.
+#[test]
+fn a_grant_that_could_not_be_stored_is_not_stored_over_a_newer_one() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time, ledger) = stuck(&script);
+    ledger.overwrite(Some(stored(Grant::of_refresh_token("rt-7"))));
+    time.advance(HALF_A_SECOND);
+    assert!(at_once(session.token()).expect_err("not yet").is_unavailable());
+    time.advance(30 * SECOND);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    at_once(session.close()).expect("there is nothing left to store");
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-7"));
+}
+
+// Rules A5, C3.
+#[test]
+fn a_late_answer_that_a_store_never_takes_holds_nothing_up_for_longer_when_the_clock_goes_back() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time, _ledger) = stuck(&script);
+    time.set(START);
+    assert!(at_once(session.token()).is_err());
+    time.advance(30 * SECOND);
+    assert_eq!(text(at_once(session.token())), "at-2");
+}
+
+// Rules B14, C9. It hung in the store when the session was logged out.
+#[test]
+fn closing_revokes_an_orphan_that_a_store_never_took() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    let mut caller = waiting(&session);
+    ledger.set(Fault::WritesHang);
+    script.release(Answer::Grant(Scripted::grant(1)));
+    caller.pending();
+    drop(caller);
+    Hand::new(session.logout()).pending();
+    time.advance(30 * SECOND);
+    at_once(session.close()).expect("all has landed");
+    assert_eq!(script.revoked(), ["rt-2"]);
+}

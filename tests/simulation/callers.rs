@@ -1,0 +1,241 @@
+//! What programs do with a session: they ask, use, give back; log in, log out and close.
+
+use std::future::poll_fn;
+use std::mem::replace;
+use std::pin::pin;
+use std::time::Duration;
+
+use perennial::clock::Clock;
+use perennial::lifecycle::{Meanwhile, State};
+use perennial::session::{Error, Session};
+use perennial::token::AccessToken;
+
+use super::ledger::Received;
+use super::log::Corner;
+use super::network::Outcome;
+use super::server::number;
+use super::store::numbers;
+use super::told::Manner;
+use super::world::{Shared, World};
+
+/// What the resource server says of a token.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Response {
+    Accepted,
+    Rejected,
+}
+
+/// One session, as the program's tasks hold it.
+#[derive(Clone)]
+pub(crate) struct User {
+    pub(crate) shared: Shared,
+    pub(crate) session: Session,
+    pub(crate) id: usize,
+}
+
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(seconds.unsigned_abs())
+}
+
+impl User {
+    /// Asks for a token, waits as its manner is, and uses it; after a 401 once more.
+    pub(crate) async fn visit(self, manner: Manner) {
+        for _ in 0..2 {
+            let Ok(token) = self.ask(manner).await else { return };
+            if self.uses(&token) == Response::Accepted {
+                return;
+            }
+        }
+    }
+
+    pub(crate) async fn ask(&self, manner: Manner) -> Result<AccessToken, Error> {
+        let wait = match manner {
+            Manner::Bare => self.session.token(),
+            Manner::Patient(limit) => self.session.token().patience(seconds(limit)),
+            Manner::Within(limit) => self.session.token_within(seconds(limit)),
+            Manner::Lasting(limit) => self.session.token_valid_for(seconds(limit)),
+            Manner::Try => {
+                let saved = self.session.is_saved();
+                return self.told(manner, self.session.try_token(), saved);
+            }
+        };
+        let mut wait = pin!(wait);
+        let (mut first, mut saved) = (true, true);
+        let result = poll_fn(|cx| {
+            saved = self.session.is_saved();
+            let polled = wait.as_mut().poll(cx);
+            if polled.is_pending() && replace(&mut first, false) {
+                self.shared.lock().waits(self.id, manner);
+            }
+            polled
+        });
+        let result = result.await;
+        self.told(manner, result, saved)
+    }
+
+    /// A caller has been told something. Whether all was `saved` before: by now another grant may
+    /// have landed.
+    pub(crate) fn told(
+        &self,
+        manner: Manner,
+        result: Result<AccessToken, Error>,
+        saved: bool,
+    ) -> Result<AccessToken, Error> {
+        let saved = saved && self.session.is_saved();
+        let mut world = self.shared.lock();
+        match &result {
+            Ok(token) => world.hands_out(self.id, manner, token, saved),
+            Err(error) => world.refuses(self.id, manner, error),
+        }
+        result
+    }
+
+    /// Uses a token at the resource server, and tells the session what came of it.
+    pub(crate) fn uses(&self, token: &AccessToken) -> Response {
+        let response = self.shared.lock().resource(self.id, number(token.secret()));
+        match response {
+            Response::Accepted => self.session.accept(token),
+            Response::Rejected => self.session.reject(token),
+        }
+        // Where another token works already, what was rejected is not the one that is held.
+        let effective = match self.session.state() {
+            State::Refreshing(Meanwhile::Wait) | State::Expired(_) => true,
+            State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => false,
+        };
+        self.shared.lock().responded(self.id, token, response, effective);
+        response
+    }
+
+    /// Waits until something changes.
+    pub(crate) async fn watch(self) {
+        self.session.changed().await;
+        let _ = self.session.state();
+    }
+
+    pub(crate) async fn log_in(self) {
+        let (answer, wall) = {
+            let mut world = self.shared.lock();
+            let (terms, truth) = (world.terms(), world.truth);
+            let answer = world.server.login(terms, truth);
+            (answer, world.ledgers[self.id].watch.wall().as_millis())
+        };
+        let before = self.settled();
+        if self.session.install(answer.grant()).await.is_err() {
+            return self.shared.lock().note("login not stored", self.id, 0);
+        }
+        let mut world = self.shared.lock();
+        world.saw(Corner::LoggedIn);
+        world.note("logged in", self.id, answer.renewal);
+        // Its flight may have found the login in the store before this did.
+        let adopted = world.ledgers[self.id].shown.contains(&answer.renewal);
+        world.ends_epoch(self.id, if adopted { Some(usize::MAX) } else { before });
+        let family = world.server.family_of(answer.renewal);
+        let call = world.calls.len();
+        let ledger = &mut world.ledgers[self.id];
+        (ledger.out, ledger.bare, ledger.families) = (false, false, vec![family]);
+        let (now, wall_now) = (ledger.now(), ledger.watch.wall().as_millis());
+        let sent = (now - (wall_now - wall)).min(now);
+        ledger.reckon(answer.access, sent, answer.lifetime, answer.hint);
+        ledger.latest = Some(answer.access);
+        let (epoch, renewal) = (ledger.epoch, answer.renewal);
+        // By now that flight may have renewed it, too.
+        if !adopted {
+            ledger.received.push(Received { call, renewal, epoch, settled: true });
+        }
+    }
+
+    pub(crate) async fn log_out(self) {
+        let before = self.settled();
+        {
+            let mut world = self.shared.lock();
+            let in_flight = world.is_out(self.id);
+            world.saw(if in_flight { Corner::LoggedOutInFlight } else { Corner::LoggedOut });
+            world.note("logs out", self.id, 0);
+            world.ends_epoch(self.id, before);
+            (world.ledgers[self.id].out, world.ledgers[self.id].bare) = (true, true);
+        }
+        let forgotten = self.session.logout().await.is_ok();
+        let mut world = self.shared.lock();
+        let store = world.ledgers[self.id].store.filter(|_| forgotten);
+        let keep = store.map(|store| &world.stores[store]);
+        let left = keep.is_some_and(|keep| keep.grant().is_some() && keep.writer == Some(self.id));
+        if left && world.ledgers[self.id].out {
+            world.broken(self.id, "B11", "its store holds a grant after it was logged out");
+        }
+    }
+
+    pub(crate) async fn close(self) {
+        let closed = self.session.close().await;
+        let mut world = self.shared.lock();
+        world.saw(Corner::Closed);
+        world.note("closed", self.id, i64::from(closed.is_ok()));
+    }
+
+    /// The newest call whose grant the session has taken in for certain.
+    fn settled(&self) -> Option<usize> {
+        let held = self.session.grant().and_then(|grant| numbers(&grant).1);
+        let world = self.shared.lock();
+        let received = &world.ledgers[self.id].received;
+        received.iter().filter(|one| Some(one.renewal) == held).map(|one| one.call).max()
+    }
+}
+
+impl World {
+    /// A token is used.
+    fn resource(&mut self, session: usize, access: u32) -> Response {
+        let live = self.server.accepts(access, self.truth);
+        let mood = self.moody && !self.healed && self.choices.below(3) == 1;
+        if live && mood {
+            self.saw(Corner::RejectedAtWill);
+        }
+        let response = if live && !mood { Response::Accepted } else { Response::Rejected };
+        self.note("used", session, i64::from(response == Response::Accepted));
+        response
+    }
+
+    /// The session was told of it.
+    fn responded(
+        &mut self,
+        session: usize,
+        token: &AccessToken,
+        response: Response,
+        effective: bool,
+    ) {
+        let access = number(token.secret());
+        let in_flight = self.is_out(session);
+        let ledger = &mut self.ledgers[session];
+        match response {
+            Response::Accepted => {
+                ledger.accepted.insert(access);
+            }
+            Response::Rejected => {
+                if effective {
+                    ledger.rejected.insert(access);
+                } else {
+                    ledger.outlived.insert(access, token.generation().number());
+                }
+                ledger.held = ledger.held.filter(|held| held.access != access);
+                self.saw(Corner::Rejected);
+                if in_flight {
+                    self.saw(Corner::RejectedInFlight);
+                }
+            }
+        }
+    }
+
+    /// Whether a request of the session is out.
+    pub(crate) fn is_out(&self, session: usize) -> bool {
+        let calls = self.ledgers[session].calls.iter().map(|index| &self.calls[*index]);
+        calls.rev().take(6).any(|call| call.listening && call.outcome == Outcome::Out)
+    }
+
+    /// An epoch ends; what had come by the call `settled` or before it was taken in.
+    fn ends_epoch(&mut self, session: usize, settled: Option<usize>) {
+        let ledger = &mut self.ledgers[session];
+        for one in &mut ledger.received {
+            one.settled |= settled.is_some_and(|call| one.call <= call);
+        }
+        ledger.new_epoch();
+        ledger.dirty = true;
+    }
+}

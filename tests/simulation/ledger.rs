@@ -1,0 +1,369 @@
+//! What each session has been told, kept beside it: the second reckoning, by which its deeds are
+//! judged. Nothing here is taken from the crate.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use perennial::clock::Clock;
+use perennial::store::StoredGrant;
+
+use super::clock::Watch;
+use super::log::Corner;
+use super::network::{Outcome, Reply};
+use super::server::{Number, Reuse};
+use super::store::numbers;
+use super::world::World;
+
+/// The policy's defaults, in milliseconds.
+const MARGIN: i64 = 10_000;
+const WINDOW: i64 = 300_000;
+const ASSUMED: i64 = 3_600_000;
+const RETRY_AFTER_CAP: i64 = 3_600_000;
+
+/// The life of one access token by one session's clock.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Reckoning {
+    /// Not due before, whatever jitter was drawn.
+    pub(crate) due: i64,
+    /// Certainly usable before.
+    pub(crate) usable: i64,
+    /// Certainly not usable from here on: more than the former only where there are two stories.
+    pub(crate) unusable: i64,
+    /// The latest expiry of any story.
+    pub(crate) expires: i64,
+}
+
+impl Reckoning {
+    fn of(sent: i64, lifetime: i64, hint: Option<i64>) -> Self {
+        let (eighth, expires) = (lifetime / 8, sent + lifetime);
+        let unusable = expires - MARGIN.min(eighth);
+        let wished = hint.map_or(expires - WINDOW, |hint| sent + hint);
+        let due = (wished - eighth).max(sent + lifetime / 2).min(unusable);
+        Self { due, usable: unusable, unusable, expires }
+    }
+}
+
+/// The token that a session certainly holds.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) access: Number,
+    pub(crate) usable: i64,
+}
+
+/// A grant that came to a session.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) call: usize,
+    pub(crate) renewal: Number,
+    pub(crate) epoch: u32,
+    pub(crate) settled: bool,
+}
+
+/// One session.
+pub(crate) struct Ledger {
+    pub(crate) process: usize,
+    pub(crate) watch: Watch,
+    pub(crate) store: Option<usize>,
+    /// Whether its process lives.
+    pub(crate) alive: bool,
+    /// Whether its last handle was dropped.
+    pub(crate) let_go: bool,
+    /// Its clock has run back.
+    pub(crate) crooked: bool,
+    pub(crate) epoch: u32,
+    /// It was logged out.
+    pub(crate) out: bool,
+    /// It has no grant: it was given none, was logged out, or its store is empty.
+    pub(crate) bare: bool,
+    /// Which logins its tokens may be of.
+    pub(crate) families: Vec<usize>,
+    pub(crate) reckonings: BTreeMap<Number, Reckoning>,
+    /// Those that were rejected while they were held, and those whose rejection came too late:
+    /// with the generation that was rejected.
+    pub(crate) rejected: BTreeSet<Number>,
+    pub(crate) outlived: BTreeMap<Number, u64>,
+    pub(crate) accepted: BTreeSet<Number>,
+    /// The rejected ones whose one free try was made.
+    pub(crate) tried: BTreeSet<Number>,
+    /// Those that callers have been refused since they had lapsed.
+    pub(crate) lapsed: BTreeSet<Number>,
+    pub(crate) held: Option<Held>,
+    /// The access token that came last, and was alive.
+    pub(crate) latest: Option<Number>,
+    pub(crate) calls: Vec<usize>,
+    /// How many store operations it waits for.
+    pub(crate) storing: usize,
+    /// The refresh token whose intent was noted by the last operation of all.
+    pub(crate) noted: Option<Number>,
+    pub(crate) received: Vec<Received>,
+    /// Refresh tokens that its store showed, written by others.
+    pub(crate) shown: BTreeSet<Number>,
+    pub(crate) orphans: BTreeSet<Number>,
+    /// Refresh tokens that its store showed with an intent, and since when, by its clock.
+    pub(crate) intents: BTreeMap<Number, i64>,
+    has_read: bool,
+    pub(crate) failures: u32,
+    pub(crate) not_before: i64,
+    pub(crate) full_at: i64,
+    /// The access tokens that were handed out.
+    pub(crate) handed: BTreeSet<Number>,
+    /// The newest generation handed out.
+    pub(crate) generation: u64,
+    /// Something came that is to be found in its hands.
+    pub(crate) dirty: bool,
+}
+
+impl Ledger {
+    pub(crate) fn new(process: usize, watch: Watch, store: Option<usize>) -> Self {
+        Self {
+            process,
+            watch,
+            store,
+            alive: true,
+            let_go: false,
+            crooked: false,
+            epoch: 0,
+            out: false,
+            bare: true,
+            families: Vec::new(),
+            reckonings: BTreeMap::new(),
+            rejected: BTreeSet::new(),
+            outlived: BTreeMap::new(),
+            accepted: BTreeSet::new(),
+            tried: BTreeSet::new(),
+            lapsed: BTreeSet::new(),
+            held: None,
+            latest: None,
+            calls: Vec::new(),
+            storing: 0,
+            noted: None,
+            received: Vec::new(),
+            shown: BTreeSet::new(),
+            orphans: BTreeSet::new(),
+            intents: BTreeMap::new(),
+            has_read: false,
+            failures: 0,
+            not_before: i64::MIN,
+            full_at: i64::MIN,
+            handed: BTreeSet::new(),
+            generation: 0,
+            dirty: false,
+        }
+    }
+
+    /// The session's clock.
+    pub(crate) fn now(&self) -> i64 {
+        self.watch.millis()
+    }
+
+    /// A token's life, as told now. Several stories of one token are all kept.
+    pub(crate) fn reckon(
+        &mut self,
+        access: Number,
+        sent: i64,
+        lifetime: Option<i64>,
+        hint: Option<i64>,
+    ) {
+        let told = Reckoning::of(sent, lifetime.unwrap_or(ASSUMED), hint);
+        let one = self.reckonings.entry(access).or_insert(told);
+        one.due = one.due.min(told.due);
+        one.usable = one.usable.min(told.usable);
+        one.unusable = one.unusable.max(told.unusable);
+        one.expires = one.expires.max(told.expires);
+        // A token that is granted again lives again.
+        if self.watch.millis() < told.unusable {
+            self.lapsed.remove(&access);
+        }
+    }
+
+    /// An attempt has failed, and is known to count.
+    fn failed(&mut self, asked: Option<i64>, half_draws: bool) {
+        let longest = 1000_i64.checked_shl(self.failures).unwrap_or(60_000).min(60_000);
+        self.failures = (self.failures + 1).min(16);
+        let drawn = if half_draws { longest / 2 } else { 0 };
+        let delay = drawn.max(asked.unwrap_or(0).min(RETRY_AFTER_CAP));
+        self.not_before = self.not_before.max(self.now() + delay);
+    }
+
+    /// Another grant has come: neither backoff nor certainty outlives it.
+    fn renewed(&mut self, access: Option<Number>) {
+        self.failures = 0;
+        self.not_before = i64::MIN;
+        self.latest = access;
+        if self.held.is_some_and(|held| Some(held.access) != access) {
+            self.held = None;
+        }
+    }
+
+    /// An epoch ends.
+    pub(crate) fn new_epoch(&mut self) {
+        self.epoch += 1;
+        self.failures = 0;
+        self.not_before = i64::MIN;
+        self.full_at = i64::MIN;
+        self.held = None;
+        self.shown.clear();
+        self.rejected.clear();
+        self.outlived.clear();
+        self.intents.clear();
+    }
+
+    /// The newest grant of this epoch that has come.
+    pub(crate) fn newest(&self) -> Option<Received> {
+        self.received
+            .iter()
+            .copied()
+            .filter(|one| one.epoch == self.epoch)
+            .max_by_key(|one| one.call)
+    }
+}
+
+impl World {
+    /// What a store's grant tells of its access token.
+    pub(crate) fn reckon_stored(
+        &mut self,
+        session: usize,
+        access: Option<Number>,
+        stored: &StoredGrant,
+    ) {
+        let Some(access) = access else { return };
+        let ledger = &mut self.ledgers[session];
+        let (now, wall) = (ledger.now(), ledger.watch.wall().as_millis());
+        let acquired = stored.acquired_at.as_millis();
+        let sent = (now - (wall - acquired)).min(now);
+        let lifetime = stored.expires_at.map(|expires| expires.as_millis() - acquired);
+        let hint = stored.grant.refresh_in().and_then(|hint| i64::try_from(hint.as_millis()).ok());
+        ledger.reckon(access, sent, lifetime, hint);
+    }
+
+    /// A session's store shows what it holds.
+    pub(crate) fn reads(
+        &mut self,
+        session: usize,
+        content: Option<&StoredGrant>,
+        writer: Option<usize>,
+        program: bool,
+    ) {
+        let mut foreign = writer != Some(session);
+        let Some(stored) = content else {
+            let ledger = &mut self.ledgers[session];
+            if foreign {
+                ledger.renewed(None);
+                ledger.full_at = i64::MIN;
+                ledger.bare = true;
+            }
+            return;
+        };
+        let (access, renewal) = numbers(&stored.grant);
+        let has_read = self.ledgers[session].has_read;
+        let first = !std::mem::replace(&mut self.ledgers[session].has_read, has_read || !program);
+        self.reckon_stored(session, access, stored);
+        let renewal = renewal.expect("every grant has one");
+        let family = self.server.family_of(renewal);
+        let ledger = &mut self.ledgers[session];
+        // Its own login may have been stored, and nothing of that have come to it.
+        foreign |= !ledger.families.contains(&family);
+        if foreign {
+            ledger.renewed(access);
+            ledger.shown.insert(renewal);
+            ledger.families.push(family);
+            // A login or logout only looks what it writes over.
+            if !ledger.out && !program {
+                ledger.bare = false;
+            }
+        }
+        if let (true, Some(intent)) = (first, stored.intent) {
+            let (now, wall) = (ledger.now(), ledger.watch.wall().as_millis());
+            ledger.intents.insert(renewal, (now - (wall - intent.as_millis())).min(now));
+            self.saw(Corner::RestartInDoubt);
+        }
+    }
+
+    /// An answer is heard by its session.
+    pub(crate) fn heard(&mut self, index: usize, reply: &Reply) {
+        let call = &self.calls[index];
+        let (session, epoch, sent, deadline) = (call.session, call.epoch, call.sent, call.deadline);
+        let half_draws = self.plan.half_draws;
+        let ledger = &mut self.ledgers[session];
+        let now = ledger.now();
+        let newest = ledger.calls.last() == Some(&index) && ledger.epoch == epoch;
+        let counts = newest && now < deadline;
+        let late = now >= deadline;
+        let (outcome, told) = match reply {
+            Reply::Granted(answer) | Reply::Half(answer) => {
+                let renewal = answer.renewal;
+                let half = matches!(reply, Reply::Half(_));
+                let received = Received { call: index, renewal, epoch, settled: false };
+                ledger.received.push(received);
+                ledger.dirty = true;
+                let lifetime = answer.lifetime;
+                let alive =
+                    !half && Reckoning::of(sent, lifetime.unwrap_or(ASSUMED), None).usable > now;
+                let same = ledger.reckonings.contains_key(&answer.access);
+                if !half {
+                    ledger.reckon(answer.access, sent, lifetime, answer.hint);
+                }
+                if ledger.epoch == epoch && alive && !same {
+                    ledger.renewed(Some(answer.access));
+                } else if ledger.epoch == epoch && alive {
+                    // It may live longer, and be published anew.
+                    ledger.failures = 0;
+                    ledger.not_before = i64::MIN;
+                } else if newest && !alive && ledger.store.is_none() {
+                    ledger.failed(None, half_draws);
+                }
+                let corner = match (half, answer.same, answer.silent, lifetime) {
+                    (true, ..) => None,
+                    (_, true, ..) => Some(Corner::SameToken),
+                    (_, _, true, _) => Some(Corner::Silent),
+                    (.., None) => Some(Corner::Unstated),
+                    (.., Some(0)) => Some(Corner::BornDead),
+                    _ => Some(Corner::Refreshed),
+                };
+                if let Some(corner) = corner {
+                    self.saw(corner);
+                }
+                (Outcome::Granted, i64::from(renewal))
+            }
+            Reply::Failed(_, outcome, asked) => {
+                if counts && *outcome != Outcome::Declined {
+                    ledger.failed(*asked, half_draws);
+                }
+                (*outcome, -1)
+            }
+            Reply::Panic => {
+                if counts {
+                    ledger.failed(None, half_draws);
+                }
+                self.saw(Corner::RefresherPanicked);
+                (Outcome::Unknown, -2)
+            }
+        };
+        if outcome == Outcome::Declined {
+            self.saw(Corner::Declined);
+        }
+        if late && outcome == Outcome::Granted {
+            self.saw(Corner::Late);
+        }
+        self.calls[index].was_late = late;
+        self.calls[index].outcome = outcome;
+        self.note("hears", session, told);
+        if let Reply::Granted(answer) = reply {
+            self.note("with", session, answer.access);
+        }
+    }
+
+    /// A grant that belongs to nobody is offered to the program, or revoked.
+    pub(crate) fn orphaned(&mut self, session: usize, renewal: Number) {
+        self.saw(Corner::Orphan);
+        self.note("orphan", session, renewal);
+        self.ledgers[session].orphans.insert(renewal);
+    }
+
+    /// The window that the server declares, if it does.
+    pub(crate) fn window(&self) -> Option<i64> {
+        match self.plan.reuse {
+            Reuse::Overlap(window) | Reuse::Idempotent(window) => Some(window),
+            Reuse::Refuse | Reuse::Confirm | Reuse::Unrotated => None,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The interceptor's decisions, all of them: every combination of what can be known, against what
+//! the rules say in their own order.
+
+use perennial::verdict::{
+    Arrival, Attempt, Body, Challenge, Credentials, Departure, Destination, Finding, Place,
+    Preparation, Tell, Transport, Verdict,
+};
+
+const CHALLENGES: [Challenge; 6] = [
+    Challenge::Absent,
+    Challenge::Bearer,
+    Challenge::InsufficientScope,
+    Challenge::DpopNonce,
+    Challenge::OtherScheme,
+    Challenge::Unreadable,
+];
+
+fn arrivals() -> impl Iterator<Item = Arrival> {
+    let findings = [Finding::Accepted, Finding::Rejected, Finding::Silent];
+    findings.into_iter().flat_map(|finding| {
+        [Place::Home, Place::Elsewhere].into_iter().flat_map(move |place| {
+            [Body::Again, Body::Once].into_iter().flat_map(move |body| {
+                [Attempt::First, Attempt::Second].into_iter().map(move |attempt| Arrival {
+                    finding,
+                    place,
+                    body,
+                    attempt,
+                })
+            })
+        })
+    })
+}
+
+// Rules E1, E5.
+#[test]
+fn a_token_is_attached_where_it_is_known_and_private_and_nobody_elses_is_in_its_place() {
+    for credentials in [Credentials::Absent, Credentials::Callers] {
+        for destination in [Destination::Known, Destination::Foreign] {
+            for transport in [Transport::Private, Transport::Plain] {
+                let departure = Departure { credentials, destination, transport };
+                let ours = credentials == Credentials::Absent && destination == Destination::Known;
+                let expected = match (ours, transport) {
+                    (true, Transport::Private) => Preparation::Attach,
+                    (true, Transport::Plain) => Preparation::Refuse,
+                    (false, _) => Preparation::LeaveAlone,
+                };
+                assert_eq!(departure.preparation(), expected, "{departure:?}");
+            }
+        }
+    }
+}
+
+// Rules E4, B9.
+#[test]
+fn only_a_401_that_asks_for_a_bearer_token_or_for_nothing_rejects_and_only_a_2xx_accepts() {
+    for status in 100..1000 {
+        for challenge in CHALLENGES {
+            let asks =
+                matches!(challenge, Challenge::Absent | Challenge::Bearer | Challenge::Unreadable);
+            let expected = match status {
+                401 if asks => Finding::Rejected,
+                200..300 => Finding::Accepted,
+                _ => Finding::Silent,
+            };
+            assert_eq!(Finding::of(status, challenge), expected, "{status} {challenge:?}");
+        }
+    }
+}
+
+// Rules E2, E3, E5.
+#[test]
+fn every_answer_has_the_verdict_that_the_rules_give() {
+    let mut replays = 0;
+    for arrival in arrivals() {
+        let verdict = arrival.verdict();
+        // Rule E5.
+        let expected = if arrival.place == Place::Elsewhere {
+            Verdict::Deliver(Tell::Nothing)
+        } else {
+            match arrival.finding {
+                Finding::Accepted => Verdict::Deliver(Tell::Accepted),
+                Finding::Silent => Verdict::Deliver(Tell::Nothing),
+                // Rules E2, E3.
+                Finding::Rejected
+                    if arrival.attempt == Attempt::Second || arrival.body == Body::Once =>
+                {
+                    Verdict::Deliver(Tell::Rejected)
+                }
+                Finding::Rejected => Verdict::Replay,
+            }
+        };
+        assert_eq!(verdict, expected, "{arrival:?}");
+        replays += usize::from(verdict == Verdict::Replay);
+    }
+    assert_eq!(replays, 1, "of all combinations one is replayed");
+}
