@@ -7,21 +7,12 @@ use perennial::lifecycle::{
 };
 use perennial::time::{Draw, Time};
 
+use crate::life::{Life, lay_out, outlives};
 use crate::tick::{FAILURES, FLIGHTS, Tick};
 use crate::world::{
-    Answer, BACKOFF_BASE, BACKOFF_CAP, BUDGET_INTERVAL, BUDGET_WINDOW, MARGIN, Machine,
-    REFRESH_DEADLINE, REFRESH_WINDOW, RETRY_AFTER_CAP, World,
+    Answer, BACKOFF_BASE, BACKOFF_CAP, BUDGET_INTERVAL, BUDGET_WINDOW, Machine, REFRESH_DEADLINE,
+    RETRY_AFTER_CAP, World,
 };
-
-/// The life of a token: nothing where only a rejection ends it.
-pub(crate) type Life = Option<Instants>;
-
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Instants {
-    pub(crate) due: Tick,
-    pub(crate) lapse: Tick,
-    pub(crate) end: Tick,
-}
 
 /// A token that was published, and what was said of it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -260,14 +251,8 @@ impl History {
         }
         let life = lay_out(token, now);
         let dead = life.is_some_and(|life| now >= life.lapse);
-        let again = self.token.filter(|_| novelty == Novelty::Same).is_some_and(|held| {
-            held.rejected
-                || match (life, held.life) {
-                    (Some(new), Some(old)) => new.end <= old.end,
-                    (None, Some(_)) => false,
-                    (_, None) => true,
-                }
-        });
+        let same = self.token.filter(|_| novelty == Novelty::Same);
+        let again = same.is_some_and(|held| held.rejected || !outlives(life, held.life));
         if dead || again {
             self.back_off(None, draw, now);
             return Effect::KeepRefreshToken;
@@ -409,15 +394,4 @@ impl History {
             Refresh::Out { .. } | Refresh::Overdue | Refresh::Settled => Effect::Nothing,
         }
     }
-}
-
-/// Rule B1.
-pub(crate) fn lay_out(token: TokenTimes<Tick>, now: Tick) -> Life {
-    let lifetime = token.lifetime?;
-    let sent = token.sent.min(now);
-    let end = sent.plus(lifetime);
-    let lapse = end.minus(MARGIN.min(lifetime / 8));
-    let wish = token.refresh_in.map_or(end.minus(REFRESH_WINDOW), |hint| sent.plus(hint));
-    let wish = wish.minus(Tick::share(lifetime / 8, token.jitter));
-    Some(Instants { due: wish.max(sent.plus(lifetime / 2)).min(lapse), lapse, end })
 }

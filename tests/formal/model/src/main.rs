@@ -8,6 +8,7 @@ mod adversary;
 mod alone;
 mod corners;
 mod history;
+mod life;
 mod rules;
 mod runner;
 mod sentences;
@@ -42,7 +43,7 @@ const MODELS: [Listed; 3] = [
             let world = World::new(reuse);
             run(name, Alone { world }, manner)
         },
-        reduced: (Some(7), &["refuse", "overlap", "unrotated"]),
+        reduced: (Some(9), &["refuse", "overlap", "unrotated"]),
         large: None,
     },
     Listed {
@@ -50,16 +51,16 @@ const MODELS: [Listed; 3] = [
         run: |name, reuse, manner| {
             run(name, Adversary { world: World::new(reuse), callers: 2 }, manner)
         },
-        reduced: (Some(8), &["refuse", "overlap", "unrotated"]),
-        large: Some(13),
+        reduced: (Some(10), &["refuse", "overlap", "unrotated"]),
+        large: Some(14),
     },
     Listed {
         name: "three-callers",
         run: |name, reuse, manner| {
             run(name, Adversary { world: World::new(reuse), callers: 3 }, manner)
         },
-        reduced: (Some(8), &["refuse"]),
-        large: Some(12),
+        reduced: (Some(9), &["refuse"]),
+        large: Some(13),
     },
 ];
 

@@ -7,7 +7,8 @@ use perennial::lifecycle::{
 };
 use perennial::time::Draw;
 
-use crate::history::{History, Life};
+use crate::history::{History, Refresh};
+use crate::life::{Instants, Life};
 use crate::runner::Set;
 use crate::sentences::sentences;
 use crate::tick::{FAILURES, Tick};
@@ -107,7 +108,7 @@ fn expect(
 fn life(machine: &Machine) -> Option<Life> {
     machine.schedule().map(|schedule| match schedule {
         Schedule::UntilRejected => None,
-        Schedule::Timed(deadlines) => Some(crate::history::Instants {
+        Schedule::Timed(deadlines) => Some(Instants {
             due: deadlines.refresh_after,
             lapse: deadlines.unusable_from,
             end: deadlines.expires_at,
@@ -143,8 +144,8 @@ fn state(history: &History, now: Tick) -> State {
 fn agrees(machine: &Machine, history: &History, now: Tick) -> bool {
     let lapse = history.token.and_then(|token| token.life).map_or(now, |life| life.lapse);
     let deadline = match history.refresh {
-        crate::history::Refresh::Out { deadline, .. } => Some(deadline),
-        crate::history::Refresh::Settled | crate::history::Refresh::Overdue => None,
+        Refresh::Out { deadline, .. } => Some(deadline),
+        Refresh::Settled | Refresh::Overdue => None,
     };
     [now, now.minus(4), lapse, lapse.minus(1)]
         .into_iter()
@@ -158,6 +159,7 @@ fn agrees(machine: &Machine, history: &History, now: Tick) -> bool {
 }
 
 /// The rule that an answer breaks where another one was called for.
+#[allow(clippy::wildcard_enum_match_arm, reason = "most pairs have nothing to say")]
 fn blame(expected: Answer, found: Answer, event: Told) -> Rule {
     match (expected, found) {
         (Effect::Publish { .. }, Effect::Publish { .. }) => Rule::Generations,
@@ -240,23 +242,49 @@ fn without_history(
         );
         broken |= Rule::Declined.when(before.ending().is_some());
     }
+    broken
+        | after_effect(world, before, now, after, effect)
+        | after_event(world, before, event, now, after, effect)
+}
+
+/// As before, by what was answered.
+#[allow(clippy::wildcard_enum_match_arm, reason = "most effects have nothing to say")]
+fn after_effect(
+    world: &World,
+    before: &Machine,
+    now: Tick,
+    after: &Machine,
+    effect: Answer,
+) -> Set {
     match effect {
         Effect::Publish { generation } => {
             let next = generation.number() == before.published() + 1 && generation.session() == 1;
-            broken |= Rule::Generations.when(!next || after.generation() != Some(generation));
+            Rule::Generations.when(!next || after.generation() != Some(generation))
         }
         Effect::ReleaseOrphan | Effect::Discard => {
-            broken |= Rule::Superseded.when(*after != world.shown(*before, now));
+            Rule::Superseded.when(*after != world.shown(*before, now))
         }
-        Effect::BackOff { until, .. } => broken |= Rule::BackOff.when(until <= now),
+        Effect::BackOff { until, .. } => Rule::BackOff.when(until <= now),
         Effect::Wait { until } => {
             let told = Event::TimePassed { draw: Draw::NONE };
             let (judged, effect) = apply(&world.policy, *after, told, until.max(now));
             let over = effect == Effect::EndAttempt && judged.refresh_deadline().is_none();
-            broken |= Rule::Deadline.when(!over);
+            Rule::Deadline.when(!over)
         }
-        _ => {}
+        _ => 0,
     }
+}
+
+/// As before, by what was told.
+fn after_event(
+    world: &World,
+    before: &Machine,
+    event: Told,
+    now: Tick,
+    after: &Machine,
+    effect: Answer,
+) -> Set {
+    let mut broken = 0;
     if let (Event::RefreshFailed { .. } | Event::TimePassed { .. }, Effect::Nothing) =
         (event, effect)
     {
@@ -275,17 +303,18 @@ fn without_history(
     broken
 }
 
+/// The view, the answer to a caller, and whether the refresh that is out is overdue.
+type Seen = (State, (bool, bool, bool, Option<Answer>), bool);
+
 /// Everything that can be seen of a machine at an instant without an event.
-fn seen(world: &World, machine: Machine, now: Tick) -> (State, Option<Answer>, bool) {
+fn seen(world: &World, machine: Machine, now: Tick) -> Seen {
     let request = Event::Requested { usable_for: 0 };
     let answer = apply(&world.policy, machine, request, now).1;
-    // The refresh that would start, and the deadline of one that is out, apart.
-    let answer = match answer {
-        Effect::StartRefresh(_) => None,
-        Effect::UseAndStartRefresh(_) => Some(Effect::Publish { generation: world.foreign }),
-        Effect::Wait { .. } => Some(Effect::Nothing),
-        other => Some(other),
-    };
+    // Whether one would start, and not which; that one is waited for, and not until when: its
+    // deadline is seen in whether it is overdue.
+    let waits = matches!(answer, Effect::Wait { .. });
+    let refused = (!waits && answer.start().is_none()).then_some(answer);
+    let answer = (answer.start().is_some(), answer.hands_out(), waits, refused);
     let told = Event::TimePassed { draw: Draw::NONE };
     let overdue = apply(&world.policy, machine, told, now).1 == Effect::EndAttempt;
     (machine.state(now), answer, overdue)

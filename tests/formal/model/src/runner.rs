@@ -188,6 +188,7 @@ impl Findings {
 }
 
 /// Explores a scenario to its end, or to the first broken rule, and prints what was found.
+#[allow(clippy::disallowed_methods, reason = "how long it took is no part of a model")]
 pub(crate) fn run<S: Scenario>(name: &str, scenario: S, manner: Manner) -> Findings {
     let began = Instant::now();
     let (rules, corners, possible) = (scenario.rules(), scenario.corners(), scenario.possible());

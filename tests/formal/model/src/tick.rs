@@ -135,3 +135,62 @@ impl<H: Hasher> Hasher for Relative<'_, H> {
         self.counters += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
+    use perennial::lifecycle::{Effect, Failure, Reuse};
+    use perennial::time::Draw;
+
+    use super::{MOST, Relative, Tick};
+    use crate::world::{Machine, World};
+
+    fn digest(machine: &Machine, now: Tick) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        machine.hash(&mut Relative::new(&mut hasher, now));
+        hasher.finish()
+    }
+
+    /// A token that is due, a refresh that is out, another one that failed and left a backoff.
+    fn led(world: &World, mut machine: Machine, from: Tick) -> Machine {
+        let policy = &world.policy;
+        let token = perennial::lifecycle::TokenTimes {
+            sent: from,
+            lifetime: Some(8),
+            refresh_in: None,
+            jitter: Draw::NONE,
+        };
+        let _ = machine.handle_installed(policy, Some(token), from);
+        let now = from.plus(6);
+        let Effect::UseAndStartRefresh(start) = machine.handle_requested(policy, now) else {
+            panic!("the token is due");
+        };
+        let failure = Failure::Unknown;
+        let _ = machine.handle_refresh_failed(policy, start.flight, failure, MOST, now);
+        let _ = machine.handle_requested(policy, now.plus(1));
+        machine
+    }
+
+    #[test]
+    fn machines_that_differ_by_a_shift_of_time_and_by_their_past_are_hashed_alike() {
+        let world = World::new(Reuse::Overlap(4));
+        let young = led(&world, world.past(), Tick(0));
+        let mut old = world.past();
+        for number in 0..20 {
+            old = led(&world, old, Tick(number * 10));
+        }
+        let old = led(&world, old, Tick(300));
+        assert_ne!(young, old);
+        assert_eq!(digest(&young, Tick(7)), digest(&old, Tick(307)));
+    }
+
+    #[test]
+    fn machines_whose_instants_lie_elsewhere_are_not_hashed_alike() {
+        let world = World::new(Reuse::Overlap(4));
+        let machine = led(&world, world.past(), Tick(0));
+        assert_ne!(digest(&machine, Tick(7)), digest(&machine, Tick(8)));
+        let later = led(&world, world.past(), Tick(1));
+        assert_ne!(digest(&machine, Tick(7)), digest(&later, Tick(7)));
+    }
+}

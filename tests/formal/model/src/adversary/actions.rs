@@ -59,7 +59,7 @@ impl Adversary {
         self.logins(state.now, actions);
         for back in 0..FLIGHTS {
             if let Some(flight) = self.world.flight(&state.machine, back) {
-                self.answers(state, flight, back, actions);
+                Self::answers(state, flight, back, actions);
             }
         }
     }
@@ -81,7 +81,7 @@ impl Adversary {
     }
 
     /// What the authorization server may answer to one refresh.
-    fn answers(&self, state: &State, flight: FlightId, back: u8, actions: &mut Vec<Action>) {
+    fn answers(state: &State, flight: FlightId, back: u8, actions: &mut Vec<Action>) {
         let State { history, now, .. } = state;
         let mut failed = |failure, draw| {
             actions.push(Action::Told(Event::RefreshFailed { flight, failure, draw }));

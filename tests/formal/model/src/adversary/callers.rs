@@ -83,11 +83,11 @@ impl Adversary {
         let mut broken = 0;
         let mut last = Caller::Away;
         for caller in state.callers {
-            if let Caller::Waiting(wish) = caller {
-                if caller != last {
-                    broken |= Held::Something.when_not(self.has_something(state, wish))
-                        | Held::Told.when_not(self.is_told(state, wish));
-                }
+            if let Caller::Waiting(wish) = caller
+                && caller != last
+            {
+                broken |= Held::Something.when_not(self.has_something(state, wish))
+                    | Held::Told.when_not(self.is_told(state, wish));
             }
             last = caller;
         }
@@ -105,14 +105,15 @@ impl Adversary {
             let timeout = state.machine.poll_timeout(&self.world.policy, state.now);
             timeout.map(|timeout| timeout.at)
         };
-        match self.ask(state, wish) {
-            Effect::Wait { until } => {
-                state.machine.refresh_deadline() == Some(until)
-                    && (until <= state.now || announced().is_some_and(|at| at <= until))
-            }
-            Effect::BackOff { until, .. } => announced().is_some_and(|at| at <= until),
-            answer => answer.hands_out() || answer.start().is_some(),
+        let answer = self.ask(state, wish);
+        if let Effect::Wait { until } = answer {
+            let due = until <= state.now || announced().is_some_and(|at| at <= until);
+            return due && state.machine.refresh_deadline() == Some(until);
         }
+        if let Effect::BackOff { until, .. } = answer {
+            return announced().is_some_and(|at| at <= until);
+        }
+        answer.hands_out() || answer.start().is_some()
     }
 
     /// Whether a caller with that wish is told something, or a refresh is started for it, if nothing
