@@ -88,3 +88,31 @@ fn closing_revokes_an_orphan_that_a_store_never_took() {
     at_once(session.close()).expect("all has landed");
     assert_eq!(script.revoked(), ["rt-2"]);
 }
+
+// Rules B14, F2. Two flights had set out with the grant before; the second one stores it.
+#[test]
+fn a_grant_that_could_not_be_stored_is_not_forgotten_as_the_one_before_it_is_stored() {
+    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    let mut caller = waiting(&session);
+    ledger.set(Fault::Unreachable);
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert_eq!(text(caller.ready()), "at-2");
+    ledger.set(Fault::None);
+    time.advance(HOUR);
+    let mut second = waiting(&session);
+    time.advance(30 * SECOND);
+    assert!(second.ready().is_err());
+    time.advance(HALF_A_SECOND);
+    ledger.set(Fault::WritesHang);
+    let mut third = waiting(&session);
+    ledger.set_for_others(Fault::Unreachable);
+    script.release(Answer::Grant(Scripted::grant(2)));
+    assert_eq!((text(third.ready()), session.is_saved()), ("at-3".to_owned(), false));
+    ledger.set(Fault::None);
+    assert_eq!(text(at_once(session.token())), "at-3");
+    assert_eq!((script.requests(), session.is_saved()), (2, false));
+    at_once(session.close()).expect("stored");
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-3"));
+}

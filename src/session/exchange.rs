@@ -72,15 +72,15 @@ pub(super) struct Report {
     pub(super) outcome: Outcome,
     /// The store's version, as last seen.
     pub(super) version: Option<Version>,
-    /// Whether the unsaved grant that it set out with is stored now.
-    pub(super) saved: bool,
+    /// The unsaved grant that it set out with, if it is stored now.
+    pub(super) saved: Option<StoredGrant>,
     /// Given up once this has landed.
     pub(super) answer: Option<Answer>,
 }
 
 impl Report {
     pub(super) fn new(outcome: Outcome, version: Option<Version>) -> Self {
-        Self { outcome, version, saved: false, answer: None }
+        Self { outcome, version, saved: None, answer: None }
     }
 }
 
@@ -163,7 +163,7 @@ async fn prepare(
 ) -> Result<Ready, StoreError> {
     if let Some(unsaved) = &orders.unsaved {
         let persisted = persist(store, unsaved).await?;
-        report.saved = true;
+        report.saved = Some(unsaved.stored.clone());
         match persisted {
             Persisted::Done(version) => {
                 report.version = Some(version);

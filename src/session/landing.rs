@@ -39,7 +39,8 @@ impl Inner {
         let newest = of_this_epoch && flight == self.lifecycle.newest_flight();
         if newest {
             self.version = report.version.or(self.version);
-            self.unsaved.take_if(|_| report.saved);
+            // An earlier flight may have brought another one since.
+            self.unsaved.take_if(|unsaved| report.saved.as_ref() == Some(&unsaved.stored));
         }
         match report.outcome {
             Outcome::Granted { grant, stored } => {
