@@ -41,6 +41,7 @@
 //! | 2 | `token` | secrets, grants, access tokens |
 //! | 3 | `refresh` | a port: how a session asks for a new grant |
 //! | 4 | `clock`, `store` | the other ports: where it reads the time, where it keeps the grant |
+//! | 5 | `wire` | what a token endpoint's answer means, for any HTTP client |
 //! | 5 | `session` | one grant, many callers, at most one refresh |
 //! | 6 | `keyed` | one session per user or tenant, a million of them |
 //! | 6 | `testing` | virtual time, a scripted refresher |
@@ -81,6 +82,8 @@ pub mod testing;
 pub mod time;
 #[cfg(feature = "std")]
 pub mod token;
+#[cfg(feature = "wire")]
+pub mod wire;
 
 pub mod spec {
     #![doc = include_str!("spec.md")]

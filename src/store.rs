@@ -3,6 +3,9 @@
 //! A store holds one grant with a version, and writes by compare-and-swap (rule F1). The version
 //! belongs to the store; it is not a token's generation, which lives only in the process.
 
+#[cfg(feature = "json")]
+pub(crate) mod json;
+
 use core::fmt;
 use core::future::Future;
 use std::boxed::Box;

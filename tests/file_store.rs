@@ -5,12 +5,14 @@ use std::error::Error;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::executor::block_on;
 use perennial::adapters::file::FileStore;
+use perennial::refresh::Request;
 use perennial::session::Session;
 use perennial::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::testing::{Scripted, VirtualTime};
@@ -305,4 +307,50 @@ fn a_session_started_anew_goes_on_from_what_the_file_holds() {
     let last = start(&refresher);
     last.logout_blocking().expect("a logout");
     assert_eq!(load(&store).grant, None);
+}
+
+// Rules F1, B14. A grant of nothing would have been stored, as what the next one calls damage.
+#[test]
+fn an_answer_of_which_nothing_can_be_used_leaves_the_store_as_it_was() {
+    let (_directory, store) = store();
+    let time = VirtualTime::at(Timestamp::from_secs(1_700_000_000));
+    let asked = AtomicU32::new(0);
+    let session = Session::builder(move |_: Request| {
+        let token = if asked.fetch_add(1, Ordering::SeqCst) == 0 { "at\n1" } else { "at-2" };
+        async move { Ok(Grant::of_access_token(token, Duration::from_secs(3600))) }
+    });
+    let session = session.clock(time.clone()).store(store.clone()).without_grant();
+    let session = session.build().expect("nothing to check");
+    let error = session.token_blocking().expect_err("it cannot be sent");
+    assert!(!error.is_store(), "{error}");
+    assert_eq!(load(&store), Versioned::EMPTY);
+    time.advance(Duration::from_secs(3600));
+    assert_eq!(session.token_blocking().expect("a token").expose(), "at-2");
+}
+
+// Rules F1, G2. Stores of other makers write the same.
+#[test]
+fn the_file_holds_what_the_stored_form_says_byte_for_byte() {
+    let (_directory, store) = store();
+    for grant in [Some(sample()), None] {
+        let version = put(&store, grant.as_ref());
+        let content = Versioned { version, grant };
+        let text = content.to_json();
+        assert_eq!(fs::read(store.path()).expect("the file"), text.expose().as_bytes());
+        assert_eq!(Versioned::from_json(text.expose().as_bytes()).expect("ours"), content);
+        assert!(!format!("{text:?}").contains("planted"));
+    }
+}
+
+// Rules F5, G1.
+#[test]
+fn a_stored_form_that_is_none_is_damage_and_is_not_quoted() {
+    for bytes in [&b""[..], b"hush", b"{\"format\":1,\"hush\":1}", b"\xff"] {
+        let error = Versioned::from_json(bytes).expect_err("not ours");
+        assert!(error.is_damaged() && !said(&error).contains("hush"), "{error:?}");
+        assert!(
+            error.to_string().starts_with("the stored grant cannot be understood: "),
+            "{error}"
+        );
+    }
 }

@@ -8,124 +8,22 @@ mod model;
 mod ops;
 #[path = "lifecycle/seen.rs"]
 mod seen;
+#[path = "lifecycle/told.rs"]
+mod told;
 
 use std::collections::HashSet;
 use std::env;
 use std::hash::Hash;
-use std::sync::LazyLock;
 
-use perennial::lifecycle::{
-    Effect, Event, Failure, FlightId, Generation, Lifecycle, Novelty, Policy, Schedule, TokenTimes,
-    apply,
-};
+use perennial::lifecycle::{Effect, Event, Generation, Lifecycle, Policy, Schedule, apply};
 use perennial::time::{Draw, Span, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
-use model::{Model, Reply, Rules, Token, Told};
-use ops::{Clock, Op, policy, rules, sequences, span};
+use model::{Model, Reply, Rules, Told};
+use ops::{Clock, Op, rules, sequences};
 use seen::seen;
-
-/// More identities than any sequence can use.
-const IDENTITIES: usize = 512;
-
-/// Identities as the machine gives them out, from a machine of their own.
-static FLIGHTS: LazyLock<Vec<FlightId>> = LazyLock::new(|| {
-    let policy = Policy::default();
-    let mut machine = Lifecycle::new(1);
-    let now = Timestamp::UNIX_EPOCH;
-    let start = |_| {
-        let _ = machine.handle_installed(&policy, None, now);
-        let effect = machine.handle_requested(&policy, now);
-        let Effect::StartRefresh(start) = effect else {
-            return None;
-        };
-        Some(start.flight)
-    };
-    (0..IDENTITIES).filter_map(start).collect()
-});
-
-static GENERATIONS: LazyLock<Vec<Generation>> = LazyLock::new(|| {
-    let policy = Policy::default();
-    let mut machine = Lifecycle::new(1);
-    let now = Timestamp::UNIX_EPOCH;
-    let publish = |_| {
-        let _ = machine.handle_installed(&policy, Some(endless()), now);
-        machine.generation()
-    };
-    (0..IDENTITIES).filter_map(publish).collect()
-});
-
-fn at(millis: i128) -> Timestamp {
-    Timestamp::from_millis(i64::try_from(millis).expect("an instant fits"))
-}
-
-fn named<I: Copy>(identities: &[I], number: u64) -> I {
-    identities[usize::try_from(number).expect("it is small") - 1]
-}
-
-fn times(token: Token) -> TokenTimes<Timestamp> {
-    TokenTimes {
-        sent: at(token.sent),
-        lifetime: token.lifetime.map(span),
-        refresh_in: token.hint.map(span),
-        jitter: Draw::new(token.jitter),
-    }
-}
-
-/// What was told to the model, in the machine's terms.
-fn event(told: Told) -> Event<Timestamp> {
-    let failed = |flight, failure, draw| Event::RefreshFailed {
-        flight: named(&FLIGHTS, flight),
-        failure,
-        draw: Draw::new(draw),
-    };
-    match told {
-        Told::Requested(usable_for) => Event::Requested { usable_for: span(usable_for) },
-        Told::Refreshed(flight, token, new, draw) => Event::Refreshed {
-            flight: named(&FLIGHTS, flight),
-            token: times(token),
-            novelty: if new { Novelty::New } else { Novelty::Same },
-            draw: Draw::new(draw),
-        },
-        Told::Declined(flight) => failed(flight, Failure::Declined, 0),
-        Told::Unavailable(flight, asked, draw) => {
-            let retry_after = asked.map(span);
-            failed(flight, Failure::Unavailable { retry_after }, draw)
-        }
-        Told::Unknown(flight, draw) => failed(flight, Failure::Unknown, draw),
-        Told::Rejected(number) => Event::Rejected { generation: named(&GENERATIONS, number) },
-        Told::Accepted(number) => Event::Accepted { generation: named(&GENERATIONS, number) },
-        Told::Installed(token, intent) => {
-            Event::Installed { token: token.map(times), intent: intent.map(at) }
-        }
-        Told::Cleared => Event::Cleared,
-        Told::TimePassed(draw) => Event::TimePassed { draw: Draw::new(draw) },
-    }
-}
-
-/// The machine's effect, in the model's terms.
-fn reply(effect: Effect<Timestamp>) -> Reply {
-    let millis = |instant: Timestamp| i128::from(instant.as_millis());
-    match effect {
-        Effect::Nothing => Reply::Nothing,
-        Effect::Use => Reply::Use,
-        Effect::UseAndStartRefresh(start) | Effect::StartRefresh(start) => Reply::Start {
-            flight: start.flight.number(),
-            deadline: millis(start.deadline),
-            cause: start.cause,
-        },
-        Effect::Wait { until } => Reply::Wait(millis(until)),
-        Effect::BackOff { until, reason } => Reply::BackOff(millis(until), reason),
-        Effect::LogIn(ending) => Reply::LogIn(ending),
-        Effect::Publish { generation } => Reply::Publish(generation.number()),
-        Effect::KeepRefreshToken => Reply::Keep,
-        Effect::ReleaseOrphan => Reply::Orphan,
-        Effect::Discard => Reply::Discard,
-        Effect::Withdraw => Reply::Withdraw,
-        Effect::EndAttempt => Reply::EndAttempt,
-    }
-}
+use told::{at, endless, event, life, policy, reply};
 
 /// What a machine is once it has seen `now`, told of a token that is none of its own.
 fn shown(policy: &Policy, machine: Lifecycle, now: Timestamp) -> Lifecycle {
@@ -134,16 +32,6 @@ fn shown(policy: &Policy, machine: Lifecycle, now: Timestamp) -> Lifecycle {
     let _ = elsewhere.handle_installed(&Policy::default(), Some(endless()), start);
     let generation = elsewhere.generation().expect("a token is held");
     apply(policy, machine, Event::Rejected { generation }, now).0
-}
-
-/// A token of the longest life.
-fn endless() -> TokenTimes<Timestamp> {
-    TokenTimes {
-        sent: Timestamp::MIN,
-        lifetime: Some(Span::MAX),
-        refresh_in: None,
-        jitter: Draw::NONE,
-    }
 }
 
 /// Rule B12: nothing visible changes before `poll_timeout`, and something does at it.
@@ -252,14 +140,7 @@ fn follow(rules: Rules, sequence: Vec<(Clock, Op)>, sample: u64) -> Result<(), T
         prop_assert_eq!(usize::try_from(machine.failures()).ok(), Some(model.failures_in_a_row()));
         let generation = machine.generation().map(Generation::number);
         prop_assert_eq!(generation, model.held_number());
-        let life = machine.schedule().map(|schedule| match schedule {
-            Schedule::UntilRejected => None,
-            Schedule::Timed(life) => {
-                Some([life.refresh_after, life.unusable_from, life.expires_at])
-            }
-        });
-        let expected = model.held_life().map(|life| life.map(|life| life.map(at)));
-        prop_assert_eq!(life, expected);
+        prop_assert_eq!(life(&machine), model.held_life());
         if let Reply::Publish(number) = found {
             prop_assert!(given_out.insert(number), "generation {} twice", number);
             prop_assert_eq!(given_out.iter().max(), Some(&number));

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module's floor. Imports point down only: to a lower floor, or within the module itself.
-const FLOORS: [(&str, u32); 12] = [
+const FLOORS: [(&str, u32); 13] = [
     ("primitives", 0),
     ("time", 0),
     ("lifecycle", 1),
@@ -16,6 +16,7 @@ const FLOORS: [(&str, u32); 12] = [
     ("clock", 4),
     ("store", 4),
     ("session", 5),
+    ("wire", 5),
     ("keyed", 6),
     ("testing", 6),
     ("adapters", 7),

@@ -45,7 +45,6 @@
 //! Encryption at rest, and a limit on how long the lock is waited for: that is the session's
 //! deadline, and a killed process holds no lock.
 
-mod content;
 mod lock;
 
 use core::future::Future;
@@ -61,7 +60,7 @@ use secrecy::zeroize::Zeroizing;
 
 use self::lock::Lock;
 use crate::offload::{offload, on_a_thread};
-use crate::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned};
+use crate::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned, json};
 
 /// The mode of all files that are made here.
 #[cfg(unix)]
@@ -143,10 +142,10 @@ fn swap(path: &Path, expected: Version, next: Option<&StoredGrant>) -> Result<Sw
         // A write that keeps the version would go unseen by whoever compares it.
         return Err(damaged(path, "its version cannot be counted any further"));
     }
-    let bytes = content::encode(version, next)
-        .map_err(|error| failed("encoded", path, io::Error::from(error)))?;
+    let content = json::encode(version, next);
     lock.sweep(path);
-    replace(path, &bytes, &lock).map_err(|error| failed("written", path, error))?;
+    replace(path, content.expose().as_bytes(), &lock)
+        .map_err(|error| failed("written", path, error))?;
     Ok(Swap::Done(version))
 }
 
@@ -162,7 +161,7 @@ fn read(path: &Path) -> Result<Versioned, StoreError> {
         }
         Err(error) => return Err(failed("read", path, error)),
     };
-    content::decode(&bytes).map_err(|reason| damaged(path, &reason))
+    json::decode(&bytes).map_err(|reason| damaged(path, &reason))
 }
 
 fn read_bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {

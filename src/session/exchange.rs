@@ -348,6 +348,10 @@ async fn ask(
         Some(previous) => answer.renewing(previous),
         None => answer,
     };
+    if complete.access_token().or(complete.refresh_token()).is_none() {
+        // Nothing of it could be used or stored.
+        return Err(RefreshError::unknown("the answer holds no usable token"));
+    }
     match &ports.hooks.on_rotate {
         // A panicking hook must not cost the grant that it was told of.
         Some(on_rotate) if !orders.ended.includes(orders.flight) => {

@@ -1,6 +1,6 @@
 //! Long sequences of events, and policies, for proptest; drawn towards the instants that matter.
 
-use perennial::lifecycle::{MissingLifetime, Policy, RawPolicy, Reuse};
+use perennial::lifecycle::Reuse;
 use perennial::time::Span;
 use proptest::prelude::*;
 
@@ -229,27 +229,5 @@ pub(crate) fn rules() -> impl Strategy<Value = Rules> {
             deadline: delays.3.into(),
             reuse,
         }
-    })
-}
-
-pub(crate) fn span(millis: i128) -> Span {
-    Span::from_millis(u64::try_from(millis).expect("a span fits"))
-}
-
-/// The policy that these rules describe.
-pub(crate) fn policy(rules: &Rules) -> Policy {
-    Policy::from(RawPolicy {
-        refresh_window: span(rules.refresh_window),
-        margin: span(rules.margin),
-        missing_lifetime: rules.missing.map_or(MissingLifetime::UntilRejected, |missing| {
-            MissingLifetime::Assume(span(missing))
-        }),
-        backoff_base: span(rules.base),
-        backoff_cap: span(rules.cap),
-        retry_after_cap: span(rules.retry_after_cap),
-        budget_interval: span(rules.interval),
-        budget_window: span(rules.budget_window),
-        refresh_deadline: span(rules.deadline),
-        reuse: rules.reuse,
     })
 }

@@ -1,10 +1,11 @@
-//! What a grant file says: one JSON object, written and read by the same description.
+//! A stored grant as bytes (feature `json`): one JSON object, written and read by the same
+//! description, for the adapters and for stores of one's own.
 //!
 //! Invariants: the only place where secrets become bytes (rule G2); those bytes are zeroised; what
-//! is wrong with a file is told without a word of what it holds (rule G1).
+//! is wrong with others is told without a word of what they hold (rule G1).
 //!
 //! Deliberately absent: leniency. Every key is always written, so a missing or an unknown one means
-//! that something else wrote the file, and it is left alone (rule F5).
+//! that something else wrote it, and it is left alone (rule F5).
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -12,12 +13,11 @@ use std::format;
 use std::io::{self, Write};
 use std::prelude::rust_2024::*;
 
-use secrecy::zeroize::Zeroizing;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
-use crate::store::{StoredGrant, Version, Versioned};
+use super::{StoreError, StoredGrant, Version, Versioned};
 use crate::time::{Lifetime, Span, Timestamp};
 use crate::token::{Grant, Secret};
 
@@ -30,7 +30,7 @@ struct Head {
     format: u64,
 }
 
-/// The whole file. `T` is a secret's text: borrowed when written, wrapped when read.
+/// All of it. `T` is a secret's text: borrowed when written, wrapped when read.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "T: Deserialize<'de>"))]
 struct Content<T> {
@@ -65,20 +65,51 @@ fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Option::deserialize(deserializer)
 }
 
-/// The bytes of a file that holds `grant` as `version`.
-pub(super) fn encode(
-    version: Version,
-    grant: Option<&StoredGrant>,
-) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+impl Versioned {
+    /// This as JSON, in the clear, as the file store keeps it: `{"format":1,"version":7,"grant":{..}}`,
+    /// or `"grant":null` after a logout. A store that was never written holds nothing at all instead.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use perennial::store::{StoredGrant, Version, Versioned};
+    /// use perennial::time::Timestamp;
+    /// use perennial::token::Grant;
+    ///
+    /// let grant = Grant::new("at-1", "rt-1", Duration::from_secs(3600));
+    /// let grant = StoredGrant::new(grant, Timestamp::from_secs(1_700_000_000));
+    /// let content = Versioned { version: Version::new(7), grant: Some(grant) };
+    /// let text = content.to_json(); // a `Secret`: `expose` it to whatever keeps it
+    /// assert_eq!(Versioned::from_json(text.expose().as_bytes())?, content);
+    /// # Ok::<(), perennial::store::StoreError>(())
+    /// ```
+    pub fn to_json(&self) -> Secret {
+        encode(self.version, self.grant.as_ref())
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote.
+    ///
+    /// # Errors
+    /// [`StoreError::damaged`], where it is anything else: cut short, of another format, or at
+    /// [`Version::EMPTY`], which is that of a store with nothing in it.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, StoreError> {
+        decode(bytes).map_err(|reason| {
+            StoreError::damaged(format!("the stored grant cannot be understood: {reason}"))
+        })
+    }
+}
+
+/// The text of a store that holds `grant` as `version`.
+pub(crate) fn encode(version: Version, grant: Option<&StoredGrant>) -> Secret {
+    const TAKES_ALL: &str = "memory takes all, and every key of a grant is a text";
     let content =
         Content { format: FORMAT, version: version.number(), grant: grant.map(Body::exposing) };
     // Measured first: a buffer that grew would leave copies of the secrets behind.
     let mut size = Size(0);
-    serde_json::to_writer(&mut size, &content)?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(size.0 + 1));
-    serde_json::to_writer(&mut *bytes, &content)?;
+    serde_json::to_writer(&mut size, &content).expect(TAKES_ALL);
+    let mut bytes = Vec::with_capacity(size.0 + 1);
+    serde_json::to_writer(&mut bytes, &content).expect(TAKES_ALL);
     bytes.push(b'\n');
-    Ok(bytes)
+    String::from_utf8(bytes).expect("JSON is text").into()
 }
 
 impl<'a> Body<&'a str> {
@@ -111,8 +142,8 @@ impl Write for Size {
     }
 }
 
-/// Understands the bytes of a file, or says why not: in words that quote nothing of them.
-pub(super) fn decode(bytes: &[u8]) -> Result<Versioned, String> {
+/// Understands the bytes of a store, or says why not: in words that quote nothing of them.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Versioned, String> {
     if bytes.trim_ascii().is_empty() {
         return Err("it is empty".into());
     }

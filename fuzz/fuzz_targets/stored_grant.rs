@@ -1,0 +1,37 @@
+//! Any bytes as a stored grant: read, or a clear error that quotes nothing of them; what is read is
+//! written again to the last member, and no cut of that can be read. Rules F1, F5, G1.
+#![cfg_attr(not(test), no_main)]
+
+use perennial::store::{StoreError, Versioned};
+use serde_json::{Value, from_slice};
+
+#[cfg(not(test))]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| property(bytes));
+
+pub(crate) fn property(bytes: &[u8]) {
+    let content = match Versioned::from_json(bytes) {
+        Ok(content) => content,
+        Err(error) => return quotes_nothing(&error),
+    };
+    let text = content.to_json();
+    let written = text.expose().as_bytes();
+    assert_eq!(from_slice::<Value>(written).ok(), from_slice::<Value>(bytes).ok());
+    assert_eq!(Versioned::from_json(written).expect("what was written"), content);
+    let cut = &written[..bytes.len() * 31 % (written.len() - 1)];
+    assert!(Versioned::from_json(cut).is_err_and(|error| error.is_damaged()));
+}
+
+const REASONS: &str = "it is empty; it ends too early; it is no JSON; its grant holds no token; \
+    its format is not 1, the one that this program knows; \
+    its version is that of a file that was never written; \
+    a value is missing, unknown, or of another type than it should be";
+
+fn quotes_nothing(error: &StoreError) {
+    let text = error.to_string();
+    let reason = text.strip_prefix("the stored grant cannot be understood: ").expect("a reason");
+    let (reason, place) = reason.split_once(", at line ").unwrap_or((reason, ""));
+    assert!(REASONS.split("; ").any(|known| known == reason), "{text}");
+    assert!(place.replace(" column ", "").bytes().all(|byte| byte.is_ascii_digit()), "{text}");
+    let shown = format!("{error:?}").replace(&format!("{text:?}"), "");
+    assert_eq!(shown, "StoreError { damaged: true, message: , source: None }");
+}

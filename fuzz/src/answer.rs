@@ -1,0 +1,85 @@
+//! An HTTP answer as text, a status, header lines, an empty line and the body; and what an error
+//! about it may say.
+
+use perennial::refresh::RefreshError;
+
+/// All of a body that an error may repeat: the codes that the standard knows, and their like.
+const CODES: [&str; 9] = [
+    "invalid_grant",
+    "invalid_client",
+    "invalid_request",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+    "temporarily_unavailable",
+    "server_error",
+    "slow_down",
+];
+
+/// The parts of an answer.
+#[derive(Clone, Debug)]
+pub struct Answer<'a> {
+    /// Any number that the first line begins with.
+    pub status: u16,
+    /// Names and values; no name is checked, and neither is any value.
+    pub headers: Vec<(&'a str, &'a [u8])>,
+    /// All that follows the first empty line.
+    pub body: &'a [u8],
+}
+
+impl<'a> Answer<'a> {
+    /// Reads any bytes as an answer: `200\nRetry-After: 120\n\n{}`.
+    pub fn read(bytes: &'a [u8]) -> Self {
+        let (status, mut rest) = line(bytes);
+        let digits = status.iter().take_while(|byte| byte.is_ascii_digit());
+        let number = digits.fold(0_u16, |number, digit| {
+            number.saturating_mul(10).saturating_add(u16::from(digit - b'0'))
+        });
+        let mut headers = Vec::new();
+        while !rest.is_empty() {
+            let header;
+            (header, rest) = line(rest);
+            if header.is_empty() {
+                break;
+            }
+            let colon = header.iter().position(|byte| *byte == b':').unwrap_or(header.len());
+            let (name, value) = header.split_at(colon);
+            if let Ok(name) = core::str::from_utf8(name) {
+                headers.push((name, value.strip_prefix(b":").unwrap_or(value).trim_ascii()));
+            }
+        }
+        Self { status: number, headers, body: rest }
+    }
+
+    /// Whether an error says only what it may: what is said of `nothing`, the same answer with
+    /// nothing in its body, and at most a known code, or how many bytes came and of what kind.
+    pub fn is_not_quoted_by(&self, error: &RefreshError, nothing: &RefreshError) -> bool {
+        let (text, failure) = (error.to_string(), error.failure());
+        let garbled = format!("the answer is not a token response: {} bytes of ", self.body.len());
+        let said = match (text.strip_prefix(&nothing.to_string()), text.strip_prefix(&garbled)) {
+            (Some(""), _) => true,
+            (Some(code), _) => CODES.iter().any(|known| code.strip_prefix(": ") == Some(known)),
+            (None, Some(kind)) => {
+                kind == "no content type" || self.kind().starts_with(kind.as_bytes())
+            }
+            (None, None) => text == "the answer holds no usable access token",
+        };
+        let (failure, message) = (format!("{failure:?}"), format!("{text:?}"));
+        let shown =
+            format!("RefreshError {{ failure: {failure}, message: {message}, source: None }}");
+        said && format!("{error:?}") == shown
+    }
+
+    /// The value of the first `Content-Type`.
+    fn kind(&self) -> &'a [u8] {
+        let found = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        found.map(|(_, value)| *value).unwrap_or_default()
+    }
+}
+
+/// What comes before the first line feed, and what comes after it.
+fn line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (line, rest) = bytes.split_at(end);
+    (line.strip_suffix(b"\r").unwrap_or(line), rest.get(1..).unwrap_or_default())
+}
