@@ -10,6 +10,8 @@ mod events;
 mod expiry;
 #[path = "../fuzz_targets/numeric_date.rs"]
 mod numeric_date;
+#[path = "../fuzz_targets/session_schedule.rs"]
+mod session_schedule;
 #[path = "../fuzz_targets/stored_grant.rs"]
 mod stored_grant;
 #[path = "../fuzz_targets/token_response.rs"]
@@ -31,6 +33,7 @@ replays! {
     events_holds_on_its_corpus: events,
     expiry_holds_on_its_corpus: expiry,
     numeric_date_holds_on_its_corpus: numeric_date,
+    session_schedule_holds_on_its_corpus: session_schedule,
     stored_grant_holds_on_its_corpus: stored_grant,
     token_response_holds_on_its_corpus: token_response,
 }
