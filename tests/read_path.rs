@@ -237,3 +237,18 @@ fn readers_whose_clock_went_back_ask_again_and_a_far_backoff_is_pulled_in() {
     assert!(at_once(session.token()).is_ok());
     assert_eq!(script.requests(), 2, "the next try was an hour away");
 }
+
+// Rule C9.
+#[test]
+fn nothing_is_left_of_a_local_session() {
+    let live = || {
+        let refresh = |_| async { Ok::<_, perennial::refresh::RefreshError>(first_grant()) };
+        let builder = perennial::session::LocalSession::builder(refresh).grant(first_grant());
+        let session = builder.clock(VirtualTime::at(START)).build().expect("sendable");
+        assert_eq!(text(session.try_token()), "at-1");
+    };
+    live(); // what is made once
+    let counts = measure(|| (0..10).for_each(|_| live()));
+    assert!(counts.count_total > 0);
+    assert_eq!(counts.count_current, 0);
+}

@@ -214,6 +214,30 @@ fn a_blocking_callers_limit_ends_its_wait() {
     assert!(error.is_timeout());
 }
 
+// Rules B13, C8.
+#[test]
+fn a_thread_that_waits_looks_at_the_clock_a_few_times_only() {
+    for timed in [false, true] {
+        let readings = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&readings);
+        let clock = move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+            perennial::clock::Clock::now(&perennial::clock::SharedClock)
+        };
+        let builder = hanging_with_deadline().clock(clock);
+        let builder = if timed { builder.timer(|_| pending()) } else { builder };
+        let session = builder.build().expect("nothing to check");
+        let other = session.clone();
+        let limit = Duration::from_millis(10);
+        let error = watched(move || other.token_within(limit).wait()).expect_err("it hangs");
+        assert!(error.is_timeout());
+        let error = watched(move || session.token_blocking()).expect_err("it hangs");
+        assert!(error.is_unavailable());
+        let readings = readings.load(Ordering::SeqCst);
+        assert!(readings < 200, "{readings} readings: it does not sleep");
+    }
+}
+
 // Rules B7, B13.
 #[test]
 fn a_blocking_caller_waits_through_backoff_with_no_timer() {

@@ -292,6 +292,19 @@ fn a_watch_is_woken_by_a_login_and_by_a_logout() {
     watch.ready();
 }
 
+// Rule C3.
+#[test]
+fn everybody_who_watches_is_woken() {
+    let (session, _) = fresh(&Scripted::new());
+    let mut watches: Vec<_> = (0..3).map(|_| Hand::new(session.changed())).collect();
+    watches.iter_mut().for_each(Hand::pending);
+    at_once(session.logout()).expect("no store");
+    for watch in &mut watches {
+        assert_eq!(watch.woken(), 1);
+        watch.ready();
+    }
+}
+
 struct Counted;
 
 impl Wake for Counted {
@@ -309,6 +322,18 @@ fn a_watch_that_was_dropped_is_forgotten() {
         // Polled again, it registers once.
         assert!(watch.poll_with(&Waker::from(Arc::clone(&counted))).is_pending());
         assert_eq!(Arc::strong_count(&counted), 2);
+    }
+    assert_eq!(Arc::strong_count(&counted), 1);
+}
+
+// Rule C4.
+#[test]
+fn a_keeper_that_was_dropped_is_forgotten() {
+    let (session, time) = fresh(&Scripted::new());
+    let counted = Arc::new(Counted);
+    for _ in 0..10 {
+        let mut keeper = Hand::new(session.keep_fresh(time.clone()));
+        assert!(keeper.poll_with(&Waker::from(Arc::clone(&counted))).is_pending());
     }
     assert_eq!(Arc::strong_count(&counted), 1);
 }

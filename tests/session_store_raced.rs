@@ -2,6 +2,9 @@
 
 mod session_support;
 
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use perennial::lifecycle::{Remedy, State};
@@ -329,8 +332,62 @@ fn what_a_peer_stored_is_not_adopted_by_a_flight_that_a_logout_overtook() {
     assert!(caller.ready().expect_err("logged out").is_login_required());
     assert!(session.try_token().expect_err("logged out").is_login_required());
     assert!(logout.ready().is_ok());
+    assert!(at_once(session.close()).is_ok());
     assert_eq!((session.state(), ledger.refresh_token()), (LOGGED_OUT, None));
     assert_eq!(script.requests(), 0);
+    assert!(script.revoked().is_empty(), "it is the peer's");
+}
+
+/// The answers to the first and to the second request, each given when the test likes.
+#[derive(Clone, Default)]
+struct Apart(Arc<Mutex<(usize, [Option<Grant>; 2], Vec<Waker>)>>);
+
+impl Apart {
+    fn refresh(&self) -> impl Future<Output = Result<Grant, RefreshError>> + Send + use<> {
+        let (this, number) = (self.clone(), self.0.lock().expect("no panic").0);
+        self.0.lock().expect("no panic").0 += 1;
+        poll_fn(move |cx| {
+            let mut this = this.0.lock().expect("no panic");
+            this.2.push(cx.waker().clone());
+            this.1[number].take().map_or(Poll::Pending, |grant| Poll::Ready(Ok(grant)))
+        })
+    }
+
+    fn answer(&self, number: usize, grant: Grant) {
+        let wakers = {
+            let mut this = self.0.lock().expect("no panic");
+            this.1[number] = Some(grant);
+            std::mem::take(&mut this.2)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+// Rules F2, B14, B4.
+#[test]
+fn an_older_answer_that_changes_nothing_does_not_pass_for_saving_the_newer_one() {
+    let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
+    let asked = Apart::default();
+    let refresher = asked.clone();
+    let builder = Session::builder(move |_| refresher.refresh()).clock(time.clone());
+    let builder = builder.store(ledger.clone()).without_jitter().draws(|| 1 << 31);
+    let session = builder.build().expect("nothing to check");
+    assert_eq!(text(at_once(session.token())), "at-1");
+    time.advance(2 * HOUR);
+    drop(waiting(&session));
+    time.advance(30 * SECOND);
+    assert!(at_once(session.token()).is_err());
+    time.advance(SECOND);
+    let mut caller = waiting(&session);
+    ledger.set(Fault::ReadOnly);
+    asked.answer(1, Scripted::grant(2));
+    assert_eq!(text(caller.ready()), "at-3");
+    assert!(!session.is_saved());
+    ledger.set(Fault::None);
+    asked.answer(0, Scripted::grant(1));
+    assert_eq!(text(session.try_token()), "at-3");
+    assert!(ledger.take_log().contains(&"store rt-2".to_owned()), "it was heard");
+    assert!(!session.is_saved());
 }
 
 /// A store whose calls panic before they make a future.

@@ -101,6 +101,19 @@ fn doubling_is_exact_up_to_the_last_bit_and_saturates_beyond() {
     assert_eq!((doubled(0, 64), doubled(0, u32::MAX)), (0, 0));
 }
 
+// Rule A1.
+#[test]
+fn an_instant_that_the_platform_holds_is_given_as_its_own() {
+    for (millis, expected) in [
+        (0, UNIX_EPOCH),
+        (1, UNIX_EPOCH + Duration::from_millis(1)),
+        (-1, UNIX_EPOCH - Duration::from_millis(1)),
+        (1_700_000_000_000, UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
+    ] {
+        assert_eq!(Timestamp::from_millis(millis).to_system_time(), Some(expected));
+    }
+}
+
 /// Instants and spans, those at the ends of the range among them.
 fn instants() -> impl Strategy<Value = i64> {
     prop_oneof![

@@ -102,3 +102,117 @@ impl Waiters {
         }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::task::Wake;
+
+    use super::*;
+
+    /// Which wakers were called, by number.
+    type Called = Arc<Mutex<Vec<usize>>>;
+
+    struct Numbered(usize, Called);
+
+    impl Wake for Numbered {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().expect("no panic").push(self.0);
+        }
+    }
+
+    /// So many who wait, numbered from 0, and where their calls arrive.
+    fn waiting(count: usize) -> (Waiters, Vec<Option<Ticket>>, Called) {
+        let (mut waiters, called) = (Waiters::default(), Called::default());
+        let mut tickets = vec![None; count];
+        for (number, ticket) in tickets.iter_mut().enumerate() {
+            let waker = Waker::from(Arc::new(Numbered(number, Arc::clone(&called))));
+            assert!(waiters.register(ticket, waker).is_none());
+        }
+        (waiters, tickets, called)
+    }
+
+    /// Calls others than `except` until there is none, and gives who they were.
+    fn call_others(waiters: &mut Waiters, except: Option<Ticket>, called: &Called) -> Vec<usize> {
+        while let Some(waker) = waiters.call_another(except) {
+            waker.wake();
+        }
+        let mut called = core::mem::take(&mut *called.lock().expect("no panic"));
+        called.sort_unstable();
+        called
+    }
+
+    // Rules C3, C4.
+    #[test]
+    fn all_but_the_one_who_is_spared_are_called_once_each() {
+        const COUNT: usize = 200;
+        for spared in [0, 1, 62, 63, 64, 65, 127, 128, 199] {
+            let (mut waiters, tickets, called) = waiting(COUNT);
+            let others: Vec<_> = (0..COUNT).filter(|number| *number != spared).collect();
+            assert_eq!(call_others(&mut waiters, tickets[spared], &called), others);
+            assert_eq!(call_others(&mut waiters, None, &called), [spared]);
+        }
+        let (mut waiters, tickets, called) = waiting(COUNT);
+        assert_eq!(call_others(&mut waiters, None, &called), (0..COUNT).collect::<Vec<_>>());
+        // A ticket of an earlier round spares nobody, and calls nobody.
+        let (mut later, mut again, _) = waiting(1);
+        assert_eq!(later.call_all().len(), 1);
+        let stale = again[0];
+        let waker = Waker::from(Arc::new(Numbered(7, Arc::clone(&called))));
+        assert!(later.register(&mut again[0], waker).is_none());
+        assert!(stale != again[0] && later.call(stale.expect("a ticket")).is_none());
+        assert_eq!(call_others(&mut later, stale, &called), [7]);
+        assert!(call_others(&mut waiters, tickets[0], &called).is_empty());
+    }
+
+    // Rule C4.
+    #[test]
+    fn one_who_comes_again_keeps_its_place_and_can_be_called() {
+        let (mut waiters, mut tickets, called) = waiting(70);
+        for number in [3, 66, 3, 66, 3] {
+            let waker = Waker::from(Arc::new(Numbered(100 + number, Arc::clone(&called))));
+            let before = tickets[number];
+            assert!(waiters.register(&mut tickets[number], waker).is_some());
+            assert_eq!(tickets[number], before);
+        }
+        let expected = (0..70).filter(|number| ![3, 66].contains(number)).chain([103, 166]);
+        assert_eq!(call_others(&mut waiters, None, &called), expected.collect::<Vec<_>>());
+        // Called, and come again.
+        let waker = Waker::from(Arc::new(Numbered(5, Arc::clone(&called))));
+        assert!(waiters.register(&mut tickets[5], waker).is_none());
+        assert_eq!(call_others(&mut waiters, tickets[4], &called), [5]);
+    }
+
+    // Rule C4.
+    #[test]
+    fn a_place_that_is_left_is_given_to_the_next_who_comes() {
+        let (mut waiters, tickets, called) = waiting(3);
+        let left = tickets[1].expect("a ticket");
+        assert!(waiters.leave(left).is_some());
+        assert_eq!(call_others(&mut waiters, None, &called), [0, 2]);
+        let mut next = None;
+        let waker = Waker::from(Arc::new(Numbered(9, Arc::clone(&called))));
+        assert!(waiters.register(&mut next, waker).is_none());
+        assert_eq!(next, Some(left));
+        assert_eq!(call_others(&mut waiters, None, &called), [9]);
+        assert_eq!(waiters.call_all().len(), 3);
+        assert!(waiters.leave(left).is_none(), "nobody has it any more");
+    }
+
+    #[cfg(feature = "keyed")]
+    // Rule C4.
+    #[test]
+    fn nobody_waits_once_all_have_left_or_were_told() {
+        assert!(Waiters::default().is_empty());
+        let (mut waiters, tickets, _) = waiting(2);
+        assert!(!waiters.is_empty());
+        for ticket in tickets.into_iter().flatten() {
+            assert!(!waiters.is_empty());
+            drop(waiters.leave(ticket));
+        }
+        assert!(waiters.is_empty());
+        let (mut waiters, _, _) = waiting(2);
+        drop(waiters.call_all());
+        assert!(waiters.is_empty());
+    }
+}
