@@ -14,7 +14,6 @@
  *   UNASKED   a caller that is also polled once without having been woken
  *   TIMER     there is a timer: the refresh has a deadline, which rings
  *   SILENT    the server never answers
- *   TOGETHER  those who are woken at once are woken in one step: coarser, for the largest form
  *   others    the protocol with one thing broken, which must be noticed, or with one thing
  *             changed that makes no difference (DEPUTY_FIRST): see .ci/spin
  */
@@ -104,21 +103,12 @@ inline wake(who) {
 }
 
 inline wake_each(all) {
-#ifdef TOGETHER
-    atomic {
-        if :: all & 1 -> woken[0] = 1 :: else fi;
-        if :: all & 2 -> woken[1] = 1 :: else fi;
-        if :: all & 4 -> woken[2] = 1 :: else fi;
-        all = 0
-    }
-#else
     do
     :: atomic { all & 1 -> woken[0] = 1; all = all - 1 }
     :: atomic { !(all & 1) && all & 2 -> woken[1] = 1; all = all - 2 }
     :: atomic { all == 4 -> woken[2] = 1; all = 0 }
     :: atomic { all == 0 -> break }
     od
-#endif
 }
 
 /* Deck::hand_over */
