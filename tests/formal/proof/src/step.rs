@@ -60,25 +60,26 @@ pub struct Look<T: Time> {
 /// The events, without what they bring.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
+    Cleared,
+    TimePassed,
     Requested,
-    Refreshed,
-    RefreshFailed,
     Rejected,
     Accepted,
     Installed,
-    Cleared,
-    TimePassed,
+    RefreshFailed,
+    Refreshed,
 }
 
 impl Kind {
+    /// Those first from which there are few ways to go.
     pub const ALL: [Self; 8] = [
+        Self::Cleared,
+        Self::TimePassed,
         Self::Requested,
-        Self::Refreshed,
-        Self::RefreshFailed,
         Self::Rejected,
         Self::Accepted,
         Self::Installed,
-        Self::Cleared,
-        Self::TimePassed,
+        Self::RefreshFailed,
+        Self::Refreshed,
     ];
 }
