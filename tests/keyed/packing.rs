@@ -271,3 +271,18 @@ fn a_session_that_a_keeper_of_its_own_waits_for_is_not_packed() {
     sessions.sweep();
     assert_eq!(sessions.in_use(), 0);
 }
+
+// Rule C1.
+#[test]
+fn a_machine_at_rest_is_packed_and_small() {
+    let now = Timestamp::from_secs(1_700_000_000);
+    let mut machine = Lifecycle::new(1);
+    assert!(machine.pack().is_some());
+    let lifetime = Some(Span::from_secs(3600));
+    let token = TokenTimes { sent: now, lifetime, refresh_in: None, jitter: Draw::NONE };
+    let _ = machine.handle_installed(&Policy::default(), Some(token), now);
+    assert!(machine.pack().is_some());
+    assert!(size_of::<perennial::lifecycle::Packed>() < size_of::<Lifecycle>() / 2);
+    let _ = machine.handle_requested(&Policy::default(), now.saturating_add(Span::from_secs(3400)));
+    assert!(machine.pack().is_none(), "a refresh is out");
+}

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use perennial::clock::Clock as _;
 use perennial::keyed::Sessions;
-use perennial::lifecycle::State;
+use perennial::lifecycle::{Policy, State};
 use perennial::refresh::{RefreshError, Request};
 use perennial::store::{MemoryStore, Store as _, StoredGrant, Version};
 use perennial::testing::VirtualTime;
+use perennial::time::Span;
 use perennial::token::Grant;
 
 use crate::session_support::{DUE, HOUR, Hand, SECOND, START, at_once, text};
@@ -235,4 +237,46 @@ fn a_key_that_was_packed_in_its_backoff_says_when_to_come_back() {
     assert!(second.is_unavailable());
     assert!(second.when_to_retry().is_some());
     assert_eq!(second.when_to_retry(), first.when_to_retry());
+}
+
+/// Far enough from now not to be the wheel's next tick.
+fn far(time: &VirtualTime) -> bool {
+    time.next_alarm().is_some_and(|at| at > time.now().saturating_add(Span::from_secs(600)))
+}
+
+// Rules B12, C9.
+#[test]
+fn the_keeper_sleeps_while_nothing_is_due_whether_a_key_is_in_use_or_packed() {
+    let (server, time) = world();
+    for in_use in [false, true] {
+        let sessions = server.sessions(&time).build();
+        sessions.install_blocking(&1, grant(1, 1)).expect("sendable");
+        if in_use {
+            assert!(sessions.token_blocking(&1).is_ok());
+        } else {
+            sessions.sweep();
+            sessions.sweep();
+        }
+        assert_eq!(sessions.in_use(), usize::from(in_use));
+        let mut keeper = Hand::new(sessions.keep_fresh(time.clone()));
+        keeper.pending();
+        assert!(far(&time), "{:?}", time.next_alarm());
+    }
+}
+
+// Rules B9, B12.
+#[test]
+fn the_keeper_goes_by_the_policy_of_its_sessions() {
+    let (server, time) = world();
+    let hourly = Policy::builder().budget(1, HOUR).build().expect("valid");
+    let sessions = server.sessions(&time).policy(hourly).build();
+    sessions.install_blocking(&1, grant(1, 1)).expect("sendable");
+    for _ in 0..2 {
+        let token = sessions.token_blocking(&1).expect("within the budget");
+        sessions.reject(&1, &token);
+    }
+    assert!(sessions.token_blocking(&1).expect_err("the budget is spent").is_over_budget());
+    let mut keeper = Hand::new(sessions.keep_fresh(time.clone()));
+    keeper.pending();
+    assert!(far(&time), "{:?}", time.next_alarm());
 }

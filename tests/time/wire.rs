@@ -140,6 +140,8 @@ fn each_number_of_json_is_understood() {
     }
     let far: NumericDate = serde_json::from_str("1e30").expect("a number");
     assert_eq!(far.timestamp(), Timestamp::MAX);
+    let whole: NumericDate = serde_json::from_str("-5").expect("a number");
+    assert_eq!(whole.timestamp(), Timestamp::from_secs(-5));
     let past: NumericDate = serde_json::from_str("-0.0001").expect("a number");
     assert_eq!(past.timestamp(), Timestamp::from_millis(-1));
 }

@@ -1,13 +1,13 @@
 //! Results: late, twice, from elsewhere, from nowhere, after a logout, after a login.
 
 use perennial::lifecycle::{
-    Cause, Delay, Effect, Ending, Failure, FlightId, Lifecycle, Meanwhile, Policy, Remedy, Reuse,
-    State, Why,
+    Cause, Delay, Effect, Ending, Event, Failure, FlightId, Lifecycle, Meanwhile, Novelty, Policy,
+    Remedy, Reuse, State, Why,
 };
 use perennial::time::{Draw, Span, Timestamp};
 
 use crate::support::{
-    HALF, MOST, Rig, UNAVAILABLE, at, hour, lives, sec, started, unavailable_for,
+    HALF, MOST, Rig, UNAVAILABLE, at, built, hour, lives, sec, secs, started, unavailable_for,
 };
 
 /// A login without a token, whose first refresh has met its deadline and whose second is out.
@@ -336,4 +336,21 @@ fn the_deadline_of_a_refresh_is_announced_as_such_also_where_the_token_is_due_ju
     let next = rig.machine.poll_timeout(&rig.policy, sec(3270));
     let next = next.expect("something will happen");
     assert_eq!((next.at, next.why), (sec(3300), Why::RefreshDeadline));
+}
+
+// Rules A5, B7, B10.
+#[test]
+fn of_two_delays_that_end_together_the_later_one_is_what_a_clock_that_goes_back_is_held_to() {
+    let policy = Policy::builder().reuse(Reuse::Unrotated).backoff(secs(8), secs(60));
+    let mut rig = Rig::without_token(built(policy), sec(0));
+    let flight = rig.start(sec(0)).flight;
+    // Half of eight seconds, from 31 s on.
+    assert_eq!(rig.time_passes(HALF, sec(31)), Effect::EndAttempt);
+    assert_eq!(rig.next(sec(31)), Some(sec(35)));
+    // It lands after all, and is dead: an eighth of sixteen seconds, from 33 s on.
+    let (token, novelty, draw) = (lives(sec(0), 0), Novelty::New, Draw::new(1 << 29));
+    let effect = rig.tell(Event::Refreshed { flight, token, novelty, draw }, sec(33));
+    assert_eq!(effect, Effect::KeepRefreshToken);
+    assert_eq!(rig.next(sec(33)), Some(sec(35)));
+    assert_eq!(rig.next(sec(20)), Some(sec(22)));
 }
