@@ -340,24 +340,31 @@ fn what_a_peer_stored_is_not_adopted_by_a_flight_that_a_logout_overtook() {
 
 /// The answers to the first and to the second request, each given when the test likes.
 #[derive(Clone, Default)]
-struct Apart(Arc<Mutex<(usize, [Option<Grant>; 2], Vec<Waker>)>>);
+struct Apart(Arc<Mutex<Answers>>);
+
+#[derive(Default)]
+struct Answers {
+    asked: usize,
+    given: [Option<Grant>; 2],
+    waiting: Vec<Waker>,
+}
 
 impl Apart {
     fn refresh(&self) -> impl Future<Output = Result<Grant, RefreshError>> + Send + use<> {
-        let (this, number) = (self.clone(), self.0.lock().expect("no panic").0);
-        self.0.lock().expect("no panic").0 += 1;
+        let (this, number) = (self.clone(), self.0.lock().expect("no panic").asked);
+        self.0.lock().expect("no panic").asked += 1;
         poll_fn(move |cx| {
             let mut this = this.0.lock().expect("no panic");
-            this.2.push(cx.waker().clone());
-            this.1[number].take().map_or(Poll::Pending, |grant| Poll::Ready(Ok(grant)))
+            this.waiting.push(cx.waker().clone());
+            this.given[number].take().map_or(Poll::Pending, |grant| Poll::Ready(Ok(grant)))
         })
     }
 
     fn answer(&self, number: usize, grant: Grant) {
         let wakers = {
             let mut this = self.0.lock().expect("no panic");
-            this.1[number] = Some(grant);
-            std::mem::take(&mut this.2)
+            this.given[number] = Some(grant);
+            std::mem::take(&mut this.waiting)
         };
         wakers.into_iter().for_each(Waker::wake);
     }

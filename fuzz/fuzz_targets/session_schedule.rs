@@ -4,7 +4,7 @@
 //! `tests/simulation`. Rules A2, A5, F1, F2 and all of B and C but what needs threads.
 #![cfg_attr(not(test), no_main)]
 
-#[allow(dead_code, reason = "the counts are for the test of many seeds")]
+#[allow(dead_code, unused_imports, reason = "the counts are for the test of many seeds")]
 #[path = "../../tests/simulation/mod.rs"]
 mod simulation;
 

@@ -12,6 +12,10 @@
 
 #![allow(clippy::struct_excessive_bools, reason = "what is watched of a world is so, or is not")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a network's fates fall together at the end")]
+#![allow(
+    clippy::match_same_arms,
+    reason = "what is chosen is told apart, also where it falls together"
+)]
 #![allow(clippy::single_match_else, clippy::similar_names, reason = "read better so here")]
 
 mod callers;
