@@ -64,7 +64,7 @@ pub const DEFAULT_REPLAY_LIMIT: u64 = 64 * 1024;
 ///
 /// # Errors
 /// Requests fail with [`ureq::Error::Other`] that holds a
-/// [`Refused`](crate::interceptor::Refused) where no token could be had, or where it must not be
+/// [`Refused`] where no token could be had, or where it must not be
 /// sent.
 #[derive(Clone, Debug)]
 pub struct Bearer {

@@ -17,7 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! An adapter for another client is a page: ask [`Interceptor::target`] whether to attach a token,
+//! An adapter for another client is a page: ask [`Interceptor::attaches`] whether to attach a token,
 //! [`Interceptor::token`] for one, send, and do what [`Interceptor::judge`] says.
 //!
 //! # Invariants
@@ -243,7 +243,7 @@ impl InterceptorBuilder {
         self
     }
 
-    /// Another reading of answers than rule E4's [[`Answer::finding`]], for servers that reject
+    /// Another reading of answers than rule E4's, which is `Answer::finding`, for servers that reject
     /// tokens by other means than a 401: a 419, say, or gRPC's status. It sees status and headers.
     pub fn finding(
         mut self,
