@@ -127,9 +127,12 @@ impl User {
         world.saw(Corner::LoggedIn);
         world.note("logged in", self.id, answer.renewal);
         // Its flight may have found the login in the store before this did.
-        let adopted = world.ledgers[self.id].shown.contains(&answer.renewal);
-        world.ends_epoch(self.id, if adopted { Some(usize::MAX) } else { before });
         let family = world.server.family_of(answer.renewal);
+        let ledger = &world.ledgers[self.id];
+        let of_login = |one: &Received| world.server.family_of(one.renewal) == family;
+        let adopted =
+            ledger.shown.contains(&answer.renewal) || ledger.received.iter().any(of_login);
+        world.ends_epoch(self.id, if adopted { Some(usize::MAX) } else { before });
         let call = world.calls.len();
         let ledger = &mut world.ledgers[self.id];
         (ledger.out, ledger.bare, ledger.families) = (false, false, vec![family]);
@@ -232,8 +235,10 @@ impl World {
     /// An epoch ends; what had come by the call `settled` or before it was taken in.
     fn ends_epoch(&mut self, session: usize, settled: Option<usize>) {
         let ledger = &mut self.ledgers[session];
+        // Whoever adopts what another has stored drops what came to itself: it may be of one family.
+        let adopted = !ledger.shown.is_empty();
         for one in &mut ledger.received {
-            one.settled |= settled.is_some_and(|call| one.call <= call);
+            one.settled |= adopted || settled.is_some_and(|call| one.call <= call);
         }
         ledger.new_epoch();
         ledger.dirty = true;

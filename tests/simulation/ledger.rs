@@ -271,7 +271,7 @@ impl World {
                 ledger.bare = false;
             }
         }
-        if let (true, Some(intent)) = (first, stored.intent) {
+        if let (true, Some(intent)) = (first && foreign, stored.intent) {
             let (now, wall) = (ledger.now(), ledger.watch.wall().as_millis());
             ledger.intents.insert(renewal, (now - (wall - intent.as_millis())).min(now));
             self.saw(Corner::RestartInDoubt);

@@ -244,8 +244,12 @@ impl Life {
     ) -> Builder {
         let (drawing, orphans, half) =
             (self.shared.clone(), self.shared.clone(), self.plan.half_draws);
-        let builder = builder
-            .draws(move || if half { 1 << 31 } else { drawing.lock().choices.below(256) << 24 });
+        let builder =
+            builder
+                // Never nothing: who fails at once, for ever, would try at once, for ever.
+                .draws(move || {
+                    if half { 1 << 31 } else { drawing.lock().choices.below(256) << 24 | 1 << 23 }
+                });
         let builder = match store {
             Some(store) => builder.store(Shelf { shared: self.shared.clone(), session: id, store }),
             None => builder,

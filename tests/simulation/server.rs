@@ -238,6 +238,12 @@ impl Server {
         std::iter::successors(before(later), |one| before(*one)).any(|one| one == earlier)
     }
 
+    /// Whether both came of the same one.
+    pub(crate) fn are_twins(&self, one: Number, other: Number) -> bool {
+        let before = |number: Number| self.renewals[number as usize].predecessor;
+        before(one).is_some() && before(one) == before(other)
+    }
+
     pub(crate) fn revoke_family(&mut self, family: usize) {
         self.families[family] = true;
     }
