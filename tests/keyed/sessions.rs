@@ -276,6 +276,9 @@ fn the_keeper_goes_by_the_policy_of_its_sessions() {
         sessions.reject(&1, &token);
     }
     assert!(sessions.token_blocking(&1).expect_err("the budget is spent").is_over_budget());
+    sessions.sweep();
+    sessions.sweep();
+    assert_eq!(sessions.in_use(), 0);
     let mut keeper = Hand::new(sessions.keep_fresh(time.clone()));
     keeper.pending();
     assert!(far(&time), "{:?}", time.next_alarm());
