@@ -6,7 +6,7 @@ use perennial_proof::symbolic::tree::ROOT;
 
 /// Every way there is, and what it comes to.
 fn ways<R>(mut run: impl FnMut() -> R) -> Vec<R> {
-    begin(true);
+    begin(Some(1));
     let mut all = Vec::new();
     explore(ROOT, || all.push(run()));
     all

@@ -1,20 +1,23 @@
-//! `proof [--only NAME,…] [--one-in N] [--encodings 1|2]`: proves the rules of the
+//! `proof [--only NAME,…] [--one-in N] [--confirm-one-in N|none]`: proves the rules of the
 //! client machine for all 64-bit times, and prints a line for each property.
 
 use std::process::ExitCode;
 
 use perennial_proof::symbolic::prove::{Options, prove};
+use perennial_proof::symbolic::solver::Confirmed;
 
 fn main() -> ExitCode {
-    let mut options = Options { confirmed: true, only: Vec::new(), one_in: 1 };
+    let mut options = Options { confirmed: Some(1), only: Vec::new(), one_in: 1 };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let value = arguments.next().unwrap_or_default();
         match (argument.as_str(), value.as_str()) {
             ("--only", names) => options.only = names.split(',').map(str::to_owned).collect(),
             ("--one-in", number) => options.one_in = number.parse().expect("a number"),
-            ("--encodings", "1") => options.confirmed = false,
-            ("--encodings", "2") => {}
+            ("--confirm-one-in", "none") => options.confirmed = None,
+            ("--confirm-one-in", number) => {
+                options.confirmed = Some(number.parse().expect("a number"));
+            }
             (unknown, _) => panic!("{unknown} is no option, or not that"),
         }
     }
@@ -39,7 +42,7 @@ fn main() -> ExitCode {
         }
     }
     let paths: u64 = report.lines.iter().map(|line| line.paths).sum();
-    let (agreed, undecided) = report.agreed.unwrap_or_default();
+    let Confirmed { agreed, undecided } = report.agreed.unwrap_or_default();
     println!(
         "starts={} steps={} paths={paths} queries={} known={} decisions={} agreed={agreed} undecided={undecided} counterexamples={broken}",
         report.starts, report.steps, report.cost.queries, report.cost.known, report.cost.decisions,

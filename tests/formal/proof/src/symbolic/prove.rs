@@ -6,6 +6,7 @@ use std::time::{Duration, Instant as Clock};
 use perennial::lifecycle::formal::{Budget, Credential, Flight, Holding, Parts, Pause, Standing};
 use perennial::lifecycle::{Freshness, Lifecycle, Reuse, Schedule};
 
+use super::solver::Confirmed;
 use super::states;
 use super::sym::{Instant, Length, begin, explore, here, with};
 use super::tree::{Cost, ROOT, Tree};
@@ -15,8 +16,8 @@ use crate::step::{Kind, Look, Step};
 /// What is to be proved.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether every answer is confirmed in the second encoding.
-    pub confirmed: bool,
+    /// One in so many answers is confirmed in the second encoding; none where there is no number.
+    pub confirmed: Option<u64>,
     /// The properties of these names; all where there are none.
     pub only: Vec<String>,
     /// One in so many of the states, policies and events.
@@ -83,9 +84,8 @@ pub struct Report {
     /// How many ways there were through `apply` from those.
     pub steps: u64,
     pub cost: Cost,
-    /// How many answers of the solver the other encoding gave as well, where it was asked, and how many
-    /// it could not find.
-    pub agreed: Option<(u64, u64)>,
+    /// In how many answers the second encoding agreed, where it was asked.
+    pub agreed: Option<Confirmed>,
 }
 
 struct Proof {

@@ -2,15 +2,16 @@
 //! possible, in integers. The [`Confirmer`] is told each of those answers, and must come to the same
 //! in bit vectors.
 
-use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{JoinHandle, spawn};
 
 use perennial::time::{Span, Timestamp};
 use rustc_hash::FxHashSet;
 
 use super::encode::Encoding;
-use super::term::{Arena, Place, Question, Sort, Term, parts};
+use super::term::{Arena, Place, Question, Sort, parts};
 use super::value::{Model, Value};
 
 /// A comparison and whether it is taken to hold.
@@ -216,30 +217,56 @@ fn value(sort: Sort, number: i128) -> Value {
     }
 }
 
-/// Comes to the same answers in bit vectors, or says that it does not.
+/// Comes to the same answers in bit vectors, or says that it does not; on a thread of its own.
 #[derive(Debug)]
 pub struct Confirmer {
-    pipe: Pipe,
-    /// What it must answer to the questions that it has not answered yet.
-    expected: VecDeque<bool>,
+    /// Each question, with whether it is to be answered with yes.
+    questions: Sender<(String, bool)>,
+    thread: JoinHandle<Confirmed>,
+    /// It is told one answer in so many.
+    one_in: u64,
+    answers: u64,
+}
+
+/// What a [`Confirmer`] came to.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Confirmed {
     /// How many answers were the same.
     pub agreed: u64,
     /// How many it could not find within its means.
     pub undecided: u64,
 }
 
-/// How many steps of its own it may take for one answer: a second or two, on any machine alike.
+/// How many steps of its own it may take for one answer: a second or two, the same on any machine.
 const MEANS: u32 = 3_000_000;
-/// How many answers it may owe: fewer than fill its pipe.
-const OWED: usize = 200;
 
 impl Confirmer {
-    pub fn start() -> Self {
-        Self { pipe: Pipe::open(), expected: VecDeque::new(), agreed: 0, undecided: 0 }
+    pub fn start(one_in: u64) -> Self {
+        let (questions, asked) = channel::<(String, bool)>();
+        let thread = spawn(move || {
+            let (mut pipe, mut confirmed) = (Pipe::open(), Confirmed::default());
+            for (text, possible) in asked {
+                pipe.pending += &text;
+                let expected = if possible { "sat" } else { "unsat" };
+                match pipe.answer().as_str() {
+                    "unknown" => confirmed.undecided += 1,
+                    answer => {
+                        assert_eq!(answer, expected, "integers and bit vectors disagree: {text}");
+                        confirmed.agreed += 1;
+                    }
+                }
+            }
+            confirmed
+        });
+        Self { questions, thread, one_in, answers: 0 }
     }
 
     /// Tells it that all of these can be, for these numbers, or that they cannot.
     pub fn tell(&mut self, arena: &Arena, together: &[Assumption], possible: Option<&Model>) {
+        self.answers += 1;
+        if !self.answers.is_multiple_of(self.one_in) {
+            return;
+        }
         let encoding = Encoding::Vectors;
         let mut declared = FxHashSet::default();
         let mut text =
@@ -251,9 +278,7 @@ impl Confirmer {
                     text += &definition.declared;
                     text += &definition.always;
                     let number = possible.map(|model| model.sums(arena).value(place));
-                    if let (Term::Variable(..) | Term::Share(..), Some(number)) =
-                        (arena.at(place), number)
-                    {
+                    if let Some(number) = number.filter(|_| arena.is_free(place)) {
                         text += &format!("(assert (= t{place} #x{:016x}))\n", number.bits());
                     }
                 }
@@ -261,33 +286,16 @@ impl Confirmer {
             text += &format!("(assert {})\n", encoding.compare(arena, assumption));
         }
         text += "(check-sat)\n";
-        self.pipe.pending += &text;
-        self.expected.push_back(possible.is_some());
-        self.pipe.send();
-        if self.expected.len() > OWED {
-            self.hear();
-        }
-    }
-
-    /// Waits for its next answer.
-    fn hear(&mut self) {
-        let Some(possible) = self.expected.pop_front() else {
-            return;
-        };
-        let answer = self.pipe.line();
-        let expected = if possible { "sat" } else { "unsat" };
-        if answer == "unknown" {
-            self.undecided += 1;
-            return;
-        }
-        assert_eq!(answer, expected, "integers and bit vectors disagree");
-        self.agreed += 1;
+        // Where nobody listens any more it has disagreed, and `finish` says so.
+        let _ = self.questions.send((text, possible.is_some()));
     }
 
     /// Waits for all that it has not answered yet.
-    pub fn finish(&mut self) {
-        while !self.expected.is_empty() {
-            self.hear();
-        }
+    ///
+    /// # Panics
+    /// Where an answer differs.
+    pub fn finish(self) -> Confirmed {
+        drop(self.questions);
+        self.thread.join().expect("the encodings agree")
     }
 }

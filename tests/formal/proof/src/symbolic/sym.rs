@@ -20,8 +20,8 @@ pub fn with<R>(work: impl FnOnce(&mut Tree) -> R) -> R {
     TREE.with_borrow_mut(|tree| work(tree.as_mut().expect("a proof is under way")))
 }
 
-/// Begins a proof on this thread; every answer is `confirmed` in bit vectors, or not.
-pub fn begin(confirmed: bool) {
+/// Begins a proof on this thread; one answer in so many is `confirmed` in bit vectors.
+pub fn begin(confirmed: Option<u64>) {
     TREE.set(Some(Tree::new(confirmed)));
 }
 

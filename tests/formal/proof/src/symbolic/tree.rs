@@ -11,7 +11,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::search::Search;
-use super::solver::{Asker, Assumption, Confirmer, Found};
+use super::solver::{Asker, Assumption, Confirmed, Confirmer, Found};
 use super::term::{Arena, Comparison, Question};
 use super::value::{Model, Sums};
 
@@ -77,12 +77,12 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// An empty tree, where every answer has to be confirmed in bit vectors or not.
-    pub fn new(confirmed: bool) -> Self {
+    /// An empty tree, where one answer in so many has to be confirmed in bit vectors.
+    pub fn new(confirmed: Option<u64>) -> Self {
         Self {
             arena: Arena::default(),
             asker: Asker::start(),
-            confirmer: confirmed.then(Confirmer::start),
+            confirmer: confirmed.map(Confirmer::start),
             nodes: vec![Assumed { parent: ROOT, assumption: None, model: 0 }],
             models: vec![Model::default()],
             answers: FxHashMap::default(),
@@ -94,12 +94,9 @@ impl Tree {
         }
     }
 
-    /// How many answers were the same in both encodings, and how many the second could not find.
-    pub fn agreed(&mut self) -> Option<(u64, u64)> {
-        self.confirmer.as_mut().map(|confirmer| {
-            confirmer.finish();
-            (confirmer.agreed, confirmer.undecided)
-        })
+    /// In how many answers the second encoding agreed, now that all are in.
+    pub fn agreed(&mut self) -> Option<Confirmed> {
+        self.confirmer.take().map(Confirmer::finish)
     }
 
     /// Which way this run goes.
