@@ -34,13 +34,13 @@ pub struct Acquire<'a> {
     ticket: Option<Ticket>,
     /// The number of the attempt that this caller waits for, or waited for last.
     joined: Option<NonZeroU64>,
-    /// Most callers have none, and there may be very many.
+    patience: Span,
+    /// Made when first needed: most callers need none, and there may be very many.
     wishes: Option<Box<Wishes>>,
 }
 
 /// What a caller wants beyond a token that works now.
 struct Wishes {
-    patience: Duration,
     within: Option<Duration>,
     usable_for: Span,
     /// From the first poll on.
@@ -79,14 +79,14 @@ enum Look {
 
 impl<'a> Acquire<'a> {
     pub(super) fn new(session: &'a Session) -> Self {
-        Self { session, ticket: None, joined: None, wishes: None }
+        Self { session, ticket: None, joined: None, patience: Span::ZERO, wishes: None }
     }
 
     /// How long failures are waited through \[none\]: the first attempt that fails after this ends
     /// the wait (rule B7). Async, it needs a timer; without one the next attempt is not waited
     /// for, and the error says when it may start.
     pub fn patience(mut self, patience: Duration) -> Self {
-        self.wishes().patience = patience;
+        self.patience = patience.into();
         self
     }
 
@@ -119,13 +119,26 @@ impl<'a> Acquire<'a> {
         let timer = &self.session.shared.ports.settings.timer;
         self.wishes.get_or_insert_with(|| {
             Box::new(Wishes {
-                patience: Duration::ZERO,
                 within: None,
                 usable_for: Span::ZERO,
                 limits: None,
                 too_brief: None,
                 alarm: Alarm::new(timer.clone()),
             })
+        })
+    }
+
+    /// Its limits, which count from the first time that this is asked.
+    fn limits(&mut self, now: Timestamp) -> Limits {
+        if self.wishes.is_none() && self.patience == Span::ZERO {
+            return Limits::NONE;
+        }
+        let patience = self.patience;
+        let wishes = self.wishes();
+        let within = wishes.within;
+        *wishes.limits.get_or_insert_with(|| Limits {
+            patience: now.saturating_add(patience),
+            within: within.map(|within| now.saturating_add(within.into())),
         })
     }
 
@@ -299,7 +312,7 @@ impl Turns for Acquire<'_> {
     /// Looks at the session, and does what a caller must.
     fn turn(&mut self, waker: &Waker, caller: Caller, now: Timestamp) -> Step<Self::Output> {
         let shared = &self.session.shared;
-        let limits = self.wishes.as_mut().map_or(Limits::NONE, |wishes| wishes.limits(now));
+        let limits = self.limits(now);
         let clone = waker.clone();
         let mut afterwards = Afterwards::default();
         let (look, started, lit) = {
@@ -359,16 +372,6 @@ impl Turns for Acquire<'_> {
 
     fn alarm(&mut self) -> &mut Alarm {
         &mut self.wishes().alarm
-    }
-}
-
-impl Wishes {
-    fn limits(&mut self, now: Timestamp) -> Limits {
-        let (patience, within) = (self.patience, self.within);
-        *self.limits.get_or_insert_with(|| Limits {
-            patience: now.saturating_add(patience.into()),
-            within: within.map(|within| now.saturating_add(within.into())),
-        })
     }
 }
 
