@@ -38,6 +38,7 @@
 //! | 0 | [`time`] | instants, spans, and times off the wire |
 //! | 0 | `primitives` | the seam to threads: the standard library's, or a checker's |
 //! | 1 | [`lifecycle`] | the pure client machine: `no_std`, no `alloc`, no clock, no secrets |
+//! | 1 | [`rotation`] | the pure server machine |
 //! | 1 | [`verdict`] | pure: what to do with a request, and with its answer |
 //! | 2 | [`provider`] | what known providers do with a refresh token seen twice |
 //! | 2 | `token` | secrets, grants, access tokens |
@@ -81,6 +82,7 @@ mod primitives;
 pub mod provider;
 #[cfg(feature = "std")]
 pub mod refresh;
+pub mod rotation;
 #[cfg(feature = "std")]
 pub mod session;
 #[cfg(feature = "std")]

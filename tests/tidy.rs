@@ -22,6 +22,7 @@ const FLOORS: [(&str, u32); 16] = [
     ("primitives", 0),
     ("time", 0),
     ("lifecycle", 1),
+    ("rotation", 1),
     ("verdict", 1),
     ("provider", 2),
     ("token", 2),

@@ -1,0 +1,165 @@
+//! The transition function: every event in every state, written out.
+
+use super::event::{Effect, Event, Reason};
+use super::family::{Family, Life, State, Tolerance};
+use super::policy::{Policy, Reuse};
+use crate::time::Time;
+
+/// What the family becomes, and what is to be answered, once `event` has happened at `now`.
+///
+/// Pure. Any `now` will do, also one that goes back: what a `now` has shown stays shown, and an
+/// overlap that lies further ahead than it is long is pulled in.
+pub fn apply<T: Time>(
+    policy: &Policy<T>,
+    family: Family<T>,
+    event: Event,
+    now: T,
+) -> (Family<T>, Effect) {
+    let mut next = family;
+    next.observe(policy, now);
+    let effect = match event {
+        Event::Presented { number } => next.presented(policy, number, now),
+        Event::Confirmed { number } => next.confirmed(number),
+        Event::Revoked => next.revoke(),
+    };
+    (next, effect)
+}
+
+/// How old the presented token is.
+enum Age {
+    Unborn,
+    Newest,
+    Predecessor,
+    Older,
+}
+
+impl<T: Time> Family<T> {
+    /// The public view at `now`.
+    pub fn state(&self, policy: &Policy<T>, now: T) -> State {
+        let mut seen = *self;
+        seen.observe(policy, now);
+        match (seen.life, seen.tolerance) {
+            (Life::Revoked, _) => State::Revoked,
+            (Life::Alive, _) if seen.has_expired(policy, now) => State::Expired,
+            (Life::Alive, Tolerance::Closed) => State::Active,
+            (Life::Alive, Tolerance::Open { .. } | Tolerance::Unconfirmed) => State::Rotated,
+        }
+    }
+
+    /// Rule D4. Read off the clock each time and never kept: a server's clock that jumps ahead for a
+    /// while must not end its families for good.
+    fn has_expired(&self, policy: &Policy<T>, now: T) -> bool {
+        let over = |since: T, lifetime: Option<T::Span>| {
+            lifetime.is_some_and(|lifetime| now >= since.saturating_add(lifetime))
+        };
+        over(self.began, policy.absolute) || over(self.used, policy.idle)
+    }
+
+    /// Latches what `now` shows of the overlap, and pulls it in where it lies further ahead than it
+    /// is long: the clock went back (rule A5). Closes what the policy does not know (any longer).
+    fn observe(&mut self, policy: &Policy<T>, now: T) {
+        self.tolerance = match (self.tolerance, policy.reuse) {
+            (
+                Tolerance::Open { until, uses },
+                Reuse::Overlap { window, .. } | Reuse::Idempotent { window, .. },
+            ) if now < until => {
+                Tolerance::Open { until: until.min(now.saturating_add(window)), uses }
+            }
+            (Tolerance::Unconfirmed, Reuse::ConfirmByUse) => Tolerance::Unconfirmed,
+            (Tolerance::Closed | Tolerance::Open { .. } | Tolerance::Unconfirmed, _) => {
+                Tolerance::Closed
+            }
+        };
+    }
+
+    fn presented(&mut self, policy: &Policy<T>, number: u64, now: T) -> Effect {
+        match self.life {
+            Life::Revoked => return Effect::Refuse(Reason::Revoked),
+            Life::Alive if self.has_expired(policy, now) => return Effect::Refuse(Reason::Expired),
+            Life::Alive => {}
+        }
+        match (self.age(number), self.tolerance) {
+            (Age::Unborn, _) => Effect::Refuse(Reason::Unknown),
+            (Age::Newest, Tolerance::Closed | Tolerance::Open { .. } | Tolerance::Unconfirmed) => {
+                self.rotate(policy, now)
+            }
+            (Age::Predecessor, Tolerance::Open { until, uses }) => {
+                self.again(policy, until, uses, now)
+            }
+            (Age::Predecessor, Tolerance::Unconfirmed) => {
+                self.used = now;
+                Effect::RepeatSuccessor { number: self.newest }
+            }
+            // Rule D3: reuse outside of what is tolerated.
+            (Age::Predecessor, Tolerance::Closed)
+            | (Age::Older, Tolerance::Closed | Tolerance::Open { .. } | Tolerance::Unconfirmed) => {
+                self.life = Life::Revoked;
+                Effect::RevokeFamily
+            }
+        }
+    }
+
+    fn age(&self, number: u64) -> Age {
+        match self.newest.checked_sub(number) {
+            _ if number == 0 => Age::Unborn,
+            None => Age::Unborn,
+            Some(0) => Age::Newest,
+            Some(1) => Age::Predecessor,
+            Some(_) => Age::Older,
+        }
+    }
+
+    /// Rules D1, D2: the newest token makes the next.
+    fn rotate(&mut self, policy: &Policy<T>, now: T) -> Effect {
+        let Some(number) = self.newest.checked_add(1) else {
+            // A token a nanosecond for half a millennium: the family has outlived itself.
+            return Effect::Refuse(Reason::Expired);
+        };
+        self.newest = number;
+        self.used = now;
+        self.tolerance = match policy.reuse {
+            Reuse::Strict => Tolerance::Closed,
+            Reuse::Overlap { window, .. } | Reuse::Idempotent { window, .. } => {
+                let until = now.saturating_add(window);
+                if now < until { Tolerance::Open { until, uses: 0 } } else { Tolerance::Closed }
+            }
+            Reuse::ConfirmByUse => Tolerance::Unconfirmed,
+        };
+        Effect::IssueSuccessor { number }
+    }
+
+    /// Rule D2: the predecessor within its overlap, which is anchored at its first use and counted.
+    fn again(&mut self, policy: &Policy<T>, until: T, uses: u32, now: T) -> Effect {
+        let (most, effect) = match policy.reuse {
+            Reuse::Overlap { uses, .. } => (uses, Effect::RenewAccess),
+            Reuse::Idempotent { uses, .. } => {
+                (uses, Effect::RepeatSuccessor { number: self.newest })
+            }
+            // `observe` closes an overlap that the policy does not know.
+            Reuse::Strict | Reuse::ConfirmByUse => return Effect::Refuse(Reason::Unknown),
+        };
+        if uses >= most {
+            return Effect::Refuse(Reason::TooOften);
+        }
+        self.used = now;
+        self.tolerance = Tolerance::Open { until, uses: uses + 1 };
+        effect
+    }
+
+    /// Confirm by use: what reached its holder makes an end of the predecessor.
+    fn confirmed(&mut self, number: u64) -> Effect {
+        match (self.life, self.tolerance) {
+            (Life::Alive, Tolerance::Unconfirmed) if number == self.newest => {
+                self.tolerance = Tolerance::Closed;
+            }
+            (Life::Alive | Life::Revoked, _) => {}
+        }
+        Effect::Nothing
+    }
+
+    /// Once revoked, a family stays so.
+    fn revoke(&mut self) -> Effect {
+        self.life = Life::Revoked;
+        Effect::RevokeFamily
+    }
+}
