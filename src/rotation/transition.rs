@@ -46,8 +46,9 @@ impl<T: Time> Family<T> {
         }
     }
 
-    /// Rule D4. Read off the clock each time and never kept: a server's clock that jumps ahead for a
-    /// while must not end its families for good.
+    /// Rule D4: "An absolute and an idle lifetime [none, 90 days] MUST bound a family". Read off the
+    /// clock each time and never kept: a server's clock that jumps ahead for a while must not end its
+    /// families for good.
     fn has_expired(&self, policy: &Policy<T>, now: T) -> bool {
         let over = |since: T, lifetime: Option<T::Span>| {
             lifetime.is_some_and(|lifetime| now >= since.saturating_add(lifetime))
@@ -90,7 +91,7 @@ impl<T: Time> Family<T> {
                 self.used = now;
                 Effect::RepeatSuccessor { number: self.newest }
             }
-            // Rule D3: reuse outside of what is tolerated.
+            // Rule D3: "Reuse that the policy does not bear MUST revoke the family for good".
             (Age::Predecessor, Tolerance::Closed)
             | (Age::Older, Tolerance::Closed | Tolerance::Open { .. } | Tolerance::Unconfirmed) => {
                 self.life = Life::Revoked;
@@ -109,7 +110,8 @@ impl<T: Time> Family<T> {
         }
     }
 
-    /// Rules D1, D2: the newest token makes the next.
+    /// The newest token makes the next. Rule D1: "exactly one MUST rotate it", since it is the newest
+    /// no longer.
     fn rotate(&mut self, policy: &Policy<T>, now: T) -> Effect {
         let Some(number) = self.newest.checked_add(1) else {
             // A token a nanosecond for half a millennium: the family has outlived itself.
@@ -128,7 +130,8 @@ impl<T: Time> Family<T> {
         Effect::IssueSuccessor { number }
     }
 
-    /// Rule D2: the predecessor within its overlap, which is anchored at its first use and counted.
+    /// The predecessor within its overlap. Rule D2: "from the first use of a token on, never longer for
+    /// being used again", and counted.
     fn again(&mut self, policy: &Policy<T>, until: T, uses: u32, now: T) -> Effect {
         let (most, effect) = match policy.reuse {
             Reuse::Overlap { uses, .. } => (uses, Effect::RenewAccess),

@@ -133,13 +133,10 @@ impl<'a> Acquire<'a> {
         if self.wishes.is_none() && self.patience == Span::ZERO {
             return Limits::NONE;
         }
-        let patience = self.patience;
+        let patience = now.saturating_add(self.patience);
         let wishes = self.wishes();
-        let within = wishes.within;
-        *wishes.limits.get_or_insert_with(|| Limits {
-            patience: now.saturating_add(patience),
-            within: within.map(|within| now.saturating_add(within.into())),
-        })
+        let within = wishes.within.map(|within| now.saturating_add(within.into()));
+        *wishes.limits.get_or_insert(Limits { patience, within })
     }
 
     fn usable_for(&self) -> Span {
