@@ -2,6 +2,7 @@
 
 mod session_support;
 
+use perennial::refresh::RefreshError;
 use perennial::session::Session;
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
@@ -115,4 +116,30 @@ fn a_grant_that_could_not_be_stored_is_not_forgotten_as_the_one_before_it_is_sto
     assert_eq!((script.requests(), session.is_saved()), (2, false));
     at_once(session.close()).expect("stored");
     assert_eq!(ledger.refresh_token().as_deref(), Some("rt-3"));
+}
+
+// Rules B3, B6. What the store holds is what was declined, and no news.
+#[test]
+fn an_older_refresh_that_is_declined_late_does_not_revive_a_grant_that_was_declined() {
+    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let script = script.then(Answer::Fail(RefreshError::declined("revoked")));
+    let (session, time, _ledger) = settled(&script);
+    time.advance(HOUR);
+    let mut first = waiting(&session);
+    time.advance(30 * SECOND);
+    assert!(first.ready().expect_err("no answer came").is_unavailable());
+    time.advance(HALF_A_SECOND);
+    let mut second = waiting(&session);
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert_eq!(text(second.ready()), "at-2");
+    time.advance(HOUR);
+    assert!(at_once(session.token()).expect_err("given up as well").is_unavailable());
+    time.advance(SECOND);
+    assert!(at_once(session.token()).expect_err("declined").is_login_required());
+    script.release(Answer::Fail(RefreshError::declined("revoked")));
+    for _ in 0..3 {
+        assert!(at_once(session.token()).expect_err("declined").is_login_required());
+        time.advance(30 * SECOND);
+    }
+    assert_eq!(script.requests(), 3);
 }

@@ -60,6 +60,25 @@ fn a_grant_stored_while_the_intent_is_noted_is_adopted_and_nothing_is_sent() {
     assert_eq!(ledger.take_log(), ["load", "intent rt-7", "ask rt-7", "store rt-2"]);
 }
 
+// Rules B6, F2. It has a last try left, and no more than that.
+#[test]
+fn a_peers_note_on_a_grant_in_doubt_does_not_clear_the_doubt() {
+    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let (session, time, ledger) = asked(&script);
+    time.advance(30 * SECOND);
+    assert!(at_once(session.token()).expect_err("no answer came").is_unavailable());
+    time.advance(SECOND);
+    ledger.raced(Some(stored(first_grant())));
+    assert!(at_once(session.token()).expect_err("a peer is at it").is_unavailable());
+    time.advance(2 * SECOND);
+    let mut last = waiting(&session);
+    time.advance(30 * SECOND);
+    assert!(last.ready().is_err());
+    time.advance(HOUR);
+    assert!(at_once(session.token()).expect_err("unsettled").is_login_required());
+    assert_eq!(script.requests(), 2);
+}
+
 // Rules B11, F2.
 #[test]
 fn a_logout_by_a_peer_while_the_intent_is_noted_ends_this_session_too() {

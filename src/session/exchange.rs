@@ -253,7 +253,13 @@ async fn ask_and_store(
             Ok(Swap::Done(noted)) => version = noted,
             Ok(Swap::Conflict(content)) => {
                 report.version = Some(content.version);
-                return Outcome::outpaced(content.grant, None);
+                return match content.grant {
+                    // Another holder has noted that they are about to present it.
+                    Some(stored) if stored.grant == before.grant => Outcome::Failed(
+                        RefreshError::unavailable("another holder presents the same grant"),
+                    ),
+                    newer => Outcome::outpaced(newer, None),
+                };
             }
             Err(error) => return Outcome::StoreFailed(error),
         }

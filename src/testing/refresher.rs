@@ -40,8 +40,16 @@ struct Script {
     presented: Vec<Option<String>>,
     dropped: usize,
     revoked: Vec<String>,
+    /// Answers that nobody hangs for yet.
     released: VecDeque<Answer>,
-    hanging: Vec<Waker>,
+    /// The requests that hang, the oldest first.
+    hanging: Vec<Hanging>,
+}
+
+struct Hanging {
+    request: usize,
+    answer: Option<Answer>,
+    waker: Option<Waker>,
 }
 
 impl Scripted {
@@ -63,14 +71,24 @@ impl Scripted {
         Grant::new(format!("at-{next}"), format!("rt-{next}"), Duration::from_secs(3600))
     }
 
-    /// Gives the oldest hanging request its answer.
+    /// Gives the oldest request that hangs without one its answer; where none does, the next.
     pub fn release(&self, answer: Answer) {
-        let wakers = {
+        let waker = {
             let mut script = self.lock();
-            script.released.push_back(answer);
-            core::mem::take(&mut script.hanging)
+            match script.hanging.iter_mut().find(|hanging| hanging.answer.is_none()) {
+                Some(hanging) => {
+                    hanging.answer = Some(answer);
+                    hanging.waker.take()
+                }
+                None => {
+                    script.released.push_back(answer);
+                    None
+                }
+            }
         };
-        wakers.into_iter().for_each(Waker::wake);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// How many requests were made.
@@ -119,7 +137,11 @@ impl Refresh for Scripted {
         script.presented.push(request.refresh_token().map(|token| token.expose().to_string()));
         let number = script.presented.len();
         let answer = script.answers.pop_front().unwrap_or(Answer::Grant(Self::grant(number)));
-        Answering { script: self.clone(), answer: Some(answer) }
+        if matches!(answer, Answer::Hang) {
+            let answer = script.released.pop_front();
+            script.hanging.push(Hanging { request: number, answer, waker: None });
+        }
+        Answering { script: self.clone(), number, answer: Some(answer) }
     }
 
     fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + Send + 'static {
@@ -132,7 +154,25 @@ impl Refresh for Scripted {
 /// One request; `answer` is gone once it was given.
 struct Answering {
     script: Scripted,
+    number: usize,
     answer: Option<Answer>,
+}
+
+impl Answering {
+    /// The answer that was released to it, where it hung. Else `waker` is kept.
+    fn released(&self, waker: Waker) -> Option<Answer> {
+        let mut script = self.script.lock();
+        let index = script.hanging.iter().position(|it| it.request == self.number)?;
+        let hanging = &mut script.hanging[index];
+        let replaced = hanging.waker.replace(waker);
+        let answer = hanging.answer.take();
+        if answer.is_some() {
+            script.hanging.remove(index);
+        }
+        drop(script);
+        drop(replaced);
+        answer
+    }
 }
 
 impl Future for Answering {
@@ -140,13 +180,7 @@ impl Future for Answering {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if matches!(self.answer, Some(Answer::Hang)) {
-            let waker = cx.waker().clone();
-            let mut script = self.script.lock();
-            let Some(answer) = script.released.pop_front() else {
-                script.hanging.push(waker);
-                return Poll::Pending;
-            };
-            drop(script);
+            let Some(answer) = self.released(cx.waker().clone()) else { return Poll::Pending };
             self.answer = Some(answer);
         }
         match self.answer.take() {
@@ -161,7 +195,12 @@ impl Future for Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         if self.answer.is_some() {
-            self.script.lock().dropped += 1;
+            let mut script = self.script.lock();
+            script.dropped += 1;
+            let index = script.hanging.iter().position(|it| it.request == self.number);
+            let gone = index.map(|index| script.hanging.remove(index));
+            drop(script);
+            drop(gone);
         }
     }
 }
