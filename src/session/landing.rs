@@ -46,11 +46,12 @@ impl Inner {
             Outcome::Granted { grant, stored } => {
                 self.granted(ports, flight, grant, stored, moment, afterwards);
             }
-            // Rule B3: "A superseded result MUST change nothing": what the store holds is news to the
-            // newest flight alone, which looks for itself. What was received is of the grant that
-            // somebody else has renewed meanwhile.
-            Outcome::Adopted { .. } if of_this_epoch && !newest => {}
-            Outcome::Adopted { stored, .. } if newest => {
+            // Rule B3: "A superseded result MUST change nothing but what B14 says": without an answer,
+            // what the store holds is news to the newest flight alone, which looks for itself.
+            Outcome::Adopted { received: None, .. } if of_this_epoch && !newest => {}
+            Outcome::Adopted { stored, received } if of_this_epoch => {
+                // What was received is of the grant that somebody else has renewed meanwhile.
+                drop(received);
                 let nothing = times_of_answer(&stored.grant, now, wall, jitter);
                 let times = stored.times(now, wall, jitter).unwrap_or(nothing);
                 self.land(ports, flight, stored.grant, times, moment, afterwards);

@@ -75,15 +75,13 @@ impl Scripted {
     pub fn release(&self, answer: Answer) {
         let waker = {
             let mut script = self.lock();
-            match script.hanging.iter_mut().find(|hanging| hanging.answer.is_none()) {
-                Some(hanging) => {
-                    hanging.answer = Some(answer);
-                    hanging.waker.take()
-                }
-                None => {
-                    script.released.push_back(answer);
-                    None
-                }
+            let hanging = script.hanging.iter_mut().find(|hanging| hanging.answer.is_none());
+            if let Some(hanging) = hanging {
+                hanging.answer = Some(answer);
+                hanging.waker.take()
+            } else {
+                script.released.push_back(answer);
+                None
             }
         };
         if let Some(waker) = waker {
