@@ -330,6 +330,20 @@ fn closing_after_a_logout_waits_no_longer_either() {
     watched(move || on_a_thread.close_blocking()).expect_err("it hangs");
 }
 
+// Rules A5, C3, C9. A logged-out session has no deadline but that of what is still in the air.
+#[test]
+fn closing_waits_no_longer_for_what_hangs_when_the_clock_goes_back() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time) = lapsed_with_timer(&script);
+    drop(waiting(&session));
+    at_once(session.logout()).expect("no store");
+    time.set(START);
+    let mut closing = Hand::new(session.close());
+    closing.pending();
+    time.advance(30 * SECOND);
+    assert!(closing.ready().is_err(), "it hangs");
+}
+
 // Rules C3, C9. A session that is kept fresh launches one refresh after the other: waiting for the
 // last of them, whenever that is, could go on for ever.
 #[test]

@@ -203,6 +203,11 @@ impl Shared {
         result
     }
 
+    /// When what is launched `now` should have landed.
+    pub(super) fn longest(&self, now: Timestamp) -> Timestamp {
+        now.saturating_add(self.ports.settings.policy.refresh_deadline().into())
+    }
+
     /// Takes the lock. It is never poisoned for long: nothing under it can panic but by a bug, and
     /// what it guards is whole between statements (rule C5: "No lock stays poisoned").
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -239,9 +239,14 @@ impl Deck {
         self.air.is_empty() && self.attending.is_empty()
     }
 
-    /// When all that is in the air should have landed. What came and went meanwhile does not defer
-    /// it: somebody may be waiting for this (rule C3).
-    pub(super) fn deadline(&self) -> Option<Timestamp> {
+    /// When all that is in the air should have landed, which is `longest` from now at most: else the
+    /// clock went back (rule A5). What came and went meanwhile does not defer it: somebody may be
+    /// waiting for this (rule C3).
+    pub(super) fn deadline(&mut self, longest: Timestamp) -> Option<Timestamp> {
+        for aloft in &mut self.air {
+            aloft.deadline = aloft.deadline.min(longest);
+        }
+        self.last = self.last.map(|last| last.min(longest));
         let air = self.air.iter().map(|aloft| aloft.deadline).max();
         // What somebody polls at this moment may be what was launched last.
         if self.attending.is_empty() { air } else { air.max(self.last) }

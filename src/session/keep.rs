@@ -61,8 +61,8 @@ impl Drive {
 impl Turns for Drive {
     type Output = Result<(), Error>;
 
-    fn turn(&mut self, waker: &Waker, _: Caller, _: Timestamp) -> Step<Self::Output> {
-        let air = watch(&self.shared, &mut self.waiter, waker);
+    fn turn(&mut self, waker: &Waker, _: Caller, now: Timestamp) -> Step<Self::Output> {
+        let air = watch(&self.shared, &mut self.waiter, waker, now);
         if air.clear {
             return Step::Ready(Ok(()));
         }
@@ -80,8 +80,8 @@ impl Turns for Drive {
                 // Nothing is left to judge, but what is in the air is polled once more.
                 self.shared.judge(self.waiter);
                 let (clear, all) = {
-                    let deck = &self.shared.lock().deck;
-                    (deck.is_clear(), deck.deadline())
+                    let deck = &mut self.shared.lock().deck;
+                    (deck.is_clear(), deck.deadline(self.shared.longest(now)))
                 };
                 match all {
                     _ if clear => Step::Ready(Ok(())),
@@ -129,16 +129,16 @@ struct Air {
     all: Option<Timestamp>,
 }
 
-/// Registers for what is in the air.
-fn watch(shared: &Shared, waiter: &mut Option<Ticket>, waker: &Waker) -> Air {
-    let clone = waker.clone();
+/// Registers for what is in the air. It is `now`.
+fn watch(shared: &Shared, waiter: &mut Option<Ticket>, waker: &Waker, now: Timestamp) -> Air {
+    let (clone, longest) = (waker.clone(), shared.longest(now));
     let (replaced, air) = {
         let mut inner = shared.lock();
         let replaced = inner.deck.waiters.register(waiter, clone);
         let air = Air {
             clear: inner.deck.is_clear(),
             flight: inner.lifecycle.refresh_deadline(),
-            all: inner.deck.deadline(),
+            all: inner.deck.deadline(longest),
         };
         (replaced, air)
     };
@@ -201,8 +201,8 @@ impl Future for KeepFresh {
             if shared.drive(self.waiter, false) {
                 continue;
             }
-            let air = watch(&shared, &mut self.waiter, cx.waker());
             let now = shared.slot.dial.now();
+            let air = watch(&shared, &mut self.waiter, cx.waker(), now);
             if air.flight.is_some_and(|deadline| now >= deadline) {
                 shared.judge(self.waiter);
                 continue;
