@@ -45,6 +45,7 @@
 //! | 3 | `refresh` | a port: how a session asks for a new grant |
 //! | 4 | `clock`, `store` | the other ports: where it reads the time, where it keeps the grant |
 //! | 5 | `wire` | what a token endpoint's answer means, for any HTTP client |
+//! | 5 | `issue` | the authorization server's part, without HTTP: families, keys, tokens |
 //! | 5 | `session` | one grant, many callers, at most one refresh |
 //! | 6 | `keyed` | one session per user or tenant, a million of them |
 //! | 6 | `interceptor` | a session at the door of an HTTP client |
@@ -72,6 +73,8 @@ pub mod adapters;
 pub mod clock;
 #[cfg(feature = "http")]
 pub mod interceptor;
+#[cfg(feature = "issue")]
+pub mod issue;
 #[cfg(feature = "keyed")]
 pub mod keyed;
 pub mod lifecycle;

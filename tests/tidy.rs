@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use book::{Book, files};
 
 /// Each module's floor. Imports point down only: to a lower floor, or within the module itself.
-const FLOORS: [(&str, u32); 17] = [
+const FLOORS: [(&str, u32); 18] = [
     ("primitives", 0),
     ("time", 0),
     ("lifecycle", 1),
@@ -30,6 +30,7 @@ const FLOORS: [(&str, u32); 17] = [
     ("refresh", 3),
     ("clock", 4),
     ("store", 4),
+    ("issue", 5),
     ("session", 5),
     ("wire", 5),
     ("keyed", 6),

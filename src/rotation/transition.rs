@@ -46,14 +46,21 @@ impl<T: Time> Family<T> {
         }
     }
 
+    /// When it will have outlived itself, if it is not used any more; `None` where it never does.
+    pub fn ends_at(&self, policy: &Policy<T>) -> Option<T> {
+        let absolute = policy.absolute.map(|lifetime| self.began.saturating_add(lifetime));
+        let idle = policy.idle.map(|lifetime| self.used.saturating_add(lifetime));
+        match (absolute, idle) {
+            (Some(absolute), Some(idle)) => Some(absolute.min(idle)),
+            (one, other) => one.or(other),
+        }
+    }
+
     /// Rule D4: "An absolute and an idle lifetime [none, 90 days] MUST bound a family". Read off the
     /// clock each time and never kept: a server's clock that jumps ahead for a while must not end its
     /// families for good.
     fn has_expired(&self, policy: &Policy<T>, now: T) -> bool {
-        let over = |since: T, lifetime: Option<T::Span>| {
-            lifetime.is_some_and(|lifetime| now >= since.saturating_add(lifetime))
-        };
-        over(self.began, policy.absolute) || over(self.used, policy.idle)
+        self.ends_at(policy).is_some_and(|ends_at| now >= ends_at)
     }
 
     /// Latches what `now` shows of the overlap, and pulls it in where it lies further ahead than it

@@ -1,0 +1,82 @@
+//! What is denied, and why. Why is for logs: a client is told the code of RFC 6749 and no more.
+
+use core::fmt;
+use std::error::Error as StdError;
+
+use thiserror::Error as ThisError;
+
+use super::ports::FamilyId;
+use crate::rotation::Reason;
+use crate::store::StoreError;
+
+/// A grant that was denied (RFC 6749, section 5.2).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Denied {
+    /// `invalid_grant`: the refresh token does not work.
+    InvalidGrant(Why),
+    /// `invalid_scope`: more was asked for than was granted.
+    InvalidScope,
+    /// 503: the families could not be read or written, or nothing could be signed. Nothing was
+    /// rotated.
+    Unavailable(StoreError),
+}
+
+/// Why a refresh token does not work.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ThisError)]
+#[non_exhaustive]
+pub enum Why {
+    /// It is malformed, or made with another key.
+    #[error("not a refresh token of this issuer")]
+    NotOurs,
+    /// Its family is not there (any more).
+    #[error("its family is not known")]
+    UnknownFamily(FamilyId),
+    /// It belongs to another client (rule D4).
+    #[error("it was issued to another client")]
+    OtherClient(FamilyId),
+    /// The family does not bear it.
+    #[error("it does not work: {1:?}")]
+    Refused(FamilyId, Reason),
+    /// It was used before, and its family has been revoked for that (rule D3).
+    #[error("it was used before, and its family was revoked for that")]
+    Reused(FamilyId),
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::InvalidGrant(_) => "the refresh token does not work",
+            Self::InvalidScope => "the scope exceeds what was granted",
+            Self::Unavailable(_) => "the token could not be issued now; try again later",
+        })
+    }
+}
+
+impl StdError for Denied {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::InvalidGrant(why) => Some(why),
+            Self::InvalidScope => None,
+            Self::Unavailable(error) => Some(error),
+        }
+    }
+}
+
+/// An access token that was rejected (RFC 6750, section 3.1).
+#[derive(Clone, Debug, ThisError)]
+#[non_exhaustive]
+pub enum Rejected {
+    /// `invalid_token`: it is malformed, or not of this issuer.
+    #[error("the access token is malformed, or not of this issuer")]
+    Unverified,
+    /// `invalid_token`: it has expired.
+    #[error("the access token has expired")]
+    Expired,
+    /// `invalid_token`: its family was revoked, or is not there any more (rule D3).
+    #[error("the access token was revoked")]
+    Revoked(FamilyId),
+    /// 503: it could not be asked whether the family was revoked.
+    #[error("it could not be asked whether the access token was revoked")]
+    Unavailable(#[source] StoreError),
+}

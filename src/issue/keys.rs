@@ -1,0 +1,151 @@
+//! Keys, and the refresh tokens that are made with them.
+
+use core::fmt;
+use std::string::String;
+use std::vec::Vec;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
+use secrecy::zeroize::Zeroizing;
+use sha2::Sha256;
+use thiserror::Error as ThisError;
+
+use super::ports::FamilyId;
+use crate::token::Secret;
+
+/// The shortest key that is taken, in bytes: as long as the MAC (RFC 2104, section 3).
+const SHORTEST: usize = 32;
+
+/// How long a MAC is, in bytes.
+pub(super) const MAC: usize = 32;
+
+/// How many bytes name a key.
+const NAME: usize = 4;
+
+/// More bytes than any text that is sealed holds.
+const LONGEST: usize = 128;
+
+/// What a refresh token begins with. It says what it is to whoever scans for leaked secrets, and
+/// which form it has.
+const PREFIX: &str = "prt1_";
+
+/// The keys of an issuer: the one that new tokens are made with, and older ones that tokens are
+/// still verified with. HMAC-SHA-256 (RFC 2104).
+///
+/// Every process of an issuer has the same. To change keys, first give all of them the new one as
+/// an older one, then make it the first. A family is not disturbed by that: its tokens are told
+/// apart by their numbers.
+#[derive(Clone)]
+pub struct Keys {
+    current: Key,
+    older: Vec<Key>,
+}
+
+/// A key that cannot be used.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ThisError)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// It could be guessed.
+    #[error("a key has {0} bytes, and must have 32 or more, drawn at random")]
+    TooShort(usize),
+}
+
+impl Keys {
+    /// Keys of which `secret`, 32 random bytes or more, is the only one.
+    ///
+    /// # Errors
+    /// [`KeyError::TooShort`].
+    pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        Ok(Self { current: Key::new(secret.as_ref())?, older: Vec::new() })
+    }
+
+    /// These, and `secret` to verify older tokens with.
+    ///
+    /// # Errors
+    /// [`KeyError::TooShort`].
+    pub fn and_older(mut self, secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        self.older.push(Key::new(secret.as_ref())?);
+        Ok(self)
+    }
+
+    /// A text of `prefix`, the key's name, `body` and their MAC.
+    pub(super) fn seal(&self, prefix: &str, body: &[u8]) -> Secret {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(NAME + body.len() + MAC));
+        bytes.extend_from_slice(&self.current.name);
+        bytes.extend_from_slice(body);
+        bytes.extend_from_slice(&self.current.over(prefix, body).finalize().into_bytes());
+        let mut text = String::with_capacity(prefix.len() + bytes.len().div_ceil(3) * 4);
+        text.push_str(prefix);
+        URL_SAFE_NO_PAD.encode_string(&*bytes, &mut text);
+        Secret::from(text)
+    }
+
+    /// The body of a text that one of these keys has sealed.
+    pub(super) fn open<const BODY: usize>(&self, prefix: &str, text: &str) -> Option<[u8; BODY]> {
+        let text = text.strip_prefix(prefix)?;
+        // One more than fits, so that a longer text is told apart; nothing is allocated for it.
+        let mut bytes = Zeroizing::new([0_u8; LONGEST]);
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut *bytes).ok()?;
+        if length != NAME + BODY + MAC {
+            return None;
+        }
+        let (name, rest) = bytes[..length].split_at(NAME);
+        let (body, mac) = rest.split_at(BODY);
+        let mut keys = core::iter::once(&self.current).chain(&self.older);
+        let key = keys.find(|key| key.name == name)?;
+        // Rule D4: "what is presented MUST be compared in constant time".
+        key.over(prefix, body).verify_slice(mac).ok()?;
+        body.try_into().ok()
+    }
+
+    /// The refresh token of `family` with this number.
+    pub(super) fn refresh_token(&self, family: FamilyId, number: u64) -> Secret {
+        let mut body = [0; FamilyId::BYTES + 8];
+        body[..FamilyId::BYTES].copy_from_slice(&family.to_bytes());
+        body[FamilyId::BYTES..].copy_from_slice(&number.to_be_bytes());
+        self.seal(PREFIX, &body)
+    }
+
+    /// The family and the number of a refresh token, if one of these keys has made it.
+    pub(super) fn read(&self, token: &str) -> Option<(FamilyId, u64)> {
+        let body: [u8; FamilyId::BYTES + 8] = self.open(PREFIX, token)?;
+        let (family, number) = body.split_first_chunk()?;
+        Some((FamilyId::of_bytes(*family), u64::from_be_bytes(number.try_into().ok()?)))
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Keys").field("older", &self.older.len()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone)]
+struct Key {
+    secret: Zeroizing<Vec<u8>>,
+    /// Not a secret: it says which key made a token.
+    name: [u8; NAME],
+}
+
+impl Key {
+    fn new(secret: &[u8]) -> Result<Self, KeyError> {
+        if secret.len() < SHORTEST {
+            return Err(KeyError::TooShort(secret.len()));
+        }
+        let mut key = Self { secret: Zeroizing::new(secret.to_vec()), name: [0; NAME] };
+        let named = key.over("perennial key", &[]).finalize().into_bytes();
+        key.name.copy_from_slice(&named[..NAME]);
+        Ok(key)
+    }
+
+    /// The MAC over `body`, told apart by what it is for.
+    fn over(&self, purpose: &str, body: &[u8]) -> Hmac<Sha256> {
+        let mac = Hmac::<Sha256>::new_from_slice(&self.secret);
+        let mut mac = mac.expect("a MAC takes a key of any length");
+        mac.update(purpose.as_bytes());
+        mac.update(&[0]);
+        mac.update(body);
+        mac
+    }
+}

@@ -1,0 +1,142 @@
+//! Families in memory: for one process, and for tests.
+
+use core::fmt;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::string::String;
+use std::sync::{Arc, PoisonError};
+
+use super::ports::{Claim, FamilyId, FamilyStore, Found, Record};
+use crate::primitives::{Mutex, MutexGuard};
+use crate::rotation::Row;
+use crate::store::{StoreError, Version};
+use crate::time::Timestamp;
+
+/// Families in memory. Clones share them. What can be forgotten is, as others are added.
+#[derive(Clone, Default)]
+pub struct MemoryFamilies(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    families: HashMap<FamilyId, Found>,
+    of_subject: BTreeMap<String, BTreeSet<FamilyId>>,
+    /// When to look whether a family can be forgotten.
+    looks: BTreeSet<(Timestamp, FamilyId)>,
+}
+
+impl MemoryFamilies {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lock().families.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// Forgets what nobody can tell from what is gone.
+    fn forget(&mut self, now: Timestamp) {
+        while let Some(&(at, id)) = self.looks.first().filter(|(at, _)| *at <= now) {
+            self.looks.remove(&(at, id));
+            let Some(found) = self.families.get(&id) else { continue };
+            match found.record.forget_at {
+                // It was used since.
+                Some(later) if later > now => drop(self.looks.insert((later, id))),
+                None => {}
+                Some(_) => {
+                    let subject = &found.record.subject;
+                    if let Some(families) = self.of_subject.get_mut(subject) {
+                        families.remove(&id);
+                        if families.is_empty() {
+                            self.of_subject.remove(subject);
+                        }
+                    }
+                    self.families.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// Whether it was not revoked before.
+    fn revoke(&mut self, id: FamilyId) -> bool {
+        let Some(found) = self.families.get_mut(&id) else { return false };
+        let news = !found.record.is_revoked();
+        let family = Row { revoked: true, ..found.record.family };
+        found.replace(family, found.record.forget_at);
+        news
+    }
+}
+
+impl Found {
+    fn replace(&mut self, family: Row, forget_at: Option<Timestamp>) {
+        self.version = self.version.next();
+        self.record.family = family;
+        self.record.forget_at = forget_at;
+    }
+}
+
+impl FamilyStore for MemoryFamilies {
+    async fn insert(&self, id: FamilyId, record: Record) -> Result<(), StoreError> {
+        let mut kept = self.lock();
+        kept.forget(record.family.began);
+        if kept.families.contains_key(&id) {
+            return Err(StoreError::unreachable("a family has this name already"));
+        }
+        if let Some(at) = record.forget_at {
+            kept.looks.insert((at, id));
+        }
+        kept.of_subject.entry(record.subject.clone()).or_default().insert(id);
+        kept.families.insert(id, Found { version: Version::EMPTY.next(), record });
+        Ok(())
+    }
+
+    async fn find(&self, id: FamilyId) -> Result<Option<Found>, StoreError> {
+        Ok(self.lock().families.get(&id).cloned())
+    }
+
+    async fn claim(
+        &self,
+        id: FamilyId,
+        expected: Version,
+        family: Row,
+        forget_at: Option<Timestamp>,
+    ) -> Result<Claim, StoreError> {
+        let mut kept = self.lock();
+        Ok(match kept.families.get_mut(&id) {
+            Some(found) if found.version == expected => {
+                found.replace(family, forget_at);
+                Claim::Done
+            }
+            found => Claim::Conflict(found.cloned()),
+        })
+    }
+
+    async fn revoke(&self, id: FamilyId) -> Result<(), StoreError> {
+        self.lock().revoke(id);
+        Ok(())
+    }
+
+    async fn revoke_subject(&self, subject: &str) -> Result<u64, StoreError> {
+        let mut kept = self.lock();
+        let families = kept.of_subject.get(subject).cloned().unwrap_or_default();
+        let revoked = families.into_iter().filter(|id| kept.revoke(*id)).count();
+        Ok(revoked as u64)
+    }
+}
+
+impl fmt::Debug for MemoryFamilies {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("MemoryFamilies").field("len", &self.len()).finish()
+    }
+}

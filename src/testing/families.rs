@@ -1,0 +1,185 @@
+//! What every store of families must do, for stores of your own.
+
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::Poll;
+use std::prelude::rust_2024::*;
+
+use crate::issue::{Claim, FamilyId, FamilyStore, Found, Record};
+use crate::rotation::{Row, Tolerance};
+use crate::store::Version;
+use crate::time::Timestamp;
+
+/// How many claim one family at once.
+const CLAIMS: u64 = 64;
+
+/// Runs a store through what an [`Issuer`](crate::issue::Issuer) relies on: that it keeps a family
+/// whole, that of many claims at once one is done, that no update is lost and no revocation
+/// undone, and times and counts at their limits. It adds families under random names and leaves
+/// them there.
+///
+/// # Panics
+/// Where the store does otherwise; the message says what it did.
+pub async fn family_store_conforms<S: FamilyStore>(store: &S) {
+    keeps_families_whole(store).await;
+    claims_once(store).await;
+    loses_no_update(store).await;
+    undoes_no_revocation(store).await;
+    revokes_a_subject(store).await;
+}
+
+fn name() -> FamilyId {
+    let mut bytes = [0; FamilyId::BYTES];
+    getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
+    FamilyId::of_bytes(bytes)
+}
+
+fn record(subject: &str, family: Row) -> Record {
+    let scope = Some("read write".into());
+    Record { client: "a client".into(), subject: subject.into(), scope, family, forget_at: None }
+}
+
+fn row(newest: u64) -> Row {
+    let now = Timestamp::from_secs(1_700_000_000);
+    Row { began: now, used: now, newest, tolerance: Tolerance::Closed, revoked: false }
+}
+
+async fn found<S: FamilyStore>(store: &S, id: FamilyId) -> Option<Found> {
+    store.find(id).await.expect("a store that is tested can be read")
+}
+
+async fn there<S: FamilyStore>(store: &S, id: FamilyId) -> Found {
+    found(store, id).await.expect("a family that was added is found")
+}
+
+async fn added<S: FamilyStore>(store: &S, record: &Record) -> (FamilyId, Version) {
+    let id = name();
+    store.insert(id, record.clone()).await.expect("a family is added under a new name");
+    let found = there(store, id).await;
+    assert_eq!(&found.record, record, "what was added is found as it was");
+    (id, found.version)
+}
+
+async fn claim<S: FamilyStore>(store: &S, id: FamilyId, version: Version, family: Row) -> Claim {
+    store.claim(id, version, family, None).await.expect("a store that is tested can be written")
+}
+
+async fn keeps_families_whole<S: FamilyStore>(store: &S) {
+    assert_eq!(found(store, name()).await, None, "a family that was never added is not found");
+    let (least, most) = (Timestamp::MIN, Timestamp::MAX);
+    let tolerances = [
+        Tolerance::Closed,
+        Tolerance::Unconfirmed,
+        Tolerance::Open { until: least, uses: 0 },
+        Tolerance::Open { until: most, uses: u32::MAX },
+    ];
+    for (began, used) in [(least, most), (most, least)] {
+        for (tolerance, forget_at) in
+            tolerances.into_iter().zip([None, Some(least), Some(most), None])
+        {
+            let newest = i64::MAX.unsigned_abs();
+            let family = Row { began, used, newest, tolerance, revoked: false };
+            let subject = "Zoë 'OR 1=1' \u{1f512}";
+            let (id, version) = added(store, &record(subject, row(1))).await;
+            let done =
+                store.claim(id, version, family, forget_at).await.expect("it can be written");
+            assert_eq!(done, Claim::Done, "a claim on what was found is done");
+            let claimed = there(store, id).await;
+            let expected = Record { forget_at, ..record(subject, family) };
+            assert_eq!(claimed.record, expected, "what was claimed is found as it was");
+        }
+    }
+    let nobody = Record { client: String::new(), scope: None, ..record("", row(1)) };
+    let (taken, _) = added(store, &nobody).await;
+    let again = store.insert(taken, record("another", row(1))).await;
+    assert!(again.is_err(), "a name that is taken is not given again");
+    assert_eq!(there(store, taken).await.record, nobody, "and what has it stays as it was");
+}
+
+async fn claims_once<S: FamilyStore>(store: &S) {
+    let (id, version) = added(store, &record("claimed", row(1))).await;
+    let claims = (0..CLAIMS).map(|one| claim(store, id, version, row(2 + one)));
+    let claims = together(claims).await;
+    let done: Vec<_> = (0..CLAIMS).zip(&claims).filter(|(_, it)| **it == Claim::Done).collect();
+    assert_eq!(done.len(), 1, "of {CLAIMS} claims on one version at once, one is done");
+    let there = there(store, id).await;
+    assert_eq!(there.record.family.newest, 2 + done[0].0, "what is kept is what was claimed");
+    for lost in claims.iter().filter(|it| **it != Claim::Done) {
+        assert_eq!(lost, &Claim::Conflict(Some(there.clone())), "who loses sees what is there now");
+    }
+    let unknown = claim(store, name(), version, row(2)).await;
+    assert_eq!(unknown, Claim::Conflict(None), "a family that is not there cannot be claimed");
+}
+
+async fn loses_no_update<S: FamilyStore>(store: &S) {
+    let (id, _) = added(store, &record("counted", row(0))).await;
+    let count_one = || async {
+        let mut now = there(store, id).await;
+        loop {
+            let family = row(now.record.family.newest + 1);
+            match claim(store, id, now.version, family).await {
+                Claim::Done => return,
+                Claim::Conflict(found) => now = found.expect("it is there"),
+            }
+        }
+    };
+    together((0..CLAIMS).map(|_| count_one())).await;
+    let counted = there(store, id).await.record.family.newest;
+    assert_eq!(counted, CLAIMS, "who claims what they have read counts each time");
+}
+
+async fn undoes_no_revocation<S: FamilyStore>(store: &S) {
+    store.revoke(name()).await.expect("revoking what is not there is nothing");
+    let (id, version) = added(store, &record("revoked", row(1))).await;
+    store.revoke(id).await.expect("it can be written");
+    assert!(there(store, id).await.record.is_revoked(), "what was revoked is found so");
+    let late = claim(store, id, version, row(2)).await;
+    assert!(matches!(late, Claim::Conflict(_)), "a claim on what was found before it is not done");
+    assert!(there(store, id).await.record.is_revoked(), "nor does it undo the revocation");
+    let (id, version) = added(store, &record("revoked meanwhile", row(1))).await;
+    together((0..CLAIMS).map(|one| async move {
+        if one == CLAIMS / 2 {
+            store.revoke(id).await.expect("it can be written");
+        } else {
+            let _ = claim(store, id, version, row(2)).await;
+        }
+    }))
+    .await;
+    assert!(there(store, id).await.record.is_revoked(), "a revocation among claims stays");
+}
+
+async fn revokes_a_subject<S: FamilyStore>(store: &S) {
+    let subject = std::format!("subject {}", name());
+    let (first, version) = added(store, &record(&subject, row(1))).await;
+    let (second, _) = added(store, &record(&subject, row(1))).await;
+    let (other, _) = added(store, &record("somebody else", row(1))).await;
+    store.revoke(second).await.expect("it can be written");
+    let revoked = store.revoke_subject(&subject).await.expect("it can be written");
+    assert_eq!(revoked, 1, "of two families one was revoked before");
+    for id in [first, second] {
+        assert!(there(store, id).await.record.is_revoked(), "each of the subject's is revoked");
+    }
+    assert!(!there(store, other).await.record.is_revoked(), "nobody else's is");
+    let late = claim(store, first, version, row(2)).await;
+    assert!(matches!(late, Claim::Conflict(_)), "a claim on what was found before it is not done");
+    let nobody = store.revoke_subject(&std::format!("subject {}", name())).await;
+    assert_eq!(nobody.expect("it can be written"), 0, "a subject without families has none");
+}
+
+/// Polls all of `futures` in turn, until all have ended.
+async fn together<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<Pin<Box<F>>> = futures.map(Box::pin).collect();
+    let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    poll_fn(|cx| {
+        for (future, output) in futures.iter_mut().zip(&mut outputs) {
+            if output.is_none() {
+                if let Poll::Ready(value) = future.as_mut().poll(cx) {
+                    *output = Some(value);
+                }
+            }
+        }
+        if outputs.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    outputs.into_iter().flatten().collect()
+}

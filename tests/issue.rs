@@ -1,0 +1,12 @@
+//! The authorization server's part: what is issued, what is refused, and what is kept.
+
+#[path = "issue/access.rs"]
+mod access;
+#[path = "issue/bad_input.rs"]
+mod bad_input;
+#[path = "issue/families.rs"]
+mod families;
+#[path = "issue/refresh.rs"]
+mod refresh;
+#[path = "issue/support.rs"]
+mod support;

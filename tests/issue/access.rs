@@ -1,0 +1,103 @@
+//! Access tokens: whom they stand for, until when, and how they are renewed without a refresh token.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use perennial::issue::{AccessTokens, Bearing, Denied, Identity, Opaque, Rejected, Unverified};
+use perennial::rotation::Policy;
+use perennial::store::StoreError;
+use perennial::token::Secret;
+
+use super::support::{HOUR, MILLI, Rig, SECOND, block_on, keys, refresh_token};
+
+#[test]
+fn an_access_token_stands_for_its_subject_until_the_millisecond_of_its_expiry() {
+    let rig = Rig::new(Policy::default());
+    let login = rig.log_in();
+    rig.time.advance(HOUR - MILLI);
+    let identity = block_on(rig.issuer.authenticate(&login.access_token)).expect("still good");
+    assert_eq!((&*identity.subject, &*identity.client), ("alice", "web"));
+    assert_eq!(identity.scope.as_deref(), Some("read write"));
+    rig.time.advance(MILLI);
+    let rejected = block_on(rig.issuer.authenticate(&login.access_token));
+    assert!(matches!(rejected, Err(Rejected::Expired)), "{rejected:?}");
+}
+
+// RFC 6749, section 4.4.3: "A refresh token SHOULD NOT be included."
+#[test]
+fn a_client_that_acts_for_itself_gets_no_refresh_token() {
+    let rig = Rig::new(Policy::default());
+    let issued = block_on(rig.issuer.client_credentials("robot", Some("run"))).expect("issued");
+    assert_eq!(issued.refresh_token, None);
+    let identity = block_on(rig.issuer.authenticate(&issued.access_token)).expect("good");
+    assert_eq!((&*identity.subject, &*identity.client), ("robot", "robot"));
+    block_on(rig.issuer.revoke("robot", &issued.access_token)).expect("in memory");
+    assert!(!rig.works(&issued.access_token));
+}
+
+// Rule D5.
+#[test]
+fn a_lapsed_access_token_is_renewed_within_the_window_and_not_at_its_end() {
+    let rig = Rig::with(Policy::default(), |builder| builder.renewal_window(300 * SECOND));
+    let login = rig.log_in();
+    rig.time.advance(HOUR + 300 * SECOND - MILLI);
+    assert!(!rig.works(&login.access_token));
+    let renewed = block_on(rig.issuer.renew(&login.access_token)).expect("within the window");
+    assert_eq!((renewed.refresh_token.clone(), renewed.expires_in), (None, HOUR));
+    assert!(rig.works(&renewed.access_token));
+    rig.time.advance(MILLI);
+    let rejected = block_on(rig.issuer.renew(&login.access_token));
+    assert!(matches!(rejected, Err(Rejected::Expired)), "{rejected:?}");
+    block_on(rig.issuer.revoke_subject("alice")).expect("in memory");
+    let rejected = block_on(rig.issuer.renew(&renewed.access_token));
+    assert!(matches!(rejected, Err(Rejected::Revoked(_))), "{rejected:?}");
+}
+
+// Rule D5.
+#[test]
+fn without_a_window_only_what_is_still_good_is_renewed() {
+    let rig = Rig::new(Policy::default());
+    let login = rig.log_in();
+    rig.time.advance(HOUR - MILLI);
+    assert!(block_on(rig.issuer.renew(&login.access_token)).is_ok());
+    rig.time.advance(MILLI);
+    assert!(block_on(rig.issuer.renew(&login.access_token)).is_err());
+}
+
+// Rule D3.
+#[test]
+fn an_access_token_whose_family_cannot_be_asked_for_is_not_taken_for_good() {
+    let rig = Rig::new(Policy::default());
+    let login = rig.log_in();
+    rig.store.set_down(true);
+    let rejected = block_on(rig.issuer.authenticate(&login.access_token));
+    assert!(matches!(rejected, Err(Rejected::Unavailable(_))), "{rejected:?}");
+}
+
+/// Opaque tokens, while there is something to sign them with.
+struct Signer(Opaque, Arc<AtomicBool>);
+
+impl AccessTokens for Signer {
+    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, StoreError> {
+        if self.1.load(Ordering::Relaxed) {
+            return Err(StoreError::unreachable("the key is not to be had"));
+        }
+        self.0.mint(bearing, identity)
+    }
+
+    fn verify(&self, token: &str) -> Result<(Bearing, Option<Identity>), Unverified> {
+        self.0.verify(token)
+    }
+}
+
+#[test]
+fn where_nothing_can_be_signed_nothing_rotates() {
+    let broken = Arc::new(AtomicBool::new(false));
+    let signer = Signer(Opaque::new(keys()), Arc::clone(&broken));
+    let rig = Rig::with(Policy::default(), |builder| builder.access_tokens(signer));
+    let login = rig.log_in();
+    broken.store(true, Ordering::Relaxed);
+    let denied = rig.present(&refresh_token(&login));
+    assert!(matches!(denied, Err(Denied::Unavailable(_))), "{denied:?}");
+    assert_eq!(rig.store.newest(login.family), 1);
+}

@@ -1,0 +1,131 @@
+//! Where families are kept.
+
+use std::time::Duration;
+
+use perennial::issue::{
+    Claim, FamilyId, FamilyStore, Found, Issuer, Login, MemoryFamilies, Record,
+};
+use perennial::rotation::{Policy, Row};
+use perennial::store::{StoreError, Version};
+use perennial::testing::family_store_conforms;
+use perennial::time::Timestamp;
+
+use super::support::{DAY, HOUR, Rig, block_on, keys, refresh_token};
+
+// Rules D1, D3.
+#[test]
+fn families_in_memory_are_kept_as_an_issuer_relies_on() {
+    block_on(family_store_conforms(&MemoryFamilies::new()));
+}
+
+/// Stores that do one thing wrong.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Flaw {
+    ClaimsWhateverTheVersion,
+    RevokesUnderTheSameVersion,
+    ForgetsTheScope,
+    GivesANameTwice,
+    RevokesTheFirstOfASubject,
+    TellsALoserNothing,
+}
+
+struct Flawed(MemoryFamilies, Flaw);
+
+impl FamilyStore for Flawed {
+    async fn insert(&self, id: FamilyId, record: Record) -> Result<(), StoreError> {
+        let scope = record.scope.clone().filter(|_| self.1 != Flaw::ForgetsTheScope);
+        let inserted = self.0.insert(id, Record { scope, ..record }).await;
+        if self.1 == Flaw::GivesANameTwice { Ok(()) } else { inserted }
+    }
+
+    async fn find(&self, id: FamilyId) -> Result<Option<Found>, StoreError> {
+        let found = self.0.find(id).await?;
+        Ok(found.map(|found| match self.1 {
+            Flaw::RevokesUnderTheSameVersion if found.record.is_revoked() => {
+                Found { version: Version::new(found.version.number() - 1), ..found }
+            }
+            _ => found,
+        }))
+    }
+
+    async fn claim(
+        &self,
+        id: FamilyId,
+        expected: Version,
+        family: Row,
+        forget_at: Option<Timestamp>,
+    ) -> Result<Claim, StoreError> {
+        let found = self.0.find(id).await?;
+        let expected = match (self.1, &found) {
+            (Flaw::ClaimsWhateverTheVersion, Some(found)) => found.version,
+            (Flaw::RevokesUnderTheSameVersion, Some(found)) if found.record.is_revoked() => {
+                Version::new(expected.number() + 1)
+            }
+            _ => expected,
+        };
+        let claim = self.0.claim(id, expected, family, forget_at).await?;
+        Ok(match (claim, self.1) {
+            (Claim::Conflict(_), Flaw::TellsALoserNothing) => Claim::Conflict(None),
+            (claim, _) => claim,
+        })
+    }
+
+    async fn revoke(&self, id: FamilyId) -> Result<(), StoreError> {
+        self.0.revoke(id).await
+    }
+
+    async fn revoke_subject(&self, subject: &str) -> Result<u64, StoreError> {
+        if self.1 == Flaw::RevokesTheFirstOfASubject {
+            return Ok(1);
+        }
+        self.0.revoke_subject(subject).await
+    }
+}
+
+#[test]
+fn the_kit_notices_each_store_that_does_otherwise() {
+    let flaws = [
+        Flaw::ClaimsWhateverTheVersion,
+        Flaw::RevokesUnderTheSameVersion,
+        Flaw::ForgetsTheScope,
+        Flaw::GivesANameTwice,
+        Flaw::RevokesTheFirstOfASubject,
+        Flaw::TellsALoserNothing,
+    ];
+    for flaw in flaws {
+        let store = Flawed(MemoryFamilies::new(), flaw);
+        let run = std::panic::AssertUnwindSafe(|| block_on(family_store_conforms(&store)));
+        assert!(std::panic::catch_unwind(run).is_err(), "{flaw:?} was not noticed");
+    }
+}
+
+#[test]
+fn what_has_outlived_itself_is_forgotten_as_others_are_added() {
+    let rig = Rig::new(Policy::default().idle_lifetime(DAY));
+    for _ in 0..100 {
+        rig.log_in();
+    }
+    let used = rig.log_in();
+    rig.time.advance(DAY - Duration::from_secs(1));
+    let used = rig.present(&refresh_token(&used)).expect("used in time");
+    rig.time.advance(Duration::from_secs(1));
+    rig.log_in();
+    assert_eq!(rig.store.len(), 2);
+    rig.present(&refresh_token(&used)).expect("what was used is kept");
+}
+
+// Rule D3. What is forgotten is refused, so it must not be forgotten while it may work.
+#[test]
+fn a_family_is_kept_for_as_long_as_its_access_tokens_may_work() {
+    let store = MemoryFamilies::new();
+    let time = perennial::testing::VirtualTime::at(super::support::START);
+    let issuer = Issuer::builder(keys(), store)
+        .policy(Policy::default().idle_lifetime(HOUR))
+        .access_lifetime(DAY)
+        .clock(time.clone())
+        .build();
+    let login = block_on(issuer.login(Login::new("web", "alice"))).expect("a login");
+    time.advance(DAY - Duration::from_millis(1));
+    block_on(issuer.login(Login::new("web", "bob"))).expect("a login");
+    assert!(block_on(issuer.authenticate(&login.access_token)).is_ok());
+}

@@ -1,0 +1,164 @@
+//! An issuer in virtual time, on a store that counts what is written and can be made to fail.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+pub(crate) use futures::executor::block_on;
+use perennial::issue::{
+    Claim, Denied, FamilyId, FamilyStore, Found, Issued, Issuer, IssuerBuilder, Keys, Login,
+    MemoryFamilies, Record, Why,
+};
+use perennial::rotation::{Policy, Reuse, Row};
+use perennial::store::{StoreError, Version};
+use perennial::testing::VirtualTime;
+use perennial::time::Timestamp;
+use perennial::token::Secret;
+
+pub(crate) const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MILLI: Duration = Duration::from_millis(1);
+pub(crate) const WINDOW: Duration = Duration::from_secs(30);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
+
+pub(crate) fn keys() -> Keys {
+    Keys::new([7; 32]).expect("long enough")
+}
+
+pub(crate) fn policies() -> [Policy; 4] {
+    [Reuse::Strict, Reuse::overlap(WINDOW), Reuse::idempotent(WINDOW), Reuse::ConfirmByUse]
+        .map(Policy::new)
+}
+
+/// A store in memory that is watched.
+#[derive(Clone, Default)]
+pub(crate) struct Watched {
+    families: MemoryFamilies,
+    writes: Arc<AtomicUsize>,
+    down: Arc<AtomicBool>,
+    /// Revoke the family just before the next claim on it.
+    rival: Arc<AtomicBool>,
+}
+
+impl Watched {
+    pub(crate) fn writes(&self) -> usize {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::Relaxed);
+    }
+
+    pub(crate) fn revoke_before_the_next_claim(&self) {
+        self.rival.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.families.len()
+    }
+
+    pub(crate) fn newest(&self, family: FamilyId) -> u64 {
+        block_on(self.families.find(family)).expect("in memory").expect("kept").record.family.newest
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.down.load(Ordering::Relaxed) {
+            return Err(StoreError::unreachable("it is down"));
+        }
+        Ok(())
+    }
+
+    fn write(&self) -> Result<(), StoreError> {
+        self.check()?;
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl FamilyStore for Watched {
+    async fn insert(&self, id: FamilyId, record: Record) -> Result<(), StoreError> {
+        self.write()?;
+        self.families.insert(id, record).await
+    }
+
+    async fn find(&self, id: FamilyId) -> Result<Option<Found>, StoreError> {
+        self.check()?;
+        self.families.find(id).await
+    }
+
+    async fn claim(
+        &self,
+        id: FamilyId,
+        expected: Version,
+        family: Row,
+        forget_at: Option<Timestamp>,
+    ) -> Result<Claim, StoreError> {
+        self.write()?;
+        if self.rival.swap(false, Ordering::Relaxed) {
+            self.families.revoke(id).await?;
+        }
+        self.families.claim(id, expected, family, forget_at).await
+    }
+
+    async fn revoke(&self, id: FamilyId) -> Result<(), StoreError> {
+        self.write()?;
+        self.families.revoke(id).await
+    }
+
+    async fn revoke_subject(&self, subject: &str) -> Result<u64, StoreError> {
+        self.write()?;
+        self.families.revoke_subject(subject).await
+    }
+}
+
+/// An issuer, the time, and what it keeps.
+pub(crate) struct Rig {
+    pub(crate) issuer: Issuer<Watched>,
+    pub(crate) time: VirtualTime,
+    pub(crate) store: Watched,
+}
+
+impl Rig {
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self::with(policy, |builder| builder)
+    }
+
+    pub(crate) fn with(
+        policy: Policy,
+        more: impl FnOnce(IssuerBuilder<Watched>) -> IssuerBuilder<Watched>,
+    ) -> Self {
+        let (time, store) = (VirtualTime::at(START), Watched::default());
+        let builder = Issuer::builder(keys(), store.clone()).policy(policy).clock(time.clone());
+        Self { issuer: more(builder).build(), time, store }
+    }
+
+    pub(crate) fn log_in(&self) -> Issued {
+        let login = Login::new("web", "alice").scope("read write");
+        block_on(self.issuer.login(login)).expect("a login begins a family")
+    }
+
+    pub(crate) fn present(&self, token: &Secret) -> Result<Issued, Denied> {
+        block_on(self.issuer.refresh("web", token, None))
+    }
+
+    /// Presents it, and gives why it is refused.
+    pub(crate) fn refused(&self, token: &Secret) -> Why {
+        why(self.present(token).expect_err("it does not work"))
+    }
+
+    pub(crate) fn works(&self, access_token: &Secret) -> bool {
+        block_on(self.issuer.authenticate(access_token)).is_ok()
+    }
+}
+
+pub(crate) fn why(denied: Denied) -> Why {
+    match denied {
+        Denied::InvalidGrant(why) => why,
+        other => panic!("denied otherwise: {other:?}"),
+    }
+}
+
+pub(crate) fn refresh_token(issued: &Issued) -> Secret {
+    issued.refresh_token.clone().expect("there is a refresh token")
+}
