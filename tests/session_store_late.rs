@@ -143,3 +143,29 @@ fn an_older_refresh_that_is_declined_late_does_not_revive_a_grant_that_was_decli
     }
     assert_eq!(script.requests(), 3);
 }
+
+// Rules B3, B6. The server has answered twice with the very same refresh token.
+#[test]
+fn an_answer_that_is_repeated_late_does_not_revive_a_grant_that_was_declined() {
+    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let script = script.then(Answer::Fail(RefreshError::declined("revoked")));
+    let (session, time, _ledger) = settled(&script);
+    time.advance(HOUR);
+    let mut first = waiting(&session);
+    time.advance(30 * SECOND);
+    assert!(first.ready().expect_err("no answer came").is_unavailable());
+    time.advance(HALF_A_SECOND);
+    let mut second = waiting(&session);
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert_eq!(text(second.ready()), "at-2");
+    time.advance(HOUR);
+    assert!(at_once(session.token()).expect_err("given up as well").is_unavailable());
+    time.advance(SECOND);
+    assert!(at_once(session.token()).expect_err("declined").is_login_required());
+    script.release(Answer::Grant(Grant::new("at-3", "rt-2", SECOND)));
+    for _ in 0..3 {
+        assert!(at_once(session.token()).expect_err("declined").is_login_required());
+        time.advance(30 * SECOND);
+    }
+    assert_eq!(script.requests(), 3);
+}

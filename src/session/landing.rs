@@ -43,12 +43,17 @@ impl Inner {
             self.unsaved.take_if(|unsaved| report.saved.as_ref() == Some(&unsaved.stored));
         }
         match report.outcome {
+            // Rule B3: "A superseded result MUST change nothing but what B14 says": the refresh token that
+            // it has received is held already, and what a later refresh has shown of it stands.
+            Outcome::Granted { grant, .. } if of_this_epoch && !newest && self.repeats(&grant) => {}
             Outcome::Granted { grant, stored } => {
                 self.granted(ports, flight, grant, stored, moment, afterwards);
             }
-            // Rule B3: "A superseded result MUST change nothing but what B14 says": without an answer,
-            // what the store holds is news to the newest flight alone, which looks for itself.
-            Outcome::Adopted { received: None, .. } if of_this_epoch && !newest => {}
+            // Nor is what the store holds news to any but the newest flight, which looks for itself.
+            Outcome::Adopted { stored, received }
+                if of_this_epoch
+                    && !newest
+                    && (received.is_none() || self.holds_refresh_token_of(&stored.grant)) => {}
             Outcome::Adopted { stored, received } if of_this_epoch => {
                 // What was received is of the grant that somebody else has renewed meanwhile.
                 drop(received);
@@ -76,6 +81,19 @@ impl Inner {
                 self.refuse(ports, flight, failure, error.into(), moment, afterwards);
             }
         }
+    }
+
+    /// Whether `grant` came with the refresh token that is held, in exchange for another: an answer
+    /// that the server has given before.
+    fn repeats(&self, grant: &Unsaved) -> bool {
+        let presented = grant.renewed.as_ref().and_then(Grant::refresh_token);
+        self.holds_refresh_token_of(&grant.stored.grant)
+            && presented != grant.stored.grant.refresh_token()
+    }
+
+    fn holds_refresh_token_of(&self, grant: &Grant) -> bool {
+        let held = self.grant.as_ref().and_then(Grant::refresh_token);
+        held.is_some() && held == grant.refresh_token()
     }
 
     /// A flight that ended without a grant.
