@@ -6,6 +6,8 @@ mod access;
 mod bad_input;
 #[path = "issue/families.rs"]
 mod families;
+#[path = "issue/jwt.rs"]
+mod jwt;
 #[path = "issue/refresh.rs"]
 mod refresh;
 #[path = "issue/support.rs"]

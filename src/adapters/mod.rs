@@ -4,6 +4,7 @@
 //! | module | feature | what it is |
 //! |---|---|---|
 //! | `file` | `file` | a [`Store`](crate::store::Store) in a file |
+//! | `jwt` | `jwt` | access tokens as JWT, for an `issue::Issuer` |
 //! | `oauth2` | `oauth2` | the refresh_token and client_credentials grants, each a [`Refresh`](crate::refresh::Refresh) |
 //! | `reqwest` | `reqwest` | middleware for `reqwest-middleware` |
 //! | `smol` | `smol` | timer and spawner on smol |
@@ -14,6 +15,8 @@
 
 #[cfg(feature = "file")]
 pub mod file;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 #[cfg(feature = "oauth2")]
 pub mod oauth2;
 #[cfg(feature = "reqwest")]

@@ -1,0 +1,266 @@
+//! Access tokens as signed JWT (RFC 7519, in the profile of RFC 9068), by `jsonwebtoken`.
+//!
+//! ```
+//! use perennial::adapters::jwt::{Jwt, SigningKey};
+//! use perennial::issue::{Issuer, Keys, MemoryFamilies};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = SigningKey::ed25519([7; 32]); // from your secret store
+//! let tokens = Jwt::new("https://auth.example.com", "https://api.example.com", key);
+//! println!("{}", tokens.jwks()); // for resource servers that verify by themselves
+//! let issuer = Issuer::builder(Keys::new([8; 32])?, MemoryFamilies::new())
+//!     .access_tokens(tokens)
+//!     .build();
+//! # let _ = issuer;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Whoever verifies such a token without asking its issuer takes it for good until it expires, also
+//! where its family was revoked. [`Issuer::authenticate`](crate::issue::Issuer::authenticate) asks.
+
+use core::fmt;
+use std::string::String;
+use std::vec::Vec;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use jsonwebtoken::crypto::rust_crypto;
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
+};
+use secrecy::zeroize::Zeroizing;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error as ThisError;
+
+use crate::issue::{AccessTokens, Bearing, FamilyId, Identity, Unverified};
+use crate::store::StoreError;
+use crate::time::Timestamp;
+use crate::token::Secret;
+
+/// What such a token says that it is (RFC 9068, section 2.1).
+const TYPE: &str = "at+jwt";
+
+/// Makes access tokens of one issuer for one resource server, and verifies them.
+#[derive(Clone)]
+pub struct Jwt {
+    issuer: String,
+    audience: String,
+    current: SigningKey,
+    older: Vec<SigningKey>,
+}
+
+impl Jwt {
+    /// Tokens of `issuer` (`iss`) for `audience` (`aud`), signed with `key`.
+    pub fn new(issuer: impl Into<String>, audience: impl Into<String>, key: SigningKey) -> Self {
+        // Where another provider was compiled in, too, `jsonwebtoken` would not know which to take.
+        // That one was installed already is as good.
+        let _ = rust_crypto::DEFAULT_PROVIDER.install_default();
+        let (issuer, audience) = (issuer.into(), audience.into());
+        Self { issuer, audience, current: key, older: Vec::new() }
+    }
+
+    /// These, and `key` to verify older tokens with: one that was signed with until lately, or one
+    /// that is about to be, so that resource servers know it by then.
+    #[must_use]
+    pub fn and_older(mut self, key: SigningKey) -> Self {
+        self.older.push(key);
+        self
+    }
+
+    /// The public keys as a JWK set (RFC 7517, section 5), for an endpoint. Of a key that is shared
+    /// there is none.
+    pub fn jwks(&self) -> Value {
+        json!({ "keys": self.keys().filter_map(|key| key.public.clone()).collect::<Vec<_>>() })
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &SigningKey> {
+        core::iter::once(&self.current).chain(&self.older)
+    }
+}
+
+impl fmt::Debug for Jwt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Jwt")
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .field("current", &self.current)
+            .field("older", &self.older)
+            .finish()
+    }
+}
+
+/// A key that tokens are signed with.
+#[derive(Clone)]
+pub struct SigningKey {
+    name: String,
+    algorithm: Algorithm,
+    sign: EncodingKey,
+    verify: DecodingKey,
+    public: Option<Value>,
+}
+
+/// A key that cannot be used.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ThisError)]
+#[non_exhaustive]
+pub enum SigningKeyError {
+    /// It could be guessed (RFC 7518, section 3.2).
+    #[error("a key for HS256 has {0} bytes, and must have 32 or more, drawn at random")]
+    TooShort(usize),
+    /// It is no Ed25519 key in PKCS #8.
+    #[error("no Ed25519 key in PKCS #8, as `openssl genpkey -algorithm ed25519` writes it")]
+    NotEd25519,
+}
+
+impl SigningKey {
+    /// A key for `EdDSA` (RFC 8037), from its 32 bytes.
+    ///
+    /// # Panics
+    /// Never: any 32 bytes are a key.
+    pub fn ed25519(seed: [u8; 32]) -> Self {
+        Self::of_ed25519(&ed25519_dalek::SigningKey::from_bytes(&seed))
+    }
+
+    /// A key for `EdDSA`, from the PEM that `openssl genpkey -algorithm ed25519` writes.
+    ///
+    /// # Errors
+    /// [`SigningKeyError::NotEd25519`].
+    pub fn ed25519_pem(pem: &str) -> Result<Self, SigningKeyError> {
+        let key = ed25519_dalek::SigningKey::from_pkcs8_pem(pem);
+        Ok(Self::of_ed25519(&key.map_err(|_| SigningKeyError::NotEd25519)?))
+    }
+
+    fn of_ed25519(key: &ed25519_dalek::SigningKey) -> Self {
+        let public = key.verifying_key().to_bytes();
+        let coordinate = URL_SAFE_NO_PAD.encode(public);
+        // RFC 8037, appendix A.3: the members in this order, and nothing else.
+        let canonical = std::format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{coordinate}"}}"#);
+        let name = URL_SAFE_NO_PAD.encode(Sha256::digest(canonical));
+        let private = key.to_pkcs8_der().expect("an Ed25519 key can be written as PKCS #8");
+        Self {
+            public: Some(json!({
+                "kty": "OKP", "crv": "Ed25519", "x": coordinate,
+                "kid": name, "use": "sig", "alg": "EdDSA",
+            })),
+            name,
+            algorithm: Algorithm::EdDSA,
+            sign: EncodingKey::from_ed_der(private.as_bytes()),
+            verify: DecodingKey::from_ed_der(&public),
+        }
+    }
+
+    /// A key for HS256, which is shared with whoever verifies: they could sign as well.
+    ///
+    /// # Errors
+    /// [`SigningKeyError::TooShort`].
+    pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, SigningKeyError> {
+        let secret = secret.as_ref();
+        if secret.len() < 32 {
+            return Err(SigningKeyError::TooShort(secret.len()));
+        }
+        let mut named = Zeroizing::new(b"perennial kid\0".to_vec());
+        named.extend_from_slice(secret);
+        let digest = Sha256::digest(&*named);
+        Ok(Self {
+            name: URL_SAFE_NO_PAD.encode(&digest[..6]),
+            algorithm: Algorithm::HS256,
+            sign: EncodingKey::from_secret(secret),
+            verify: DecodingKey::from_secret(secret),
+            public: None,
+        })
+    }
+
+    /// Its name, which tokens carry as `kid`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SigningKey")
+            .field("name", &self.name)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What such a token claims (RFC 9068, section 2.2).
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    client_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    iat: i64,
+    exp: i64,
+    jti: String,
+    /// The family of refresh tokens.
+    sid: String,
+    /// The number of the refresh token that it came with.
+    rtn: u64,
+}
+
+impl AccessTokens for Jwt {
+    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, StoreError> {
+        let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: self.audience.clone(),
+            sub: identity.subject.clone(),
+            client_id: identity.client.clone(),
+            scope: identity.scope.clone(),
+            iat: seconds(bearing.issued_at),
+            exp: seconds(bearing.expires_at),
+            jti: std::format!("{:032x}", bearing.id),
+            sid: std::format!("{}", bearing.family),
+            rtn: bearing.number,
+        };
+        let header = Header {
+            typ: Some(TYPE.into()),
+            kid: Some(self.current.name.clone()),
+            ..Header::new(self.current.algorithm)
+        };
+        let text = encode(&header, &claims, &self.current.sign).map_err(|error| {
+            StoreError::unreachable("the access token could not be signed").with_source(error)
+        })?;
+        Ok(Secret::from(text))
+    }
+
+    fn verify(&self, token: &str) -> Result<(Bearing, Option<Identity>), Unverified> {
+        let header = decode_header(token).map_err(|_| Unverified)?;
+        let is_access_token = header.typ.as_deref().is_some_and(|said| {
+            // RFC 7515, section 4.1.9: what begins with this may leave it out.
+            let said = said.strip_prefix("application/").unwrap_or(said);
+            said.eq_ignore_ascii_case(TYPE)
+        });
+        let key = self.keys().find(|key| header.kid.as_ref() == Some(&key.name));
+        let (true, Some(key)) = (is_access_token, key) else { return Err(Unverified) };
+        // By the key's own algorithm, whatever the token says (RFC 8725, section 3.1).
+        let mut validation = Validation::new(key.algorithm);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // Times are judged by the issuer's clock.
+        validation.validate_exp = false;
+        let decoded = decode::<Claims>(token, &key.verify, &validation);
+        let claims = decoded.map_err(|_| Unverified)?.claims;
+        let at = |seconds: i64| Timestamp::from_secs(seconds);
+        let bearing = Bearing {
+            family: FamilyId::parse(&claims.sid).ok_or(Unverified)?,
+            number: claims.rtn,
+            issued_at: at(claims.iat),
+            expires_at: at(claims.exp),
+            id: u128::from_str_radix(&claims.jti, 16).map_err(|_| Unverified)?,
+        };
+        let Claims { sub, client_id, scope, .. } = claims;
+        Ok((bearing, Some(Identity { subject: sub, client: client_id, scope })))
+    }
+}
