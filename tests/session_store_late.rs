@@ -30,9 +30,11 @@ fn stuck(script: &Scripted) -> (Session, VirtualTime, Ledger) {
 fn a_refresh_token_is_not_sent_again_while_the_late_answer_to_it_is_being_stored() {
     let script = Scripted::new().then(Answer::Hang);
     let (session, time, ledger) = stuck(&script);
+    ledger.take_log();
     time.advance(HALF_A_SECOND);
     assert!(at_once(session.token()).expect_err("not yet").is_unavailable());
     assert_eq!(script.presented(), [Some("rt-1".to_owned())]);
+    assert!(ledger.take_log().is_empty(), "nor is it noted that it will be");
     ledger.set(Fault::None);
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!((script.requests(), ledger.refresh_token().as_deref()), (1, Some("rt-2")));

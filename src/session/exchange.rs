@@ -34,6 +34,18 @@ pub(super) struct Orders {
     pub(super) landed: u64,
 }
 
+impl Orders {
+    /// Whether an answer has come that had not landed when this set out: what it would present may be
+    /// spent (rule B6).
+    fn is_outrun(&self) -> bool {
+        self.answered.count() != self.landed
+    }
+}
+
+fn outrun() -> RefreshError {
+    RefreshError::unavailable("an earlier refresh was answered meanwhile")
+}
+
 /// Which flights are of an epoch that has ended, by login or logout: they send nothing any more,
 /// and write to no store.
 #[derive(Default)]
@@ -112,6 +124,11 @@ impl Outcome {
 /// Flies: never panics of its own, and drops no grant that was received.
 pub(super) async fn fly(ports: Arc<Ports>, orders: Orders) -> Report {
     let mut report = Report::new(Outcome::Empty { received: None }, orders.version);
+    if orders.is_outrun() {
+        // Nor is anything written, which would come to nothing.
+        report.outcome = Outcome::Failed(outrun());
+        return report;
+    }
     report.outcome = match &ports.store {
         Some(store) => {
             let store = TimedStore { store: &**store, ports: &ports, deadline: orders.deadline };
@@ -338,8 +355,8 @@ async fn ask(
 ) -> Result<Unsaved, RefreshError> {
     let sent = ports.settings.dial.now();
     let wall = ports.settings.dial.wall();
-    if orders.answered.count() != orders.landed {
-        return Err(RefreshError::unavailable("an earlier refresh was answered meanwhile"));
+    if orders.is_outrun() {
+        return Err(outrun());
     }
     // Rule C9: "Dropping the last handle MUST stop all that is not yet sent."
     let called_off = orders.ended.includes(orders.flight) || !ports.is_wanted();

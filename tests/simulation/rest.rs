@@ -12,8 +12,10 @@ const ENOUGH: i64 = 3 * 3_600_000;
 /// More polls than any instant of a world at rest could need: whoever needs more spins.
 const SPINS: u64 = 2_000;
 
-/// How many tries a session has for a token.
+/// How many tries a session has for a token, and for how many of its refreshes' deadlines: what hung
+/// when all healed may have a deadline of its own, and another one for its answer to be stored.
 const TRIES: usize = 60;
+const DEADLINES: i64 = 3;
 
 impl Life {
     pub(crate) fn come_to_rest(&mut self) {
@@ -126,7 +128,10 @@ impl Life {
 
     /// Every session gets a token in the end, if need be after a login.
     fn gets_a_token(&mut self, user: &User) {
-        for _ in 0..TRIES {
+        let end = self.shared.lock().truth + DEADLINES * self.plan.deadline;
+        let mut tries = 0;
+        while tries < TRIES || self.shared.lock().truth < end {
+            tries += 1;
             let told = std::sync::Arc::new(std::sync::Mutex::new(None));
             let (tell, asking) = (std::sync::Arc::clone(&told), user.clone());
             self.finish(user, async move {
