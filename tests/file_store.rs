@@ -239,6 +239,14 @@ fn a_version_that_cannot_be_counted_up_is_read_but_never_kept_for_another_grant(
 
 // Rule F5.
 #[test]
+fn an_error_is_printed_with_what_it_says_and_what_is_underneath() {
+    let error = StoreError::damaged("odd").with_source(std::io::Error::other("deeper"));
+    let printed = format!("{error:?}");
+    assert!(["odd", "deeper", "damaged: true"].iter().all(|it| printed.contains(it)), "{printed}");
+}
+
+// Rule F5.
+#[test]
 fn opening_says_what_is_wrong_with_the_path() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name);
@@ -253,6 +261,7 @@ fn opening_says_what_is_wrong_with_the_path() {
     wrong(&at("missing/grant.json"), "its directory does not exist");
     wrong(&at("plain/grant.json"), "its directory does not exist");
     wrong(&at("folder"), "is no file");
+    wrong(&at(&"x".repeat(300)), "could not be looked at");
     wrong(Path::new("/"), "is no file");
 }
 

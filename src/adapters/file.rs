@@ -241,21 +241,47 @@ fn no_file(path: &Path) -> StoreError {
 
 /// What could not be done with which file, and what to do about it.
 fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
-    let kind = error.kind();
-    let advice = if kind == ErrorKind::PermissionDenied {
-        ": the user that runs this program must own it and be allowed to write to its directory"
-    } else if kind == ErrorKind::NotFound || kind == ErrorKind::NotADirectory {
-        ": its directory does not exist, make it and let only its owner write to it"
-    } else if kind == ErrorKind::StorageFull || kind == ErrorKind::QuotaExceeded {
-        ": there is no space left, make some"
-    } else if kind == ErrorKind::ReadOnlyFilesystem {
-        ": its file system is mounted read-only, choose another place"
-    } else if kind == ErrorKind::Unsupported {
-        ": its file system lacks what is needed, choose a local one"
-    } else {
-        ""
-    };
-    let path = path.display();
+    let (advice, path) = (advice(error.kind()), path.display());
     StoreError::unreachable(format!("the grant file {path} could not be {what}{advice}"))
         .with_source(error)
+}
+
+fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::PermissionDenied => {
+            ": the user that runs this program must own it and be allowed to write to its directory"
+        }
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            ": its directory does not exist, make it and let only its owner write to it"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ": there is no space left, make some",
+        ErrorKind::ReadOnlyFilesystem => {
+            ": its file system is mounted read-only, choose another place"
+        }
+        ErrorKind::Unsupported => ": its file system lacks what is needed, choose a local one",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ErrorKind, advice};
+
+    // Rule F5.
+    #[test]
+    fn each_failure_that_somebody_can_mend_says_how() {
+        let cases = [
+            (ErrorKind::PermissionDenied, "own it"),
+            (ErrorKind::NotFound, "make it"),
+            (ErrorKind::NotADirectory, "make it"),
+            (ErrorKind::StorageFull, "make some"),
+            (ErrorKind::QuotaExceeded, "make some"),
+            (ErrorKind::ReadOnlyFilesystem, "another place"),
+            (ErrorKind::Unsupported, "a local one"),
+        ];
+        for (kind, words) in cases {
+            assert!(advice(kind).contains(words), "{kind:?}: {}", advice(kind));
+        }
+        assert_eq!(advice(ErrorKind::Other), "");
+    }
 }
