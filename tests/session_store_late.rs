@@ -171,3 +171,30 @@ fn an_answer_that_is_repeated_late_does_not_revive_a_grant_that_was_declined() {
     }
     assert_eq!(script.requests(), 3);
 }
+
+// Rules B6, F2. The store's note that the grant is being presented is not written over.
+#[test]
+fn an_answer_that_is_repeated_while_its_grant_is_presented_does_not_hide_that_it_is_declined() {
+    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang).then(Answer::Hang);
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    let mut first = waiting(&session);
+    time.advance(30 * SECOND);
+    assert!(first.ready().expect_err("no answer came").is_unavailable());
+    time.advance(HALF_A_SECOND);
+    let mut second = waiting(&session);
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert_eq!(text(second.ready()), "at-2");
+    time.advance(HOUR);
+    assert!(at_once(session.token()).expect_err("given up as well").is_unavailable());
+    time.advance(SECOND);
+    let mut third = waiting(&session);
+    script.release(Answer::Grant(Grant::new("at-3", "rt-2", SECOND)));
+    third.pending();
+    assert!(ledger.content().grant.is_some_and(|stored| stored.intent.is_some()));
+    script.release(Answer::Fail(RefreshError::declined("revoked")));
+    assert!(third.ready().expect_err("declined").is_login_required());
+    time.advance(HOUR);
+    assert!(at_once(session.token()).expect_err("declined").is_login_required());
+    assert_eq!(script.requests(), 3);
+}

@@ -3,6 +3,7 @@
 use super::exchange::{Unsaved, same_credential};
 use super::timed_store::TimedStore;
 use crate::store::{StoreError, StoredGrant, Swap, Version};
+use crate::token::Grant;
 
 pub(super) enum Persisted {
     Done(Version),
@@ -21,13 +22,16 @@ pub(super) async fn persist(
         match store.swap(expected, Some(unsaved.stored.clone())).await? {
             Swap::Done(version) => return Ok(Persisted::Done(version)),
             Swap::Conflict(content) => {
-                let known = content.grant.as_ref().is_some_and(|stored| {
-                    let renewed = unsaved.renewed.as_ref();
-                    renewed.is_some_and(|renewed| same_credential(&stored.grant, renewed))
-                        || same_credential(&stored.grant, &unsaved.stored.grant)
-                });
-                if !known {
-                    return Ok(Persisted::Outpaced(content.grant, content.version));
+                let is = |grant: &Grant| {
+                    content.grant.as_ref().is_some_and(|it| same_credential(&it.grant, grant))
+                };
+                if !unsaved.renewed.as_ref().is_some_and(is) {
+                    // Safe already, perhaps with a note that it is being presented.
+                    return Ok(if is(&unsaved.stored.grant) {
+                        Persisted::Done(content.version)
+                    } else {
+                        Persisted::Outpaced(content.grant, content.version)
+                    });
                 }
                 expected = content.version;
             }
