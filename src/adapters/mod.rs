@@ -3,6 +3,7 @@
 //!
 //! | module | feature | what it is |
 //! |---|---|---|
+//! | `axum` | `axum` | an authorization server's endpoints, and a layer for resource servers |
 //! | `file` | `file` | a [`Store`](crate::store::Store) in a file |
 //! | `jwt` | `jwt` | access tokens as JWT, for an `issue::Issuer` |
 //! | `oauth2` | `oauth2` | the refresh_token and client_credentials grants, each a [`Refresh`](crate::refresh::Refresh) |
@@ -13,6 +14,8 @@
 //! | `tower` | `tower` | a layer for hyper, tonic and other `tower` clients |
 //! | `ureq` | `ureq` | middleware for the blocking client `ureq` |
 
+#[cfg(feature = "axum")]
+pub mod axum;
 #[cfg(feature = "file")]
 pub mod file;
 #[cfg(feature = "jwt")]

@@ -1,0 +1,237 @@
+//! The authorization server's endpoints as an `axum` router, and a layer by which resource servers
+//! ask for access tokens.
+//!
+//! ```no_run
+//! use perennial::adapters::axum::{AuthorizationServer, Client, RequireBearer};
+//! use perennial::issue::{Issuer, Keys, MemoryFamilies};
+//!
+//! # async fn example(secret: [u8; 32]) -> Result<(), Box<dyn std::error::Error>> {
+//! let issuer = Issuer::builder(Keys::new(secret)?, MemoryFamilies::new()).build();
+//! let server = AuthorizationServer::builder(issuer.clone(), "https://auth.example.com")
+//!     .client(Client::public("web"))
+//!     .build();
+//! let things = axum::Router::new()
+//!     .route("/things", axum::routing::get(async || "things"))
+//!     .layer(RequireBearer::new(issuer).scope("read"));
+//! let listener = tokio::net::TcpListener::bind("[::1]:8080").await?;
+//! axum::serve(listener, server.router().merge(things)).await?;
+//! server.finish().await; // what was claimed is finished
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | endpoint | what it is |
+//! |---|---|
+//! | `POST /token` | the `refresh_token` and `client_credentials` grants (RFC 6749, sections 4.4 and 6) |
+//! | `POST /revoke` | revocation (RFC 7009) |
+//! | `GET /jwks.json` | the keys that access tokens can be verified with, if there are such |
+//! | `GET /.well-known/oauth-authorization-server` | metadata (RFC 8414) |
+//! | `POST /dev-login` | only with [`with_dev_login`](AuthorizationServerBuilder::with_dev_login): anybody is logged in |
+//!
+//! A login is the program's: it calls [`Issuer::login`] once it knows who somebody is.
+//!
+//! # Cancellation
+//! A client that hangs up does not stop its request: what was begun runs to its end on the runtime.
+
+mod bearer;
+mod client;
+mod form;
+mod token;
+
+use core::fmt;
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::header::CONTENT_TYPE;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::issue::{FamilyStore, Issuer};
+use crate::primitives::Mutex;
+
+pub use bearer::{Bearer, RequireBearer};
+pub use client::Client;
+
+use client::Clients;
+
+/// An authorization server. Cloning it gives another handle.
+pub struct AuthorizationServer<S: FamilyStore>(Arc<Inner<S>>);
+
+struct Inner<S: FamilyStore> {
+    issuer: Issuer<S>,
+    url: String,
+    clients: Clients,
+    jwks: Option<Value>,
+    dev_login: bool,
+    /// What runs although nobody may wait for it any more.
+    running: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Makes an [`AuthorizationServer`].
+#[must_use]
+pub struct AuthorizationServerBuilder<S: FamilyStore>(Inner<S>);
+
+impl<S: FamilyStore> AuthorizationServer<S> {
+    /// A builder for a server at `url`, which is its issuer identifier (RFC 8414, section 2).
+    pub fn builder(issuer: Issuer<S>, url: impl Into<String>) -> AuthorizationServerBuilder<S> {
+        AuthorizationServerBuilder(Inner {
+            issuer,
+            url: url.into().trim_end_matches('/').into(),
+            clients: Clients::default(),
+            jwks: None,
+            dev_login: false,
+            running: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Its endpoints.
+    pub fn router(&self) -> Router {
+        let router = Router::new()
+            .route("/token", post(token))
+            .route("/revoke", post(revoke))
+            .route("/.well-known/oauth-authorization-server", get(metadata));
+        let router =
+            if self.0.jwks.is_some() { router.route("/jwks.json", get(jwks)) } else { router };
+        let router =
+            if self.0.dev_login { router.route("/dev-login", post(dev_login)) } else { router };
+        router.with_state(self.clone())
+    }
+
+    /// Waits until nothing runs any more: after a graceful shutdown, so that what was claimed is
+    /// answered or lost like any answer, and not half-done.
+    pub async fn finish(&self) {
+        loop {
+            let running = core::mem::take(&mut *self.running());
+            if running.is_empty() {
+                return;
+            }
+            for task in running {
+                // One that panicked is done as well.
+                let _ = task.await;
+            }
+        }
+    }
+
+    fn running(&self) -> crate::primitives::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.0.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Runs `work` to its end, whether or not its answer is still waited for.
+    async fn to_the_end(&self, work: impl Future<Output = Response> + Send + 'static) -> Response {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let task = tokio::spawn(async move {
+            // Whoever asked may have gone.
+            let _ = tell.send(work.await);
+        });
+        {
+            let mut running = self.running();
+            running.retain(|task| !task.is_finished());
+            running.push(task);
+        }
+        told.await.unwrap_or_else(|_| form::failed())
+    }
+}
+
+async fn token<S: FamilyStore>(
+    State(server): State<AuthorizationServer<S>>,
+    request: Request,
+) -> Response {
+    let work = server.clone();
+    server.to_the_end(async move { token::answer(&work.0, request).await }).await
+}
+
+async fn revoke<S: FamilyStore>(
+    State(server): State<AuthorizationServer<S>>,
+    request: Request,
+) -> Response {
+    let work = server.clone();
+    server.to_the_end(async move { token::revoke(&work.0, request).await }).await
+}
+
+async fn dev_login<S: FamilyStore>(
+    State(server): State<AuthorizationServer<S>>,
+    request: Request,
+) -> Response {
+    token::dev_login(&server.0, request).await
+}
+
+async fn jwks<S: FamilyStore>(State(server): State<AuthorizationServer<S>>) -> Response {
+    document(server.0.jwks.as_ref().unwrap_or(&Value::Null))
+}
+
+/// RFC 8414, section 2.
+async fn metadata<S: FamilyStore>(State(server): State<AuthorizationServer<S>>) -> Response {
+    let Inner { url, jwks, .. } = &*server.0;
+    let methods = ["none", "client_secret_basic", "client_secret_post"];
+    let mut metadata = json!({
+        "issuer": url,
+        "token_endpoint": format!("{url}/token"),
+        "revocation_endpoint": format!("{url}/revoke"),
+        "grant_types_supported": ["refresh_token", "client_credentials"],
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_methods_supported": methods,
+    });
+    if jwks.is_some() {
+        metadata["jwks_uri"] = format!("{url}/jwks.json").into();
+    }
+    document(&metadata)
+}
+
+fn document(value: &Value) -> Response {
+    ([(CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+}
+
+impl<S: FamilyStore> AuthorizationServerBuilder<S> {
+    /// A client that may ask for tokens.
+    pub fn client(mut self, client: Client) -> Self {
+        self.0.clients.add(client);
+        self
+    }
+
+    /// The keys that resource servers verify access tokens with (`Jwt::jwks`).
+    pub fn jwks(mut self, keys: Value) -> Self {
+        self.0.jwks = Some(keys);
+        self
+    }
+
+    /// Adds an endpoint that logs in whoever asks, without a password: **for development only**.
+    pub fn with_dev_login(mut self) -> Self {
+        self.0.dev_login = true;
+        self
+    }
+
+    /// Builds it.
+    pub fn build(self) -> AuthorizationServer<S> {
+        AuthorizationServer(Arc::new(self.0))
+    }
+}
+
+impl<S: FamilyStore> Clone for AuthorizationServer<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: FamilyStore> fmt::Debug for AuthorizationServer<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("AuthorizationServer")
+            .field("url", &self.0.url)
+            .field("issuer", &self.0.issuer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: FamilyStore> fmt::Debug for AuthorizationServerBuilder<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("AuthorizationServerBuilder")
+            .field("url", &self.0.url)
+            .finish_non_exhaustive()
+    }
+}

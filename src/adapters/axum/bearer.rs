@@ -1,0 +1,202 @@
+//! A layer that lets through who shows a good access token (RFC 6750).
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::issue::{FamilyStore, Identity, Issuer, Rejected};
+use crate::token::Secret;
+
+/// Asks for an access token of an issuer, and tells what is behind it on whose behalf a request is
+/// made: an [`Identity`] is among the request's extensions.
+pub struct RequireBearer<S: FamilyStore> {
+    issuer: Issuer<S>,
+    realm: Arc<str>,
+    scope: Option<Arc<str>>,
+}
+
+impl<S: FamilyStore> RequireBearer<S> {
+    /// Any good token of `issuer` will do.
+    pub fn new(issuer: Issuer<S>) -> Self {
+        Self { issuer, realm: "api".into(), scope: None }
+    }
+
+    /// The name of what is protected \["api"\], without `"` and `\`, which are left out.
+    #[must_use]
+    pub fn realm(mut self, realm: &str) -> Self {
+        self.realm = plain(realm).into();
+        self
+    }
+
+    /// Of a token's scope, all that is named here is needed, separated by spaces.
+    #[must_use]
+    pub fn scope(mut self, scope: &str) -> Self {
+        self.scope = Some(plain(scope).into());
+        self
+    }
+
+    async fn identity(&self, headers: &HeaderMap) -> Result<Identity, Refusal> {
+        let token = shown(headers)?;
+        let identity =
+            self.issuer.authenticate(&token).await.map_err(|rejected| match rejected {
+                Rejected::Unverified | Rejected::Expired | Rejected::Revoked(_) => {
+                    Refusal::InvalidToken(rejected)
+                }
+                Rejected::Unavailable(_) => Refusal::Unavailable,
+            })?;
+        let has =
+            |one| identity.scope.as_deref().is_some_and(|it| it.split(' ').any(|it| it == one));
+        if self.scope.as_ref().is_some_and(|needed| !needed.split(' ').all(has)) {
+            return Err(Refusal::InsufficientScope);
+        }
+        Ok(identity)
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Response {
+        let realm = &self.realm;
+        let (status, challenge) = match refusal {
+            // RFC 6750, section 3.1: "SHOULD NOT include an error code".
+            Refusal::NoToken => (StatusCode::UNAUTHORIZED, String::new()),
+            Refusal::InvalidRequest(told) => (
+                StatusCode::BAD_REQUEST,
+                format!(", error=\"invalid_request\", error_description=\"{told}\""),
+            ),
+            Refusal::InvalidToken(rejected) => (
+                StatusCode::UNAUTHORIZED,
+                format!(", error=\"invalid_token\", error_description=\"{rejected}\""),
+            ),
+            Refusal::InsufficientScope => {
+                let scope = self.scope.as_deref().unwrap_or_default();
+                let told = format!(", error=\"insufficient_scope\", scope=\"{scope}\"");
+                (StatusCode::FORBIDDEN, told)
+            }
+            Refusal::Unavailable => {
+                let mut response = StatusCode::SERVICE_UNAVAILABLE.into_response();
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                return response;
+            }
+        };
+        let mut response = status.into_response();
+        let challenge = format!("Bearer realm=\"{realm}\"{challenge}");
+        let challenge = HeaderValue::try_from(challenge).expect("plain texts alone are in it");
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        response
+    }
+}
+
+/// What a quoted text of a header may hold as it is.
+fn plain(text: &str) -> String {
+    let may = |it: &char| matches!(it, ' '..='~') && !matches!(it, '"' | '\\');
+    text.chars().filter(may).collect()
+}
+
+enum Refusal {
+    NoToken,
+    InvalidRequest(&'static str),
+    InvalidToken(Rejected),
+    InsufficientScope,
+    Unavailable,
+}
+
+/// The token in the header (RFC 6750, section 2.1); in forms and addresses it is not looked for.
+fn shown(headers: &HeaderMap) -> Result<Secret, Refusal> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let Some(header) = all.next() else { return Err(Refusal::NoToken) };
+    if all.next().is_some() {
+        return Err(Refusal::InvalidRequest("there is more than one Authorization header"));
+    }
+    let text = header.to_str().unwrap_or_default();
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refusal::NoToken);
+    }
+    let token = token.trim();
+    if token.is_empty() || token.contains(' ') {
+        return Err(Refusal::InvalidRequest("the token is malformed"));
+    }
+    Ok(Secret::from(token))
+}
+
+impl<S: FamilyStore> Clone for RequireBearer<S> {
+    fn clone(&self) -> Self {
+        let (realm, scope) = (Arc::clone(&self.realm), self.scope.clone());
+        Self { issuer: self.issuer.clone(), realm, scope }
+    }
+}
+
+impl<S: FamilyStore> fmt::Debug for RequireBearer<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RequireBearer")
+            .field("realm", &self.realm)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: FamilyStore, I> Layer<I> for RequireBearer<S> {
+    type Service = Bearer<S, I>;
+
+    fn layer(&self, inner: I) -> Self::Service {
+        Bearer { require: self.clone(), inner }
+    }
+}
+
+/// Made by [`RequireBearer`].
+pub struct Bearer<S: FamilyStore, I> {
+    require: RequireBearer<S>,
+    inner: I,
+}
+
+impl<S: FamilyStore, I: Clone> Clone for Bearer<S, I> {
+    fn clone(&self) -> Self {
+        Self { require: self.require.clone(), inner: self.inner.clone() }
+    }
+}
+
+impl<S: FamilyStore, I> fmt::Debug for Bearer<S, I> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Bearer").field("require", &self.require).finish_non_exhaustive()
+    }
+}
+
+impl<S, I> Service<Request> for Bearer<S, I>
+where
+    S: FamilyStore,
+    I: Service<Request, Response = Response> + Clone + Send + 'static,
+    I::Future: Send,
+{
+    type Response = Response;
+    type Error = I::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, I::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), I::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        // The one that was asked whether it is ready; a clone waits for its turn.
+        let clone = self.inner.clone();
+        let mut inner = core::mem::replace(&mut self.inner, clone);
+        let require = self.require.clone();
+        Box::pin(async move {
+            match require.identity(request.headers()).await {
+                Ok(identity) => {
+                    request.extensions_mut().insert(identity);
+                    inner.call(request).await
+                }
+                Err(refusal) => Ok(require.refuse(&refusal)),
+            }
+        })
+    }
+}

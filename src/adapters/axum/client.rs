@@ -1,0 +1,175 @@
+//! The clients that a server knows, and how they say who they are (RFC 6749, section 2.3).
+
+use core::fmt;
+use core::num::NonZeroU32;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::prelude::rust_2024::*;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::form::{Error, Form};
+use crate::token::Secret;
+
+/// How many requests a client may make within a second, and at once, by default.
+const PER_SECOND: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
+
+/// A client that may ask for tokens.
+pub struct Client {
+    id: String,
+    /// Only the digest is kept (rule G1). A secret is long and random: nothing slower is needed.
+    secret: Option<[u8; 32]>,
+    credentials: Option<Vec<String>>,
+    quota: Quota,
+}
+
+impl Client {
+    /// A client that cannot keep a secret, such as a browser's: it only names itself.
+    pub fn public(id: impl Into<String>) -> Self {
+        let (id, quota) = (id.into(), Quota::per_second(PER_SECOND));
+        Self { id, secret: None, credentials: None, quota }
+    }
+
+    /// A client that shows a secret, in a header (`client_secret_basic`) or in the form.
+    pub fn confidential(id: impl Into<String>, secret: impl Into<Secret>) -> Self {
+        let secret = Some(digest(secret.into().expose()));
+        Self { secret, ..Self::public(id) }
+    }
+
+    /// Lets it act for itself (RFC 6749, section 4.4), within these scopes. A public client may not.
+    #[must_use]
+    pub fn client_credentials<'a>(mut self, scopes: impl IntoIterator<Item = &'a str>) -> Self {
+        self.credentials = Some(scopes.into_iter().map(String::from).collect());
+        self
+    }
+
+    /// How many requests it may make within `period`, and at once [100 a second]. Fewer than one,
+    /// or no time, is taken for one a second.
+    #[must_use]
+    pub fn rate_limit(mut self, requests: u32, period: Duration) -> Self {
+        let requests = NonZeroU32::new(requests).unwrap_or(NonZeroU32::MIN);
+        let each = period / requests.get();
+        let each = Quota::with_period(each).unwrap_or(Quota::per_second(NonZeroU32::MIN));
+        self.quota = each.allow_burst(requests);
+        self
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Client")
+            .field("id", &self.id)
+            .field("public", &self.secret.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
+fn digest(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret).into()
+}
+
+/// All clients of a server.
+#[derive(Default)]
+pub(super) struct Clients(BTreeMap<String, Known>);
+
+/// A client, and how often it asks.
+pub(super) struct Known {
+    client: Client,
+    limiter: DefaultDirectRateLimiter,
+}
+
+/// How a client said who it is.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Way {
+    Header,
+    Body,
+}
+
+impl Clients {
+    pub(super) fn add(&mut self, client: Client) {
+        let limiter = RateLimiter::direct(client.quota);
+        self.0.insert(client.id.clone(), Known { client, limiter });
+    }
+
+    /// The client that `headers` and `form` come from, if it may ask once more. Rule D6: "401 with a
+    /// challenge where the client used the header".
+    pub(super) fn authenticate(&self, headers: &HeaderMap, form: &Form) -> Result<&Known, Error> {
+        let (id, secret, way) = if let Some(header) = headers.get(AUTHORIZATION) {
+            let header = header.to_str().ok().and_then(basic);
+            let (id, secret) = header.ok_or(Error::InvalidClient { challenge: true })?;
+            if form.get("client_secret").is_some() {
+                return Err(Error::InvalidRequest("the client authenticates in two ways"));
+            }
+            if form.get("client_id").is_some_and(|named| named != id) {
+                return Err(Error::InvalidRequest("the client gives itself two names"));
+            }
+            (id, Some(secret), Way::Header)
+        } else {
+            let id = form.need("client_id", "client_id is missing")?.into();
+            (id, form.get("client_secret").map(Secret::from), Way::Body)
+        };
+        let unknown = Error::InvalidClient { challenge: way == Way::Header };
+        let known = self.0.get(&id);
+        let shown = secret.as_ref().map(|secret| digest(secret.expose()));
+        let is_good = match (known.map(|known| known.client.secret), shown) {
+            (Some(Some(expected)), Some(shown)) => expected.ct_eq(&shown).into(),
+            (Some(None), None) => true,
+            // A public client that shows a secret is not the one that it says.
+            (Some(Some(_)), None) | (Some(None), Some(_)) | (None, _) => false,
+        };
+        let known = known.filter(|_| is_good).ok_or(unknown)?;
+        known.limiter.check().map_err(|until| {
+            let wait = until.wait_time_from(DefaultClock::default().now());
+            Error::TooMany { seconds: wait.as_secs().saturating_add(1) }
+        })?;
+        Ok(known)
+    }
+}
+
+impl Known {
+    pub(super) fn id(&self) -> &str {
+        &self.client.id
+    }
+
+    /// What it may do for itself of what it asks for; all of it where it does not say.
+    pub(super) fn credentials(&self, asked: Option<&str>) -> Result<Option<String>, Error> {
+        let allowed = self.client.credentials.as_ref().filter(|_| self.client.secret.is_some());
+        let allowed = allowed.ok_or(Error::UnauthorizedClient)?;
+        let scope = match asked {
+            Some(asked) => {
+                let known = |one| allowed.iter().any(|other| other == one);
+                if !asked.split(' ').all(known) {
+                    return Err(Error::InvalidScope);
+                }
+                asked.into()
+            }
+            None => allowed.join(" "),
+        };
+        Ok(Some(scope).filter(|scope| !scope.is_empty()))
+    }
+}
+
+/// Name and secret of an `Authorization: Basic` header, each encoded as in a form (RFC 6749,
+/// section 2.3.1).
+fn basic(header: &str) -> Option<(String, Secret)> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (id, secret) = decoded.split_once(':')?;
+    let decoded = |text: &str| {
+        let whole = format!("x={}", text.replace('&', "%26").replace('=', "%3D"));
+        let mut pairs = url::form_urlencoded::parse(whole.as_bytes());
+        pairs.next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+    };
+    Some((decoded(id), Secret::from(decoded(secret))))
+}

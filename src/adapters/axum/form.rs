@@ -1,0 +1,156 @@
+//! Forms as they come, and errors as they go (RFC 6749, sections 3.2 and 5.2).
+
+use std::collections::BTreeMap;
+use std::prelude::rust_2024::*;
+
+use axum::body::{Body, to_bytes};
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+use crate::issue::Denied;
+
+/// How long a form may be, in bytes.
+const LONGEST: usize = 16 * 1024;
+
+/// After how many seconds a client may try again while the store is down.
+const PAUSE: u64 = 1;
+
+/// What was sent as a form.
+pub(super) struct Form(BTreeMap<String, String>);
+
+impl Form {
+    pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, Error> {
+        let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            let told = "the content type must be application/x-www-form-urlencoded";
+            return Err(Error::InvalidRequest(told));
+        }
+        let bytes = to_bytes(body, LONGEST).await.map_err(|_| Error::TooLarge)?;
+        let mut form = BTreeMap::new();
+        for (name, value) in url::form_urlencoded::parse(&bytes) {
+            // "Parameters sent without a value MUST be treated as if they were omitted."
+            if value.is_empty() {
+                continue;
+            }
+            // "parameters MUST NOT be included more than once"
+            if form.insert(name.into_owned(), value.into_owned()).is_some() {
+                return Err(Error::InvalidRequest("a parameter is repeated"));
+            }
+        }
+        Ok(Self(form))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    pub(super) fn need(&self, name: &str, missing: &'static str) -> Result<&str, Error> {
+        self.get(name).ok_or(Error::InvalidRequest(missing))
+    }
+}
+
+/// What a client is told that gets no token.
+#[derive(Debug)]
+pub(super) enum Error {
+    InvalidRequest(&'static str),
+    TooLarge,
+    InvalidClient {
+        /// Whether it tried by the header.
+        challenge: bool,
+    },
+    InvalidGrant,
+    InvalidScope,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    TooMany {
+        seconds: u64,
+    },
+    Unavailable,
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::InvalidGrant(_) => Self::InvalidGrant,
+            Denied::InvalidScope => Self::InvalidScope,
+            Denied::Unavailable(_) => Self::Unavailable,
+        }
+    }
+}
+
+/// Rule D6: "Errors at the token endpoint MUST be those of RFC 6749, section 5.2".
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let (status, code, description) = match &self {
+            Self::InvalidRequest(told) => (StatusCode::BAD_REQUEST, "invalid_request", *told),
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "invalid_request",
+                "the form is too long, or was cut off",
+            ),
+            Self::InvalidClient { challenge: true } => {
+                (StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed")
+            }
+            Self::InvalidClient { challenge: false } => {
+                (StatusCode::BAD_REQUEST, "invalid_client", "client authentication failed")
+            }
+            Self::InvalidGrant => {
+                (StatusCode::BAD_REQUEST, "invalid_grant", "the refresh token does not work")
+            }
+            Self::InvalidScope => {
+                (StatusCode::BAD_REQUEST, "invalid_scope", "the scope exceeds what was granted")
+            }
+            Self::UnauthorizedClient => (
+                StatusCode::BAD_REQUEST,
+                "unauthorized_client",
+                "this client may not act for itself",
+            ),
+            Self::UnsupportedGrantType => (
+                StatusCode::BAD_REQUEST,
+                "unsupported_grant_type",
+                "grant_type must be refresh_token or client_credentials",
+            ),
+            Self::TooMany { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", "too many requests")
+            }
+            Self::Unavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again later")
+            }
+        };
+        let body = json!({ "error": code, "error_description": description });
+        let mut response = answer(status, &body);
+        let headers = response.headers_mut();
+        match self {
+            Self::InvalidClient { challenge: true } => {
+                let basic = HeaderValue::from_static("Basic realm=\"token\", charset=\"UTF-8\"");
+                headers.insert(WWW_AUTHENTICATE, basic);
+            }
+            Self::TooMany { seconds } => drop(headers.insert(RETRY_AFTER, seconds.into())),
+            Self::Unavailable => drop(headers.insert(RETRY_AFTER, PAUSE.into())),
+            Self::InvalidRequest(_)
+            | Self::TooLarge
+            | Self::InvalidClient { challenge: false }
+            | Self::InvalidGrant
+            | Self::InvalidScope
+            | Self::UnauthorizedClient
+            | Self::UnsupportedGrantType => {}
+        }
+        response
+    }
+}
+
+/// JSON, for its receiver alone. Rule D6: "No answer there may be stored on the way."
+pub(super) fn answer(status: StatusCode, body: &Value) -> Response {
+    let headers =
+        [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
+    (status, headers, body.to_string()).into_response()
+}
+
+/// A bug: whoever asked is told that it was not for them.
+pub(super) fn failed() -> Response {
+    let body = json!({ "error": "server_error", "error_description": "the server has failed" });
+    answer(StatusCode::INTERNAL_SERVER_ERROR, &body)
+}

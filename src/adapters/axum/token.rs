@@ -1,0 +1,87 @@
+//! What the endpoints do.
+
+use std::prelude::rust_2024::*;
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::{Map, Value};
+
+use super::Inner;
+use super::form::{Error, Form, answer as json_answer};
+use crate::issue::{FamilyStore, Issued, Login};
+use crate::token::Secret;
+
+/// A token request (RFC 6749, sections 4.4.2 and 6).
+pub(super) async fn answer<S: FamilyStore>(server: &Inner<S>, request: Request) -> Response {
+    told(granted(server, request).await)
+}
+
+async fn granted<S: FamilyStore>(server: &Inner<S>, request: Request) -> Result<Issued, Error> {
+    let (head, body) = request.into_parts();
+    let form = Form::read(&head.headers, body).await?;
+    let client = server.clients.authenticate(&head.headers, &form)?;
+    let scope = form.get("scope");
+    match form.need("grant_type", "grant_type is missing")? {
+        "refresh_token" => {
+            let token = Secret::from(form.need("refresh_token", "refresh_token is missing")?);
+            Ok(server.issuer.refresh(client.id(), &token, scope).await?)
+        }
+        "client_credentials" => {
+            let scope = client.credentials(scope)?;
+            Ok(server.issuer.client_credentials(client.id(), scope.as_deref()).await?)
+        }
+        _ => Err(Error::UnsupportedGrantType),
+    }
+}
+
+/// A revocation request (RFC 7009, section 2.1). What kind of token it is shows by itself.
+pub(super) async fn revoke<S: FamilyStore>(server: &Inner<S>, request: Request) -> Response {
+    let revoked = async {
+        let (head, body) = request.into_parts();
+        let form = Form::read(&head.headers, body).await?;
+        let client = server.clients.authenticate(&head.headers, &form)?;
+        let token = Secret::from(form.need("token", "token is missing")?);
+        server.issuer.revoke(client.id(), &token).await.map_err(|_| Error::Unavailable)
+    };
+    match revoked.await {
+        // Rule D6: "200 for tokens that work and for those that do not".
+        Ok(()) => json_answer(StatusCode::OK, &Value::Object(Map::new())),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Logs in whoever asks, as `subject`.
+pub(super) async fn dev_login<S: FamilyStore>(server: &Inner<S>, request: Request) -> Response {
+    let issued = async {
+        let (head, body) = request.into_parts();
+        let form = Form::read(&head.headers, body).await?;
+        let client = server.clients.authenticate(&head.headers, &form)?;
+        let login = Login::new(client.id(), form.need("subject", "subject is missing")?);
+        let login = match form.get("scope") {
+            Some(scope) => login.scope(scope),
+            None => login,
+        };
+        Ok(server.issuer.login(login).await?)
+    };
+    told(issued.await)
+}
+
+/// A token response (RFC 6749, section 5.1).
+fn told(issued: Result<Issued, Error>) -> Response {
+    let issued = match issued {
+        Ok(issued) => issued,
+        Err(error) => return error.into_response(),
+    };
+    let mut body = Map::new();
+    body.insert("access_token".into(), issued.access_token.expose().into());
+    body.insert("token_type".into(), "Bearer".into());
+    body.insert("expires_in".into(), issued.expires_in.as_secs().into());
+    if let Some(refresh_token) = &issued.refresh_token {
+        body.insert("refresh_token".into(), refresh_token.expose().into());
+    }
+    if let Some(scope) = issued.scope {
+        body.insert("scope".into(), scope.into());
+    }
+    json_answer(StatusCode::OK, &Value::Object(body))
+}
