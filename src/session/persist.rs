@@ -25,13 +25,15 @@ pub(super) async fn persist(
                 let is = |grant: &Grant| {
                     content.grant.as_ref().is_some_and(|it| same_credential(&it.grant, grant))
                 };
+                let noted = content.grant.as_ref().is_some_and(|it| it.intent.is_some());
                 if !unsaved.renewed.as_ref().is_some_and(is) {
-                    // Safe already, perhaps with a note that it is being presented.
-                    return Ok(if is(&unsaved.stored.grant) {
-                        Persisted::Done(content.version)
-                    } else {
-                        Persisted::Outpaced(content.grant, content.version)
-                    });
+                    if !is(&unsaved.stored.grant) {
+                        return Ok(Persisted::Outpaced(content.grant, content.version));
+                    }
+                    if noted {
+                        // Safe already, and being presented: the note of that stays.
+                        return Ok(Persisted::Done(content.version));
+                    }
                 }
                 expected = content.version;
             }
