@@ -246,6 +246,7 @@ fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
         .with_source(error)
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "of the others there is nothing to advise")]
 fn advice(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::PermissionDenied => {

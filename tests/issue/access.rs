@@ -8,13 +8,13 @@ use perennial::rotation::Policy;
 use perennial::store::StoreError;
 use perennial::token::Secret;
 
-use super::support::{HOUR, MILLI, Rig, SECOND, block_on, keys, refresh_token};
+use super::support::{HOUR, MILLI, Rig, SECOND, block_on, just_before, keys, refresh_token};
 
 #[test]
 fn an_access_token_stands_for_its_subject_until_the_millisecond_of_its_expiry() {
     let rig = Rig::new(Policy::default());
     let login = rig.log_in();
-    rig.time.advance(HOUR - MILLI);
+    rig.time.advance(just_before(HOUR));
     let identity = block_on(rig.issuer.authenticate(&login.access_token)).expect("still good");
     assert_eq!((&*identity.subject, &*identity.client), ("alice", "web"));
     assert_eq!(identity.scope.as_deref(), Some("read write"));
@@ -40,7 +40,7 @@ fn a_client_that_acts_for_itself_gets_no_refresh_token() {
 fn a_lapsed_access_token_is_renewed_within_the_window_and_not_at_its_end() {
     let rig = Rig::with(Policy::default(), |builder| builder.renewal_window(300 * SECOND));
     let login = rig.log_in();
-    rig.time.advance(HOUR + 300 * SECOND - MILLI);
+    rig.time.advance(just_before(HOUR + 300 * SECOND));
     assert!(!rig.works(&login.access_token));
     let renewed = block_on(rig.issuer.renew(&login.access_token)).expect("within the window");
     assert_eq!((renewed.refresh_token.clone(), renewed.expires_in), (None, HOUR));
@@ -58,7 +58,7 @@ fn a_lapsed_access_token_is_renewed_within_the_window_and_not_at_its_end() {
 fn without_a_window_only_what_is_still_good_is_renewed() {
     let rig = Rig::new(Policy::default());
     let login = rig.log_in();
-    rig.time.advance(HOUR - MILLI);
+    rig.time.advance(just_before(HOUR));
     assert!(block_on(rig.issuer.renew(&login.access_token)).is_ok());
     rig.time.advance(MILLI);
     assert!(block_on(rig.issuer.renew(&login.access_token)).is_err());

@@ -1,7 +1,5 @@
 //! Where families are kept.
 
-use std::time::Duration;
-
 use perennial::issue::{
     Claim, FamilyId, FamilyStore, Found, Issuer, Login, MemoryFamilies, Record,
 };
@@ -10,7 +8,7 @@ use perennial::store::{StoreError, Version};
 use perennial::testing::family_store_conforms;
 use perennial::time::Timestamp;
 
-use super::support::{DAY, HOUR, Rig, block_on, keys, refresh_token};
+use super::support::{DAY, HOUR, MILLI, Rig, block_on, just_before, keys, refresh_token};
 
 // Rules D1, D3.
 #[test]
@@ -44,7 +42,12 @@ impl FamilyStore for Flawed {
             Flaw::RevokesUnderTheSameVersion if found.record.is_revoked() => {
                 Found { version: Version::new(found.version.number() - 1), ..found }
             }
-            _ => found,
+            Flaw::RevokesUnderTheSameVersion
+            | Flaw::ClaimsWhateverTheVersion
+            | Flaw::ForgetsTheScope
+            | Flaw::GivesANameTwice
+            | Flaw::RevokesTheFirstOfASubject
+            | Flaw::TellsALoserNothing => found,
         }))
     }
 
@@ -106,9 +109,9 @@ fn what_has_outlived_itself_is_forgotten_as_others_are_added() {
         rig.log_in();
     }
     let used = rig.log_in();
-    rig.time.advance(DAY - Duration::from_secs(1));
+    rig.time.advance(just_before(DAY));
     let used = rig.present(&refresh_token(&used)).expect("used in time");
-    rig.time.advance(Duration::from_secs(1));
+    rig.time.advance(MILLI);
     rig.log_in();
     assert_eq!(rig.store.len(), 2);
     rig.present(&refresh_token(&used)).expect("what was used is kept");
@@ -125,7 +128,7 @@ fn a_family_is_kept_for_as_long_as_its_access_tokens_may_work() {
         .clock(time.clone())
         .build();
     let login = block_on(issuer.login(Login::new("web", "alice"))).expect("a login");
-    time.advance(DAY - Duration::from_millis(1));
+    time.advance(just_before(DAY));
     block_on(issuer.login(Login::new("web", "bob"))).expect("a login");
     assert!(block_on(issuer.authenticate(&login.access_token)).is_ok());
 }

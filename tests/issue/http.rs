@@ -103,6 +103,7 @@ async fn a_refresh_is_answered_with_the_next_tokens_which_nobody_on_the_way_may_
 }
 
 // Rule D6.
+#[allow(clippy::too_many_lines, reason = "it is a table")]
 #[tokio::test]
 async fn each_bad_request_is_answered_as_the_rfc_says_and_nothing_is_written() {
     let (rig, router) = router();

@@ -9,7 +9,7 @@ use perennial::rotation::Policy;
 use perennial::token::Secret;
 use serde_json::{Value, json};
 
-use super::support::{HOUR, MILLI, Rig, block_on, refresh_token};
+use super::support::{HOUR, MILLI, Rig, block_on, just_before, refresh_token};
 
 const ISSUER: &str = "https://auth.example.com";
 const AUDIENCE: &str = "https://api.example.com";
@@ -81,7 +81,7 @@ fn a_token_says_what_the_profile_of_access_tokens_asks_for_and_names_its_family(
 fn a_token_expires_and_is_refused_with_its_family() {
     let rig = rig(tokens(asymmetric()));
     let login = rig.log_in();
-    rig.time.advance(HOUR - MILLI);
+    rig.time.advance(just_before(HOUR));
     assert!(rig.works(&login.access_token));
     block_on(rig.issuer.revoke("web", &login.access_token)).expect("in memory");
     let rejected = block_on(rig.issuer.authenticate(&login.access_token));

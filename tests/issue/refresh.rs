@@ -6,7 +6,7 @@ use perennial::issue::{Denied, Why};
 use perennial::rotation::{Policy, Reason, Reuse};
 
 use super::support::{
-    DAY, HOUR, MILLI, Rig, SECOND, WINDOW, block_on, policies, refresh_token, why,
+    DAY, HOUR, MILLI, Rig, SECOND, WINDOW, block_on, just_before, policies, refresh_token, why,
 };
 
 // Rule D1.
@@ -57,7 +57,7 @@ fn within_the_overlap_the_predecessor_stays_what_it_is_or_gets_the_very_same_suc
         let rig = Rig::new(policy);
         let login = rig.log_in();
         let first = rig.present(&refresh_token(&login)).expect("it rotates");
-        rig.time.advance(WINDOW - MILLI);
+        rig.time.advance(just_before(WINDOW));
         let again = rig.present(&refresh_token(&login)).expect("it is tolerated");
         assert_eq!(again.refresh_token, first.refresh_token.clone().filter(|_| same), "{policy:?}");
         assert_ne!(again.access_token, first.access_token, "each answer has a fresh one");
@@ -107,9 +107,9 @@ fn a_family_ends_to_the_millisecond_by_its_idle_and_by_its_absolute_lifetime() {
     let policy = Policy::default().idle_lifetime(DAY).absolute_lifetime(2 * DAY);
     let rig = Rig::new(policy);
     let login = rig.log_in();
-    rig.time.advance(DAY - MILLI);
+    rig.time.advance(just_before(DAY));
     let second = rig.present(&refresh_token(&login)).expect("used in time");
-    rig.time.advance(DAY - MILLI);
+    rig.time.advance(just_before(DAY));
     let third = rig.present(&refresh_token(&second)).expect("used in time");
     rig.time.advance(2 * MILLI);
     let expired = Why::Refused(login.family, Reason::Expired);

@@ -22,6 +22,11 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(30);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// A millisecond less.
+pub(crate) fn just_before(span: Duration) -> Duration {
+    span.checked_sub(MILLI).expect("no shorter than a millisecond")
+}
+
 pub(crate) fn keys() -> Keys {
     Keys::new([7; 32]).expect("long enough")
 }
@@ -153,10 +158,8 @@ impl Rig {
 }
 
 pub(crate) fn why(denied: Denied) -> Why {
-    match denied {
-        Denied::InvalidGrant(why) => why,
-        other => panic!("denied otherwise: {other:?}"),
-    }
+    let Denied::InvalidGrant(why) = denied else { panic!("denied otherwise: {denied:?}") };
+    why
 }
 
 pub(crate) fn refresh_token(issued: &Issued) -> Secret {

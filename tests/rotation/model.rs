@@ -32,10 +32,13 @@ fn policy(kind: Kind) -> Policy {
     Policy::new(reuse).idle_lifetime(millis(IDLE)).absolute_lifetime(millis(ABSOLUTE))
 }
 
+/// When something happened, what, and what was answered.
+type Step = (i64, Event, Effect);
+
 /// Everything that happened, with what was answered.
 struct History {
     kind: Kind,
-    steps: Vec<(i64, Event, Effect)>,
+    steps: Vec<Step>,
 }
 
 impl History {
@@ -48,8 +51,8 @@ impl History {
     }
 
     /// When the newest was issued, and what happened since.
-    fn since_the_last_rotation(&self) -> Option<(i64, &[(i64, Event, Effect)])> {
-        let rotates = |step: &(i64, Event, Effect)| matches!(step.2, Effect::IssueSuccessor { .. });
+    fn since_the_last_rotation(&self) -> Option<(i64, &[Step])> {
+        let rotates = |step: &Step| matches!(step.2, Effect::IssueSuccessor { .. });
         let at = self.steps.iter().rposition(rotates)?;
         Some((self.steps[at].0, &self.steps[at + 1..]))
     }
@@ -64,7 +67,7 @@ impl History {
         if self.count(|effect| effect == Effect::RevokeFamily) > 0 {
             return refuse(Reason::Revoked);
         }
-        let served = |step: &&(i64, Event, Effect)| {
+        let served = |step: &&Step| {
             matches!(
                 step.2,
                 Effect::IssueSuccessor { .. }

@@ -34,7 +34,7 @@ const EVENTS: [(&str, Event); 6] = [
 ];
 
 fn policies() -> [(&'static str, Policy); 4] {
-    let of = |reuse| Policy::new(reuse).idle_lifetime(Duration::from_millis(1000));
+    let of = |reuse| Policy::new(reuse).idle_lifetime(Duration::from_secs(1));
     [
         ("strict", of(Reuse::Strict)),
         ("overlap", of(Reuse::overlap(WINDOW))),

@@ -110,6 +110,18 @@ impl Keep {
     }
 }
 
+impl World {
+    /// Whether a session has tried to store the grant of this access token, and has given that up or
+    /// was told that it had failed.
+    pub(crate) fn was_not_stored(&self, session: usize, access: Number) -> bool {
+        let tried = |op: &Op| match &op.order {
+            Order::Swap(_, Some(stored)) => numbers(&stored.grant).0 == Some(access),
+            Order::Swap(_, None) | Order::Load => false,
+        };
+        self.ops.iter().any(|op| op.session == session && !op.listening && tried(op))
+    }
+}
+
 impl Shelf {
     fn begin(&self, order: Order) -> Doing {
         let mut wakers = Vec::new();

@@ -98,7 +98,9 @@ impl World {
         // What another holder has stored may be adopted while this one is on its way out.
         if let Some(store) = store.filter(|_| !shared) {
             let stored = self.stores[store].has_held(access);
-            if !stored && saved {
+            // All may be saved again after a login: what could not be stored is nobody's then.
+            let tried = self.was_not_stored(session, access);
+            if !stored && saved && !tried {
                 let how = format!("it hands out a{access}, whose grant was never stored");
                 self.broken(session, "F2", &how);
             } else if !stored && self.plan.reuse == Reuse::Confirm {
