@@ -128,7 +128,7 @@ fn another_clients_refresh_token_is_refused_and_harmed_in_no_way() {
     let login = rig.log_in();
     let writes = rig.store.writes();
     let stolen = block_on(rig.issuer.refresh("another", &refresh_token(&login), None));
-    assert_eq!(why(stolen.expect_err("not theirs")), Why::OtherClient(login.family));
+    assert_eq!(why(&stolen.expect_err("not theirs")), Why::OtherClient(login.family));
     assert_eq!(rig.store.writes(), writes);
     rig.present(&refresh_token(&login)).expect("it still works for its own");
 }

@@ -149,7 +149,7 @@ impl Rig {
 
     /// Presents it, and gives why it is refused.
     pub(crate) fn refused(&self, token: &Secret) -> Why {
-        why(self.present(token).expect_err("it does not work"))
+        why(&self.present(token).expect_err("it does not work"))
     }
 
     pub(crate) fn works(&self, access_token: &Secret) -> bool {
@@ -157,9 +157,9 @@ impl Rig {
     }
 }
 
-pub(crate) fn why(denied: Denied) -> Why {
+pub(crate) fn why(denied: &Denied) -> Why {
     let Denied::InvalidGrant(why) = denied else { panic!("denied otherwise: {denied:?}") };
-    why
+    *why
 }
 
 pub(crate) fn refresh_token(issued: &Issued) -> Secret {
