@@ -59,6 +59,10 @@ impl World {
         if lost {
             self.broken(session, "B14", "it presents another refresh token than the newest it has");
         }
+        // What is presented was kept for as long as it could be of use.
+        for one in &mut self.ledgers[session].received {
+            one.settled |= one.renewal == call.shown;
+        }
     }
 
     /// Rule B6: a refresh token is presented again only as the server is declared to bear.
