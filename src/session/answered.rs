@@ -1,5 +1,9 @@
 //! Answers that have come, and those of them that have landed. A flight that set out before sends
 //! nothing any more: what it would present is spent, or is not known to be fresh (rules B6, B14).
+//!
+//! All is relaxed: nothing is read on the strength of these numbers. What an answer brought is taken
+//! in under the session's lock, and an answer that comes as another request is sent may as well have
+//! come after it.
 
 use std::sync::Arc;
 
@@ -15,13 +19,12 @@ pub(super) struct Answered {
 impl Answered {
     /// How many have come.
     pub(super) fn count(&self) -> u64 {
-        // Acquire, with the release in `noted_in`.
-        self.came.load(Ordering::Acquire)
+        self.came.load(Ordering::Relaxed)
     }
 
     /// How many of them have landed.
     pub(super) fn landed(&self) -> u64 {
-        self.landed.load(Ordering::Acquire)
+        self.landed.load(Ordering::Relaxed)
     }
 
     /// Whether one of them is still being stored.
@@ -35,15 +38,14 @@ pub(super) struct Answer(Arc<Answered>);
 
 impl Answer {
     pub(super) fn noted_in(answered: &Arc<Answered>) -> Self {
-        // Release, with the acquire above: who finds it counted finds it come.
-        answered.came.fetch_add(1, Ordering::Release);
+        answered.came.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(answered))
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        // Release: what it brought has landed, or is lost with its flight.
-        self.0.landed.fetch_add(1, Ordering::Release);
+        // What it brought has landed, or is lost with its flight.
+        self.0.landed.fetch_add(1, Ordering::Relaxed);
     }
 }
