@@ -1,0 +1,99 @@
+//! An authorization server made with this crate, an API behind it, and a page whose script keeps
+//! its tokens fresh with axios interceptors.
+//!
+//! `cargo run --example token_server -- --listen 127.0.0.1:8080`, and open that address; for the page
+//! run `npm ci` in `examples/token_server/web` first.
+
+mod server;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use perennial::adapters::jwt::SigningKey;
+use perennial::rotation::{Policy, Reuse};
+
+use server::{CLIENT, Config, Server};
+
+/// An authorization server with an API and a page, everything in memory.
+///
+/// Anybody can log in by POST /dev-login with client_id and subject: for development only.
+#[derive(Parser)]
+#[command(name = "token_server")]
+struct Arguments {
+    /// Address to listen on; port 0 takes any free port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// How long an access token works, such as 10s or 5min
+    #[arg(long, value_name = "DUR", default_value = "1min", value_parser = humantime::parse_duration)]
+    access_ttl: Duration,
+
+    /// What is done with a refresh token that was used before
+    #[arg(long, value_enum, default_value_t = Rotation::Idempotent)]
+    rotation: Rotation,
+
+    /// How long such a token is borne, for overlap and idempotent
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = humantime::parse_duration)]
+    overlap: Duration,
+
+    /// Signs access tokens as JWT with the Ed25519 key in this PEM file, made by `openssl genpkey
+    /// -algorithm ed25519`; without it they are opaque
+    #[arg(long, value_name = "FILE")]
+    signing: Option<std::path::PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Rotation {
+    /// Its family is revoked
+    Strict,
+    /// It renews the access token and stays what it is
+    Overlap,
+    /// It gets the very same successor again
+    Idempotent,
+    /// The same, until the successor is used
+    ConfirmByUse,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("token_server: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), String> {
+    let reuse = match arguments.rotation {
+        Rotation::Strict => Reuse::Strict,
+        Rotation::Overlap => Reuse::overlap(arguments.overlap),
+        Rotation::Idempotent => Reuse::idempotent(arguments.overlap),
+        Rotation::ConfirmByUse => Reuse::ConfirmByUse,
+    };
+    let signing = match &arguments.signing {
+        Some(path) => {
+            let pem = std::fs::read_to_string(path);
+            let pem = pem.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            let key = SigningKey::ed25519_pem(&pem);
+            Some(key.map_err(|error| format!("{}: {error}", path.display()))?)
+        }
+        None => None,
+    };
+    let (policy, access_lifetime) = (Policy::new(reuse), arguments.access_ttl);
+    let server =
+        Server::listen(arguments.listen, Config { policy, access_lifetime, signing }).await;
+    let server =
+        server.map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;
+    println!("{}  client_id={CLIENT}; end it with ctrl-c", server.url);
+    let ended = async {
+        // Without a way to be told, serve for ever.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    server.serve(ended).await.map_err(|error| error.to_string())
+}

@@ -1,0 +1,119 @@
+//! The server of the example: the crate's endpoints, an API that asks for tokens, and a page.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use perennial::adapters::axum::{AuthorizationServer, Client, RequireBearer};
+use perennial::adapters::jwt::{Jwt, SigningKey};
+use perennial::issue::{Identity, Issuer, Keys, MemoryFamilies};
+use perennial::rotation::Policy;
+use tokio::net::TcpListener;
+
+/// How the server behaves.
+pub(crate) struct Config {
+    pub(crate) policy: Policy,
+    pub(crate) access_lifetime: Duration,
+    /// Signs access tokens; without it they are opaque.
+    pub(crate) signing: Option<SigningKey>,
+}
+
+/// The id of the one client, which is public.
+pub(crate) const CLIENT: &str = "web";
+
+/// A server that listens, and what it is made of.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) issuer: Issuer<MemoryFamilies>,
+    endpoints: AuthorizationServer<MemoryFamilies>,
+    listener: TcpListener,
+}
+
+impl Server {
+    pub(crate) async fn listen(address: SocketAddr, config: Config) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)?;
+        let keys = Keys::new(secret).expect("32 bytes are a key");
+        let issuer = Issuer::builder(keys, MemoryFamilies::new())
+            .policy(config.policy)
+            .access_lifetime(config.access_lifetime);
+        let jwt = config.signing.map(|key| Jwt::new(&*url, "things", key));
+        let issuer = match &jwt {
+            Some(jwt) => issuer.access_tokens(jwt.clone()),
+            None => issuer,
+        };
+        let issuer = issuer.build();
+        let endpoints = AuthorizationServer::builder(issuer.clone(), &*url)
+            .client(Client::public(CLIENT).rate_limit(10_000, Duration::from_secs(1)))
+            .with_dev_login();
+        let endpoints = match jwt {
+            Some(jwt) => endpoints.jwks(jwt.jwks()),
+            None => endpoints,
+        };
+        Ok(Self { url, issuer, endpoints: endpoints.build(), listener })
+    }
+
+    /// Serves until `ended`, and finishes what was begun.
+    pub(crate) async fn serve(
+        self,
+        ended: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let things = Router::new()
+            .route("/things/{number}", get(thing))
+            .layer(RequireBearer::new(self.issuer).realm("things"));
+        let app = self
+            .endpoints
+            .router()
+            .merge(things)
+            .route("/", get(page))
+            .route("/web/{file}", get(file));
+        axum::serve(self.listener, app).with_graceful_shutdown(ended).await?;
+        self.endpoints.finish().await;
+        Ok(())
+    }
+}
+
+/// A thing, for whoever may see it.
+async fn thing(Path(number): Path<u64>, request: Request) -> String {
+    let who = request.extensions().get::<Identity>().map_or("nobody", |it| &it.subject);
+    format!("thing {number} of {who}")
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+async fn page() -> Response {
+    ([(CONTENT_TYPE, HTML)], include_str!("web/index.html")).into_response()
+}
+
+async fn file(Path(name): Path<String>) -> Response {
+    match &*name {
+        "page.mjs" => ([(CONTENT_TYPE, SCRIPT)], include_str!("web/page.mjs")).into_response(),
+        "session.mjs" => {
+            ([(CONTENT_TYPE, SCRIPT)], include_str!("web/session.mjs")).into_response()
+        }
+        // As npm has put it there.
+        "axios.js" => match std::fs::read(web().join("node_modules/axios/dist/esm/axios.js")) {
+            Ok(script) => ([(CONTENT_TYPE, SCRIPT)], script).into_response(),
+            Err(_) => {
+                let told = "run `npm ci` in examples/token_server/web first";
+                (StatusCode::NOT_FOUND, told).into_response()
+            }
+        },
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Where the page's files are.
+pub(crate) fn web() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/token_server/web"))
+}
