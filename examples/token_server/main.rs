@@ -18,7 +18,7 @@ use server::{CLIENT, Config, Server};
 
 /// An authorization server with an API and a page, everything in memory.
 ///
-/// Anybody can log in by POST /dev-login with client_id and subject: for development only.
+/// Anybody can log in, by POST /dev-login with a client and a subject: for development only.
 #[derive(Parser)]
 #[command(name = "token_server")]
 struct Arguments {

@@ -102,13 +102,16 @@ async fn file(Path(name): Path<String>) -> Response {
             ([(CONTENT_TYPE, SCRIPT)], include_str!("web/session.mjs")).into_response()
         }
         // As npm has put it there.
-        "axios.js" => match std::fs::read(web().join("node_modules/axios/dist/esm/axios.js")) {
-            Ok(script) => ([(CONTENT_TYPE, SCRIPT)], script).into_response(),
-            Err(_) => {
-                let told = "run `npm ci` in examples/token_server/web first";
-                (StatusCode::NOT_FOUND, told).into_response()
-            }
-        },
+        "axios.js" => {
+            let script = std::fs::read(web().join("node_modules/axios/dist/esm/axios.js"));
+            script.map_or_else(
+                |_| {
+                    (StatusCode::NOT_FOUND, "run `npm ci` in examples/token_server/web first")
+                        .into_response()
+                },
+                |script| ([(CONTENT_TYPE, SCRIPT)], script).into_response(),
+            )
+        }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
