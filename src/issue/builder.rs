@@ -33,7 +33,7 @@ impl<S: FamilyStore> Issuer<S> {
 }
 
 impl<S: FamilyStore> IssuerBuilder<S> {
-    /// The form of access tokens [opaque].
+    /// The form of access tokens \[opaque\].
     pub fn access_tokens(mut self, tokens: impl AccessTokens) -> Self {
         self.0.tokens = Box::new(tokens);
         self
