@@ -197,7 +197,7 @@ impl<S: FamilyStore> Issuer<S> {
 
     /// Renews an access token without a refresh token: the simplest form in common use. Where it was
     /// stolen, so is the renewal. Rule D5: "An access token that is still good, or lapsed by less than
-    /// a renewal window [none], MAY be renewed".
+    /// a renewal window [0 s], MAY be renewed".
     ///
     /// # Errors
     /// [`Rejected`], also where none is configured and it has lapsed.
