@@ -120,23 +120,32 @@ fn a_grant_that_could_not_be_stored_is_not_forgotten_as_the_one_before_it_is_sto
     assert_eq!(ledger.refresh_token().as_deref(), Some("rt-3"));
 }
 
+/// A session whose first refresh was given up, and answered while the second hung; that was given up
+/// as well, and what it holds since has lapsed. The second's answer is still to come.
+fn outrun(script: &Scripted) -> (Session, VirtualTime, Ledger) {
+    let (session, time, ledger) = settled(script);
+    time.advance(HOUR);
+    let mut first = waiting(&session);
+    time.advance(30 * SECOND);
+    assert!(first.ready().expect_err("no answer came").is_unavailable());
+    drop(first);
+    time.advance(HALF_A_SECOND);
+    let mut second = waiting(&session);
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert_eq!(text(second.ready()), "at-2");
+    drop(second);
+    time.advance(HOUR);
+    assert!(at_once(session.token()).expect_err("given up as well").is_unavailable());
+    time.advance(SECOND);
+    (session, time, ledger)
+}
+
 // Rules B3, B6. What the store holds is what was declined, and no news.
 #[test]
 fn an_older_refresh_that_is_declined_late_does_not_revive_a_grant_that_was_declined() {
     let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
     let script = script.then(Answer::Fail(RefreshError::declined("revoked")));
-    let (session, time, _ledger) = settled(&script);
-    time.advance(HOUR);
-    let mut first = waiting(&session);
-    time.advance(30 * SECOND);
-    assert!(first.ready().expect_err("no answer came").is_unavailable());
-    time.advance(HALF_A_SECOND);
-    let mut second = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(1)));
-    assert_eq!(text(second.ready()), "at-2");
-    time.advance(HOUR);
-    assert!(at_once(session.token()).expect_err("given up as well").is_unavailable());
-    time.advance(SECOND);
+    let (session, time, _ledger) = outrun(&script);
     assert!(at_once(session.token()).expect_err("declined").is_login_required());
     script.release(Answer::Fail(RefreshError::declined("revoked")));
     for _ in 0..3 {
@@ -151,18 +160,7 @@ fn an_older_refresh_that_is_declined_late_does_not_revive_a_grant_that_was_decli
 fn an_answer_that_is_repeated_late_does_not_revive_a_grant_that_was_declined() {
     let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
     let script = script.then(Answer::Fail(RefreshError::declined("revoked")));
-    let (session, time, _ledger) = settled(&script);
-    time.advance(HOUR);
-    let mut first = waiting(&session);
-    time.advance(30 * SECOND);
-    assert!(first.ready().expect_err("no answer came").is_unavailable());
-    time.advance(HALF_A_SECOND);
-    let mut second = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(1)));
-    assert_eq!(text(second.ready()), "at-2");
-    time.advance(HOUR);
-    assert!(at_once(session.token()).expect_err("given up as well").is_unavailable());
-    time.advance(SECOND);
+    let (session, time, _ledger) = outrun(&script);
     assert!(at_once(session.token()).expect_err("declined").is_login_required());
     script.release(Answer::Grant(Grant::new("at-3", "rt-2", SECOND)));
     for _ in 0..3 {
@@ -176,18 +174,7 @@ fn an_answer_that_is_repeated_late_does_not_revive_a_grant_that_was_declined() {
 #[test]
 fn an_answer_that_is_repeated_while_its_grant_is_presented_does_not_hide_that_it_is_declined() {
     let script = Scripted::new().then(Answer::Hang).then(Answer::Hang).then(Answer::Hang);
-    let (session, time, ledger) = settled(&script);
-    time.advance(HOUR);
-    let mut first = waiting(&session);
-    time.advance(30 * SECOND);
-    assert!(first.ready().expect_err("no answer came").is_unavailable());
-    time.advance(HALF_A_SECOND);
-    let mut second = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(1)));
-    assert_eq!(text(second.ready()), "at-2");
-    time.advance(HOUR);
-    assert!(at_once(session.token()).expect_err("given up as well").is_unavailable());
-    time.advance(SECOND);
+    let (session, time, ledger) = outrun(&script);
     let mut third = waiting(&session);
     script.release(Answer::Grant(Grant::new("at-3", "rt-2", SECOND)));
     third.pending();
