@@ -390,3 +390,13 @@ fn hung_refreshes_do_not_pile_up() {
     }
     assert_eq!(requests.load(Ordering::SeqCst), 20);
 }
+
+// Rule B6. Nothing of it could be used, and whether it was granted is not known.
+#[test]
+fn an_answer_of_which_no_token_could_be_sent_is_none() {
+    let session = Session::builder(|_| async { Ok(Grant::of_access_token("at\n2", HOUR)) });
+    let session = session.without_grant().build().expect("sendable");
+    let error = at_once(session.token()).expect_err("no token");
+    assert!(error.is_unavailable(), "{error:?}");
+    assert!(!format!("{error:?}").contains("at\\n2"), "{error:?}");
+}

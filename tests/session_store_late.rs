@@ -2,8 +2,10 @@
 
 mod session_support;
 
+use perennial::clock::Clock;
 use perennial::refresh::RefreshError;
 use perennial::session::Session;
+use perennial::store::StoredGrant;
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
 use session_support::ledger::{Fault, Ledger, settled, stored};
@@ -184,4 +186,35 @@ fn an_answer_that_is_repeated_while_its_grant_is_presented_does_not_hide_that_it
     time.advance(HOUR);
     assert!(at_once(session.token()).expect_err("declined").is_login_required());
     assert_eq!(script.requests(), 3);
+}
+
+// Rules B3, B6, B14. A peer has logged in meanwhile; what two earlier answers brought is of no use.
+#[test]
+fn an_answer_that_a_peers_login_has_outpaced_brings_that_once_and_revives_nothing() {
+    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang).then(Answer::Hang);
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    let mut first = waiting(&session);
+    time.advance(30 * SECOND);
+    assert!(first.ready().expect_err("no answer came").is_unavailable());
+    drop(first);
+    time.advance(HALF_A_SECOND);
+    let mut second = waiting(&session);
+    let login = Grant::new("at-7", "rt-7", HOUR);
+    ledger.overwrite(Some(StoredGrant::new(login, time.now())));
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert_eq!(text(second.ready()), "at-7");
+    drop(second);
+    time.advance(HOUR);
+    assert!(at_once(session.token()).expect_err("given up as well").is_unavailable());
+    time.advance(SECOND);
+    let mut third = waiting(&session);
+    script.release(Answer::Grant(Scripted::grant(2)));
+    third.pending();
+    script.release(Answer::Fail(RefreshError::declined("revoked")));
+    assert!(third.ready().expect_err("declined").is_login_required());
+    time.advance(HOUR);
+    assert!(at_once(session.token()).expect_err("declined").is_login_required());
+    assert_eq!(script.requests(), 3);
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-7"));
 }

@@ -93,7 +93,7 @@ impl Inner {
 
     fn holds_refresh_token_of(&self, grant: &Grant) -> bool {
         let held = self.grant.as_ref().and_then(Grant::refresh_token);
-        held.is_some() && held == grant.refresh_token()
+        held.is_some_and(|held| grant.refresh_token() == Some(held))
     }
 
     /// A flight that ended without a grant.

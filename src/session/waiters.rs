@@ -160,7 +160,8 @@ mod tests {
         let stale = again[0];
         let waker = Waker::from(Arc::new(Numbered(7, Arc::clone(&called))));
         assert!(later.register(&mut again[0], waker).is_none());
-        assert!(stale != again[0] && later.call(stale.expect("a ticket")).is_none());
+        assert_ne!(stale, again[0]);
+        assert!(later.call(stale.expect("a ticket")).is_none());
         assert_eq!(call_others(&mut later, stale, &called), [7]);
         assert!(call_others(&mut waiters, tickets[0], &called).is_empty());
     }
