@@ -36,7 +36,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error as ThisError;
 
-use crate::issue::{AccessTokens, Bearing, FamilyId, Identity, Unverified};
+use crate::issue::{AccessTokens, Bearing, FamilyId, Identity, StandsFor, Unverified};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::token::Secret;
@@ -234,7 +234,7 @@ impl AccessTokens for Jwt {
         Ok(Secret::from(text))
     }
 
-    fn verify(&self, token: &str) -> Result<(Bearing, Option<Identity>), Unverified> {
+    fn verify(&self, token: &str) -> Result<(Bearing, StandsFor), Unverified> {
         let header = decode_header(token).map_err(|_| Unverified)?;
         let is_access_token = header.typ.as_deref().is_some_and(|said| {
             // RFC 7515, section 4.1.9: what begins with this may leave it out.
@@ -261,6 +261,7 @@ impl AccessTokens for Jwt {
             id: u128::from_str_radix(&claims.jti, 16).map_err(|_| Unverified)?,
         };
         let Claims { sub, client_id, scope, .. } = claims;
-        Ok((bearing, Some(Identity { subject: sub, client: client_id, scope })))
+        let identity = Identity { subject: sub, client: client_id, scope };
+        Ok((bearing, StandsFor::Identity(identity)))
     }
 }

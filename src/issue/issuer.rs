@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use super::error::{Denied, Rejected, Why};
 use super::keys::Keys;
-use super::ports::{AccessTokens, Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record};
+use super::ports::{
+    AccessTokens, Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record, StandsFor,
+};
 use crate::clock::Clock;
-use crate::rotation::{Effect, Event, Family, Policy, Reason, Row, Tolerance, apply};
+use crate::rotation::{Effect, Event, Family, Policy, Reason, Row, State, Tolerance, apply};
 use crate::store::{StoreError, Version};
 use crate::time::{Span, Timestamp};
 use crate::token::Secret;
@@ -185,14 +187,14 @@ impl<S: FamilyStore> Issuer<S> {
     /// # Errors
     /// [`Rejected`].
     pub async fn authenticate(&self, token: &Secret) -> Result<Identity, Rejected> {
-        let (bearing, identity) = self.verified(token)?;
+        let (bearing, stands_for) = self.verified(token)?;
         let now = self.0.clock.now();
         if now >= bearing.expires_at {
             return Err(Rejected::Expired);
         }
         let found = self.living(bearing.family).await?;
         self.confirm(bearing, &found, now).await;
-        Ok(identity.unwrap_or_else(|| found.record.identity()))
+        Ok(found.record.identity(stands_for))
     }
 
     /// Renews an access token without a refresh token: the simplest form in common use. Where it was
@@ -202,13 +204,17 @@ impl<S: FamilyStore> Issuer<S> {
     /// # Errors
     /// [`Rejected`], also where none is configured and it has lapsed.
     pub async fn renew(&self, token: &Secret) -> Result<Issued, Rejected> {
-        let (bearing, identity) = self.verified(token)?;
+        let (bearing, stands_for) = self.verified(token)?;
         let now = self.0.clock.now();
         if now >= bearing.expires_at.saturating_add(self.0.renewal_window) {
             return Err(Rejected::Expired);
         }
         let found = self.living(bearing.family).await?;
-        let identity = identity.unwrap_or_else(|| found.record.identity());
+        // Rule D4: a family that has outlived itself lives on in no renewal.
+        if Family::of_row(found.record.family).state(&self.0.policy, now) == State::Expired {
+            return Err(Rejected::Expired);
+        }
+        let identity = found.record.identity(stands_for);
         let unavailable = |denied| match denied {
             Denied::Unavailable(error) => Rejected::Unavailable(error),
             Denied::InvalidGrant(_) | Denied::InvalidScope => Rejected::Unverified,
@@ -240,7 +246,7 @@ impl<S: FamilyStore> Issuer<S> {
         self.0.store.revoke_subject(subject).await
     }
 
-    fn verified(&self, token: &Secret) -> Result<(Bearing, Option<Identity>), Rejected> {
+    fn verified(&self, token: &Secret) -> Result<(Bearing, StandsFor), Rejected> {
         self.0.tokens.verify(token.expose()).map_err(|_| Rejected::Unverified)
     }
 
@@ -307,9 +313,14 @@ enum Answer {
 }
 
 impl Record {
-    fn identity(&self) -> Identity {
-        let Self { subject, client, scope, .. } = self;
-        Identity { subject: subject.clone(), client: client.clone(), scope: scope.clone() }
+    /// Whom a token of this family stands for.
+    fn identity(self, token: StandsFor) -> Identity {
+        match token {
+            StandsFor::Identity(identity) => identity,
+            StandsFor::Family { scope } => {
+                Identity { subject: self.subject, client: self.client, scope }
+            }
+        }
     }
 }
 

@@ -23,8 +23,8 @@ pub(super) const MAC: usize = 32;
 /// How many bytes name a key.
 const NAME: usize = 4;
 
-/// More bytes than any text that is sealed holds.
-const LONGEST: usize = 128;
+/// The longest body that is sealed, in bytes: a header must hold the text.
+pub(super) const LONGEST: usize = 2048;
 
 /// What a refresh token begins with. It says what it is to whoever scans for leaked secrets, and
 /// which form it has.
@@ -82,21 +82,20 @@ impl Keys {
     }
 
     /// The body of a text that one of these keys has sealed.
-    pub(super) fn open<const BODY: usize>(&self, prefix: &str, text: &str) -> Option<[u8; BODY]> {
+    pub(super) fn open(&self, prefix: &str, text: &str) -> Option<Zeroizing<Vec<u8>>> {
         let text = text.strip_prefix(prefix)?;
-        // One more than fits, so that a longer text is told apart; nothing is allocated for it.
-        let mut bytes = Zeroizing::new([0_u8; LONGEST]);
-        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut *bytes).ok()?;
-        if length != NAME + BODY + MAC {
+        // Nothing is decoded that is longer than any.
+        if text.len() > (NAME + LONGEST + MAC).div_ceil(3) * 4 {
             return None;
         }
-        let (name, rest) = bytes[..length].split_at(NAME);
-        let (body, mac) = rest.split_at(BODY);
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).ok()?);
+        let (name, rest) = bytes.split_at_checked(NAME)?;
+        let (body, mac) = rest.split_at_checked(rest.len().checked_sub(MAC)?)?;
         let mut keys = core::iter::once(&self.current).chain(&self.older);
         let key = keys.find(|key| key.name == name)?;
         // Rule D4: "what is presented MUST be compared in constant time".
         key.over(prefix, body).verify_slice(mac).ok()?;
-        body.try_into().ok()
+        Some(Zeroizing::new(body.to_vec()))
     }
 
     /// The refresh token of `family` with this number.
@@ -109,7 +108,7 @@ impl Keys {
 
     /// The family and the number of a refresh token, if one of these keys has made it.
     pub(super) fn read(&self, token: &str) -> Option<(FamilyId, u64)> {
-        let body: [u8; FamilyId::BYTES + 8] = self.open(PREFIX, token)?;
+        let body = self.open(PREFIX, token)?;
         let (family, number) = body.split_first_chunk()?;
         Some((FamilyId::of_bytes(*family), u64::from_be_bytes(number.try_into().ok()?)))
     }

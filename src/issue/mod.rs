@@ -46,5 +46,6 @@ pub use keys::{KeyError, Keys};
 pub use memory::MemoryFamilies;
 pub use opaque::Opaque;
 pub use ports::{
-    AccessTokens, Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record, Unverified,
+    AccessTokens, Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record, StandsFor,
+    Unverified,
 };

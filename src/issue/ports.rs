@@ -171,6 +171,18 @@ pub struct Bearing {
     pub id: u128,
 }
 
+/// Whom an access token says that it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StandsFor {
+    /// It says all of it.
+    Identity(Identity),
+    /// For whomever its family does, with this of their scope.
+    Family {
+        /// What the token may be used for.
+        scope: Option<String>,
+    },
+}
+
 /// An access token that this issuer has not made, or that was changed since.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ThisError)]
 #[error("the access token is malformed, or not of this issuer")]
@@ -184,9 +196,9 @@ pub trait AccessTokens: Send + Sync + 'static {
     /// Where it cannot be signed: nothing was issued then.
     fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, StoreError>;
 
-    /// Reads one, and whom it stands for if it says so. Times are judged by the issuer.
+    /// Reads one, and whom it stands for. Times are judged by the issuer.
     ///
     /// # Errors
     /// [`Unverified`], whatever is wrong.
-    fn verify(&self, token: &str) -> Result<(Bearing, Option<Identity>), Unverified>;
+    fn verify(&self, token: &str) -> Result<(Bearing, StandsFor), Unverified>;
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use perennial::issue::{AccessTokens, Bearing, Denied, Identity, Opaque, Rejected, Unverified};
+use perennial::issue::{
+    AccessTokens, Bearing, Denied, Identity, Opaque, Rejected, StandsFor, Unverified,
+};
 use perennial::rotation::Policy;
 use perennial::store::StoreError;
 use perennial::token::Secret;
@@ -85,7 +87,7 @@ impl AccessTokens for Signer {
         self.0.mint(bearing, identity)
     }
 
-    fn verify(&self, token: &str) -> Result<(Bearing, Option<Identity>), Unverified> {
+    fn verify(&self, token: &str) -> Result<(Bearing, StandsFor), Unverified> {
         self.0.verify(token)
     }
 }
@@ -100,4 +102,42 @@ fn where_nothing_can_be_signed_nothing_rotates() {
     let denied = rig.present(&refresh_token(&login));
     assert!(matches!(denied, Err(Denied::Unavailable(_))), "{denied:?}");
     assert_eq!(rig.store.newest(login.family), 1);
+}
+
+// RFC 6749, section 6: a narrower token is no wider at the resource server.
+#[test]
+fn a_token_for_some_of_the_scope_stands_for_no_more_of_it_also_once_it_is_renewed() {
+    let rig = Rig::new(Policy::default());
+    let login = rig.log_in();
+    let token = refresh_token(&login);
+    let some = block_on(rig.issuer.refresh("web", &token, Some("read"))).expect("some of it");
+    let renewed = block_on(rig.issuer.renew(&some.access_token)).expect("still good");
+    for issued in [&some, &renewed] {
+        let identity = block_on(rig.issuer.authenticate(&issued.access_token)).expect("good");
+        assert_eq!(identity.scope.as_deref(), Some("read"));
+        assert_eq!(issued.scope.as_deref(), Some("read"));
+    }
+    let whole = block_on(rig.issuer.authenticate(&login.access_token)).expect("good");
+    assert_eq!(whole.scope.as_deref(), Some("read write"));
+}
+
+// Rules D4, D5.
+#[test]
+fn no_access_token_is_renewed_beyond_the_lifetime_of_its_family() {
+    let rig = Rig::new(Policy::default().absolute_lifetime(HOUR));
+    let login = rig.log_in();
+    rig.time.advance(just_before(HOUR));
+    let renewed = block_on(rig.issuer.renew(&login.access_token)).expect("still good");
+    rig.time.advance(MILLI);
+    let rejected = block_on(rig.issuer.renew(&renewed.access_token));
+    assert!(matches!(rejected, Err(Rejected::Expired)), "{rejected:?}");
+}
+
+#[test]
+fn a_scope_that_no_token_could_hold_begins_no_family() {
+    let rig = Rig::new(Policy::default());
+    let login = perennial::issue::Login::new("web", "alice").scope("x".repeat(5000));
+    let denied = block_on(rig.issuer.login(login));
+    assert!(matches!(denied, Err(Denied::Unavailable(_))), "{denied:?}");
+    assert_eq!(rig.store.len(), 0);
 }
