@@ -95,6 +95,24 @@ fn a_timer_that_rings_early_gives_up_no_refresh() {
     assert!(caller.ready().expect_err("no answer").is_unavailable());
 }
 
+// Rules A5, B13, C3. The machine's clock is set back while a timer that counts by itself is set.
+#[test]
+fn a_clock_that_goes_back_does_not_defer_the_deadline_of_a_refresh_by_as_much() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (time, elapsed) = (VirtualTime::at(START), VirtualTime::at(START));
+    let session = builder(&script, &time).timer(elapsed.clone()).build().expect("sendable");
+    time.advance(HOUR);
+    let mut caller = waiting(&session);
+    time.set(START);
+    elapsed.advance(30 * SECOND);
+    assert_eq!(caller.woken(), 1, "it rings by its own count");
+    caller.pending();
+    time.advance(30 * SECOND);
+    elapsed.advance(30 * SECOND);
+    assert_eq!(caller.woken(), 2, "one refresh's time, and no more");
+    assert!(caller.ready().expect_err("no answer").is_unavailable());
+}
+
 // Rule B13.
 #[test]
 fn a_timer_that_rings_early_has_a_keeper_renew_nothing_early() {

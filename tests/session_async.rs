@@ -345,3 +345,20 @@ fn a_refresher_is_told_its_deadline() {
     time.advance(HOUR);
     assert_eq!(text(at_once(session.token())), "at-2");
 }
+
+// Rules A5, B13. Launched by one who does not wait, and sent once the clock has gone back.
+#[test]
+fn a_refresher_is_told_no_more_time_than_a_refresh_has_when_the_clock_goes_back() {
+    let asked = Session::builder(|request: Request| async move {
+        assert_eq!(request.time_left(), 30 * SECOND);
+        Ok(Scripted::grant(1))
+    });
+    let time = VirtualTime::at(START);
+    let (tasks, session) = (Tasks::default(), standard(asked, &time));
+    let session = session.spawner(tasks.spawner()).build().expect("sendable");
+    time.advance(HOUR);
+    assert!(session.try_token().is_err());
+    time.set(START);
+    tasks.run();
+    assert_eq!(text(session.try_token()), "at-2");
+}

@@ -363,11 +363,10 @@ async fn ask(
     if called_off || sent >= orders.deadline {
         return Err(RefreshError::unavailable("the refresh was called off before it was sent"));
     }
-    let request = Request {
-        grant: grant.clone(),
-        cause: orders.cause,
-        time_left: orders.deadline.since(sent).to_duration(),
-    };
+    // Where the clock went back since the launch, no more than a refresh may take (rule A5).
+    let longest = ports.settings.policy.refresh_deadline();
+    let time_left = orders.deadline.since(sent).to_duration().min(longest);
+    let request = Request { grant: grant.clone(), cause: orders.cause, time_left };
     let mut refresh = ports.refresher.refresh(request);
     let answer = poll_fn(|cx| refresh.as_mut().poll(cx)).await;
     // What came is not lost to a destructor that panics (rule B14).

@@ -119,9 +119,12 @@ impl Flight {
                 self.alarm = None;
                 return;
             }
-            let alarm = self
-                .alarm
-                .get_or_insert_with(|| timer.sleep(self.deadline.since(now).to_duration()));
+            // Further ahead than a refresh may take, and the clock went back: those who are woken by
+            // then pull in the deadline (rule A5), and it is set again.
+            let left = self.deadline.since(now).to_duration();
+            let alarm = self.alarm.get_or_insert_with(|| {
+                timer.sleep(left.min(ports.settings.policy.refresh_deadline()))
+            });
             if alarm.as_mut().poll(&mut Context::from_waker(&bell)).is_pending() {
                 return;
             }
