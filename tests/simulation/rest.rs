@@ -21,7 +21,9 @@ impl Life {
     pub(crate) fn come_to_rest(&mut self) {
         let wakers = self.shared.lock().heal();
         wakers.into_iter().for_each(std::task::Waker::wake);
-        self.run_until(ENOUGH, |life| !life.tasks.iter().any(Self::is_waiting));
+        // Without a timer nobody wakes by itself, and what others renew meanwhile shows nothing new.
+        let waits = |life: &Self, task: &Task| Self::is_waiting(task) && life.has_timer(task.session);
+        self.run_until(ENOUGH, |life| !life.tasks.iter().any(|task| waits(life, task)));
         if self.tasks.iter().any(Self::is_waiting) {
             self.poll_those_without_timer();
         }
@@ -113,7 +115,8 @@ impl Life {
             })
         };
         self.spawn(user.id, Errand::Program, future);
-        self.run_until(ENOUGH, |life| !waits(life));
+        let limit = if self.has_timer(user.id) { ENOUGH } else { 0 };
+        self.run_until(limit, |life| !waits(life));
         for _ in 0..4 {
             if !waits(self) || self.has_timer(user.id) {
                 break;

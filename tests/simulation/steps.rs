@@ -81,7 +81,8 @@ impl Life {
     fn wait(&mut self, spans: &[i64]) {
         let millis = spans[self.choose(spans.len())];
         if self.plan.calm {
-            self.run_until(millis, |_| false);
+            // One renewal after another, without anything between, shows nothing new.
+            self.run_until(millis.min(8 * self.plan.lifetime), |_| false);
         } else {
             self.shared.pass(millis, None);
         }
