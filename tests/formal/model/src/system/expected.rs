@@ -1,0 +1,113 @@
+//! What is expected, written before anything was explored: which faults an honest holder survives
+//! under each policy, without being told to log in (rule D7).
+
+use super::faults::{Fault, Holders, Row};
+
+/// By policy: strict, overlap, idempotent, confirm by use.
+const ALL: [bool; 4] = [true; 4];
+const NONE: [bool; 4] = [false; 4];
+
+/// One holder, that asks again as soon as it may.
+const ONE: Row = Row {
+    name: "",
+    fault: Fault::Nothing,
+    holders: Holders::One,
+    prompt: false,
+    stays_logged_in: ALL,
+};
+
+pub(crate) const ROWS: [Row; 16] = [
+    Row { name: "nothing goes wrong", ..ONE },
+    Row { name: "the request is lost", fault: Fault::RequestLost, ..ONE },
+    Row {
+        name: "the answer is lost, and the client asks again in time",
+        fault: Fault::AnswerLost,
+        prompt: true,
+        stays_logged_in: [false, false, true, true],
+        ..ONE
+    },
+    Row {
+        name: "the answer is lost, and nobody asks again until the window has closed",
+        fault: Fault::AnswerLost,
+        stays_logged_in: [false, false, false, true],
+        ..ONE
+    },
+    Row {
+        // Used meanwhile, the successor has ended the predecessor under confirm by use.
+        name: "the request arrives twice, and either answer comes",
+        fault: Fault::RequestTwice,
+        stays_logged_in: [false, false, true, false],
+        ..ONE
+    },
+    Row {
+        name: "a copy of the request arrives once the window has closed",
+        fault: Fault::CopyLate,
+        stays_logged_in: NONE,
+        ..ONE
+    },
+    Row {
+        name: "the answer comes after its deadline, and the client asks again in time",
+        fault: Fault::AnswerLate,
+        prompt: true,
+        stays_logged_in: [false, false, true, true],
+        ..ONE
+    },
+    Row {
+        name: "the request arrives after its deadline, but within the window",
+        fault: Fault::RequestLate,
+        stays_logged_in: [false, true, true, false],
+        ..ONE
+    },
+    Row {
+        name: "the client crashes before it has kept the answer, and asks again in time",
+        fault: Fault::CrashInFlight,
+        prompt: true,
+        stays_logged_in: [false, false, true, true],
+        ..ONE
+    },
+    Row {
+        name: "the client crashes before it has kept the answer, and asks again after the window",
+        fault: Fault::CrashInFlight,
+        stays_logged_in: [false, false, false, true],
+        ..ONE
+    },
+    Row { name: "the client crashes while no refresh is out", fault: Fault::CrashAtRest, ..ONE },
+    Row {
+        name: "two holders, a store each",
+        holders: Holders::TwoApart,
+        stays_logged_in: NONE,
+        ..ONE
+    },
+    Row {
+        name: "two holders, one store",
+        holders: Holders::TwoTogether,
+        stays_logged_in: [false, true, true, false],
+        ..ONE
+    },
+    Row { name: "two holders, one store, a lease", holders: Holders::TwoInTurn, ..ONE },
+    Row {
+        name: "the same, and a request arrives after its lease is over, but within the window",
+        fault: Fault::RequestLate,
+        holders: Holders::TwoInTurn,
+        stays_logged_in: [false, true, true, false],
+        ..ONE
+    },
+    Row {
+        name: "the same, and a request arrives once the window has closed",
+        fault: Fault::CopyLate,
+        holders: Holders::TwoInTurn,
+        stays_logged_in: NONE,
+        ..ONE
+    },
+];
+
+/// Whether a thief, who has copied the refresh token, is found out at once: at the second use of any
+/// token, whoever comes second.
+pub(crate) const FOUND_OUT_AT_ONCE: [bool; 4] = [true, false, false, false];
+
+/// Whether it is found out in the end, the honest holder going on: at the first use that is not borne.
+pub(crate) const ROW_OF_THE_THIEF: Row = Row {
+    name: "a thief has copied the refresh token",
+    fault: Fault::Theft,
+    ..ONE
+};
