@@ -103,6 +103,10 @@ pub mod spec {
     #![doc = include_str!("spec.md")]
 }
 
+pub mod faults {
+    #![doc = include_str!("faults.md")]
+}
+
 pub mod traceability {
     // Of a link's definitions the first one counts: here, where it leads to among these pages.
     #![doc = include_str!("links.md")]

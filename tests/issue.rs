@@ -6,6 +6,8 @@ mod access;
 mod bad_input;
 #[path = "issue/families.rs"]
 mod families;
+#[path = "issue/faults.rs"]
+mod faults;
 #[path = "issue/http.rs"]
 mod http;
 #[path = "issue/jwt.rs"]

@@ -24,6 +24,9 @@
 //!   (rule D2).
 //! - A family that was revoked stays so (rule D3); its lifetimes bound it (rule D4).
 //!
+//! Which faults an honest client survives under which policy is explored, together with the client's
+//! machine, and told in [`faults`](crate::faults) (rule D7).
+//!
 //! # Deliberately absent
 //! Tokens, digests, clients, storage: those are `issue`'s.
 

@@ -22,7 +22,8 @@ impl Life {
         let wakers = self.shared.lock().heal();
         wakers.into_iter().for_each(std::task::Waker::wake);
         // Without a timer nobody wakes by itself, and what others renew meanwhile shows nothing new.
-        let waits = |life: &Self, task: &Task| Self::is_waiting(task) && life.has_timer(task.session);
+        let waits =
+            |life: &Self, task: &Task| Self::is_waiting(task) && life.has_timer(task.session);
         self.run_until(ENOUGH, |life| !life.tasks.iter().any(|task| waits(life, task)));
         if self.tasks.iter().any(Self::is_waiting) {
             self.poll_those_without_timer();

@@ -1,8 +1,9 @@
 //! Model checking of the client machine with stateright: the shipped `apply`, not a copy of it.
 //!
-//! `perennial-model [--large] [--threads N] [--depth N] [--traces] [MODEL[/KIND]…]` explores the models
-//! named, or all of them, prints what was found, and ends with one line of JSON. It fails where a
-//! rule is broken, or where something that can happen never did. See `tests/formal/README.md`.
+//! `perennial-model [--large] [--threads N] [--depth N] [--traces] [--page FILE] [MODEL[/KIND]…]` explores
+//! the models named, or all of them, prints what was found, and ends with one line of JSON. It fails
+//! where a rule is broken, or where something that can happen never did, and where the table of `system`
+//! is not the expected one; FILE is written to say what that is. See `tests/formal/README.md`.
 
 mod adversary;
 mod alone;
@@ -12,11 +13,12 @@ mod life;
 mod rules;
 mod runner;
 mod sentences;
+mod system;
 mod tick;
 mod world;
 
-use std::env;
 use std::process::ExitCode;
+use std::{env, fs};
 
 use adversary::Adversary;
 use alone::Alone;
@@ -70,12 +72,19 @@ struct Asked {
     traces: bool,
     threads: usize,
     depth: Option<usize>,
+    page: Option<String>,
     models: Vec<String>,
 }
 
 fn asked() -> Result<Asked, String> {
-    let mut asked =
-        Asked { large: false, traces: false, threads: 1, depth: None, models: Vec::new() };
+    let mut asked = Asked {
+        large: false,
+        traces: false,
+        threads: 1,
+        depth: None,
+        page: None,
+        models: Vec::new(),
+    };
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || {
@@ -87,6 +96,7 @@ fn asked() -> Result<Asked, String> {
             "--traces" => asked.traces = true,
             "--threads" => asked.threads = number()?,
             "--depth" => asked.depth = Some(number()?),
+            "--page" => asked.page = arguments.next(),
             option if option.starts_with('-') => return Err(format!("unknown option {option}")),
             _ => asked.models.push(argument),
         }
@@ -119,8 +129,17 @@ fn main() -> ExitCode {
             all = all.plus(run(&name, reuse, manner));
         }
     }
+    let mut cells = 0;
+    if asked.models.is_empty() || asked.models.iter().any(|model| model == "system") {
+        let survey = system::table::survey(asked.threads);
+        if let Some(page) = &asked.page {
+            fs::write(page, &survey.page).expect("the page can be written");
+        }
+        all = all.plus(survey.findings());
+        cells = survey.cells;
+    }
     println!(
-        "{{\"unique_states\":{},\"steps\":{},\"rules\":{},\"violations\":{},\"corners\":{},\"sometimes_witnessed\":{}}}",
+        "{{\"unique_states\":{},\"steps\":{},\"rules\":{},\"violations\":{},\"corners\":{},\"sometimes_witnessed\":{},\"cells\":{cells}}}",
         all.unique, all.steps, all.rules, all.violations, all.corners, all.witnessed
     );
     if all.unique > 0 && all.violations == 0 && all.witnessed == all.corners {

@@ -52,7 +52,7 @@ pub(crate) const KINDS: [(&str, Reuse<Tick>); 5] = [
 
 impl World {
     pub(crate) fn new(reuse: Reuse<Tick>) -> Self {
-        let policy = Policy::from(RawPolicy {
+        Self::of(RawPolicy {
             refresh_window: REFRESH_WINDOW,
             margin: MARGIN,
             missing_lifetime: MissingLifetime::UntilRejected,
@@ -63,7 +63,11 @@ impl World {
             budget_window: BUDGET_WINDOW,
             refresh_deadline: REFRESH_DEADLINE,
             reuse,
-        });
+        })
+    }
+
+    pub(crate) fn of(raw: RawPolicy<Tick>) -> Self {
+        let (policy, reuse) = (Policy::from(raw), raw.reuse);
         // Identities are given out by a machine alone.
         let (mut machine, mut other) = (Machine::new(1), Machine::new(2));
         let (mut flights, mut generations) = (Vec::new(), Vec::new());

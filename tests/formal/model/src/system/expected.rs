@@ -16,7 +16,7 @@ const ONE: Row = Row {
     stays_logged_in: ALL,
 };
 
-pub(crate) const ROWS: [Row; 16] = [
+pub(crate) const ROWS: [Row; 17] = [
     Row { name: "nothing goes wrong", ..ONE },
     Row { name: "the request is lost", fault: Fault::RequestLost, ..ONE },
     Row {
@@ -46,10 +46,12 @@ pub(crate) const ROWS: [Row; 16] = [
         ..ONE
     },
     Row {
+        // Expected to be borne under confirm by use, too, at first. But where the late answer overtakes
+        // the client's second request, and is used, that one seems stolen.
         name: "the answer comes after its deadline, and the client asks again in time",
         fault: Fault::AnswerLate,
         prompt: true,
-        stays_logged_in: [false, false, true, true],
+        stays_logged_in: [false, false, true, false],
         ..ONE
     },
     Row {
@@ -60,15 +62,23 @@ pub(crate) const ROWS: [Row; 16] = [
     },
     Row {
         name: "the client crashes before it has kept the answer, and asks again in time",
-        fault: Fault::CrashInFlight,
+        fault: Fault::CrashHearing,
         prompt: true,
         stays_logged_in: [false, false, true, true],
         ..ONE
     },
     Row {
         name: "the client crashes before it has kept the answer, and asks again after the window",
-        fault: Fault::CrashInFlight,
+        fault: Fault::CrashHearing,
         stays_logged_in: [false, false, false, true],
+        ..ONE
+    },
+    Row {
+        // Until it was explored taken to be the same as a crash before the answer is kept.
+        name: "the client crashes while its request is under way, and asks again in time",
+        fault: Fault::CrashSending,
+        prompt: true,
+        stays_logged_in: [false, false, true, false],
         ..ONE
     },
     Row { name: "the client crashes while no refresh is out", fault: Fault::CrashAtRest, ..ONE },
@@ -86,9 +96,12 @@ pub(crate) const ROWS: [Row; 16] = [
     },
     Row { name: "two holders, one store, a lease", holders: Holders::TwoInTurn, ..ONE },
     Row {
-        name: "the same, and a request arrives after its lease is over, but within the window",
+        // Where nobody hurries, the other holder may find the note of intent, and present the token
+        // after the window: that was overlooked at first.
+        name: "the same, a request arrives after its lease is over, and both ask again in time",
         fault: Fault::RequestLate,
         holders: Holders::TwoInTurn,
+        prompt: true,
         stays_logged_in: [false, true, true, false],
         ..ONE
     },
@@ -106,8 +119,5 @@ pub(crate) const ROWS: [Row; 16] = [
 pub(crate) const FOUND_OUT_AT_ONCE: [bool; 4] = [true, false, false, false];
 
 /// Whether it is found out in the end, the honest holder going on: at the first use that is not borne.
-pub(crate) const ROW_OF_THE_THIEF: Row = Row {
-    name: "a thief has copied the refresh token",
-    fault: Fault::Theft,
-    ..ONE
-};
+pub(crate) const ROW_OF_THE_THIEF: Row =
+    Row { name: "a thief has copied the refresh token", fault: Fault::Theft, ..ONE };

@@ -1,0 +1,65 @@
+//! What may go wrong, once, and in which surroundings.
+
+/// What goes wrong, once at most.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Nothing,
+    /// Also: the server crashes before it has kept what it answers.
+    RequestLost,
+    /// Also: the server crashes once it has kept what it answers.
+    AnswerLost,
+    /// Something on the way repeats the request, and hands on one of the answers.
+    RequestTwice,
+    /// The request, or a copy of it, arrives at any later time; nobody hears the copy's answer.
+    CopyLate,
+    AnswerLate,
+    /// The request arrives after its deadline, before the window of its first use closes.
+    RequestLate,
+    /// While the request is under way, which goes on.
+    CrashSending,
+    /// Once the server has answered, before the answer is kept.
+    CrashHearing,
+    CrashAtRest,
+    Theft,
+}
+
+/// Who holds the grant.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Holders {
+    One,
+    /// Two, each with a store of its own that began with the same grant.
+    TwoApart,
+    /// Two with one store, that compares and swaps.
+    TwoTogether,
+    /// The same, and only one at a time may be between reading and keeping.
+    TwoInTurn,
+}
+
+/// A line of the table.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) fault: Fault,
+    pub(crate) holders: Holders,
+    /// Whoever may start a refresh does so before time goes on.
+    pub(crate) prompt: bool,
+    /// By policy, whether no honest holder is ever told to log in.
+    pub(crate) stays_logged_in: [bool; 4],
+}
+
+impl Holders {
+    pub(crate) const fn count(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::TwoApart | Self::TwoTogether | Self::TwoInTurn => 2,
+        }
+    }
+
+    /// Which store a holder has.
+    pub(crate) const fn store(self, holder: usize) -> usize {
+        match self {
+            Self::One | Self::TwoApart => holder,
+            Self::TwoTogether | Self::TwoInTurn => 0,
+        }
+    }
+}

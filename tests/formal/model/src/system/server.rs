@@ -1,0 +1,80 @@
+//! The authorization server and the resource server: the real machine, judged beside it by what has
+//! happened (rules D1 to D3).
+
+use perennial::rotation::{Effect, Event, Reuse, apply};
+
+use super::state::{Reply, State};
+use super::{Claim, System, WINDOW};
+use crate::runner::Set;
+
+impl System {
+    /// A refresh token is presented.
+    pub(super) fn presented(&self, state: &mut State, number: u64) -> (Reply, Set) {
+        let before = state.family;
+        let event = Event::Presented { number };
+        let (family, effect) = apply(&self.policy, before, event, state.now);
+        let used_before = number < before.newest();
+        let revoked = before.is_revoked();
+        let refused = matches!(effect, Effect::RevokeFamily | Effect::Refuse(_));
+        let reacted = effect == Effect::RevokeFamily;
+        let borne = used_before && self.bears(state, number);
+        let right = revoked || !used_before || reacted != borne;
+        let broken = Claim::LateReuse.when(!right)
+            | Claim::FoundAtOnce.when(used_before && !revoked && !reacted);
+        let reply = match effect {
+            Effect::IssueSuccessor { number } => {
+                state.history.first_use = Some(state.now);
+                state.history.confirmed = false;
+                Reply::Granted(number)
+            }
+            Effect::RepeatSuccessor { number } => Reply::Granted(number),
+            Effect::RenewAccess => Reply::Granted(number),
+            Effect::Nothing | Effect::Refuse(_) | Effect::RevokeFamily => {
+                debug_assert!(refused, "a presentation is answered");
+                Reply::Declined
+            }
+        };
+        state.family = family;
+        (reply, broken)
+    }
+
+    /// Whether the policy bears that a token is used once more, by what has happened.
+    fn bears(&self, state: &State, number: u64) -> bool {
+        let of_the_newest = number + 1 == state.family.newest();
+        of_the_newest
+            && match self.reuse {
+                Reuse::Strict => false,
+                Reuse::Overlap { .. } | Reuse::Idempotent { .. } => {
+                    state.history.first_use.is_some_and(|then| state.now < then.plus(WINDOW))
+                }
+                Reuse::ConfirmByUse => !state.history.confirmed,
+            }
+    }
+
+    /// An access token that came under this number meets a resource server: whether it is taken.
+    pub(super) fn used(&self, state: &mut State, number: u64) -> bool {
+        if state.family.is_revoked() {
+            return false;
+        }
+        let event = Event::Confirmed { number };
+        state.family = apply(&self.policy, state.family, event, state.now).0;
+        state.history.confirmed |= number == state.family.newest();
+        true
+    }
+
+    /// The newest token works, at most its predecessor beside it, and no other.
+    pub(super) fn honours_too_many(&self, state: &State) -> bool {
+        let newest = state.family.newest();
+        (0..=newest + 1).rev().take(6).any(|number| {
+            let effect =
+                apply(&self.policy, state.family, Event::Presented { number }, state.now).1;
+            let honoured = matches!(
+                effect,
+                Effect::IssueSuccessor { .. }
+                    | Effect::RepeatSuccessor { .. }
+                    | Effect::RenewAccess
+            );
+            honoured && !(number == newest || number + 1 == newest)
+        })
+    }
+}

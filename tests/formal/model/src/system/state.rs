@@ -1,0 +1,180 @@
+//! What a state is made of, and how states that differ in nothing that matters are taken to be one.
+
+use std::hash::{Hash, Hasher};
+
+use perennial::lifecycle::{Event, FlightId, TokenTimes};
+use perennial::rotation::{Family, Tolerance};
+use perennial::time::Draw;
+
+use super::faults::Fault;
+use super::{LIFETIME, System};
+use crate::tick::{Relative, Tick};
+use crate::world::Machine;
+
+pub(super) const HOLDERS: usize = 2;
+/// Messages under way at once: a refresh of each holder, one that was given up, and a copy.
+pub(super) const SLOTS: usize = 4;
+/// Tokens further behind the newest, and instants further back, are not told apart.
+const OLDER: u64 = 3;
+const PAST: i16 = 12;
+
+/// A process that holds the grant.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Holder {
+    pub(super) machine: Machine,
+    /// The number of its refresh token.
+    pub(super) held: u64,
+    /// The number that its access token came under, and when that was asked for.
+    pub(super) access: u64,
+    pub(super) asked: Tick,
+    /// Somebody waits for a token.
+    pub(super) waiting: bool,
+}
+
+/// A grant as it is stored.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) number: u64,
+    pub(super) asked: Tick,
+    /// Since when its refresh token may have been presented.
+    pub(super) intent: Option<Tick>,
+    /// The refresh that wrote it.
+    pub(super) writer: Option<(usize, FlightId)>,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Reply {
+    /// The refresh token that works from now on.
+    Granted(u64),
+    Declined,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Leg {
+    Request,
+    Answer(Reply),
+}
+
+/// How long a message may be under way.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Fate {
+    /// It arrives before its refresh is given up.
+    Ordinary,
+    WithinWindow,
+    Whenever,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) holder: usize,
+    pub(super) flight: FlightId,
+    /// Whether anybody listens for the answer.
+    pub(super) heard: bool,
+    /// The refresh token that is presented.
+    pub(super) number: u64,
+    pub(super) sent: Tick,
+    pub(super) deadline: Tick,
+    pub(super) leg: Leg,
+    pub(super) fate: Fate,
+}
+
+/// What has happened to the family, kept by code of its own.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct History {
+    /// When the predecessor of the newest token was first used.
+    pub(super) first_use: Option<Tick>,
+    /// Whether what came with the newest token was used.
+    pub(super) confirmed: bool,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(super) now: Tick,
+    pub(super) family: Family<Tick>,
+    pub(super) history: History,
+    pub(super) holders: [Holder; HOLDERS],
+    pub(super) stores: [Stored; HOLDERS],
+    pub(super) messages: [Option<Message>; SLOTS],
+    /// The refresh token that the thief has.
+    pub(super) thief: Option<u64>,
+    pub(super) fault_left: bool,
+}
+
+pub(super) fn lives(asked: Tick) -> TokenTimes<Tick> {
+    TokenTimes { sent: asked, lifetime: Some(LIFETIME), refresh_in: None, jitter: Draw::NONE }
+}
+
+impl State {
+    /// Just after the login.
+    pub(super) fn start(system: &System) -> Self {
+        let now = Tick(0);
+        let stored = Stored { number: 1, asked: now, intent: None, writer: None };
+        Self {
+            now,
+            family: Family::new(now),
+            history: History { first_use: None, confirmed: false },
+            holders: [Holder::started(system, &stored, now); HOLDERS],
+            stores: [stored; HOLDERS],
+            messages: [None; SLOTS],
+            thief: None,
+            fault_left: system.row.fault != Fault::Nothing,
+        }
+    }
+}
+
+impl Holder {
+    /// A process that starts with what is stored.
+    pub(super) fn started(system: &System, stored: &Stored, now: Tick) -> Self {
+        let Stored { number, asked, intent, .. } = *stored;
+        let mut machine = system.world.past();
+        let event = Event::Installed { token: Some(lives(asked)), intent };
+        let _ = machine.handle(&system.world.policy, event, now);
+        Self { machine, held: number, access: number, asked, waiting: false }
+    }
+}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { now, family, .. } = self;
+        let ago = |then: Tick| (then.0 - now.0).max(-PAST);
+        let behind = |number: u64| family.newest().saturating_sub(number).min(OLDER);
+        let back = |holder: usize, flight: FlightId| {
+            let newest = self.holders[holder].machine.newest_flight().number();
+            newest.saturating_sub(flight.number()).min(OLDER)
+        };
+        for holder in &self.holders {
+            holder.machine.hash(&mut Relative::new(hasher, *now));
+            (behind(holder.held), behind(holder.access)).hash(hasher);
+            (ago(holder.asked), holder.waiting).hash(hasher);
+        }
+        for Stored { number, asked, intent, writer } in self.stores {
+            (behind(number), ago(asked), intent.map(ago)).hash(hasher);
+            writer.map(|(holder, flight)| (holder, back(holder, flight))).hash(hasher);
+        }
+        for message in self.messages {
+            let Some(Message { holder, flight, heard, number, sent, deadline, leg, fate }) =
+                message
+            else {
+                0_u8.hash(hasher);
+                continue;
+            };
+            // What nobody hears has no flight any more.
+            let flight = if heard { back(holder, flight) } else { OLDER };
+            (1_u8, holder, flight, heard, behind(number), ago(sent), ago(deadline)).hash(hasher);
+            let reply = match leg {
+                Leg::Request => None,
+                Leg::Answer(Reply::Declined) => Some(None),
+                Leg::Answer(Reply::Granted(number)) => Some(Some(behind(number))),
+            };
+            (reply, fate).hash(hasher);
+        }
+        let tolerance = match family.to_row().tolerance {
+            Tolerance::Closed => None,
+            Tolerance::Open { until, uses } => Some(Some((ago(until), uses))),
+            Tolerance::Unconfirmed => Some(None),
+        };
+        (tolerance, family.is_revoked()).hash(hasher);
+        (self.history.first_use.map(ago), self.history.confirmed).hash(hasher);
+        (self.thief.map(behind), self.fault_left).hash(hasher);
+    }
+}
