@@ -2,15 +2,19 @@
 
 mod session_support;
 
+use std::future::poll_fn;
+use std::task::Poll;
+
+use perennial::clock::Clock as _;
 use perennial::lifecycle::State;
-use perennial::refresh::RefreshError;
+use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
 use perennial::store::MemoryStore;
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Secret;
 use session_support::{
     DUE, HALF_A_SECOND, HOUR, Hand, SECOND, START, Tasks, at_once, builder, lapsed,
-    lapsed_with_timer, text, waiting, watched,
+    lapsed_with_timer, standard, text, waiting, watched,
 };
 
 fn spawning(script: &Scripted) -> (Session, VirtualTime, Tasks) {
@@ -328,6 +332,29 @@ fn closing_after_a_logout_waits_no_longer_either() {
     assert!(closing.woken() > 0);
     assert!(closing.ready().is_err());
     watched(move || on_a_thread.close_blocking()).expect_err("it hangs");
+}
+
+// Rules B13, C9: an answer wins, also one that nobody was woken for.
+#[test]
+fn closing_after_a_logout_hears_at_last_what_came_unannounced() {
+    let time = VirtualTime::at(START);
+    let clock = time.clone();
+    let silent = Session::builder(move |_: Request| {
+        let (clock, asked) = (clock.clone(), clock.now());
+        poll_fn(move |_| {
+            let unavailable = || RefreshError::unavailable("no connection");
+            let came = clock.now() >= asked.saturating_add((30 * SECOND).into());
+            if came { Poll::Ready(Err(unavailable())) } else { Poll::Pending }
+        })
+    });
+    let session = standard(silent, &time).build().expect("sendable");
+    time.advance(HOUR);
+    drop(waiting(&session));
+    at_once(session.logout()).expect("no store");
+    let mut closing = Hand::new(session.close());
+    closing.pending();
+    time.advance(30 * SECOND);
+    closing.ready().expect("nothing is in the air any more");
 }
 
 // Rules A5, C3, C9. A logged-out session has no deadline but that of what is still in the air.

@@ -24,8 +24,8 @@
 //!   (rule D2).
 //! - A family that was revoked stays so (rule D3); its lifetimes bound it (rule D4).
 //!
-//! Which faults an honest client survives under which policy is explored, together with the client's
-//! machine, and told in [`faults`](crate::faults) (rule D7).
+//! Rule D7: "Which fault an honest holder survives under which policy, without being told to log in,
+//! MUST be known": see [`faults`](crate::faults).
 //!
 //! # Deliberately absent
 //! Tokens, digests, clients, storage: those are `issue`'s.
