@@ -1,4 +1,4 @@
-//! Model checking of the client machine with stateright: the shipped `apply`, not a copy of it.
+//! Model checking of both machines with stateright: the shipped `apply`, not a copy of it.
 //!
 //! `perennial-model [--large] [--threads N] [--depth N] [--traces] [--page FILE] [MODEL[/KIND]…]` explores
 //! the models named, or all of them, prints what was found, and ends with one line of JSON. It fails
@@ -10,6 +10,7 @@ mod alone;
 mod corners;
 mod history;
 mod life;
+mod rotation;
 mod rules;
 mod runner;
 mod sentences;
@@ -38,7 +39,7 @@ struct Listed {
 }
 
 /// A further model is one more line.
-const MODELS: [Listed; 3] = [
+const MODELS: [Listed; 4] = [
     Listed {
         name: "alone",
         run: |name, reuse, manner| {
@@ -63,6 +64,15 @@ const MODELS: [Listed; 3] = [
         },
         reduced: (Some(9), &["refuse"]),
         large: Some(13),
+    },
+    Listed {
+        name: "rotation",
+        run: |name, reuse, manner| {
+            let machine = rotation::of(reuse);
+            machine.map_or_else(Findings::default, |machine| run(name, machine, manner))
+        },
+        reduced: (Some(12), &["refuse", "overlap", "idempotent", "confirm-by-use"]),
+        large: None,
     },
 ];
 
