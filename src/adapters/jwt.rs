@@ -38,7 +38,7 @@ use thiserror::Error as ThisError;
 
 use crate::issue::{AccessTokens, Bearing, FamilyId, Identity, StandsFor, Unverified};
 use crate::store::StoreError;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::token::Secret;
 
 /// What such a token says that it is (RFC 9068, section 2.1).
@@ -218,7 +218,8 @@ impl AccessTokens for Jwt {
             client_id: identity.client.clone(),
             scope: identity.scope.clone(),
             iat: seconds(bearing.issued_at),
-            exp: seconds(bearing.expires_at),
+            // Up to the next whole second: it must not be over before the answer's `expires_in` is.
+            exp: seconds(bearing.expires_at.saturating_add(Span::from_millis(999))),
             jti: std::format!("{:032x}", bearing.id),
             sid: std::format!("{}", bearing.family),
             rtn: bearing.number,

@@ -1,5 +1,7 @@
 //! Access tokens as JWT: what they say, and which are not taken.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -9,7 +11,7 @@ use perennial::rotation::Policy;
 use perennial::token::Secret;
 use serde_json::{Value, json};
 
-use super::support::{HOUR, MILLI, Rig, block_on, just_before, refresh_token};
+use super::support::{HOUR, MILLI, Rig, SECOND, block_on, just_before, refresh_token};
 
 const ISSUER: &str = "https://auth.example.com";
 const AUDIENCE: &str = "https://api.example.com";
@@ -89,6 +91,20 @@ fn a_token_expires_and_is_refused_with_its_family() {
     rig.time.advance(MILLI);
     let rejected = block_on(rig.issuer.authenticate(&login.access_token));
     assert!(matches!(rejected, Err(Rejected::Expired)), "{rejected:?}");
+}
+
+// RFC 6749, section 5.1: `expires_in`, of a token whose own claim knows whole seconds alone.
+#[test]
+fn a_token_works_as_long_as_was_told_and_less_than_a_second_longer_whenever_it_was_issued() {
+    for into_the_second in [0, 1, 500, 999].map(Duration::from_millis) {
+        let rig = rig(tokens(asymmetric()));
+        rig.time.advance(into_the_second);
+        let login = rig.log_in();
+        rig.time.advance(just_before(login.expires_in));
+        assert!(rig.works(&login.access_token), "issued {into_the_second:?} into a second");
+        rig.time.advance(SECOND);
+        assert!(!rig.works(&login.access_token), "issued {into_the_second:?} into a second");
+    }
 }
 
 // RFC 8725, sections 3.1 and 3.2.

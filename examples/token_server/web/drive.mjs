@@ -20,8 +20,12 @@ const errors = new Set();
 for (let expiry = 0; expiry < expiries; expiry += 1) {
   // Every other time the expiry is slept through: what is sent then has no good token, or nearly none.
   await sleep(Math.max(0, tokens.expires_at - Date.now() + (expiry % 2 ? 50 : -ttl / 8)));
-  // Now and then the clock misleads the page, and only the server knows that the token is over.
-  if (expiry % 6 === 5) tokens = { ...tokens, expires_at: Date.now() + 10 * ttl };
+  // Now and then the clock misleads the page, and only the server knows that the token is over: after
+  // another second for sure, for a JWT ends at a whole one.
+  if (expiry % 6 === 5) {
+    await sleep(1000);
+    tokens = { ...tokens, expires_at: Date.now() + 10 * ttl };
+  }
   await Promise.all(Array.from({ length: parallel }, async () => {
     const wanted = (number += 1);
     sent += 1;
