@@ -26,24 +26,29 @@ function draw() {
   document.getElementById("failed").className = failed > 0 ? "bad" : "";
   show("tokens", seen.size);
   show("refreshes", counts.refreshes);
+  show("waits", counts.waits);
   show("replays", counts.replays);
-  show("left", `${(left / 1000).toFixed(1)} s`);
+  show("left", left > 0 ? `${(left / 1000).toFixed(1)} s` : "nothing");
   document.getElementById("bar").style.width = `${Math.max(0, Math.min(100, 100 * left / lifetime))}%`;
 }
 
 await login("alice");
-show("state", "running");
+// Also when all is done: how long the token lives is to stay true.
+setInterval(draw, 100);
+show("state", most < Infinity ? `running, up to ${most} requests` : "running");
 while (requests < most) {
   const batch = Array.from({ length: Math.min(10, most - requests) }, async (_, index) => {
+    const wanted = requests + index;
     try {
-      await client.get(`/things/${requests + index}`);
+      const { data } = await client.get(`/things/${wanted}`);
+      if (data !== `thing ${wanted} of alice`) throw new Error(`answered: ${data}`);
     } catch {
       failed += 1;
     }
   });
   await Promise.all(batch);
   requests += batch.length;
-  draw();
   await new Promise((resolve) => setTimeout(resolve, 100));
 }
+draw();
 show("state", "done");

@@ -11,7 +11,7 @@
  * @param margin    how many milliseconds before the expiry to refresh, as a function
  */
 export function createClient({ axios, base, storage, margin = () => 5 * 60 * 1000 }) {
-  const counts = { refreshes: 0, replays: 0 };
+  const counts = { refreshes: 0, waits: 0, replays: 0 };
   const bare = axios.create({ baseURL: base });
   const client = axios.create({ baseURL: base });
   let refreshing = null;
@@ -36,6 +36,7 @@ export function createClient({ axios, base, storage, margin = () => 5 * 60 * 100
 
   /** One refresh at a time, however many ask. */
   function refresh() {
+    counts.waits += 1;
     refreshing ??= (async () => {
       counts.refreshes += 1;
       const sent = Date.now();
