@@ -42,6 +42,10 @@ struct Arguments {
     /// -algorithm ed25519`; without it they are opaque
     #[arg(long, value_name = "FILE")]
     signing: Option<std::path::PathBuf>,
+
+    /// Adds the client `service`, which shows this secret and may act for itself, for "read"
+    #[arg(long, value_name = "SECRET")]
+    service_secret: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -84,8 +88,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         None => None,
     };
     let (policy, access_lifetime) = (Policy::new(reuse), arguments.access_ttl);
-    let server =
-        Server::listen(arguments.listen, Config { policy, access_lifetime, signing }).await;
+    let service_secret = arguments.service_secret;
+    let config = Config { policy, access_lifetime, signing, service_secret };
+    let server = Server::listen(arguments.listen, config).await;
     let server =
         server.map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;
     println!("{}  client_id={CLIENT}; end it with ctrl-c", server.url);

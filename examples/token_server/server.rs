@@ -23,10 +23,15 @@ pub(crate) struct Config {
     pub(crate) access_lifetime: Duration,
     /// Signs access tokens; without it they are opaque.
     pub(crate) signing: Option<SigningKey>,
+    /// The secret of a second client, which may act for itself; without one there is no such client.
+    pub(crate) service_secret: Option<String>,
 }
 
-/// The id of the one client, which is public.
+/// The id of the page's client, which is public.
 pub(crate) const CLIENT: &str = "web";
+
+/// The id of the client that has a secret.
+pub(crate) const SERVICE: &str = "service";
 
 /// A server that listens, and what it is made of.
 pub(crate) struct Server {
@@ -55,6 +60,12 @@ impl Server {
         let endpoints = AuthorizationServer::builder(issuer.clone(), &*url)
             .client(Client::public(CLIENT).rate_limit(10_000, Duration::from_secs(1)))
             .with_dev_login();
+        let endpoints = match config.service_secret {
+            Some(secret) => {
+                endpoints.client(Client::confidential(SERVICE, secret).client_credentials(["read"]))
+            }
+            None => endpoints,
+        };
         let endpoints = match jwt {
             Some(jwt) => endpoints.jwks(jwt.jwks()),
             None => endpoints,
