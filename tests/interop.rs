@@ -4,13 +4,15 @@
 //! On the real clock, as theirs is: what is shown is that sessions get on with them, and no rule's
 //! timing. Tokens live for two or four seconds, and all runs are at once, so it takes some twenty;
 //! longer where the machine is so busy that tokens lapse on their way.
-//! The first run fetches the servers' packages; where they cannot be had, a line that begins with
+//! The first run fetches their packages; where they cannot be had, a line that begins with
 //! `SKIPPED` says so.
 
 #[path = "interop/adapters.rs"]
 mod adapters;
 #[path = "interop/servers.rs"]
 mod servers;
+#[path = "interop/start.rs"]
+mod start;
 
 use std::sync::Mutex;
 use std::thread;

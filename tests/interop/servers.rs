@@ -2,13 +2,14 @@
 
 use std::fmt::Debug;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
 use std::sync::{LazyLock, Mutex};
 use std::thread;
 
 use serde_json::Value;
+
+use crate::start::{folder, is_skipped, program};
 
 /// The servers that there are here; of those that cannot be had a line is printed that begins with
 /// `SKIPPED`.
@@ -46,13 +47,8 @@ pub(crate) struct Stats {
 
 impl Server {
     fn start(name: &'static str) -> Option<Self> {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("interop");
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let noise = File::create(folder.join(format!("{name}.log"))).expect("a log");
-        let mut child = Command::new("bash")
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/serve"))
-            .arg(name)
-            .env("INTEROP_DIR", &folder)
+        let noise = File::create(folder().join(format!("{name}.log"))).expect("a log");
+        let mut child = program(name)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(noise)
@@ -61,14 +57,12 @@ impl Server {
         let mut line = String::new();
         let output = child.stdout.take().expect("it is piped");
         BufReader::new(output).read_line(&mut line).expect("a line");
-        if line.starts_with("SKIPPED") {
-            // Past the capture of a test's output: a skipped test is to be seen.
-            writeln!(io::stderr(), "\n{}", line.trim_end()).expect("standard error");
+        if is_skipped(&line) {
             child.wait().expect("it has ended");
             return None;
         }
         let told: Value = serde_json::from_str(&line).unwrap_or_else(|error| {
-            panic!("{name} said {line:?}: {error}; see {name}.log in {}", folder.display())
+            panic!("{name} said {line:?}: {error}; see {name}.log in {}", folder().display())
         });
         Some(Self {
             name,
