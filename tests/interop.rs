@@ -1,5 +1,6 @@
 //! The adapters against authorization servers that are not ours: `oidc-provider`,
 //! `oauth2-mock-server` and Authlib, pinned in `tests/interop`, which start with the tests.
+//! And clients that are not ours against our own server: `interop/clients.rs`.
 //!
 //! On the real clock, as theirs is: what is shown is that sessions get on with them, and no rule's
 //! timing. Tokens live for two or four seconds, and all runs are at once, so it takes some twenty;
@@ -9,6 +10,10 @@
 
 #[path = "interop/adapters.rs"]
 mod adapters;
+#[path = "interop/clients.rs"]
+mod clients;
+#[path = "interop/ours.rs"]
+mod ours;
 #[path = "interop/servers.rs"]
 mod servers;
 #[path = "interop/start.rs"]
