@@ -13,7 +13,7 @@ use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
 use session_support::ledger::{Fault, Ledger, settled, stored};
 use session_support::{
-    DUE, HALF_A_SECOND, HOUR, SECOND, START, at_once, builder, first_grant, text, waiting,
+    DUE, HALF_A_SECOND, HOUR, Hand, SECOND, START, at_once, builder, first_grant, text, waiting,
 };
 
 /// What the store said to it.
@@ -294,6 +294,21 @@ fn a_store_that_hangs_after_the_exchange_costs_no_grant() {
     ledger.set(Fault::None);
     at_once(session.close()).expect("stored");
     assert_eq!((script.requests(), ledger.refresh_token().as_deref()), (1, Some("rt-2")));
+}
+
+// Rules C9, F2. Whoever closes may wait as long as they like: no refresh hangs on it.
+#[test]
+fn closing_gives_up_no_store_that_takes_its_time() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time, ledger) = unsaved(&script);
+    ledger.set(Fault::Hangs);
+    let mut closing = Hand::new(session.close());
+    closing.pending();
+    time.advance(60 * SECOND);
+    closing.pending();
+    ledger.set(Fault::None);
+    closing.ready().expect("it is stored");
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-2"));
 }
 
 // Rules F2, C5.
