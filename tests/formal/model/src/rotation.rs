@@ -167,7 +167,9 @@ impl History {
                     self.used = now;
                     match reuse {
                         Reuse::Overlap { .. } => Effect::RenewAccess,
-                        _ => Effect::RepeatSuccessor { number: self.newest },
+                        Reuse::Strict | Reuse::Idempotent { .. } | Reuse::ConfirmByUse => {
+                            Effect::RepeatSuccessor { number: self.newest }
+                        }
                     }
                 }
                 None => {

@@ -103,7 +103,6 @@ pub(crate) const ROWS: [Row; 17] = [
         holders: Holders::TwoInTurn,
         prompt: true,
         stays_logged_in: [false, true, true, false],
-        ..ONE
     },
     Row {
         name: "the same, and a request arrives once the window has closed",

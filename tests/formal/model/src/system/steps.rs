@@ -1,7 +1,7 @@
 //! What may happen next, and what comes of it.
 
 use perennial::lifecycle::{
-    Effect, Ending, Event, Failure, FlightId, Meanwhile, Novelty, Start, State as View,
+    Effect, Ending, Event, Failure, FlightId, Meanwhile, Novelty, Start, State as View, apply,
 };
 use perennial::time::Draw;
 
@@ -32,12 +32,12 @@ impl System {
             }
             let mut own = state.messages.iter().flatten();
             let out = own.find(|message| message.heard && message.holder == holder);
-            let crashes = match (self.row.fault, out.map(|message| message.leg)) {
+            let crashes = matches!(
+                (self.row.fault, out.map(|message| message.leg)),
                 (Fault::CrashSending, Some(Leg::Request))
-                | (Fault::CrashHearing, Some(Leg::Answer(_)))
-                | (Fault::CrashAtRest, None) => true,
-                _ => false,
-            };
+                    | (Fault::CrashHearing, Some(Leg::Answer(_)))
+                    | (Fault::CrashAtRest, None)
+            );
             if state.fault_left && crashes {
                 actions.push(Action::Crashes(holder));
             }
@@ -77,6 +77,12 @@ impl System {
             && state.holders[1 - holder].machine.refresh_deadline().is_some()
     }
 
+    /// What a caller of this holder would be told.
+    fn would_tell(&self, state: &State, holder: usize) -> Effect<Tick> {
+        let asked = Event::Requested { usable_for: 0 };
+        apply(&self.world.policy, state.holders[holder].machine, asked, state.now).1
+    }
+
     /// Whether time may go on: messages arrive in time, and whoever is prompt has done what it may.
     fn may_wait(&self, state: &State) -> bool {
         let then = state.now.plus(1);
@@ -86,11 +92,8 @@ impl System {
             Fate::Whenever => true,
         });
         let starts = |holder: usize| {
-            let Holder { machine, .. } = &state.holders[holder];
-            let asked = Event::Requested { usable_for: 0 };
-            let answer =
-                perennial::lifecycle::apply(&self.world.policy, *machine, asked, state.now);
-            answer.1.start().is_some() && !self.waits_its_turn(state, holder)
+            let answer = self.would_tell(state, holder);
+            answer.start().is_some() && !self.waits_its_turn(state, holder)
         };
         arrives && !(self.row.prompt && (0..self.row.holders.count()).any(starts))
     }
@@ -137,22 +140,16 @@ impl System {
             if !it.waiting || must_log_in(it) {
                 return true;
             }
-            let message = state.messages.iter().position(Option::is_some);
-            let action = match message {
-                Some(place) => Action::Arrives(place),
-                None => {
-                    let asks = (0..self.row.holders.count()).find(|holder| {
-                        let asked = Event::Requested { usable_for: 0 };
-                        let machine = state.holders[*holder].machine;
-                        let policy = &self.world.policy;
-                        let answer =
-                            perennial::lifecycle::apply(policy, machine, asked, state.now).1;
-                        !self.waits_its_turn(&state, *holder)
-                            && (answer.start().is_some()
-                                || (answer.hands_out() && state.holders[*holder].waiting))
-                    });
-                    asks.map_or(Action::Time, Action::Asks)
-                }
+            let action = if let Some(place) = state.messages.iter().position(Option::is_some) {
+                Action::Arrives(place)
+            } else {
+                let asks = (0..self.row.holders.count()).find(|holder| {
+                    let answer = self.would_tell(&state, *holder);
+                    !self.waits_its_turn(&state, *holder)
+                        && (answer.start().is_some()
+                            || (answer.hands_out() && state.holders[*holder].waiting))
+                });
+                asks.map_or(Action::Time, Action::Asks)
             };
             state = self.take(&state, action, None).0;
         }
@@ -385,12 +382,10 @@ impl Step<'_> {
         let event = Event::Refreshed { flight, token: lives(asked), novelty, draw: Draw::NONE };
         let effect = self.tell(holder, event);
         let it = &mut self.state.holders[holder];
-        match effect {
-            Effect::Publish { .. } => {
-                *it = Holder { held: number, access: number, asked, waiting: false, ..*it };
-            }
-            Effect::KeepRefreshToken => it.held = number,
-            _ => {}
+        if matches!(effect, Effect::Publish { .. }) {
+            *it = Holder { held: number, access: number, asked, waiting: false, ..*it };
+        } else if effect == Effect::KeepRefreshToken {
+            it.held = number;
         }
     }
 
