@@ -40,7 +40,7 @@ struct Arguments {
     rotation: RotationName,
 
     /// How long a rotated refresh token stays usable, counted from its first rotation; no effect
-    /// if strict
+    /// if strict or confirm-by-use
     #[arg(long, value_name = "DUR", default_value = "30s", value_parser = humantime::parse_duration)]
     overlap: Duration,
 
@@ -77,6 +77,8 @@ enum RotationName {
     Overlap,
     /// The direct predecessor works during the overlap and gives the very same successor again
     Idempotent,
+    /// The same, until the successor, or an access token that came with it, is first used
+    ConfirmByUse,
 }
 
 impl From<RotationName> for Rotation {
@@ -85,6 +87,7 @@ impl From<RotationName> for Rotation {
             RotationName::Strict => Self::Strict,
             RotationName::Overlap => Self::Overlap,
             RotationName::Idempotent => Self::Idempotent,
+            RotationName::ConfirmByUse => Self::ConfirmByUse,
         }
     }
 }

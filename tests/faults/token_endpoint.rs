@@ -49,12 +49,13 @@ fn faults() -> Vec<(Fault, Taken)> {
 }
 
 /// What the server does with a refresh token that it sees twice, and what it is declared to do.
-fn behaviours() -> [(Rotation, Reuse); 3] {
+fn behaviours() -> [(Rotation, Reuse); 4] {
     let window = Duration::from_secs(30);
     [
         (Rotation::Strict, Reuse::Refuse),
         (Rotation::Overlap, Reuse::overlap(window)),
         (Rotation::Idempotent, Reuse::idempotent(window)),
+        (Rotation::ConfirmByUse, Reuse::ConfirmByUse),
     ]
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Rotation {
     Overlap,
     /// Within the overlap the direct predecessor gives the very same successor again.
     Idempotent,
+    /// The same, until the successor or an access token that came with it is used, whenever that is.
+    ConfirmByUse,
 }
 
 /// The rotation in force and the length of its overlap.
@@ -57,6 +59,10 @@ pub(super) struct Family {
     pub(super) generation: u64,
     /// When the current generation first took its predecessor's place.
     superseded_at: Moment,
+    /// Number of the first access token that came with the current generation.
+    came_with: u64,
+    /// Whether one of those was accepted.
+    confirmed: bool,
     revoked: bool,
     /// Number that the next access token gets.
     next_access: u64,
@@ -78,6 +84,8 @@ impl Family {
         Self {
             generation: 1,
             superseded_at: Moment::ZERO,
+            came_with: 0,
+            confirmed: false,
             revoked: false,
             next_access: 0,
             first_access: 0,
@@ -116,6 +124,8 @@ impl Family {
         }
         self.generation += 1;
         self.superseded_at = now;
+        self.came_with = self.next_access;
+        self.confirmed = false;
         self.counters.rotations += 1;
         Verdict::Rotated
     }
@@ -125,9 +135,15 @@ impl Family {
     /// The overlap counts from the first rotation of that generation, and only from there: repeats
     /// do not extend it.
     fn excuses(&self, generation: u64, rule: Rule, now: Moment) -> bool {
-        rule.rotation != Rotation::Strict
-            && generation + 1 == self.generation
-            && now < self.superseded_at.saturating_add(rule.overlap)
+        let predecessor = generation + 1 == self.generation;
+        predecessor
+            && match rule.rotation {
+                Rotation::Strict => false,
+                Rotation::Overlap | Rotation::Idempotent => {
+                    now < self.superseded_at.saturating_add(rule.overlap)
+                }
+                Rotation::ConfirmByUse => !self.confirmed,
+            }
     }
 
     /// Notes that an access token was issued and returns its number within the family.
@@ -147,6 +163,7 @@ impl Family {
     /// Whether the access token of this number and expiry still works; it is in use then.
     pub(super) fn accepts(&mut self, number: u64, expires_at: Moment, now: Moment) -> bool {
         let works = self.works(number, expires_at, now);
+        self.confirmed |= works && number >= self.came_with;
         if works && self.in_use.is_none_or(|(newest, _)| newest < number) {
             self.in_use = Some((number, expires_at));
         }

@@ -169,7 +169,8 @@ impl Shared {
             access_ttl: config.access_ttl,
             client: Client::new(&config.client_id, config.client_secret.as_deref()),
             faults: config.faults.clone(),
-            successor_key: (config.rotation == Rotation::Idempotent).then(SuccessorKey::random),
+            successor_key: matches!(config.rotation, Rotation::Idempotent | Rotation::ConfirmByUse)
+                .then(SuccessorKey::random),
             shutdown,
         }
     }

@@ -119,6 +119,19 @@ fn idempotent_rotation_gives_the_very_same_successor() {
 }
 
 #[test]
+fn a_predecessor_is_borne_until_what_came_with_its_successor_is_used() {
+    let (mut store, login) = seeded(Rotation::ConfirmByUse);
+    let (_, lost) = present(&mut store, &login, at(0));
+    // What came before the rotation confirms nothing.
+    assert!(store.authorize(Some(&login.access.digest), at(1)));
+    let (verdict, kept) = present(&mut store, &login, at(900));
+    assert_eq!(verdict, Verdict::Repeated);
+    assert!(store.authorize(Some(&kept.access.digest), at(901)));
+    assert_eq!(present(&mut store, &login, at(902)).0, Verdict::Reused);
+    assert_eq!(present(&mut store, &lost, at(902)).0, Verdict::Refused);
+}
+
+#[test]
 fn a_repeated_successor_keeps_its_first_expiry() {
     let (mut store, login) = seeded(Rotation::Idempotent);
     let (_, successor) = present(&mut store, &login, at(0));
