@@ -220,6 +220,9 @@ fn no_key_is_published_that_is_shared_and_none_shows() {
     let jwt = tokens(shared()).and_older(asymmetric());
     assert_eq!(jwt.jwks()["keys"].as_array().map(Vec::len), Some(1));
     let shown = format!("{jwt:?} {:?} {}", shared(), jwt.jwks());
+    let told = [shared().name().to_owned(), asymmetric().name().to_owned()];
+    assert!(told.iter().all(|name| format!("{jwt:?}").contains(name)), "which keys there are");
+    assert!(format!("{:?}", shared()).contains(shared().name()));
     for secret in [[5_u8; 32], [3; 32]] {
         assert!(!shown.contains(&URL_SAFE_NO_PAD.encode(secret)));
         assert!(!shown.contains(&format!("{secret:?}")), "{shown}");
