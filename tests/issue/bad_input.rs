@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use perennial::issue::{Issuer, KeyError, Keys, Login, MemoryFamilies, Why};
+use perennial::issue::{Denied, Issuer, KeyError, Keys, Login, MemoryFamilies, Why};
 use perennial::rotation::{Policy, Reason};
 use perennial::token::Secret;
 use proptest::prelude::*;
@@ -117,6 +117,33 @@ fn no_token_and_no_key_shows_in_what_is_printed() {
     for secret in [token.expose(), login.access_token.expose(), "rt-planted", "7, 7", "0707"] {
         assert!(!shown.contains(secret), "{secret}: {shown}");
     }
+    // What is no secret is of use.
+    let builder = format!("{:?}", Issuer::builder(keys(), rig.store.clone()));
+    for told in [format!("{:?}", rig.issuer), builder] {
+        assert!(told.contains("Idempotent"), "which policy it has: {told}");
+    }
+    assert!(format!("{:?}", keys().and_older([9; 32])).contains("older: 1"));
+}
+
+// Rule D4. The program's log is told why; a client is not.
+#[test]
+fn what_is_denied_says_what_and_its_source_why() {
+    let rig = Rig::new(Policy::default());
+    let token = refresh_token(&rig.log_in());
+    let told = |denied: &Denied| {
+        let why = std::error::Error::source(denied).map(ToString::to_string);
+        (denied.to_string(), why.unwrap_or_default())
+    };
+    let told_of = |what: &str, why: &str| (what.to_owned(), why.to_owned());
+    let foreign = rig.present(&Secret::from("rt-planted")).expect_err("it is none");
+    let not_ours = "not a refresh token of this issuer";
+    assert_eq!(told(&foreign), told_of("the refresh token does not work", not_ours));
+    let more = block_on(rig.issuer.refresh("web", &token, Some("admin"))).expect_err("too much");
+    assert_eq!(told(&more), told_of("the scope exceeds what was granted", ""));
+    rig.store.set_down(true);
+    let down = rig.present(&token).expect_err("nothing can be read");
+    let later = "the token could not be issued now; try again later";
+    assert_eq!(told(&down), told_of(later, "it is down"));
 }
 
 // Rule D1. What is derived is told apart.
