@@ -33,6 +33,13 @@ enum Age {
     Older,
 }
 
+impl<T: Time> Tolerance<T> {
+    /// An overlap until then, if that is still to come.
+    fn open(until: T, uses: u32, now: T) -> Self {
+        if now < until { Self::Open { until, uses } } else { Self::Closed }
+    }
+}
+
 impl<T: Time> Family<T> {
     /// The public view at `now`.
     pub fn state(&self, policy: &Policy<T>, now: T) -> State {
@@ -70,9 +77,7 @@ impl<T: Time> Family<T> {
             (
                 Tolerance::Open { until, uses },
                 Reuse::Overlap { window, .. } | Reuse::Idempotent { window, .. },
-            ) if now < until => {
-                Tolerance::Open { until: until.min(now.saturating_add(window)), uses }
-            }
+            ) => Tolerance::open(until.min(now.saturating_add(window)), uses, now),
             (Tolerance::Unconfirmed, Reuse::ConfirmByUse) => Tolerance::Unconfirmed,
             (Tolerance::Closed | Tolerance::Open { .. } | Tolerance::Unconfirmed, _) => {
                 Tolerance::Closed
@@ -129,8 +134,7 @@ impl<T: Time> Family<T> {
         self.tolerance = match policy.reuse {
             Reuse::Strict => Tolerance::Closed,
             Reuse::Overlap { window, .. } | Reuse::Idempotent { window, .. } => {
-                let until = now.saturating_add(window);
-                if now < until { Tolerance::Open { until, uses: 0 } } else { Tolerance::Closed }
+                Tolerance::open(now.saturating_add(window), 0, now)
             }
             Reuse::ConfirmByUse => Tolerance::Unconfirmed,
         };

@@ -267,3 +267,16 @@ fn a_policy_that_became_stricter_closes_what_the_old_one_left_open() {
         assert_eq!(rig.present(1, 2), Effect::RevokeFamily, "{before:?}");
     }
 }
+
+// Rules A5, D2.
+#[test]
+fn an_overlap_that_the_policy_has_made_none_bears_nothing_that_is_left_of_it() {
+    let none = Duration::ZERO;
+    for reuse in [Reuse::overlap(none), Reuse::idempotent(none)] {
+        let mut rig = Rig::new(Reuse::idempotent(window()));
+        assert_eq!(rig.present(1, 1), NEXT);
+        rig.policy = Policy::new(reuse);
+        assert_eq!(rig.state(2), State::Active, "{reuse:?}");
+        assert_eq!(rig.present(1, 2), Effect::RevokeFamily, "{reuse:?}");
+    }
+}
