@@ -1,7 +1,7 @@
-//! Proofs about the client machine of `perennial`, by running its shipped source on other times.
+//! Proofs about the two machines of `perennial`, by running their shipped source on other times.
 //!
 //! The rules are stated once, in [`rules`], over any [`Time`](perennial::time::Time). Two engines
-//! check them: [`symbolic`] runs the machine on terms, forks where it compares two of them, and asks
+//! check them: [`symbolic`] runs a machine on terms, forks where it compares two of them, and asks
 //! a solver which ways are open, so that what holds, holds for all 64-bit instants; [`small`] runs it
 //! on three-bit integers, one after the other. See `README.md`.
 
@@ -12,3 +12,4 @@ pub mod rules;
 pub mod small;
 pub mod step;
 pub mod symbolic;
+pub mod turn;

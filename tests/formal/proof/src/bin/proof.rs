@@ -1,5 +1,5 @@
-//! `proof [--only NAME,…] [--one-in N] [--confirm-one-in N|none]`: proves the rules of the
-//! client machine for all 64-bit times, and prints a line for each property.
+//! `proof [--only NAME,…] [--one-in N] [--confirm-one-in N|none]`: proves the rules of
+//! both machines for all 64-bit times, and prints a line for each property.
 
 use std::process::ExitCode;
 
@@ -44,8 +44,13 @@ fn main() -> ExitCode {
     let paths: u64 = report.lines.iter().map(|line| line.paths).sum();
     let Confirmed { agreed, undecided } = report.agreed.unwrap_or_default();
     println!(
-        "starts={} steps={} paths={paths} queries={} known={} decisions={} agreed={agreed} undecided={undecided} counterexamples={broken}",
-        report.starts, report.steps, report.cost.queries, report.cost.known, report.cost.decisions,
+        "starts={} steps={} server_steps={} paths={paths} queries={} known={} decisions={} agreed={agreed} undecided={undecided} counterexamples={broken}",
+        report.starts,
+        report.steps,
+        report.turns,
+        report.cost.queries,
+        report.cost.known,
+        report.cost.decisions,
     );
     if report.lines.is_empty() || broken > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

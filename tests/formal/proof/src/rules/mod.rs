@@ -1,4 +1,4 @@
-//! The rules of the client machine as properties of one step, each stated once, over any time.
+//! The rules of both machines as properties of one step, each stated once, over any time.
 //!
 //! A property is ordinary code: where it compares two instants the symbolic engine forks. It says
 //! what must hold in the words of `src/spec.md`, and calls nothing of the machine that it judges but
@@ -10,6 +10,7 @@ mod epoch;
 mod flight;
 mod life;
 mod pace;
+mod rotation;
 mod timeout;
 
 use perennial::lifecycle::formal::{Credential, Flight, Held, Holding, Parts, Standing};
@@ -17,6 +18,7 @@ use perennial::lifecycle::{Freshness, Schedule};
 use perennial::time::Time;
 
 use crate::step::{Kind, Look, Step};
+use crate::turn::Turn;
 
 pub use arithmetic::{Numbers, arithmetic};
 pub use epoch::invariant;
@@ -32,7 +34,7 @@ pub struct Property<S> {
     /// The rules of `src/spec.md`.
     pub rules: &'static str,
     pub says: &'static str,
-    /// The events that it speaks of.
+    /// The events of the client that it speaks of.
     pub on: &'static [Kind],
     pub holds: fn(&S) -> Verdict,
 }
@@ -115,6 +117,35 @@ fn of_every_step<T: Time>() -> Vec<Property<Step<T>>> {
             [Requested, Refreshed, RefreshFailed, Rejected, Accepted, Installed, Cleared, TimePassed], epoch::generations;
         "invariant", "B1 B3 B11", "what is assumed of reachable states: new has it, every step keeps it",
             [Requested, Refreshed, RefreshFailed, Rejected, Accepted, Installed, Cleared, TimePassed], epoch::invariant_kept;
+    ]
+}
+
+/// Every property of one step of the server's machine; each judges for itself which events it speaks of.
+#[rustfmt::skip]
+pub fn of_turns<T: Time>() -> Vec<Property<Turn<T>>> {
+    properties![
+        "rotates-once", "A1 D1", "the newest alone has a successor, and one; numbers grow by one, and by nothing else",
+            [], rotation::rotates_once;
+        "answered", "D2", "served: the newest, and its predecessor while tolerated, each as the policy says",
+            [], rotation::answered;
+        "overlap", "D2 A5", "an overlap is its window from the first use on; nothing reopens or defers it",
+            [], rotation::overlap_bound;
+        "overlap-uses", "D2", "each use of an overlap counts, and past so many there is none",
+            [], rotation::overlap_uses;
+        "reuse", "D3", "what was issued, is spent and is not tolerated revokes; nothing else that is presented does",
+            [], rotation::reuse;
+        "revoked", "D3", "a revoked family stays so, and tells nothing else, whatever comes and whenever",
+            [], rotation::family_revoked;
+        "lifetimes", "D4 A1", "refused as expired from the instant that either lifetime is over, and not before",
+            [], rotation::lifetimes;
+        "family-state", "D2 D4", "the public view and `ends_at` say what is answered",
+            [], rotation::family_state;
+        "overlap-shown", "A5", "an overlap that a now has shown to be over stays so, also when the clock goes back",
+            [], rotation::overlap_shown;
+        "refusal", "D3 A5", "a refusal changes nothing but what its now has shown",
+            [], rotation::refusal;
+        "told", "D2 D3", "a confirmation of the newest closes what waits for it, a revocation revokes; no more",
+            [], rotation::told;
     ]
 }
 

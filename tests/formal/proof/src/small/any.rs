@@ -135,6 +135,11 @@ impl Any {
         self.seed.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
+    /// One of these.
+    pub fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        one(of, self.next())
+    }
+
     pub fn span(&mut self) -> u8 {
         self.eighths()[0]
     }

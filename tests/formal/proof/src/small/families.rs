@@ -9,12 +9,13 @@ use super::any::{
     logged_out, pauses, reuses,
 };
 use super::tick::{Tick, draw, instants, spans};
+use super::turns::{outlived, tolerated};
 use crate::step::{Kind, Look};
 
 type Family = fn(&mut Count, &mut Any);
 
 /// Every family under its name, but for the one that draws everything.
-pub const FAMILIES: [(&str, Family); 8] = [
+pub const FAMILIES: [(&str, Family); 10] = [
     ("token x grant x flight x budget, requested", requested),
     ("budget x policy x token, requested", budget),
     ("answer x policy, refreshed and installed", answers),
@@ -23,6 +24,8 @@ pub const FAMILIES: [(&str, Family); 8] = [
     ("grant x flight x server, failed and overdue and installed", doubts),
     ("token x rejection", rejections),
     ("token x now x then, looked at", looks),
+    ("server: tolerance x policy x event", tolerated),
+    ("server: lifetimes x event", outlived),
 ];
 
 /// Every token, grant, kind of flight and budget meets every request.

@@ -8,9 +8,11 @@
 pub mod any;
 pub mod families;
 pub mod tick;
+pub mod turns;
 
-use crate::rules::{Property, invariant, of_looks, of_steps};
+use crate::rules::{Property, invariant, of_looks, of_steps, of_turns};
 use crate::step::{Kind, Look, Step};
+use crate::turn::Turn;
 use tick::Tick;
 
 /// What was gone through, and what was found.
@@ -19,7 +21,11 @@ pub struct Count {
     /// Those of each kind, so that none is looked for among all.
     properties: Vec<Vec<Property<Step<Tick>>>>,
     look: Property<Look<Tick>>,
+    turns: Vec<Property<Turn<Tick>>>,
+    /// Of both machines.
     pub transitions: u64,
+    /// Of the server's alone.
+    pub server_transitions: u64,
     pub looks: u64,
     pub violations: u64,
 }
@@ -29,8 +35,11 @@ const ENOUGH: u64 = 3;
 
 impl core::fmt::Display for Count {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { transitions, looks, violations, .. } = self;
-        write!(formatter, "transitions={transitions} looks={looks} violations={violations}")
+        let Self { transitions, server_transitions, looks, violations, .. } = self;
+        write!(
+            formatter,
+            "transitions={transitions} server_transitions={server_transitions} looks={looks} violations={violations}"
+        )
     }
 }
 
@@ -40,7 +49,9 @@ impl Default for Count {
         Self {
             properties: Kind::ALL.into_iter().map(|kind| of(kind).collect()).collect(),
             look: of_looks(),
+            turns: of_turns(),
             transitions: 0,
+            server_transitions: 0,
             looks: 0,
             violations: 0,
         }
@@ -55,15 +66,16 @@ impl Count {
         }
         let step = Step::take(step.policy, step.before, step.event, step.now);
         self.transitions += 1;
-        let mut broken_rule = None;
-        for property in &self.properties[step.kind() as usize] {
-            if let Err(broken) = (property.holds)(&step) {
-                broken_rule = Some((property.name, property.rules, broken));
-            }
-        }
-        if let Some((name, rules, broken)) = broken_rule {
-            self.violated(&format!("{name} ({rules}): {broken}\n{step:#?}"));
-        }
+        let broken = first_broken(&self.properties[step.kind() as usize], &step);
+        self.judged(broken);
+    }
+
+    /// The same of the server's machine, of which nothing is assumed.
+    pub fn turn(&mut self, turn: &Turn<Tick>) {
+        self.transitions += 1;
+        self.server_transitions += 1;
+        let broken = first_broken(&self.turns, turn);
+        self.judged(broken);
     }
 
     /// Looks at the machine at two instants, and judges what `poll_timeout` says.
@@ -72,14 +84,13 @@ impl Count {
             return;
         }
         self.looks += 1;
-        if let Err(broken) = (self.look.holds)(look) {
-            let Property { name, rules, .. } = self.look;
-            self.violated(&format!("{name} ({rules}): {broken}\n{look:#?}"));
-        }
+        let broken = first_broken(core::slice::from_ref(&self.look), look);
+        self.judged(broken);
     }
 
     /// The first few are enough: what is broken in one place is broken in many.
-    fn violated(&mut self, how: &str) {
+    fn judged(&mut self, broken: Option<String>) {
+        let Some(how) = broken else { return };
         self.violations += 1;
         eprintln!("{how}");
         if self.violations == ENOUGH {
@@ -87,4 +98,11 @@ impl Count {
             std::process::exit(1);
         }
     }
+}
+
+/// Which rule is broken, and by what.
+fn first_broken<S: core::fmt::Debug>(properties: &[Property<S>], subject: &S) -> Option<String> {
+    properties.iter().find_map(|Property { name, rules, holds, .. }| {
+        holds(subject).err().map(|broken| format!("{name} ({rules}): {broken}\n{subject:#?}"))
+    })
 }

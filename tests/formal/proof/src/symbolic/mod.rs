@@ -8,7 +8,8 @@
 //! - [`solver`]: z3 on a pipe.
 //! - [`tree`]: the decisions taken so far, so that none is asked about twice.
 //! - [`sym`]: the `Time` whose comparisons are decisions.
-//! - [`states`]: every state and event of the machine, but for the numbers, which are variables.
+//! - [`states`]: every state and event of the client's machine, but for the numbers, which are variables.
+//! - [`turns`]: the same of the server's.
 //! - [`prove`]: all of it, property by property.
 
 pub mod encode;
@@ -19,4 +20,5 @@ pub mod states;
 pub mod sym;
 pub mod term;
 pub mod tree;
+pub mod turns;
 pub mod value;

@@ -10,6 +10,7 @@ use super::solver::Confirmed;
 use super::states;
 use super::sym::{Instant, Length, begin, explore, here, with};
 use super::tree::{Cost, ROOT, Tree};
+use super::turns::turns;
 use crate::rules::{self, Numbers, Property, invariant, settled};
 use crate::step::{Kind, Look, Step};
 
@@ -83,6 +84,8 @@ pub struct Report {
     pub starts: u64,
     /// How many ways there were through `apply` from those.
     pub steps: u64,
+    /// How many of those were of the server's machine.
+    pub turns: u64,
     pub cost: Cost,
     /// In how many answers the second encoding agreed, where it was asked.
     pub agreed: Option<Confirmed>,
@@ -100,6 +103,7 @@ pub fn prove(options: Options) -> Report {
     let mut proof = Proof { options, report: Report::default(), counted: 0 };
     proof.arithmetic();
     proof.steps();
+    proof.turns();
     proof.looks();
     let mut report = proof.report;
     report.agreed = with(Tree::agreed);
@@ -195,6 +199,28 @@ impl Proof {
             });
             self.report.steps += steps;
         }
+    }
+
+    fn turns(&mut self) {
+        let wanted = rules::of_turns().into_iter().filter(|property| self.wanted(property));
+        let mut cases: Vec<_> = wanted.map(Case::new).collect();
+        let begun = clock();
+        for take in turns() {
+            let refuted = cases.iter().all(|case| case.line.counterexample.is_some());
+            if refuted || !self.is_taken() {
+                continue;
+            }
+            self.report.starts += 1;
+            self.report.turns += explore(ROOT, || {
+                let turn = take();
+                for case in &mut cases {
+                    case.check(&turn);
+                }
+            });
+        }
+        self.report.steps += self.report.turns;
+        eprintln!("server: {} ways, {:.1} s", self.report.turns, begun.elapsed().as_secs_f64());
+        self.report.lines.extend(cases.into_iter().map(|case| case.line));
     }
 
     fn looks(&mut self) {
