@@ -36,7 +36,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error as ThisError;
 
-use crate::issue::{AccessTokens, Bearing, FamilyId, Identity, StandsFor, Unverified};
+use crate::issue::{AccessTokens, Bearing, FamilyId, Identity, StandsFor, Unminted, Unverified};
 use crate::store::StoreError;
 use crate::time::{Span, Timestamp};
 use crate::token::Secret;
@@ -209,7 +209,7 @@ struct Claims {
 }
 
 impl AccessTokens for Jwt {
-    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, StoreError> {
+    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, Unminted> {
         let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
         let claims = Claims {
             iss: self.issuer.clone(),
@@ -230,7 +230,8 @@ impl AccessTokens for Jwt {
             ..Header::new(self.current.algorithm)
         };
         let text = encode(&header, &claims, &self.current.sign).map_err(|error| {
-            StoreError::unreachable("the access token could not be signed").with_source(error)
+            let told = "the access token could not be signed";
+            Unminted::Unavailable(StoreError::unreachable(told).with_source(error))
         })?;
         Ok(Secret::from(text))
     }

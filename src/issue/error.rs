@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 
 use thiserror::Error as ThisError;
 
-use super::ports::FamilyId;
+use super::ports::{FamilyId, Unminted};
 use crate::rotation::Reason;
 use crate::store::StoreError;
 
@@ -15,7 +15,7 @@ use crate::store::StoreError;
 pub enum Denied {
     /// `invalid_grant`: the refresh token does not work.
     InvalidGrant(Why),
-    /// `invalid_scope`: more was asked for than was granted.
+    /// `invalid_scope`: more was asked for than was granted, or than an access token can hold.
     InvalidScope,
     /// 503: the families could not be read or written, or nothing could be signed. Nothing was
     /// rotated.
@@ -43,11 +43,20 @@ pub enum Why {
     Reused(FamilyId),
 }
 
+impl From<Unminted> for Denied {
+    fn from(unminted: Unminted) -> Self {
+        match unminted {
+            Unminted::ScopeTooLong => Self::InvalidScope,
+            Unminted::Unavailable(error) => Self::Unavailable(error),
+        }
+    }
+}
+
 impl fmt::Display for Denied {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::InvalidGrant(_) => "the refresh token does not work",
-            Self::InvalidScope => "the scope exceeds what was granted",
+            Self::InvalidScope => "the scope exceeds what was granted, or what a token can hold",
             Self::Unavailable(_) => "the token could not be issued now; try again later",
         })
     }

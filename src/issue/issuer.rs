@@ -76,7 +76,7 @@ impl<S: FamilyStore> Issuer<S> {
     /// A login begins a family.
     ///
     /// # Errors
-    /// [`Denied::Unavailable`].
+    /// [`Denied::Unavailable`], and [`Denied::InvalidScope`] where no token can hold what was granted.
     pub async fn login(&self, login: Login) -> Result<Issued, Denied> {
         let now = self.0.clock.now();
         let family = Family::new(now);
@@ -95,7 +95,7 @@ impl<S: FamilyStore> Issuer<S> {
     /// A client acts for itself (RFC 6749, section 4.4): an access token, and no refresh token.
     ///
     /// # Errors
-    /// [`Denied::Unavailable`].
+    /// As for [`login`](Issuer::login).
     pub async fn client_credentials(
         &self,
         client: &str,
@@ -287,7 +287,7 @@ impl<S: FamilyStore> Issuer<S> {
         refresh_token: Option<u64>,
         now: Timestamp,
     ) -> Result<Issued, Denied> {
-        let token = self.0.tokens.mint(bearing, identity).map_err(Denied::Unavailable)?;
+        let token = self.0.tokens.mint(bearing, identity)?;
         Ok(Issued {
             access_token: token,
             expires_in: bearing.expires_at.since(now).to_duration(),

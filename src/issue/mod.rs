@@ -47,5 +47,5 @@ pub use memory::MemoryFamilies;
 pub use opaque::Opaque;
 pub use ports::{
     AccessTokens, Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record, StandsFor,
-    Unverified,
+    Unminted, Unverified,
 };

@@ -4,8 +4,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::keys::{Keys, LONGEST};
-use super::ports::{AccessTokens, Bearing, FamilyId, Identity, StandsFor, Unverified};
-use crate::store::StoreError;
+use super::ports::{AccessTokens, Bearing, FamilyId, Identity, StandsFor, Unminted, Unverified};
 use crate::time::Timestamp;
 use crate::token::Secret;
 
@@ -28,10 +27,10 @@ impl Opaque {
 }
 
 impl AccessTokens for Opaque {
-    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, StoreError> {
+    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, Unminted> {
         let scope = identity.scope.as_deref().unwrap_or_default().as_bytes();
         if FIXED + scope.len() > LONGEST {
-            return Err(StoreError::unreachable("the scope is too long for an access token"));
+            return Err(Unminted::ScopeTooLong);
         }
         let mut body = Vec::with_capacity(FIXED + scope.len());
         body.extend_from_slice(&bearing.family.to_bytes());

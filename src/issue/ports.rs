@@ -188,13 +188,25 @@ pub enum StandsFor {
 #[error("the access token is malformed, or not of this issuer")]
 pub struct Unverified;
 
+/// Why no access token was made.
+#[derive(Clone, Debug, ThisError)]
+#[non_exhaustive]
+pub enum Unminted {
+    /// No token could hold the scope, now or later.
+    #[error("the scope is too long for an access token")]
+    ScopeTooLong,
+    /// It cannot be signed now.
+    #[error("the access token could not be signed")]
+    Unavailable(#[source] StoreError),
+}
+
 /// What access tokens look like: [`Opaque`](super::Opaque), or JWT by an adapter.
 pub trait AccessTokens: Send + Sync + 'static {
     /// Makes one.
     ///
     /// # Errors
-    /// Where it cannot be signed: nothing was issued then.
-    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, StoreError>;
+    /// [`Unminted`]: nothing was issued then.
+    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, Unminted>;
 
     /// Reads one, and whom it stands for. Times are judged by the issuer.
     ///

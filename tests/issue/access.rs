@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use perennial::issue::{
-    AccessTokens, Bearing, Denied, Identity, Opaque, Rejected, StandsFor, Unverified,
+    AccessTokens, Bearing, Denied, Identity, Opaque, Rejected, StandsFor, Unminted, Unverified,
 };
 use perennial::rotation::Policy;
 use perennial::store::StoreError;
@@ -80,9 +80,9 @@ fn an_access_token_whose_family_cannot_be_asked_for_is_not_taken_for_good() {
 struct Signer(Opaque, Arc<AtomicBool>);
 
 impl AccessTokens for Signer {
-    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, StoreError> {
+    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, Unminted> {
         if self.1.load(Ordering::Relaxed) {
-            return Err(StoreError::unreachable("the key is not to be had"));
+            return Err(Unminted::Unavailable(StoreError::unreachable("the key is not to be had")));
         }
         self.0.mint(bearing, identity)
     }
@@ -138,6 +138,6 @@ fn a_scope_that_no_token_could_hold_begins_no_family() {
     let rig = Rig::new(Policy::default());
     let login = perennial::issue::Login::new("web", "alice").scope("x".repeat(5000));
     let denied = block_on(rig.issuer.login(login));
-    assert!(matches!(denied, Err(Denied::Unavailable(_))), "{denied:?}");
+    assert!(matches!(denied, Err(Denied::InvalidScope)), "{denied:?}");
     assert_eq!(rig.store.len(), 0);
 }

@@ -111,7 +111,7 @@ async fn each_bad_request_is_answered_as_the_rfc_says_and_nothing_is_written() {
     let token = refresh_token(&login);
     let token = token.expose();
     let writes = rig.store.writes();
-    let long = "x".repeat(20_000);
+    let (long, wordy) = ("x".repeat(20_000), ["read"; 500].join("+"));
     let cases = [
         (String::new(), 400, "invalid_request"),
         ("client_id=web".into(), 400, "invalid_request"),
@@ -147,6 +147,11 @@ async fn each_bad_request_is_answered_as_the_rfc_says_and_nothing_is_written() {
         ),
         (
             format!("grant_type=refresh_token&client_id=web&refresh_token={token}&scope=admin"),
+            400,
+            "invalid_scope",
+        ),
+        (
+            format!("grant_type=refresh_token&client_id=web&refresh_token={token}&scope={wordy}"),
             400,
             "invalid_scope",
         ),

@@ -100,9 +100,11 @@ impl IntoResponse for Error {
             Self::InvalidGrant => {
                 (StatusCode::BAD_REQUEST, "invalid_grant", "the refresh token does not work")
             }
-            Self::InvalidScope => {
-                (StatusCode::BAD_REQUEST, "invalid_scope", "the scope exceeds what was granted")
-            }
+            Self::InvalidScope => (
+                StatusCode::BAD_REQUEST,
+                "invalid_scope",
+                "the scope exceeds what was granted, or what a token can hold",
+            ),
             Self::UnauthorizedClient => (
                 StatusCode::BAD_REQUEST,
                 "unauthorized_client",
