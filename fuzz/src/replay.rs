@@ -10,10 +10,14 @@ mod events;
 mod expiry;
 #[path = "../fuzz_targets/numeric_date.rs"]
 mod numeric_date;
+#[path = "../fuzz_targets/refresh_token.rs"]
+mod refresh_token;
 #[path = "../fuzz_targets/session_schedule.rs"]
 mod session_schedule;
 #[path = "../fuzz_targets/stored_grant.rs"]
 mod stored_grant;
+#[path = "../fuzz_targets/token_request.rs"]
+mod token_request;
 #[path = "../fuzz_targets/token_response.rs"]
 mod token_response;
 
@@ -33,8 +37,10 @@ replays! {
     events_holds_on_its_corpus: events,
     expiry_holds_on_its_corpus: expiry,
     numeric_date_holds_on_its_corpus: numeric_date,
+    refresh_token_holds_on_its_corpus: refresh_token,
     session_schedule_holds_on_its_corpus: session_schedule,
     stored_grant_holds_on_its_corpus: stored_grant,
+    token_request_holds_on_its_corpus: token_request,
     token_response_holds_on_its_corpus: token_response,
 }
 

@@ -1,0 +1,33 @@
+//! Any text as a refresh token, genuine ones and what becomes of them byte by byte: the newest of its
+//! client works, a spent one revokes, all else is refused alike and writes nothing. Rules D3, D4, G1.
+#![cfg_attr(not(test), no_main)]
+
+use perennial::issue::{Denied, Why};
+use perennial::rotation::Reason;
+use perennial::token::Secret;
+use perennial_fuzz::{Issued, at_once};
+
+#[cfg(not(test))]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| property(bytes));
+
+pub(crate) fn property(bytes: &[u8]) {
+    let issued = Issued::default();
+    let text = issued.bent(bytes);
+    let (presented, before) = (Secret::from(text.clone()), issued.kept());
+    let denied = match at_once(issued.issuer.refresh("web", &presented, None)) {
+        Ok(next) => return assert!(presented == issued.newest && next.refresh_token.is_some()),
+        Err(denied) => denied,
+    };
+    let [web, shop, ended] = issued.ids;
+    let expected = match text.as_str() {
+        text if text == issued.spent.expose() => Why::Reused(web),
+        text if text == issued.foreign.expose() => Why::OtherClient(shop),
+        text if text == issued.revoked.expose() => Why::Refused(ended, Reason::Revoked),
+        _ => Why::NotOurs,
+    };
+    // Nothing but what is known, so nothing that was presented.
+    assert!(matches!(denied, Denied::InvalidGrant(why) if why == expected), "{denied:?}");
+    assert_eq!(denied.to_string(), "the refresh token does not work");
+    assert_eq!(issued.kept() != before, expected == Why::Reused(web));
+    assert_eq!(issued.is_revoked(), expected == Why::Reused(web));
+}
