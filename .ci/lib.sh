@@ -10,3 +10,12 @@ finish() {
   for pair in "$@"; do figures+=",\"${pair%%=*}\":${pair#*=}"; done
   printf '{"stage":"%s"%s,"seconds":%d}\n' "$stage" "$figures" "$((SECONDS - started))"
 }
+
+# models PATCH: the models of the machine that it breaks, by its rule; all for one that breaks nothing.
+models() {
+  case $(awk '/^rule:/ {print $2}' "$1") in
+    D*) echo rotation system ;;
+    none) ;;
+    *) echo alone adversary three-callers ;;
+  esac
+}
