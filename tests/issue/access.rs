@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use perennial::issue::{
-    AccessTokens, Bearing, Denied, Identity, Opaque, Rejected, StandsFor, Unminted, Unverified,
+    AccessTokens, Bearing, Denied, Identity, Login, Opaque, Rejected, StandsFor, Unminted,
+    Unverified,
 };
 use perennial::rotation::Policy;
 use perennial::store::StoreError;
@@ -133,11 +134,28 @@ fn no_access_token_is_renewed_beyond_the_lifetime_of_its_family() {
     assert!(matches!(rejected, Err(Rejected::Expired)), "{rejected:?}");
 }
 
+/// A login for a scope of so many bytes.
+fn of_scope(bytes: usize) -> Login {
+    Login::new("web", "alice").scope("x".repeat(bytes))
+}
+
 #[test]
 fn a_scope_that_no_token_could_hold_begins_no_family() {
     let rig = Rig::new(Policy::default());
-    let login = perennial::issue::Login::new("web", "alice").scope("x".repeat(5000));
-    let denied = block_on(rig.issuer.login(login));
+    let denied = block_on(rig.issuer.login(of_scope(5000)));
     assert!(matches!(denied, Err(Denied::InvalidScope)), "{denied:?}");
     assert_eq!(rig.store.len(), 0);
+}
+
+// Rule D4. A token that is issued works, however long its scope is.
+#[test]
+fn the_longest_scope_that_is_issued_is_held_whole_and_no_shorter_one_is_refused() {
+    let rig = Rig::new(Policy::default());
+    let holds = |bytes| block_on(rig.issuer.login(of_scope(bytes))).is_ok();
+    let longest = (0..5000).rev().find(|bytes| holds(*bytes)).expect("some are");
+    assert_eq!(longest, 1992, "2 KiB, but for 56 bytes of the token's own");
+    let issued = block_on(rig.issuer.login(of_scope(longest))).expect("it holds");
+    let identity = block_on(rig.issuer.authenticate(&issued.access_token)).expect("it works");
+    assert_eq!(identity.scope.map(|scope| scope.len()), Some(longest));
+    assert!((0..longest).step_by(83).all(holds));
 }

@@ -16,6 +16,17 @@ fn families_in_memory_are_kept_as_an_issuer_relies_on() {
     block_on(family_store_conforms(&MemoryFamilies::new()));
 }
 
+#[test]
+fn a_store_in_memory_says_how_many_families_it_keeps_and_nothing_else() {
+    let families = MemoryFamilies::new();
+    assert!(families.is_empty());
+    let issuer = Issuer::builder(keys(), families.clone()).build();
+    let login = Login::new("web", "alice");
+    block_on(issuer.login(login)).expect("a login begins a family");
+    assert!(!families.is_empty());
+    assert_eq!(format!("{families:?}"), "MemoryFamilies { len: 1 }");
+}
+
 /// Stores that do one thing wrong.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Flaw {
