@@ -27,6 +27,19 @@ fn a_store_in_memory_says_how_many_families_it_keeps_and_nothing_else() {
     assert_eq!(format!("{families:?}"), "MemoryFamilies { len: 1 }");
 }
 
+#[test]
+fn a_family_has_one_name_and_no_other_text_is_one() {
+    let family = FamilyId::of_bytes(*b"\x00\x01the names \xfe\xff n");
+    let text = family.to_string();
+    assert_eq!(text, "0001746865206e616d657320feff206e");
+    assert_eq!(FamilyId::parse(&text), Some(family));
+    let short = &text[1..];
+    let (upper, signed, longer) = (text.to_uppercase(), format!("+{short}"), format!("{text}0"));
+    for other in ["", short, &upper, &signed, &longer, "not a number of 32 digits, though"] {
+        assert_eq!(FamilyId::parse(other), None, "{other:?}");
+    }
+}
+
 /// Stores that do one thing wrong.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Flaw {
