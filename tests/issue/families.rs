@@ -32,7 +32,10 @@ fn a_family_has_one_name_and_no_other_text_is_one() {
     let family = FamilyId::of_bytes(*b"\x00\x01the names \xfe\xff n");
     let text = family.to_string();
     assert_eq!(text, "0001746865206e616d657320feff206e");
-    assert_eq!(FamilyId::parse(&text), Some(family));
+    assert_eq!(
+        (FamilyId::parse(&text), format!("{family:?}")),
+        (Some(family), format!("FamilyId({text})"))
+    );
     let short = &text[1..];
     let (upper, signed, longer) = (text.to_uppercase(), format!("+{short}"), format!("{text}0"));
     for other in ["", short, &upper, &signed, &longer, "not a number of 32 digits, though"] {
