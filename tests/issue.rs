@@ -12,6 +12,8 @@ mod faults;
 mod http;
 #[path = "issue/jwt.rs"]
 mod jwt;
+#[path = "issue/notices.rs"]
+mod notices;
 #[path = "issue/refresh.rs"]
 mod refresh;
 #[path = "issue/support.rs"]

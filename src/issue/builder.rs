@@ -6,6 +6,7 @@ use std::boxed::Box;
 
 use super::issuer::{Issuer, Parts};
 use super::keys::Keys;
+use super::notice::Notice;
 use super::opaque::Opaque;
 use super::ports::{AccessTokens, FamilyStore};
 use crate::clock::{Clock, SharedClock};
@@ -28,6 +29,7 @@ impl<S: FamilyStore> Issuer<S> {
             access_lifetime: Span::from_secs(3600),
             renewal_window: Span::ZERO,
             clock: Box::new(|| SharedClock.wall()),
+            on_notice: None,
         })
     }
 }
@@ -61,6 +63,14 @@ impl<S: FamilyStore> IssuerBuilder<S> {
     /// Another clock than the machine's. What it shows is compared with what other processes wrote.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.0.clock = Box::new(clock);
+        self
+    }
+
+    /// Called with all that is done for clients, and all that they are denied, before they are told:
+    /// it should be quick. An access token that is rejected names no client, and is not told of; nor
+    /// is what the program does itself, by [`Issuer::revoke_subject`].
+    pub fn on_notice(mut self, hook: impl Fn(&Notice<'_>) + Send + Sync + 'static) -> Self {
+        self.0.on_notice = Some(Box::new(hook));
         self
     }
 

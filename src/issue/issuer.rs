@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::error::{Denied, Rejected, Why};
 use super::keys::Keys;
+use super::notice::{Hook, Outcome};
 use super::ports::{
     AccessTokens, Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record, StandsFor,
 };
@@ -28,6 +29,7 @@ pub(super) struct Parts<S> {
     pub(super) access_lifetime: Span,
     pub(super) renewal_window: Span,
     pub(super) clock: Box<dyn Clock>,
+    pub(super) on_notice: Option<Hook>,
 }
 
 /// Somebody has logged in.
@@ -78,10 +80,19 @@ impl<S: FamilyStore> Issuer<S> {
     /// # Errors
     /// [`Denied::Unavailable`], and [`Denied::InvalidScope`] where no token can hold what was granted.
     pub async fn login(&self, login: Login) -> Result<Issued, Denied> {
+        let begun = self.begin(&login).await;
+        let number = begun.as_ref().ok().map(|(_, number)| *number);
+        let outcome = Outcome::LoggedIn { subject: &login.subject };
+        let begun = begun.map(|(issued, _)| (issued, outcome));
+        self.0.told(&login.client, None, number, begun)
+    }
+
+    /// What was issued, and the number of its refresh token.
+    async fn begin(&self, login: &Login) -> Result<(Issued, u64), Denied> {
         let now = self.0.clock.now();
         let family = Family::new(now);
         let id = FamilyId::of_bytes(random()?);
-        let Login { client, subject, scope } = login;
+        let Login { client, subject, scope } = login.clone();
         let identity = Identity { subject, client, scope };
         let bearing = self.bearing(id, family.newest(), now)?;
         let issued = self.issue(&bearing, &identity, Some(family.newest()), now)?;
@@ -89,7 +100,7 @@ impl<S: FamilyStore> Issuer<S> {
         let forget_at = self.forget_at(family, now);
         let record = Record { client, subject, scope, family: family.to_row(), forget_at };
         self.0.store.insert(id, record).await.map_err(Denied::Unavailable)?;
-        Ok(issued)
+        Ok((issued, family.newest()))
     }
 
     /// A client acts for itself (RFC 6749, section 4.4): an access token, and no refresh token.
@@ -106,8 +117,10 @@ impl<S: FamilyStore> Issuer<S> {
             Some(scope) => login.scope(scope),
             None => login,
         };
-        let issued = self.login(login).await?;
-        Ok(Issued { refresh_token: None, ..issued })
+        let issued = self.begin(&login).await.map(|(issued, _)| {
+            (Issued { refresh_token: None, ..issued }, Outcome::ClientCredentials)
+        });
+        self.0.told(client, None, None, issued)
     }
 
     /// A client presents a refresh token (RFC 6749, section 6), for all of what was granted or,
@@ -125,8 +138,19 @@ impl<S: FamilyStore> Issuer<S> {
         presented: &Secret,
         scope: Option<&str>,
     ) -> Result<Issued, Denied> {
-        let not_ours = Denied::InvalidGrant(Why::NotOurs);
-        let (id, number) = self.0.keys.read(presented.expose()).ok_or(not_ours)?;
+        let presented = self.0.keys.read(presented.expose());
+        let answer = self.rotate(client, presented, scope).await;
+        let (family, number) = presented.unzip();
+        self.0.told(client, family, number, answer)
+    }
+
+    async fn rotate(
+        &self,
+        client: &str,
+        presented: Option<(FamilyId, u64)>,
+        scope: Option<&str>,
+    ) -> Result<(Issued, Outcome<'static>), Denied> {
+        let (id, number) = presented.ok_or(Denied::InvalidGrant(Why::NotOurs))?;
         let mut found = self.0.store.find(id).await.map_err(Denied::Unavailable)?;
         loop {
             let unknown = Denied::InvalidGrant(Why::UnknownFamily(id));
@@ -141,10 +165,18 @@ impl<S: FamilyStore> Issuer<S> {
             let presented = Event::Presented { number };
             let (family, effect) = apply(&self.0.policy, before, presented, now);
             let answer = match effect {
-                Effect::IssueSuccessor { number } | Effect::RepeatSuccessor { number } => {
-                    Answer::Issue { number, refresh_token: Some(number) }
+                Effect::IssueSuccessor { number } => {
+                    let outcome = Outcome::Refreshed { successor: number };
+                    Answer::Issue { number, refresh_token: Some(number), outcome }
                 }
-                Effect::RenewAccess => Answer::Issue { number, refresh_token: None },
+                Effect::RepeatSuccessor { number } => {
+                    let outcome = Outcome::Repeated { successor: number };
+                    Answer::Issue { number, refresh_token: Some(number), outcome }
+                }
+                Effect::RenewAccess => {
+                    let outcome = Outcome::AccessRenewed;
+                    Answer::Issue { number, refresh_token: None, outcome }
+                }
                 Effect::Refuse(reason) => Answer::Deny(Why::Refused(id, reason)),
                 Effect::RevokeFamily => Answer::Deny(Why::Reused(id)),
                 // The machine answers what is presented in no other way.
@@ -155,11 +187,11 @@ impl<S: FamilyStore> Issuer<S> {
                 Answer::Deny(why @ Why::Refused(..)) => return Err(Denied::InvalidGrant(why)),
                 Answer::Deny(why) => Err(Denied::InvalidGrant(why)),
                 // Before it is claimed: where nothing can be signed, nothing has rotated.
-                Answer::Issue { number, refresh_token } => {
+                Answer::Issue { number, refresh_token, outcome } => {
                     let Record { client, subject, .. } = record;
                     let identity = Identity { subject, client, scope: narrowed };
                     let bearing = self.bearing(id, number, now)?;
-                    Ok(self.issue(&bearing, &identity, refresh_token, now)?)
+                    Ok((self.issue(&bearing, &identity, refresh_token, now)?, outcome))
                 }
             };
             let forget_at = self.forget_at(family, now);
@@ -220,7 +252,10 @@ impl<S: FamilyStore> Issuer<S> {
             Denied::InvalidGrant(_) | Denied::InvalidScope => Rejected::Unverified,
         };
         let bearing = self.bearing(bearing.family, bearing.number, now).map_err(unavailable)?;
-        self.issue(&bearing, &identity, None, now).map_err(unavailable)
+        let issued = self.issue(&bearing, &identity, None, now).map_err(unavailable)?;
+        let renewed = Outcome::AccessRenewed;
+        self.0.tell(&identity.client, Some(bearing.family), Some(bearing.number), renewed);
+        Ok(issued)
     }
 
     /// A client, or whoever has the token, revokes it (RFC 7009): the family of a refresh token or
@@ -229,13 +264,16 @@ impl<S: FamilyStore> Issuer<S> {
     /// # Errors
     /// Where the store fails.
     pub async fn revoke(&self, client: &str, token: &Secret) -> Result<(), StoreError> {
-        let by_refresh_token = self.0.keys.read(token.expose()).map(|(family, _)| family);
-        let by_access_token = || self.verified(token).ok().map(|(bearing, _)| bearing.family);
-        let Some(id) = by_refresh_token.or_else(by_access_token) else { return Ok(()) };
+        let by_refresh_token = self.0.keys.read(token.expose());
+        let by_access_token =
+            || self.verified(token).ok().map(|(bearing, _)| (bearing.family, bearing.number));
+        let Some((id, number)) = by_refresh_token.or_else(by_access_token) else { return Ok(()) };
         match self.0.store.find(id).await? {
-            Some(found) if found.record.client == client => self.0.store.revoke(id).await,
-            Some(_) | None => Ok(()),
+            Some(found) if found.record.client == client => self.0.store.revoke(id).await?,
+            Some(_) | None => return Ok(()),
         }
+        self.0.tell(client, Some(id), Some(number), Outcome::Revoked);
+        Ok(())
     }
 
     /// Revokes all that a subject has granted to anybody. Gives how many families that ended.
@@ -308,7 +346,7 @@ impl<S: FamilyStore> Issuer<S> {
 }
 
 enum Answer {
-    Issue { number: u64, refresh_token: Option<u64> },
+    Issue { number: u64, refresh_token: Option<u64>, outcome: Outcome<'static> },
     Deny(Why),
 }
 

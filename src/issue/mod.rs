@@ -36,6 +36,7 @@ mod error;
 mod issuer;
 mod keys;
 mod memory;
+mod notice;
 mod opaque;
 mod ports;
 
@@ -44,6 +45,7 @@ pub use error::{Denied, Rejected, Why};
 pub use issuer::{Issued, Issuer, Login};
 pub use keys::{KeyError, Keys};
 pub use memory::MemoryFamilies;
+pub use notice::{Notice, Outcome};
 pub use opaque::Opaque;
 pub use ports::{
     AccessTokens, Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record, StandsFor,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 pub(crate) use futures::executor::block_on;
 use perennial::issue::{
     Claim, Denied, FamilyId, FamilyStore, Found, Issued, Issuer, IssuerBuilder, Keys, Login,
@@ -64,7 +65,8 @@ impl Watched {
     }
 
     pub(crate) fn newest(&self, family: FamilyId) -> u64 {
-        block_on(self.families.find(family)).expect("in memory").expect("kept").record.family.newest
+        let found = self.families.find(family).now_or_never().expect("it waits for nothing");
+        found.expect("in memory").expect("kept").record.family.newest
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -133,7 +135,15 @@ impl Rig {
         policy: Policy,
         more: impl FnOnce(IssuerBuilder<Watched>) -> IssuerBuilder<Watched>,
     ) -> Self {
-        let (time, store) = (VirtualTime::at(START), Watched::default());
+        Self::on(Watched::default(), policy, more)
+    }
+
+    pub(crate) fn on(
+        store: Watched,
+        policy: Policy,
+        more: impl FnOnce(IssuerBuilder<Watched>) -> IssuerBuilder<Watched>,
+    ) -> Self {
+        let time = VirtualTime::at(START);
         let builder = Issuer::builder(keys(), store.clone()).policy(policy).clock(time.clone());
         Self { issuer: more(builder).build(), time, store }
     }
