@@ -2,10 +2,14 @@
 //! its tokens fresh with axios interceptors.
 //!
 //! `cargo run --example token_server -- --listen 127.0.0.1:8080`, and open that address; for the page
-//! run `npm ci` in `examples/token_server/web` first.
+//! run `npm ci` in `examples/token_server/web` first. What is issued and what is refused it tells on
+//! standard error, a line each, without a token.
 
+#[cfg(test)]
+mod log_tests;
 mod server;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,7 +18,7 @@ use clap::{Parser, ValueEnum};
 use perennial::adapters::jwt::SigningKey;
 use perennial::rotation::{Policy, Reuse};
 
-use server::{CLIENT, Config, Server};
+use server::{CLIENT, Config, Log, Server, Store};
 
 /// An authorization server with an API and a page, everything in memory.
 ///
@@ -37,6 +41,14 @@ struct Arguments {
     /// How long such a token is borne, for overlap and idempotent
     #[arg(long, value_name = "DUR", default_value = "30s", value_parser = humantime::parse_duration)]
     overlap: Duration,
+
+    /// Where families of refresh tokens are kept
+    #[arg(long, value_enum, default_value_t = Store::Memory)]
+    store: Store,
+
+    /// Does not tell, on standard error, what is issued and what is refused
+    #[arg(long)]
+    quiet: bool,
 
     /// Signs access tokens as JWT with the Ed25519 key in this PEM file, made by `openssl genpkey
     /// -algorithm ed25519`; without it they are opaque
@@ -88,8 +100,19 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         None => None,
     };
     let (policy, access_lifetime) = (Policy::new(reuse), arguments.access_ttl);
-    let service_secret = arguments.service_secret;
-    let config = Config { policy, access_lifetime, signing, service_secret };
+    let log = (!arguments.quiet).then(|| -> Log {
+        // Whoever closes standard error does not want to be told.
+        Box::new(|line| drop(writeln!(std::io::stderr(), "{line}")))
+    });
+    let config = Config {
+        policy,
+        access_lifetime,
+        signing,
+        service_secret: arguments.service_secret,
+        store: arguments.store,
+        log,
+        requests_a_second: 10_000,
+    };
     let server = Server::listen(arguments.listen, config).await;
     let server =
         server.map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;

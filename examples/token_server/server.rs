@@ -11,11 +11,22 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use clap::ValueEnum;
 use perennial::adapters::axum::{AuthorizationServer, Client, RequireBearer};
 use perennial::adapters::jwt::{Jwt, SigningKey};
-use perennial::issue::{Identity, Issuer, Keys, MemoryFamilies};
+use perennial::issue::{Identity, Issuer, Keys, MemoryFamilies, Notice};
 use perennial::rotation::Policy;
 use tokio::net::TcpListener;
+
+/// Where families are kept.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Store {
+    /// In this process, until it ends
+    Memory,
+}
+
+/// Takes a line.
+pub(crate) type Log = Box<dyn Fn(&str) + Send + Sync>;
 
 /// How the server behaves.
 pub(crate) struct Config {
@@ -25,7 +36,15 @@ pub(crate) struct Config {
     pub(crate) signing: Option<SigningKey>,
     /// The secret of a second client, which may act for itself; without one there is no such client.
     pub(crate) service_secret: Option<String>,
+    /// Where families are kept.
+    pub(crate) store: Store,
+    /// Where a line goes for each thing that is issued or refused.
+    pub(crate) log: Option<Log>,
+    /// How many requests the page's client may make.
+    pub(crate) requests_a_second: u32,
 }
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// The id of the page's client, which is public.
 pub(crate) const CLIENT: &str = "web";
@@ -48,9 +67,16 @@ impl Server {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
         let keys = Keys::new(secret).expect("32 bytes are a key");
-        let issuer = Issuer::builder(keys, MemoryFamilies::new())
+        let families = match config.store {
+            Store::Memory => MemoryFamilies::new(),
+        };
+        let issuer = Issuer::builder(keys, families)
             .policy(config.policy)
             .access_lifetime(config.access_lifetime);
+        let issuer = match config.log {
+            Some(log) => issuer.on_notice(move |notice| log(&line(notice))),
+            None => issuer,
+        };
         let jwt = config.signing.map(|key| Jwt::new(&*url, "things", key));
         let issuer = match &jwt {
             Some(jwt) => issuer.access_tokens(jwt.clone()),
@@ -58,7 +84,7 @@ impl Server {
         };
         let issuer = issuer.build();
         let endpoints = AuthorizationServer::builder(issuer.clone(), &*url)
-            .client(Client::public(CLIENT).rate_limit(10_000, Duration::from_secs(1)))
+            .client(Client::public(CLIENT).rate_limit(config.requests_a_second, SECOND))
             .with_dev_login();
         let endpoints = match config.service_secret {
             Some(secret) => {
@@ -91,6 +117,12 @@ impl Server {
         self.endpoints.finish().await;
         Ok(())
     }
+}
+
+/// When it was, and what.
+fn line(notice: &Notice<'_>) -> String {
+    let at = notice.at.to_system_time().expect("a clock that shows a time");
+    format!("{} {notice}", humantime::format_rfc3339_millis(at))
 }
 
 /// A thing, for whoever may see it.

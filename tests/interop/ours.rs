@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use perennial::rotation::{Policy, Reuse};
-use server::{Config, Server};
+use server::{Config, Server, Store};
 
 /// A server that bears no reuse, whose access tokens are opaque and live for `seconds`.
 pub(crate) fn strict(seconds: u64) -> Config {
@@ -17,6 +17,9 @@ pub(crate) fn strict(seconds: u64) -> Config {
         access_lifetime: Duration::from_secs(seconds),
         signing: None,
         service_secret: None,
+        store: Store::Memory,
+        log: None,
+        requests_a_second: 10_000,
     }
 }
 
