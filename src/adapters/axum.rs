@@ -48,10 +48,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 
 use crate::issue::{FamilyStore, Issuer};
-use crate::primitives::Mutex;
 
 pub use bearer::{Bearer, RequireBearer};
 pub use client::Client;
@@ -67,8 +66,8 @@ struct Inner<S: FamilyStore> {
     clients: Clients,
     jwks: Option<Value>,
     dev_login: bool,
-    /// What runs although nobody may wait for it any more.
-    running: Mutex<Vec<JoinHandle<()>>>,
+    /// Each task that runs, although nobody may wait for it any more, has a receiver of it.
+    running: watch::Sender<()>,
 }
 
 /// Makes an [`AuthorizationServer`].
@@ -84,7 +83,7 @@ impl<S: FamilyStore> AuthorizationServer<S> {
             clients: Clients::default(),
             jwks: None,
             dev_login: false,
-            running: Mutex::new(Vec::new()),
+            running: watch::Sender::new(()),
         })
     }
 
@@ -104,35 +103,19 @@ impl<S: FamilyStore> AuthorizationServer<S> {
     /// Waits until nothing runs any more: after a graceful shutdown, so that what was claimed is
     /// answered or lost like any answer, and not half-done.
     pub async fn finish(&self) {
-        loop {
-            let running = core::mem::take(&mut *self.running());
-            if running.is_empty() {
-                return;
-            }
-            for task in running {
-                // One that panicked is done as well.
-                let _ = task.await;
-            }
-        }
-    }
-
-    fn running(&self) -> crate::primitives::MutexGuard<'_, Vec<JoinHandle<()>>> {
-        self.0.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.running.closed().await;
     }
 
     /// Runs `work` to its end, whether or not its answer is still waited for.
     async fn to_the_end(&self, work: impl Future<Output = Response> + Send + 'static) -> Response {
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let running = self.0.running.subscribe();
         let task = tokio::spawn(async move {
-            // Whoever asked may have gone.
-            let _ = tell.send(work.await);
+            // Until it ends or panics.
+            let _running = running;
+            work.await
         });
-        {
-            let mut running = self.running();
-            running.retain(|task| !task.is_finished());
-            running.push(task);
-        }
-        told.await.unwrap_or_else(|_| form::failed())
+        // Dropped here, it runs on.
+        task.await.unwrap_or_else(|_| form::failed())
     }
 }
 

@@ -11,7 +11,7 @@ use futures::FutureExt;
 use http::{HeaderMap, StatusCode};
 use perennial::adapters::axum::{AuthorizationServer, Client, RequireBearer};
 use perennial::adapters::jwt::{Jwt, SigningKey};
-use perennial::issue::{Identity, Issuer};
+use perennial::issue::{Identity, Issuer, Outcome};
 use perennial::rotation::Policy;
 use perennial::token::Secret;
 use serde_json::{Value, json};
@@ -356,6 +356,20 @@ async fn a_request_whose_client_has_gone_is_finished_before_the_server_is() {
     assert_eq!(rig.store.newest(login.family), 1);
     server.finish().await;
     assert_eq!(rig.store.newest(login.family), 2);
+}
+
+#[tokio::test]
+async fn a_panic_is_a_server_error_and_does_not_keep_the_server_from_its_end() {
+    let rig = Rig::with(Policy::default(), |builder| {
+        builder.on_notice(|notice| {
+            assert!(!matches!(notice.outcome, Outcome::Refreshed { .. }), "a bug of the hook's");
+        })
+    });
+    let server = server(rig.issuer.clone());
+    let form = refresh_form(&refresh_token(&rig.log_in()));
+    let answer = send(&server.router(), post("/token", &form)).await;
+    assert_eq!(answer.error(), (500, "server_error".to_owned()));
+    assert!(server.finish().now_or_never().is_some(), "nothing runs any more");
 }
 
 fn things(rig: &Rig) -> Router {

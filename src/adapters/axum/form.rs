@@ -7,7 +7,8 @@ use axum::body::{Body, to_bytes};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::issue::Denied;
 
@@ -145,10 +146,12 @@ impl IntoResponse for Error {
 }
 
 /// JSON, for its receiver alone. Rule D6: "No answer there may be stored on the way."
-pub(super) fn answer(status: StatusCode, body: &Value) -> Response {
+pub(super) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
     let headers =
         [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
-    (status, headers, body.to_string()).into_response()
+    let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    let body = serde_json::to_vec(body).expect("texts and numbers under texts are JSON");
+    (status, headers, body).into_response()
 }
 
 /// A bug: whoever asked is told that it was not for them.

@@ -5,6 +5,7 @@ use std::prelude::rust_2024::*;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Inner;
@@ -67,21 +68,29 @@ pub(super) async fn dev_login<S: FamilyStore>(server: &Inner<S>, request: Reques
     told(issued.await)
 }
 
-/// A token response (RFC 6749, section 5.1).
+/// A token response (RFC 6749, section 5.1). It borrows: each copy of a token is one to zeroise.
+#[derive(Serialize)]
+struct TokenResponse<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+}
+
 fn told(issued: Result<Issued, Error>) -> Response {
     let issued = match issued {
         Ok(issued) => issued,
         Err(error) => return error.into_response(),
     };
-    let mut body = Map::new();
-    body.insert("access_token".into(), issued.access_token.expose().into());
-    body.insert("token_type".into(), "Bearer".into());
-    body.insert("expires_in".into(), issued.expires_in.as_secs().into());
-    if let Some(refresh_token) = &issued.refresh_token {
-        body.insert("refresh_token".into(), refresh_token.expose().into());
-    }
-    if let Some(scope) = issued.scope {
-        body.insert("scope".into(), scope.into());
-    }
-    json_answer(StatusCode::OK, &Value::Object(body))
+    let body = TokenResponse {
+        access_token: issued.access_token.expose(),
+        token_type: "Bearer",
+        expires_in: issued.expires_in.as_secs(),
+        refresh_token: issued.refresh_token.as_ref().map(Secret::expose),
+        scope: issued.scope.as_deref(),
+    };
+    json_answer(StatusCode::OK, &body)
 }
