@@ -5,6 +5,7 @@
 #[path = "interop/ours.rs"]
 mod ours;
 #[path = "interop/start.rs"]
+#[allow(dead_code, reason = "other tests use another part of it")]
 mod start;
 
 use std::path::PathBuf;

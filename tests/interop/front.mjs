@@ -83,7 +83,7 @@ export async function serve(build) {
 }
 
 /** Calls `end` on a signal, or when whoever holds the other end of standard input is gone. */
-function endWhenTold(end) {
+export function endWhenTold(end) {
   process.once('SIGINT', end).once('SIGTERM', end);
   const stdin = fstatSync(0);
   if (stdin.isFIFO() || stdin.isSocket()) process.stdin.on('end', end).on('close', end).resume();

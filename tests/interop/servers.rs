@@ -1,15 +1,13 @@
 //! Starting the servers, and what they tell.
 
 use std::fmt::Debug;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::{LazyLock, Mutex};
 use std::thread;
 
 use serde_json::Value;
 
-use crate::start::{folder, is_skipped, program};
+use crate::start::{program, serving};
 
 /// The servers that there are here; of those that cannot be had a line is printed that begins with
 /// `SKIPPED`.
@@ -47,23 +45,7 @@ pub(crate) struct Stats {
 
 impl Server {
     fn start(name: &'static str) -> Option<Self> {
-        let noise = File::create(folder().join(format!("{name}.log"))).expect("a log");
-        let mut child = program(name)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(noise)
-            .spawn()
-            .expect("bash");
-        let mut line = String::new();
-        let output = child.stdout.take().expect("it is piped");
-        BufReader::new(output).read_line(&mut line).expect("a line");
-        if is_skipped(&line) {
-            child.wait().expect("it has ended");
-            return None;
-        }
-        let told: Value = serde_json::from_str(&line).unwrap_or_else(|error| {
-            panic!("{name} said {line:?}: {error}; see {name}.log in {}", folder().display())
-        });
+        let (child, told) = serving(name, &mut program(name))?;
         Some(Self {
             name,
             seed_url: text(&told, "seed_url"),

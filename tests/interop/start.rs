@@ -1,8 +1,9 @@
 //! Programs that are not ours, as `tests/interop/start` starts them.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -19,6 +20,25 @@ pub(crate) fn program(name: &str) -> Command {
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/start"));
     command.arg(name).env("INTEROP_DIR", folder());
     command
+}
+
+/// The server of that name, which serves until its standard input is closed, and the line of JSON
+/// that it prints when it does; none where it is skipped.
+pub(crate) fn serving(name: &str, command: &mut Command) -> Option<(Child, Value)> {
+    let noise = File::create(folder().join(format!("{name}.log"))).expect("a log");
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(noise);
+    let mut child = command.spawn().expect("it starts");
+    let mut line = String::new();
+    let output = child.stdout.take().expect("it is piped");
+    BufReader::new(output).read_line(&mut line).expect("a line");
+    if is_skipped(&line) {
+        child.wait().expect("it has ended");
+        return None;
+    }
+    let told = serde_json::from_str(&line).unwrap_or_else(|error| {
+        panic!("{name} said {line:?}: {error}; see {name}.log in {}", folder().display())
+    });
+    Some((child, told))
 }
 
 /// The line of JSON that `command` prints before it ends; none where it is skipped.
