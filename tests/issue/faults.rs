@@ -81,9 +81,9 @@ impl Story {
         let grant = Grant::new(access, refresh_token(&issued).expose(), HOUR);
         let store = MemoryStore::default();
         let session = open(&wire, &store, declared, Some(grant));
-        let story = Self { wire, store, declared, session };
-        story.uses();
-        story
+        let begun = Self { wire, store, declared, session };
+        begun.uses();
+        begun
     }
 
     /// The process is gone, and another one begins with what is stored.
@@ -236,7 +236,7 @@ fn a_crash_before_the_answer_is_kept_is_survived_as_the_page_says() {
     };
     is_as_told(
         "the client crashes before it has kept the answer, and asks again in time",
-        |story| crash(story, just_before(WINDOW) - SECOND),
+        |story| crash(story, just_before(WINDOW).saturating_sub(SECOND)),
     );
     is_as_told(
         "the client crashes before it has kept the answer, and asks again after the window",

@@ -439,3 +439,26 @@ async fn a_resource_server_lets_through_who_shows_a_good_token_and_tells_others_
     let expired = invalid("the access token has expired");
     assert_eq!(challenge(&send(&things, bearer(&login.access_token)).await), (401, expired));
 }
+
+// Rule G1.
+#[test]
+fn a_client_that_is_printed_says_which_it_is_and_not_its_secret() {
+    let shown = format!("{:?} {:?}", Client::public("web"), Client::confidential("shop", "hush"));
+    assert!(shown.contains("web") && shown.contains("shop"), "{shown}");
+    assert!(shown.contains("public: true") && shown.contains("public: false"), "{shown}");
+    assert!(!shown.contains("hush"), "{shown}");
+}
+
+// Rule D6.
+#[tokio::test]
+async fn a_form_of_sixteen_kibibytes_is_read_and_one_that_is_a_byte_longer_is_too_large() {
+    let (_rig, router) = router();
+    let form = "grant_type=refresh_token&client_id=web&refresh_token=x&pad=";
+    let padded = |length: usize| form.to_owned() + &"y".repeat(length - form.len());
+    for (length, error) in
+        [(16 * 1024, (400, "invalid_grant")), (16 * 1024 + 1, (413, "invalid_request"))]
+    {
+        let answer = send(&router, post("/token", &padded(length))).await;
+        assert_eq!(answer.error(), (error.0, error.1.to_owned()), "{length}");
+    }
+}

@@ -90,7 +90,7 @@ fn what_is_denied_is_told_with_the_reason_that_its_client_is_not_told() {
     rig.store.set_down(false);
     let expected = [
         "refused: client other, family F, refresh token 1: it was issued to another client",
-        "refused: client web, family F, refresh token 1: the scope exceeds what was granted",
+        "refused: client web, family F, refresh token 1: the scope exceeds what was granted, or what a token can hold",
         "unavailable: client web, family F, refresh token 1: it is down",
     ];
     assert_eq!(named(told.take(), login.family), expected);
