@@ -6,6 +6,7 @@ use std::boxed::Box;
 use super::error::{Denied, Why};
 use super::issuer::{Issued, Parts};
 use super::ports::FamilyId;
+use crate::primitives::contained;
 use crate::time::Timestamp;
 
 /// Something that an issuer has done for a client, or has denied it: for logs and counters. It
@@ -88,7 +89,9 @@ impl<S> Parts<S> {
         outcome: Outcome<'_>,
     ) {
         if let Some(hook) = &self.on_notice {
-            hook(&Notice { at: self.clock.now(), client, family, number, outcome });
+            let notice = Notice { at: self.clock.now(), client, family, number, outcome };
+            // What has been rotated is not lost to a hook that panics.
+            let _ = contained(|| hook(&notice));
         }
     }
 }

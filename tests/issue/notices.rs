@@ -154,3 +154,13 @@ fn no_notice_shows_a_token_however_it_is_shown() {
         assert!(!shown.contains(start) && !shown.contains(end), "{token} in {shown}");
     }
 }
+
+// Rule D1. What has rotated is answered, or its client would present a spent token next.
+#[test]
+fn a_hook_that_panics_costs_no_grant() {
+    let panics = |builder: IssuerBuilder<Watched>| builder.on_notice(|_| panic!("planned"));
+    let rig = Rig::with(Policy::new(Reuse::Strict), panics);
+    let login = rig.log_in();
+    let next = rig.present(&refresh_token(&login)).expect("it is told nobody");
+    assert!(rig.present(&refresh_token(&next)).is_ok());
+}
