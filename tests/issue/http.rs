@@ -11,14 +11,16 @@ use futures::FutureExt;
 use http::{HeaderMap, StatusCode};
 use perennial::adapters::axum::{AuthorizationServer, Client, RequireBearer};
 use perennial::adapters::jwt::{Jwt, SigningKey};
-use perennial::issue::{Identity, Issuer, Outcome};
+use perennial::issue::{Identity, Issuer};
 use perennial::rotation::Policy;
 use perennial::token::Secret;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tower::ServiceExt;
 
-use super::support::{HOUR, Rig, Watched, refresh_token};
+use super::support::{HOUR, Rig, START, Watched, refresh_token};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -360,13 +362,16 @@ async fn a_request_whose_client_has_gone_is_finished_before_the_server_is() {
 
 #[tokio::test]
 async fn a_panic_is_a_server_error_and_does_not_keep_the_server_from_its_end() {
-    let rig = Rig::with(Policy::default(), |builder| {
-        builder.on_notice(|notice| {
-            assert!(!matches!(notice.outcome, Outcome::Refreshed { .. }), "a bug of the hook's");
-        })
-    });
+    let broken = Arc::new(AtomicBool::new(false));
+    let shown = Arc::clone(&broken);
+    let clock = move || {
+        assert!(!shown.load(Ordering::Relaxed), "a bug of the clock's");
+        START
+    };
+    let rig = Rig::with(Policy::default(), |builder| builder.clock(clock));
     let server = server(rig.issuer.clone());
     let form = refresh_form(&refresh_token(&rig.log_in()));
+    broken.store(true, Ordering::Relaxed);
     let answer = send(&server.router(), post("/token", &form)).await;
     assert_eq!(answer.error(), (500, "server_error".to_owned()));
     assert!(server.finish().now_or_never().is_some(), "nothing runs any more");
