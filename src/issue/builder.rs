@@ -67,8 +67,9 @@ impl<S: FamilyStore> IssuerBuilder<S> {
     }
 
     /// Called with all that is done for clients, and all that they are denied, before they are told:
-    /// it should be quick; a panic of it ends there. An access token that is rejected names no client, and is not told of; nor
-    /// is what the program does itself, by [`Issuer::revoke_subject`].
+    /// it should be quick; a panic of it ends there. An access token that is rejected names no
+    /// client, and is not told of; nor is what the program does itself, by
+    /// [`Issuer::revoke_subject`].
     pub fn on_notice(mut self, hook: impl Fn(&Notice<'_>) + Send + Sync + 'static) -> Self {
         self.0.on_notice = Some(Box::new(hook));
         self

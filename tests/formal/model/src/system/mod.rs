@@ -21,6 +21,7 @@ use perennial::lifecycle::{self, MissingLifetime, RawPolicy};
 use perennial::rotation;
 use stateright::{Model, Property};
 
+use crate::runner::Set;
 use crate::sentences::sentences;
 use crate::tick::Tick;
 use crate::world::World;
@@ -33,14 +34,14 @@ use told::Told;
 const LIFETIME: u8 = 8;
 const DEADLINE: u8 = 2;
 const WINDOW: u8 = 6;
-/// More uses of a predecessor than any run has.
+/// More uses of a predecessor than anybody honest makes.
 const USES: u32 = 9;
 
 sentences! {
     /// What is asked of each line of the table.
     Claim {
         StaysLoggedIn = "no honest holder is told to log in",
-        LateReuse = "a token that is not borne any more revokes the family",
+        LateReuse = "a token that is not borne any more revokes the family, and one that is does not",
         AtMostTwo = "the newest token works, at most its predecessor beside it, and no other",
         Answered = "whoever waits is answered once messages arrive",
         FoundAtOnce = "whoever uses a token second is found out",
@@ -129,7 +130,7 @@ impl System {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 struct Node {
     inner: State,
-    broken: crate::runner::Set,
+    broken: Set,
 }
 
 struct Explored {

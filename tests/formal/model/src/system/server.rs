@@ -15,7 +15,6 @@ impl System {
         let (family, effect) = apply(&self.policy, before, event, state.now);
         let used_before = number < before.newest();
         let revoked = before.is_revoked();
-        let refused = matches!(effect, Effect::RevokeFamily | Effect::Refuse(_));
         let reacted = effect == Effect::RevokeFamily;
         let borne = used_before && self.bears(state, number);
         let right = revoked || !used_before || reacted != borne;
@@ -29,10 +28,8 @@ impl System {
             }
             Effect::RepeatSuccessor { number } => Reply::Granted(number),
             Effect::RenewAccess => Reply::Granted(number),
-            Effect::Nothing | Effect::Refuse(_) | Effect::RevokeFamily => {
-                debug_assert!(refused, "a presentation is answered");
-                Reply::Declined
-            }
+            Effect::Refuse(_) | Effect::RevokeFamily => Reply::Declined,
+            Effect::Nothing => unreachable!("what is presented is answered"),
         };
         state.family = family;
         (reply, broken)

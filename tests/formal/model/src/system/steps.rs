@@ -311,15 +311,14 @@ impl Step<'_> {
     /// Nobody hears what else is under way for this refresh, or any of the holder.
     fn hangs_up(&mut self, holder: usize, flight: Option<FlightId>) {
         for slot in &mut self.state.messages {
-            let of_it = |message: &mut Message| {
-                message.holder == holder && flight.is_none_or(|flight| message.flight == flight)
-            };
-            let Some(message) = slot.as_mut().filter(|message| message.heard) else { continue };
-            if of_it(message) {
-                message.heard = false;
-                if message.leg != Leg::Request {
-                    *slot = None;
-                }
+            let Some(message) = slot else { continue };
+            let of_it = message.heard
+                && message.holder == holder
+                && flight.is_none_or(|flight| message.flight == flight);
+            match message.leg {
+                _ if !of_it => {}
+                Leg::Request => message.heard = false,
+                Leg::Answer(_) => *slot = None,
             }
         }
     }
