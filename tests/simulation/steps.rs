@@ -288,9 +288,11 @@ impl Life {
 impl World {
     /// What is held has been taken in, and so has what could not be stored.
     fn takes_in(&mut self, session: usize, held: Option<u32>, saved: bool) {
-        let unsaved = self.ledgers[session].newest().filter(|_| !saved).map(|newest| newest.call);
+        let unsaved = self.ledgers[session].newest().filter(|_| !saved);
+        let unsaved = unsaved.map(|newest| newest.renewal);
         for one in &mut self.ledgers[session].received {
-            one.settled |= held == Some(one.renewal) || unsaved == Some(one.call);
+            // A server that answers twice may have given it twice.
+            one.settled |= [held, unsaved].contains(&Some(one.renewal));
         }
     }
 
