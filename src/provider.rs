@@ -14,7 +14,7 @@
 //!
 //! Constants say what holds unless it was configured otherwise; functions take what was configured.
 //! Each names the page that it is from. None was tried out here, and a provider may change its mind:
-//! [`Reuse::Refuse`], the default, is safe with all of them.
+//! [`Reuse::Strict`], the default, is safe with all of them.
 //!
 //! Deliberately absent: providers whose documentation does not say; endpoints and names of fields.
 
@@ -33,15 +33,15 @@ pub const ENTRA_ID: Reuse = Reuse::Unrotated;
 
 /// A GitHub App's user access tokens: once used, the refresh token no longer works, and neither does
 /// the old access token ("Refreshing user access tokens").
-pub const GITHUB_APP: Reuse = Reuse::Refuse;
+pub const GITHUB_APP: Reuse = Reuse::Strict;
 
 /// Keycloak, while the realm's "Revoke Refresh Token" is off, as it is at first; when it is on, a
 /// refresh token is for one use ("Server Administration Guide", "Session and Token Timeouts"), and
-/// [`Reuse::Refuse`] is right, whatever "Refresh Token Max Reuse" allows.
+/// [`Reuse::Strict`] is right, whatever "Refresh Token Max Reuse" allows.
 pub const KEYCLOAK: Reuse = Reuse::Unrotated;
 
 /// Okta, with its default grace period of 30 s: see [`okta`].
-pub const OKTA: Reuse = Reuse::Overlap(Span::from_secs(30));
+pub const OKTA: Reuse = Reuse::OverlapSuccessors(Span::from_secs(30));
 
 /// Supabase Auth: within 10 s a refresh token may be used more than once, and the parent of the
 /// active one brings that one again; else the session ends ("User sessions").
@@ -49,7 +49,7 @@ pub const SUPABASE: Reuse = Reuse::Idempotent(Span::from_secs(10));
 
 /// Doorkeeper, where its table has the column `previous_refresh_token`: the old refresh token is
 /// revoked when the new access token is first used (`refresh_token_revoked_on_use?`). Without the
-/// column it is revoked at once, and [`Reuse::Refuse`] is right.
+/// column it is revoked at once, and [`Reuse::Strict`] is right.
 pub const DOORKEEPER: Reuse = Reuse::ConfirmByUse;
 
 /// Auth0, with rotation on and this "Rotation Overlap Period", which is disabled by default: within
@@ -75,7 +75,7 @@ pub fn cognito(grace: Duration) -> Reuse {
 
 /// Ory Hydra, with this `rotation_grace_period`, which is none by default: within it further uses
 /// bring further tokens of the same chain ("Graceful refresh token rotation"). With a
-/// `rotation_grace_reuse_count` of less than a few, take [`Reuse::Refuse`].
+/// `rotation_grace_reuse_count` of less than a few, take [`Reuse::Strict`].
 pub fn hydra(grace: Duration) -> Reuse {
     within(grace)
 }
@@ -83,7 +83,7 @@ pub fn hydra(grace: Duration) -> Reuse {
 /// Answers again for `window`, if there is one.
 fn within(window: Duration) -> Reuse {
     match Span::from(window) {
-        Span::ZERO => Reuse::Refuse,
-        window => Reuse::Overlap(window),
+        Span::ZERO => Reuse::Strict,
+        window => Reuse::OverlapSuccessors(window),
     }
 }

@@ -207,9 +207,25 @@ impl RefreshError {
         Self { failure: Failure::Declined, message: message.into(), source: None }
     }
 
-    /// The request was definitely not honoured: no connection, 429, 5xx. The session backs off.
+    /// The server does not accept the client, or what it asks for (`invalid_client` and its like,
+    /// RFC 6749, section 5.2): the message names the setting to correct. The session asks again on a
+    /// long backoff, and tells nobody to log in.
+    pub fn misconfigured(message: impl Into<String>) -> Self {
+        let failure = Failure::Misconfigured { retry_after: None };
+        Self { failure, message: message.into(), source: None }
+    }
+
+    /// The request was definitely not honoured: no connection, 429, a 503 that says so. The session
+    /// backs off.
     pub fn unavailable(message: impl Into<String>) -> Self {
         let failure = Failure::Unavailable { retry_after: None };
+        Self { failure, message: message.into(), source: None }
+    }
+
+    /// The server refused without saying why: a 4xx without an `error` of RFC 6749, section 5.2. The
+    /// session backs off; where it goes on for long, callers are told that a login may be needed.
+    pub fn unexplained(message: impl Into<String>) -> Self {
+        let failure = Failure::Unexplained { retry_after: None };
         Self { failure, message: message.into(), source: None }
     }
 
@@ -219,11 +235,15 @@ impl RefreshError {
         Self { failure: Failure::Unknown, message: message.into(), source: None }
     }
 
-    /// Makes an unavailable server's wish heard; of no effect on other failures.
+    /// Makes the server's `Retry-After` heard; of no effect where it declined, or where the outcome
+    /// is unknown.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
-        if let Failure::Unavailable { retry_after } = &mut self.failure {
-            *retry_after = Some(delay.into());
+        match &mut self.failure {
+            Failure::Unavailable { retry_after }
+            | Failure::Misconfigured { retry_after }
+            | Failure::Unexplained { retry_after } => *retry_after = Some(delay.into()),
+            Failure::Declined | Failure::Unknown => {}
         }
         self
     }

@@ -23,7 +23,7 @@ const CLOSING: &str = "<!-- /diagram -->";
 /// Explored once, with the times a few milliseconds, for three kinds of server.
 static ALL: LazyLock<[Explored; 3]> = LazyLock::new(|| {
     let window = Duration::from_millis(10);
-    [Reuse::Refuse, Reuse::overlap(window), Reuse::Unrotated].map(explored)
+    [Reuse::Strict, Reuse::overlap_successors(window), Reuse::Unrotated].map(explored)
 });
 
 // Rules B2, B3, B4, B5, B6, B8, B11, B12, B14.

@@ -18,7 +18,10 @@ fn told_to_wait(headers: &[(&str, &[u8])]) -> Option<Span> {
     let error = read(429, headers, "").expect_err("it is busy");
     match error.failure() {
         Failure::Unavailable { retry_after } => retry_after,
-        other @ (Failure::Declined | Failure::Unknown) => panic!("{other:?}"),
+        other @ (Failure::Declined
+        | Failure::Misconfigured { .. }
+        | Failure::Unexplained { .. }
+        | Failure::Unknown) => panic!("{other:?}"),
     }
 }
 

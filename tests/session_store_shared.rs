@@ -122,7 +122,7 @@ fn restarted(reuse: Reuse, script: &Scripted) -> (Session, VirtualTime) {
 fn after_a_restart_a_noted_refresh_is_not_repeated_while_the_old_token_works() {
     let unknown = || Answer::Fail(RefreshError::unknown("reset"));
     let script = Scripted::new().then(unknown());
-    let (session, time) = restarted(Reuse::Refuse, &script);
+    let (session, time) = restarted(Reuse::Strict, &script);
     assert_eq!(text(at_once(session.token())), "at-1");
     assert_eq!(text(at_once(session.token())), "at-1");
     assert_eq!(script.requests(), 0);
@@ -140,7 +140,7 @@ fn after_a_restart_a_noted_refresh_is_repeated_where_the_server_answers_again() 
     for reuse in [
         Reuse::Unrotated,
         Reuse::ConfirmByUse,
-        Reuse::overlap(60 * SECOND),
+        Reuse::overlap_successors(60 * SECOND),
         Reuse::idempotent(60 * SECOND),
     ] {
         let script = Scripted::new();
@@ -190,7 +190,7 @@ fn a_grant_that_lands_while_the_logout_waits_for_the_store_does_not_outlive_it()
 // Rules B11, F2. A grant that belongs to nobody is not stored by a later catching up.
 #[test]
 fn an_orphan_that_could_not_be_stored_is_not_kept_for_later() {
-    for reuse in [Reuse::Refuse, Reuse::ConfirmByUse] {
+    for reuse in [Reuse::Strict, Reuse::ConfirmByUse] {
         let script = Scripted::new().then(Answer::Hang);
         let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
         let policy = Policy::builder().reuse(reuse).build().expect("valid");

@@ -74,7 +74,8 @@ enum RotationName {
     /// A refresh token works once; seeing it again revokes its family
     Strict,
     /// The direct predecessor works during the overlap and gives a new successor each time
-    Overlap,
+    #[value(alias = "overlap")]
+    OverlapSuccessors,
     /// The direct predecessor works during the overlap and gives the very same successor again
     Idempotent,
     /// The same, until the successor, or an access token that came with it, is first used
@@ -85,7 +86,7 @@ impl From<RotationName> for Rotation {
     fn from(name: RotationName) -> Self {
         match name {
             RotationName::Strict => Self::Strict,
-            RotationName::Overlap => Self::Overlap,
+            RotationName::OverlapSuccessors => Self::OverlapSuccessors,
             RotationName::Idempotent => Self::Idempotent,
             RotationName::ConfirmByUse => Self::ConfirmByUse,
         }

@@ -68,7 +68,7 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Http::Reqwest)]
     http: Http,
     /// What the server does with a refresh token that it sees twice.
-    #[arg(long, value_enum, default_value_t = Declared::Refuse)]
+    #[arg(long, value_enum, default_value_t = Declared::Strict)]
     reuse: Declared,
 }
 
@@ -89,8 +89,11 @@ enum Http {
 
 #[derive(Copy, Clone, ValueEnum)]
 enum Declared {
-    Refuse,
-    Overlap,
+    #[value(alias = "refuse")]
+    Strict,
+    OverlapAccessOnly,
+    #[value(alias = "overlap")]
+    OverlapSuccessors,
     Idempotent,
     ConfirmByUse,
     Unrotated,
@@ -100,8 +103,9 @@ impl Declared {
     fn reuse(self) -> Reuse {
         let window = Duration::from_secs(30);
         match self {
-            Self::Refuse => Reuse::Refuse,
-            Self::Overlap => Reuse::overlap(window),
+            Self::Strict => Reuse::Strict,
+            Self::OverlapAccessOnly => Reuse::overlap_access_only(window),
+            Self::OverlapSuccessors => Reuse::overlap_successors(window),
             Self::Idempotent => Reuse::idempotent(window),
             Self::ConfirmByUse => Reuse::ConfirmByUse,
             Self::Unrotated => Reuse::Unrotated,

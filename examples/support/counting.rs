@@ -22,7 +22,11 @@ impl Outcome {
         match result.as_ref().map_err(RefreshError::failure) {
             Ok(_) => Self::Granted,
             Err(Failure::Declined) => Self::Declined,
-            Err(Failure::Unavailable { .. }) => Self::Unavailable,
+            Err(
+                Failure::Unavailable { .. }
+                | Failure::Misconfigured { .. }
+                | Failure::Unexplained { .. },
+            ) => Self::Unavailable,
             Err(Failure::Unknown) => Self::Unknown,
         }
     }

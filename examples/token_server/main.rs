@@ -65,7 +65,8 @@ enum Rotation {
     /// Its family is revoked
     Strict,
     /// It renews the access token and stays what it is
-    Overlap,
+    #[value(alias = "overlap")]
+    OverlapAccessOnly,
     /// It gets the very same successor again
     Idempotent,
     /// The same, until the successor is used
@@ -86,7 +87,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), String> {
     let reuse = match arguments.rotation {
         Rotation::Strict => Reuse::Strict,
-        Rotation::Overlap => Reuse::overlap(arguments.overlap),
+        Rotation::OverlapAccessOnly => Reuse::overlap_access_only(arguments.overlap),
         Rotation::Idempotent => Reuse::idempotent(arguments.overlap),
         Rotation::ConfirmByUse => Reuse::ConfirmByUse,
     };

@@ -118,8 +118,8 @@ impl<'a> Draws<'a> {
                 None => MissingLifetime::UntilRejected,
             },
             reuse: match self.byte() % 5 {
-                0 => Reuse::Refuse,
-                1 => Reuse::Overlap(Span::from_millis(self.span())),
+                0 => Reuse::Strict,
+                1 => Reuse::OverlapSuccessors(Span::from_millis(self.span())),
                 2 => Reuse::Idempotent(Span::from_millis(self.span())),
                 3 => Reuse::ConfirmByUse,
                 _ => Reuse::Unrotated,

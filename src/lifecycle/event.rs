@@ -28,7 +28,7 @@ pub enum Event<T: Time> {
     RefreshFailed {
         /// The refresh that failed.
         flight: FlightId,
-        /// In which of three ways.
+        /// In which way.
         failure: Failure<T>,
         /// Drawn for the delay before the next try.
         draw: Draw,
@@ -69,17 +69,29 @@ pub enum Novelty {
     Same,
 }
 
-/// The three ways in which a refresh fails (rule B6).
+/// The ways in which a refresh fails (rule B6).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Failure<T: Time> {
     /// The server will not honour this grant again: `invalid_grant` and its like.
     Declined,
-    /// The request was definitely not honoured: no connection, 429, 5xx.
+    /// The server does not accept the client, or what it asks for: `invalid_client` and its like.
+    /// The configuration must be corrected; a login would not help.
+    Misconfigured {
+        /// How long all sessions of the client are to wait, where one of them has been told before.
+        retry_after: Option<T::Span>,
+    },
+    /// The request was definitely not honoured: no connection, 429, a 503 that says so.
     Unavailable {
         /// How long the server asks to be left alone, if it said.
         retry_after: Option<T::Span>,
     },
-    /// It was sent, and no answer was understood: timeout, reset, dropped, unparsable.
+    /// The server refused, and not in the words of RFC 6749, section 5.2: a 4xx without an `error`.
+    /// Treated as unavailable; where it goes on for long, a login may be needed.
+    Unexplained {
+        /// How long the server asks to be left alone, if it said.
+        retry_after: Option<T::Span>,
+    },
+    /// It was sent, and no answer was understood: timeout, reset, dropped, unparsable, 500, 502, 504.
     Unknown,
 }
 

@@ -44,14 +44,17 @@ pub enum MissingLifetime<T: Time = Timestamp> {
 /// What the authorization server does with a refresh token that it sees a second time (rule B6).
 ///
 /// It decides what may follow a refresh whose outcome is unknown. Where the server's documentation
-/// says nothing, [`Reuse::Refuse`] is the safe answer.
+/// says nothing, [`Reuse::Strict`] is the safe answer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Reuse<T: Time = Timestamp> {
     /// It refuses, and may revoke the grant. Also for servers whose behaviour is not declared.
     #[default]
-    Refuse,
+    Strict,
+    /// For a while after the first use it renews the access token again, and returns no refresh
+    /// token: a client that lost the first answer never learns the successor.
+    OverlapAccessOnly(T::Span),
     /// For a while after the first use it answers again, each time with another successor.
-    Overlap(T::Span),
+    OverlapSuccessors(T::Span),
     /// For a while after the first use it answers again, with the very same successor.
     Idempotent(T::Span),
     /// It answers again until the successor is first used.
@@ -61,9 +64,14 @@ pub enum Reuse<T: Time = Timestamp> {
 }
 
 impl Reuse {
+    /// Renews the access token again for `window` after the first use, without a refresh token.
+    pub fn overlap_access_only(window: Duration) -> Self {
+        Self::OverlapAccessOnly(window.into())
+    }
+
     /// Answers again for `window` after the first use, each time with another successor.
-    pub fn overlap(window: Duration) -> Self {
-        Self::Overlap(window.into())
+    pub fn overlap_successors(window: Duration) -> Self {
+        Self::OverlapSuccessors(window.into())
     }
 
     /// Answers again for `window` after the first use, with the very same successor.
@@ -171,7 +179,7 @@ impl Default for PolicyBuilder {
             budget_count: 5,
             budget_window: Duration::from_secs(30),
             refresh_deadline: Duration::from_secs(30),
-            reuse: Reuse::Refuse,
+            reuse: Reuse::Strict,
         }
     }
 }
@@ -254,12 +262,15 @@ impl PolicyBuilder {
             return Err(PolicyError::NoBudget);
         }
         match self.reuse {
-            Reuse::Overlap(Span::ZERO) | Reuse::Idempotent(Span::ZERO) => {
+            Reuse::OverlapAccessOnly(Span::ZERO)
+            | Reuse::OverlapSuccessors(Span::ZERO)
+            | Reuse::Idempotent(Span::ZERO) => {
                 return Err(PolicyError::TooShort(Field::Reuse));
             }
-            Reuse::Overlap(_)
+            Reuse::OverlapAccessOnly(_)
+            | Reuse::OverlapSuccessors(_)
             | Reuse::Idempotent(_)
-            | Reuse::Refuse
+            | Reuse::Strict
             | Reuse::ConfirmByUse
             | Reuse::Unrotated => {}
         }

@@ -71,10 +71,17 @@ impl<T: Time> Lifecycle<T> {
         }
         if let Credential::DoubtedUntil(until) = self.credential {
             self.credential = match policy.reuse {
-                Reuse::Overlap(window) | Reuse::Idempotent(window) if now < until => {
+                Reuse::OverlapAccessOnly(window)
+                | Reuse::OverlapSuccessors(window)
+                | Reuse::Idempotent(window)
+                    if now < until =>
+                {
                     Credential::DoubtedUntil(until.min(now.saturating_add(window)))
                 }
-                Reuse::Overlap(_) | Reuse::Idempotent(_) | Reuse::Refuse => Credential::Doubted,
+                Reuse::OverlapAccessOnly(_)
+                | Reuse::OverlapSuccessors(_)
+                | Reuse::Idempotent(_)
+                | Reuse::Strict => Credential::Doubted,
                 Reuse::ConfirmByUse | Reuse::Unrotated => Credential::Ready,
             };
         }
@@ -180,7 +187,12 @@ impl<T: Time> Lifecycle<T> {
                 self.credential = Credential::Declined;
                 Effect::EndAttempt
             }
-            (Flight::Out { .. }, Failure::Unavailable { retry_after }) => {
+            (
+                Flight::Out { .. },
+                Failure::Unavailable { retry_after }
+                | Failure::Misconfigured { retry_after }
+                | Failure::Unexplained { retry_after },
+            ) => {
                 self.flight = Flight::Idle;
                 self.back_off(policy, retry_after, draw, now);
                 Effect::EndAttempt
@@ -202,9 +214,13 @@ impl<T: Time> Lifecycle<T> {
                     }
                 }
             }
-            (Flight::Overdue { .. }, Failure::Unavailable { .. } | Failure::Unknown) => {
-                Effect::Nothing
-            }
+            (
+                Flight::Overdue { .. },
+                Failure::Unavailable { .. }
+                | Failure::Misconfigured { .. }
+                | Failure::Unexplained { .. }
+                | Failure::Unknown,
+            ) => Effect::Nothing,
         }
     }
 
@@ -217,14 +233,16 @@ impl<T: Time> Lifecycle<T> {
             (credential, Attempt::Outrun, _)
             | (credential, Attempt::Ordinary, Reuse::ConfirmByUse | Reuse::Unrotated) => credential,
             // Where the window closed while a retry was out, that retry does not open it anew.
-            (_, Attempt::Ordinary, Reuse::Refuse)
-            | (Credential::Doubted, Attempt::Ordinary, Reuse::Overlap(_) | Reuse::Idempotent(_)) => {
-                Credential::Doubted
-            }
+            (_, Attempt::Ordinary, Reuse::Strict)
+            | (
+                Credential::Doubted,
+                Attempt::Ordinary,
+                Reuse::OverlapAccessOnly(_) | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_),
+            ) => Credential::Doubted,
             (
                 Credential::DoubtedUntil(until),
                 Attempt::Ordinary,
-                Reuse::Overlap(_) | Reuse::Idempotent(_),
+                Reuse::OverlapAccessOnly(_) | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_),
             ) => Credential::DoubtedUntil(until),
             (
                 Credential::Absent
@@ -232,7 +250,9 @@ impl<T: Time> Lifecycle<T> {
                 | Credential::Unsettled
                 | Credential::Declined,
                 Attempt::Ordinary,
-                Reuse::Overlap(window) | Reuse::Idempotent(window),
+                Reuse::OverlapAccessOnly(window)
+                | Reuse::OverlapSuccessors(window)
+                | Reuse::Idempotent(window),
             ) => {
                 let until = sent.saturating_add(window);
                 if now < until { Credential::DoubtedUntil(until) } else { Credential::Doubted }

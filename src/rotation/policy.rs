@@ -28,7 +28,7 @@ pub enum Reuse<T: Time = Timestamp> {
     Strict,
     /// For `window` from its first use on, it renews the access token and stays itself as it is;
     /// at most `uses` times more.
-    Overlap {
+    OverlapAccessOnly {
         /// How long, from the first use on; never longer for being used again.
         window: T::Span,
         /// How often after the first use.
@@ -37,9 +37,9 @@ pub enum Reuse<T: Time = Timestamp> {
     /// For `window` from its first use on, it gets the very same successor again; at most `uses`
     /// times more.
     Idempotent {
-        /// As for [`Reuse::Overlap`].
+        /// As for [`Reuse::OverlapAccessOnly`].
         window: T::Span,
-        /// As for [`Reuse::Overlap`].
+        /// As for [`Reuse::OverlapAccessOnly`].
         uses: u32,
     },
     /// It gets the very same successor again until that, or its access token, is first used.
@@ -50,9 +50,9 @@ pub enum Reuse<T: Time = Timestamp> {
 const USES: u32 = 1000;
 
 impl Reuse {
-    /// [`Reuse::Overlap`] for `window` [30 s], up to \[1000\] times.
-    pub fn overlap(window: Duration) -> Self {
-        Self::Overlap { window: window.into(), uses: USES }
+    /// [`Reuse::OverlapAccessOnly`] for `window` [30 s], up to \[1000\] times.
+    pub fn overlap_access_only(window: Duration) -> Self {
+        Self::OverlapAccessOnly { window: window.into(), uses: USES }
     }
 
     /// [`Reuse::Idempotent`] for `window` [30 s], up to \[1000\] times.

@@ -76,7 +76,7 @@ impl<T: Time> Family<T> {
         self.tolerance = match (self.tolerance, policy.reuse) {
             (
                 Tolerance::Open { until, uses },
-                Reuse::Overlap { window, .. } | Reuse::Idempotent { window, .. },
+                Reuse::OverlapAccessOnly { window, .. } | Reuse::Idempotent { window, .. },
             ) => Tolerance::open(until.min(now.saturating_add(window)), uses, now),
             (Tolerance::Unconfirmed, Reuse::ConfirmByUse) => Tolerance::Unconfirmed,
             (Tolerance::Closed | Tolerance::Open { .. } | Tolerance::Unconfirmed, _) => {
@@ -133,7 +133,7 @@ impl<T: Time> Family<T> {
         self.used = now;
         self.tolerance = match policy.reuse {
             Reuse::Strict => Tolerance::Closed,
-            Reuse::Overlap { window, .. } | Reuse::Idempotent { window, .. } => {
+            Reuse::OverlapAccessOnly { window, .. } | Reuse::Idempotent { window, .. } => {
                 Tolerance::open(now.saturating_add(window), 0, now)
             }
             Reuse::ConfirmByUse => Tolerance::Unconfirmed,
@@ -145,7 +145,7 @@ impl<T: Time> Family<T> {
     /// being used again", and counted.
     fn again(&mut self, policy: &Policy<T>, until: T, uses: u32, now: T) -> Effect {
         let (most, effect) = match policy.reuse {
-            Reuse::Overlap { uses, .. } => (uses, Effect::RenewAccess),
+            Reuse::OverlapAccessOnly { uses, .. } => (uses, Effect::RenewAccess),
             Reuse::Idempotent { uses, .. } => {
                 (uses, Effect::RepeatSuccessor { number: self.newest })
             }

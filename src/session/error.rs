@@ -31,8 +31,12 @@ pub(super) enum Kind {
     Declined,
     #[error("the refresh token was sent and nothing is known of the outcome: log in again")]
     Unsettled,
+    #[error("the authorization server does not accept this client: correct its configuration")]
+    Misconfigured,
     #[error("the authorization server could not be reached or would not answer")]
     Unavailable,
+    #[error("the authorization server refused the refresh without saying why")]
+    Unexplained,
     #[error("the refresh was sent and no answer was understood")]
     Unknown,
     #[error("the access token was no longer usable when it arrived")]
@@ -96,7 +100,17 @@ impl Error {
 
     /// Whether the authorization server, or the store, may well answer later.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self.kind, Kind::Unavailable | Kind::Unknown | Kind::Stillborn | Kind::Store)
+        matches!(
+            self.kind,
+            Kind::Unavailable | Kind::Unexplained | Kind::Unknown | Kind::Stillborn | Kind::Store
+        )
+    }
+
+    /// Whether the authorization server does not accept the client itself, or what it asks for:
+    /// the [`source`](StdError::source) names the setting. A login would not help; the session goes
+    /// on trying, rarely.
+    pub fn is_misconfigured(&self) -> bool {
+        self.kind == Kind::Misconfigured
     }
 
     /// Whether the budget of rule B9 is spent: the resource server rejects each new token.
@@ -139,7 +153,9 @@ impl From<RefreshError> for Error {
     fn from(error: RefreshError) -> Self {
         let kind = match error.failure() {
             Failure::Declined => Kind::Declined,
+            Failure::Misconfigured { .. } => Kind::Misconfigured,
             Failure::Unavailable { .. } => Kind::Unavailable,
+            Failure::Unexplained { .. } => Kind::Unexplained,
             Failure::Unknown => Kind::Unknown,
         };
         Self::new(kind).with_source(Arc::new(error))

@@ -320,7 +320,9 @@ async fn not_granted(
 ) -> Outcome {
     let declined = match error.failure() {
         Failure::Declined => true,
-        Failure::Unavailable { .. } => false,
+        Failure::Unavailable { .. }
+        | Failure::Misconfigured { .. }
+        | Failure::Unexplained { .. } => false,
         Failure::Unknown => return Outcome::Failed(error),
     };
     let Some(before) = before else {

@@ -52,8 +52,8 @@ fn faults() -> Vec<(Fault, Taken)> {
 fn behaviours() -> [(Rotation, Reuse); 4] {
     let window = Duration::from_secs(30);
     [
-        (Rotation::Strict, Reuse::Refuse),
-        (Rotation::Overlap, Reuse::overlap(window)),
+        (Rotation::Strict, Reuse::Strict),
+        (Rotation::OverlapSuccessors, Reuse::overlap_successors(window)),
         (Rotation::Idempotent, Reuse::idempotent(window)),
         (Rotation::ConfirmByUse, Reuse::ConfirmByUse),
     ]
@@ -161,7 +161,7 @@ async fn no_fault_at_the_token_endpoint_is_a_callers_concern_while_the_old_token
             soon(failing).await;
             assert_eq!(scene.works().await, old, "{fault:?}");
             assert_eq!(scene.proxy.connections(), 1, "{fault:?}");
-            let doubtful = taken != Taken::Unavailable && behaviour.1 == Reuse::Refuse;
+            let doubtful = taken != Taken::Unavailable && behaviour.1 == Reuse::Strict;
             if doubtful {
                 // What may be spent is not presented again while there is no need to.
                 scene.time.advance(Duration::from_secs(60));

@@ -69,8 +69,8 @@ struct Story {
 impl Story {
     fn begin(policy: usize) -> Self {
         let (server, declared) = [
-            (Reuse::Strict, lifecycle::Reuse::Refuse),
-            (Reuse::overlap(WINDOW), lifecycle::Reuse::overlap(WINDOW)),
+            (Reuse::Strict, lifecycle::Reuse::Strict),
+            (Reuse::overlap_access_only(WINDOW), lifecycle::Reuse::overlap_access_only(WINDOW)),
             (Reuse::idempotent(WINDOW), lifecycle::Reuse::idempotent(WINDOW)),
             (Reuse::ConfirmByUse, lifecycle::Reuse::ConfirmByUse),
         ][policy];

@@ -65,7 +65,7 @@ fn what_is_issued_is_told_once_with_its_family_and_its_numbers() {
     let expected = ["client credentials: client robot, family F"];
     assert_eq!(named(told.take(), own.family), expected);
 
-    let (rig, told) = telling(Policy::new(Reuse::overlap(WINDOW)), line);
+    let (rig, told) = telling(Policy::new(Reuse::overlap_access_only(WINDOW)), line);
     let login = rig.log_in();
     rig.present(&refresh_token(&login)).expect("it works");
     told.take();

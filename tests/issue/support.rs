@@ -33,8 +33,13 @@ pub(crate) fn keys() -> Keys {
 }
 
 pub(crate) fn policies() -> [Policy; 4] {
-    [Reuse::Strict, Reuse::overlap(WINDOW), Reuse::idempotent(WINDOW), Reuse::ConfirmByUse]
-        .map(Policy::new)
+    [
+        Reuse::Strict,
+        Reuse::overlap_access_only(WINDOW),
+        Reuse::idempotent(WINDOW),
+        Reuse::ConfirmByUse,
+    ]
+    .map(Policy::new)
 }
 
 /// A store in memory that is watched.

@@ -263,8 +263,13 @@ impl Model {
         });
         match (first, self.rules.reuse) {
             (None, _) | (Some(_), Reuse::ConfirmByUse | Reuse::Unrotated) => Trust::Full,
-            (Some(_), Reuse::Refuse) => Trust::OnceMore,
-            (Some((told, sent)), Reuse::Overlap(window) | Reuse::Idempotent(window)) => {
+            (Some(_), Reuse::Strict) => Trust::OnceMore,
+            (
+                Some((told, sent)),
+                Reuse::OverlapAccessOnly(window)
+                | Reuse::OverlapSuccessors(window)
+                | Reuse::Idempotent(window),
+            ) => {
                 let window = i128::from(window.as_millis());
                 let until = clamp(sent + window);
                 if self.nows[told] >= until {

@@ -203,8 +203,8 @@ pub(crate) fn sequences() -> impl Strategy<Value = Vec<(Clock, Op)>> {
 /// Policies of all kinds: sensible, tiny, huge and useless ones.
 pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     let reuse = prop_oneof![
-        3 => Just(Reuse::Refuse),
-        3 => spans(60).prop_map(|window| Reuse::Overlap(Span::from_millis(window))),
+        3 => Just(Reuse::Strict),
+        3 => spans(60).prop_map(|window| Reuse::OverlapSuccessors(Span::from_millis(window))),
         1 => spans(60).prop_map(|window| Reuse::Idempotent(Span::from_millis(window))),
         1 => Just(Reuse::ConfirmByUse),
         1 => Just(Reuse::Unrotated),

@@ -55,7 +55,12 @@ const NEXT: Effect = Effect::IssueSuccessor { number: 2 };
 const AGAIN: Effect = Effect::RepeatSuccessor { number: 2 };
 
 fn policies() -> [Reuse; 4] {
-    [Reuse::Strict, Reuse::overlap(window()), Reuse::idempotent(window()), Reuse::ConfirmByUse]
+    [
+        Reuse::Strict,
+        Reuse::overlap_access_only(window()),
+        Reuse::idempotent(window()),
+        Reuse::ConfirmByUse,
+    ]
 }
 
 // Rules D1, D2.
@@ -86,9 +91,10 @@ fn strict_revokes_the_family_at_the_second_presentation() {
 // Rules D2, D3.
 #[test]
 fn the_overlap_ends_to_the_millisecond_counted_from_the_first_use_and_never_slides() {
-    for (reuse, tolerated) in
-        [(Reuse::overlap(window()), Effect::RenewAccess), (Reuse::idempotent(window()), AGAIN)]
-    {
+    for (reuse, tolerated) in [
+        (Reuse::overlap_access_only(window()), Effect::RenewAccess),
+        (Reuse::idempotent(window()), AGAIN),
+    ] {
         let mut rig = Rig::new(reuse);
         assert_eq!(rig.present(1, 5), NEXT);
         for millis in [5, 6, 5 + WINDOW - 2, 5 + WINDOW - 1] {
@@ -104,7 +110,9 @@ fn the_overlap_ends_to_the_millisecond_counted_from_the_first_use_and_never_slid
 #[test]
 fn a_predecessor_is_tolerated_as_often_as_the_policy_says_and_not_once_more() {
     let window = Span::from(window());
-    for reuse in [Reuse::Overlap { window, uses: 2 }, Reuse::Idempotent { window, uses: 2 }] {
+    for reuse in
+        [Reuse::OverlapAccessOnly { window, uses: 2 }, Reuse::Idempotent { window, uses: 2 }]
+    {
         let mut rig = Rig::new(reuse);
         assert_eq!(rig.present(1, 0), NEXT);
         assert_ne!(rig.present(1, 1), Effect::Refuse(Reason::TooOften));
@@ -150,7 +158,7 @@ fn under_confirm_by_use_the_predecessor_dies_when_its_successor_is_first_used() 
 // Rule D2.
 #[test]
 fn a_confirmation_takes_nothing_from_an_overlap() {
-    for reuse in [Reuse::overlap(window()), Reuse::idempotent(window())] {
+    for reuse in [Reuse::overlap_access_only(window()), Reuse::idempotent(window())] {
         let mut rig = Rig::new(reuse);
         assert_eq!(rig.present(1, 1), NEXT);
         let before = rig.family;
@@ -259,7 +267,9 @@ fn a_family_comes_back_from_its_row_as_it_was() {
 // Rule D2.
 #[test]
 fn a_policy_that_became_stricter_closes_what_the_old_one_left_open() {
-    for before in [Reuse::overlap(window()), Reuse::idempotent(window()), Reuse::ConfirmByUse] {
+    for before in
+        [Reuse::overlap_access_only(window()), Reuse::idempotent(window()), Reuse::ConfirmByUse]
+    {
         let mut rig = Rig::new(before);
         assert_eq!(rig.present(1, 1), NEXT);
         rig.policy = Policy::new(Reuse::Strict);
@@ -272,7 +282,7 @@ fn a_policy_that_became_stricter_closes_what_the_old_one_left_open() {
 #[test]
 fn an_overlap_that_the_policy_has_made_none_bears_nothing_that_is_left_of_it() {
     let none = Duration::ZERO;
-    for reuse in [Reuse::overlap(none), Reuse::idempotent(none)] {
+    for reuse in [Reuse::overlap_access_only(none), Reuse::idempotent(none)] {
         let mut rig = Rig::new(Reuse::idempotent(window()));
         assert_eq!(rig.present(1, 1), NEXT);
         rig.policy = Policy::new(reuse);

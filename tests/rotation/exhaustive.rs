@@ -13,7 +13,7 @@ fn policies() -> Vec<Policy<Tick>> {
     let mut reuses = vec![Reuse::Strict, Reuse::ConfirmByUse];
     for window in [0, 1, 3, LAST] {
         for uses in [0, 1, 2] {
-            reuses.push(Reuse::Overlap { window, uses });
+            reuses.push(Reuse::OverlapAccessOnly { window, uses });
             reuses.push(Reuse::Idempotent { window, uses });
         }
     }

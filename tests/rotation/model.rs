@@ -24,7 +24,7 @@ fn policy(kind: Kind) -> Policy {
     let window = Span::from_millis(WINDOW.unsigned_abs());
     let reuse = match kind {
         Kind::Strict => Reuse::Strict,
-        Kind::Overlap => Reuse::Overlap { window, uses: USES },
+        Kind::Overlap => Reuse::OverlapAccessOnly { window, uses: USES },
         Kind::Idempotent => Reuse::Idempotent { window, uses: USES },
         Kind::ConfirmByUse => Reuse::ConfirmByUse,
     };

@@ -37,7 +37,7 @@ fn policies() -> [(&'static str, Policy); 4] {
     let of = |reuse| Policy::new(reuse).idle_lifetime(Duration::from_secs(1));
     [
         ("strict", of(Reuse::Strict)),
-        ("overlap", of(Reuse::overlap(WINDOW))),
+        ("overlap", of(Reuse::overlap_access_only(WINDOW))),
         ("idempotent", of(Reuse::idempotent(WINDOW))),
         ("confirm by use", of(Reuse::ConfirmByUse)),
     ]

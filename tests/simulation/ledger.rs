@@ -362,8 +362,8 @@ impl World {
     /// The window that the server declares, if it does.
     pub(crate) fn window(&self) -> Option<i64> {
         match self.plan.reuse {
-            Reuse::Overlap(window) | Reuse::Idempotent(window) => Some(window),
-            Reuse::Refuse | Reuse::Confirm | Reuse::Unrotated => None,
+            Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window) => Some(window),
+            Reuse::Strict | Reuse::Confirm | Reuse::Unrotated => None,
         }
     }
 }

@@ -130,8 +130,8 @@ impl Life {
         let plan = self.plan;
         let mut world = self.shared.lock();
         let reuse = match plan.reuse {
-            Reuse::Refuse => Corner::ReuseRefuse,
-            Reuse::Overlap(_) => Corner::ReuseOverlap,
+            Reuse::Strict => Corner::ReuseRefuse,
+            Reuse::OverlapSuccessors(_) => Corner::ReuseOverlap,
             Reuse::Idempotent(_) => Corner::ReuseIdempotent,
             Reuse::Confirm => Corner::ReuseConfirm,
             Reuse::Unrotated => Corner::ReuseUnrotated,

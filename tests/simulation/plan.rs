@@ -60,8 +60,8 @@ impl Plan {
         let small = size == Size::Small;
         let window = [30_000, 60_000, 120_000][choices.below(3) as usize];
         let reuse = match choices.below(5) {
-            0 => Reuse::Refuse,
-            1 => Reuse::Overlap(window),
+            0 => Reuse::Strict,
+            1 => Reuse::OverlapSuccessors(window),
             2 => Reuse::Idempotent(window),
             3 => Reuse::Confirm,
             _ => Reuse::Unrotated,
@@ -100,8 +100,8 @@ impl Plan {
     pub(crate) fn policy(&self) -> Policy {
         let window = |millis: i64| Duration::from_millis(millis.unsigned_abs());
         let reuse = match self.reuse {
-            Reuse::Refuse => Declared::Refuse,
-            Reuse::Overlap(millis) => Declared::overlap(window(millis)),
+            Reuse::Strict => Declared::Strict,
+            Reuse::OverlapSuccessors(millis) => Declared::overlap_successors(window(millis)),
             Reuse::Idempotent(millis) => Declared::idempotent(window(millis)),
             Reuse::Confirm => Declared::ConfirmByUse,
             Reuse::Unrotated => Declared::Unrotated,

@@ -9,8 +9,8 @@ use perennial::token::{Grant, Secret};
 /// What the server does with a refresh token that it sees a second time.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reuse {
-    Refuse,
-    Overlap(i64),
+    Strict,
+    OverlapSuccessors(i64),
     Idempotent(i64),
     Confirm,
     Unrotated,
@@ -142,7 +142,7 @@ impl Server {
         let next = match (self.reuse, successor) {
             (Reuse::Unrotated, _) => Some(shown),
             (_, None) => Some(self.renew(family, Some(shown))),
-            (Reuse::Overlap(window), Some(_)) if within(window) => {
+            (Reuse::OverlapSuccessors(window), Some(_)) if within(window) => {
                 Some(self.renew(family, Some(shown)))
             }
             (Reuse::Idempotent(window), Some(same))
@@ -152,7 +152,7 @@ impl Server {
             }
             (Reuse::Confirm, Some(same)) if !confirmed => Some(same),
             (
-                Reuse::Refuse | Reuse::Overlap(_) | Reuse::Idempotent(_) | Reuse::Confirm,
+                Reuse::Strict | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_) | Reuse::Confirm,
                 Some(_),
             ) => None,
         };

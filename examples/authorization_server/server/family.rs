@@ -19,7 +19,7 @@ pub(crate) enum Rotation {
     /// A refresh token works once. Seeing it again revokes the family.
     Strict,
     /// The direct predecessor keeps working for the overlap, each time giving a new successor.
-    Overlap,
+    OverlapSuccessors,
     /// Within the overlap the direct predecessor gives the very same successor again.
     Idempotent,
     /// The same, until the successor or an access token that came with it is used, whenever that is.
@@ -139,7 +139,7 @@ impl Family {
         predecessor
             && match rule.rotation {
                 Rotation::Strict => false,
-                Rotation::Overlap | Rotation::Idempotent => {
+                Rotation::OverlapSuccessors | Rotation::Idempotent => {
                     now < self.superseded_at.saturating_add(rule.overlap)
                 }
                 Rotation::ConfirmByUse => !self.confirmed,

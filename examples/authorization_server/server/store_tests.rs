@@ -70,7 +70,7 @@ fn revoking_one_family_leaves_the_others_alone() {
 
 #[test]
 fn the_overlap_is_bounded_and_does_not_slide() {
-    let (mut store, login) = seeded(Rotation::Overlap);
+    let (mut store, login) = seeded(Rotation::OverlapSuccessors);
     let (verdict, second) = present(&mut store, &login, at(100));
     assert_eq!(verdict, Verdict::Rotated);
     for seconds in [100, 115, 129] {
@@ -85,7 +85,7 @@ fn the_overlap_is_bounded_and_does_not_slide() {
 
 #[test]
 fn a_repeat_in_the_overlap_gives_a_working_sibling() {
-    let (mut store, login) = seeded(Rotation::Overlap);
+    let (mut store, login) = seeded(Rotation::OverlapSuccessors);
     let (_, lost) = present(&mut store, &login, at(0));
     let (verdict, kept) = present(&mut store, &login, at(5));
     assert_eq!(verdict, Verdict::Repeated);
@@ -142,7 +142,7 @@ fn a_repeated_successor_keeps_its_first_expiry() {
 
 #[test]
 fn a_grandparent_revokes_even_within_the_overlap() {
-    for rotation in [Rotation::Overlap, Rotation::Idempotent] {
+    for rotation in [Rotation::OverlapSuccessors, Rotation::Idempotent] {
         let (mut store, login) = seeded(rotation);
         let (_, second) = present(&mut store, &login, at(1));
         let (verdict, third) = present(&mut store, &second, at(2));
@@ -155,7 +155,7 @@ fn a_grandparent_revokes_even_within_the_overlap() {
 #[test]
 fn simultaneous_presentations_rotate_once() {
     for (rotation, granted) in
-        [(Rotation::Strict, 1), (Rotation::Overlap, 16), (Rotation::Idempotent, 16)]
+        [(Rotation::Strict, 1), (Rotation::OverlapSuccessors, 16), (Rotation::Idempotent, 16)]
     {
         let (store, login) = seeded(rotation);
         let store = Mutex::new(store);

@@ -88,9 +88,10 @@ fn with_windows(reuse: Reuse, span: impl Fn(i128) -> i128) -> Reuse {
         Span::from_millis(u64::try_from(length).expect("a span fits"))
     };
     match reuse {
-        Reuse::Overlap(length) => Reuse::Overlap(window(length)),
+        Reuse::OverlapAccessOnly(length) => Reuse::OverlapAccessOnly(window(length)),
+        Reuse::OverlapSuccessors(length) => Reuse::OverlapSuccessors(window(length)),
         Reuse::Idempotent(length) => Reuse::Idempotent(window(length)),
-        Reuse::Refuse | Reuse::ConfirmByUse | Reuse::Unrotated => reuse,
+        Reuse::Strict | Reuse::ConfirmByUse | Reuse::Unrotated => reuse,
     }
 }
 
@@ -106,7 +107,7 @@ pub(crate) fn tame(grain: Grain) -> Rules {
         interval: 2,
         budget_window: 4,
         deadline: 3,
-        reuse: Reuse::Refuse,
+        reuse: Reuse::Strict,
     })
 }
 

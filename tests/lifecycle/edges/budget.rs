@@ -165,7 +165,7 @@ fn an_interval_longer_than_its_window_still_lets_one_through() {
         budget_interval: Span::from_secs(6),
         budget_window: Span::from_secs(2),
         refresh_deadline: Span::from_secs(30),
-        reuse: Reuse::Refuse,
+        reuse: Reuse::Strict,
     };
     let policy = Policy::from(raw);
     let mut machine = Lifecycle::new(1);

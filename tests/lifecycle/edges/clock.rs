@@ -93,7 +93,7 @@ fn a_refresh_has_no_more_time_than_its_deadline_when_the_clock_goes_back() {
 // Rules A5, B6.
 #[test]
 fn a_window_is_no_longer_than_declared_when_the_clock_goes_back() {
-    let policy = built(Policy::builder().reuse(Reuse::overlap(secs(20))));
+    let policy = built(Policy::builder().reuse(Reuse::overlap_successors(secs(20))));
     let mut rig = Rig::without_token(policy, sec(0));
     let flight = rig.start(sec(0)).flight;
     let _ = rig.fail(flight, Failure::Unknown, Draw::NONE, sec(1));
@@ -103,7 +103,7 @@ fn a_window_is_no_longer_than_declared_when_the_clock_goes_back() {
 // Rules A5, B6.
 #[test]
 fn a_retry_that_is_out_ends_within_its_window_also_when_the_clock_goes_back() {
-    let policy = built(Policy::builder().reuse(Reuse::overlap(secs(20))));
+    let policy = built(Policy::builder().reuse(Reuse::overlap_successors(secs(20))));
     let mut rig = Rig::without_token(policy, sec(0));
     let flight = rig.start(sec(0)).flight;
     let _ = rig.fail(flight, Failure::Unknown, Draw::NONE, sec(1));
@@ -116,7 +116,7 @@ fn a_retry_that_is_out_ends_within_its_window_also_when_the_clock_goes_back() {
 #[test]
 fn a_window_that_was_over_when_the_outcome_was_told_stays_over() {
     // The refresh has thirty seconds, the server's window twenty: it is over at the deadline.
-    let policy = built(Policy::builder().reuse(Reuse::overlap(secs(20))));
+    let policy = built(Policy::builder().reuse(Reuse::overlap_successors(secs(20))));
     let mut rig = Rig::without_token(policy, sec(0));
     let _ = rig.start(sec(0));
     let _ = rig.time_passes(Draw::NONE, sec(30));
@@ -174,7 +174,7 @@ fn doubt_does_not_depend_on_the_clock_going_on() {
 // Rules A5, B13.
 #[test]
 fn the_first_sending_is_never_later_than_any_now_since() {
-    let policy = built(Policy::builder().reuse(Reuse::overlap(secs(60))));
+    let policy = built(Policy::builder().reuse(Reuse::overlap_successors(secs(60))));
     let mut rig = Rig::without_token(policy, sec(1000));
     let flight = rig.start(sec(1000)).flight;
     // The clock shows an earlier time while it is out: it was sent no later than that.

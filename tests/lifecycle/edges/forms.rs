@@ -88,7 +88,7 @@ fn a_token_without_an_end_is_never_too_brief_and_is_used_in_doubt() {
 #[test]
 fn a_doubt_is_over_once_the_server_is_declared_to_take_a_refresh_token_twice() {
     for reuse in [Reuse::Unrotated, Reuse::ConfirmByUse] {
-        let overlap = built(Policy::builder().reuse(Reuse::Overlap(Span::from_secs(20))));
+        let overlap = built(Policy::builder().reuse(Reuse::OverlapSuccessors(Span::from_secs(20))));
         let mut rig = Rig::without_token(overlap, sec(0));
         let flight = rig.start(sec(0)).flight;
         let _ = rig.fail(flight, Failure::Unknown, Draw::NONE, sec(1));

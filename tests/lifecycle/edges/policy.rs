@@ -57,7 +57,7 @@ fn a_budget_of_none_is_refused_by_name() {
 // Rule B6.
 #[test]
 fn a_reuse_window_below_a_millisecond_is_refused_by_name() {
-    for reuse in [Reuse::overlap(TOO_SHORT), Reuse::idempotent(TOO_SHORT)] {
+    for reuse in [Reuse::overlap_successors(TOO_SHORT), Reuse::idempotent(TOO_SHORT)] {
         let error = Policy::builder().reuse(reuse).build();
         assert_eq!(error, Err(PolicyError::TooShort(Field::Reuse)));
         assert_eq!(error.unwrap_err().to_string(), "reuse window must be at least one millisecond");
@@ -74,9 +74,9 @@ fn the_defaults_are_those_that_the_rules_name() {
         .retry_after_cap(secs(3600))
         .budget(5, secs(30))
         .refresh_deadline(secs(30))
-        .reuse(Reuse::Refuse);
+        .reuse(Reuse::Strict);
     assert_eq!(built(spelled_out), Policy::default());
-    assert_eq!(Policy::default().reuse(), Reuse::Refuse);
+    assert_eq!(Policy::default().reuse(), Reuse::Strict);
 }
 
 // Rule A1.
@@ -90,7 +90,7 @@ fn a_policy_of_the_longest_durations_is_accepted_and_kept() {
         .retry_after_cap(longest)
         .budget(u32::MAX, longest)
         .refresh_deadline(longest)
-        .reuse(Reuse::overlap(longest));
+        .reuse(Reuse::overlap_successors(longest));
     let mut rig = Rig::empty(built(policy));
     let _ = rig.install(Some(lives(at(0), 80)), None, at(0));
     assert_eq!(rig.request(at(39)), Effect::Use);
@@ -117,7 +117,7 @@ fn a_policy_says_what_it_was_built_with() {
     let policy = built(policy);
     assert_eq!((policy.reuse(), policy.refresh_deadline()), (Reuse::ConfirmByUse, secs(7)));
     let policy = Policy::default();
-    assert_eq!((policy.reuse(), policy.refresh_deadline()), (Reuse::Refuse, secs(30)));
+    assert_eq!((policy.reuse(), policy.refresh_deadline()), (Reuse::Strict, secs(30)));
 }
 
 // Rules B1, B6, B7, B9, B13.

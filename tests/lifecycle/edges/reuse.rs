@@ -31,7 +31,7 @@ const UNSETTLED: Effect<Timestamp> = Effect::LogIn(Ending::Unsettled);
 // Rule B6.
 #[test]
 fn a_server_that_refuses_is_asked_once_more_and_no_more() {
-    let mut rig = unknown_once(Reuse::Refuse);
+    let mut rig = unknown_once(Reuse::Strict);
     assert_eq!(rig.machine.ending(), None);
     unknown(&mut rig, 2);
     assert_eq!(rig.request(sec(3)), UNSETTLED);
@@ -42,7 +42,7 @@ fn a_server_that_refuses_is_asked_once_more_and_no_more() {
 // Rule B6.
 #[test]
 fn a_server_that_refuses_is_not_asked_again_while_the_old_token_works() {
-    let mut rig = Rig::with_hour(declared(Reuse::Refuse), sec(0));
+    let mut rig = Rig::with_hour(declared(Reuse::Strict), sec(0));
     let flight = rig.start(sec(3300)).flight;
     let _ = rig.fail(flight, Failure::Unknown, Draw::NONE, sec(3300));
     assert_eq!(rig.request(at(3_589_999)), Effect::Use);
@@ -57,7 +57,7 @@ fn a_server_that_refuses_is_not_asked_again_while_the_old_token_works() {
 // Rules B6, B8.
 #[test]
 fn a_rejection_in_doubt_permits_the_last_try_at_once() {
-    let mut rig = Rig::with_hour(declared(Reuse::Refuse), sec(0));
+    let mut rig = Rig::with_hour(declared(Reuse::Strict), sec(0));
     let flight = rig.start(sec(3300)).flight;
     let _ = rig.fail(flight, Failure::Unknown, Draw::NONE, sec(3300));
     let _ = rig.reject(sec(3301));
@@ -68,7 +68,7 @@ fn a_rejection_in_doubt_permits_the_last_try_at_once() {
 // Rules B6, B13.
 #[test]
 fn a_last_try_that_meets_its_deadline_is_unknown_too() {
-    let mut rig = unknown_once(Reuse::Refuse);
+    let mut rig = unknown_once(Reuse::Strict);
     let _ = rig.start(sec(2));
     assert_eq!(rig.time_passes(Draw::NONE, sec(32)), Effect::EndAttempt);
     assert_eq!(rig.request(sec(32)), UNSETTLED);
@@ -77,7 +77,7 @@ fn a_last_try_that_meets_its_deadline_is_unknown_too() {
 // Rules B6, B14.
 #[test]
 fn the_late_answer_to_the_last_try_settles_it() {
-    let mut rig = unknown_once(Reuse::Refuse);
+    let mut rig = unknown_once(Reuse::Strict);
     let flight = rig.start(sec(2)).flight;
     let _ = rig.time_passes(Draw::NONE, sec(32));
     let _ = rig.land(flight, hour(sec(2)), sec(50));
@@ -88,7 +88,7 @@ fn the_late_answer_to_the_last_try_settles_it() {
 // Rule B6.
 #[test]
 fn a_last_try_that_was_definitely_not_honoured_may_be_made_again() {
-    let mut rig = unknown_once(Reuse::Refuse);
+    let mut rig = unknown_once(Reuse::Strict);
     for now in 2..5 {
         let flight = rig.start(sec(now)).flight;
         let _ = rig.fail(flight, UNAVAILABLE, Draw::NONE, sec(now));
@@ -100,7 +100,7 @@ fn a_last_try_that_was_definitely_not_honoured_may_be_made_again() {
 // Rule B6.
 #[test]
 fn within_its_window_a_server_is_asked_again_and_each_try_ends_inside() {
-    for reuse in [Reuse::overlap(secs(60)), Reuse::idempotent(secs(60))] {
+    for reuse in [Reuse::overlap_successors(secs(60)), Reuse::idempotent(secs(60))] {
         let mut rig = unknown_once(reuse);
         for now in [1, 20, 40, 59] {
             let start = rig.start(sec(now));
@@ -118,7 +118,7 @@ fn within_its_window_a_server_is_asked_again_and_each_try_ends_inside() {
 // Rule B6.
 #[test]
 fn a_retry_that_is_out_when_the_window_closes_does_not_open_it_anew() {
-    for reuse in [Reuse::overlap(secs(60)), Reuse::idempotent(secs(60))] {
+    for reuse in [Reuse::overlap_successors(secs(60)), Reuse::idempotent(secs(60))] {
         for told in [true, false] {
             let mut rig = unknown_once(reuse);
             let start = rig.start(sec(35));
@@ -139,7 +139,7 @@ fn a_retry_that_is_out_when_the_window_closes_does_not_open_it_anew() {
 // Rule B6.
 #[test]
 fn within_its_window_a_due_token_is_retried_and_after_it_left_alone() {
-    let mut rig = Rig::with_hour(declared(Reuse::overlap(secs(60))), sec(0));
+    let mut rig = Rig::with_hour(declared(Reuse::overlap_successors(secs(60))), sec(0));
     unknown(&mut rig, 3300);
     unknown(&mut rig, 3330);
     let next = rig.machine.poll_timeout(&rig.policy, sec(3330));
@@ -154,7 +154,7 @@ fn within_its_window_a_due_token_is_retried_and_after_it_left_alone() {
 // Rule B6.
 #[test]
 fn a_window_longer_than_the_lifetime_permits_retries_until_it_closes() {
-    let mut rig = unknown_once(Reuse::overlap(secs(7200)));
+    let mut rig = unknown_once(Reuse::overlap_successors(secs(7200)));
     for now in (30..7200).step_by(30) {
         unknown(&mut rig, now);
     }
@@ -164,7 +164,7 @@ fn a_window_longer_than_the_lifetime_permits_retries_until_it_closes() {
 // Rules A1, B6.
 #[test]
 fn the_longest_window_ends_with_time() {
-    let mut rig = unknown_once(Reuse::overlap(std::time::Duration::MAX));
+    let mut rig = unknown_once(Reuse::overlap_successors(std::time::Duration::MAX));
     for now in 1..100 {
         unknown(&mut rig, now * 1_000_000);
     }
@@ -190,8 +190,8 @@ fn a_server_that_waits_for_the_successors_use_is_asked_as_often_as_it_takes() {
 fn a_declined_grant_is_final_until_another_one_comes() {
     let declined = Effect::LogIn(Ending::Declined);
     for reuse in [
-        Reuse::Refuse,
-        Reuse::overlap(secs(60)),
+        Reuse::Strict,
+        Reuse::overlap_successors(secs(60)),
         Reuse::idempotent(secs(60)),
         Reuse::ConfirmByUse,
         Reuse::Unrotated,
@@ -222,7 +222,7 @@ fn a_refusal_that_comes_after_the_deadline_is_final_as_well() {
 // Rules B6, B14.
 #[test]
 fn an_answer_ends_every_doubt() {
-    let mut rig = unknown_once(Reuse::Refuse);
+    let mut rig = unknown_once(Reuse::Strict);
     let flight = rig.start(sec(2)).flight;
     let _ = rig.land(flight, hour(sec(2)), sec(3));
     unknown(&mut rig, 3302);
@@ -234,16 +234,16 @@ fn an_answer_ends_every_doubt() {
 #[test]
 fn a_grant_stored_in_mid_flight_is_in_doubt_from_the_first() {
     let asked = Some(sec(-10));
-    let mut rig = Rig::empty(declared(Reuse::Refuse));
+    let mut rig = Rig::empty(declared(Reuse::Strict));
     let _ = rig.install(None, asked, sec(0));
     unknown(&mut rig, 0);
     assert_eq!(rig.request(sec(0)), UNSETTLED);
 
-    let mut rig = Rig::empty(declared(Reuse::overlap(secs(15))));
+    let mut rig = Rig::empty(declared(Reuse::overlap_successors(secs(15))));
     let _ = rig.install(None, asked, sec(0));
     assert_eq!(rig.start(sec(0)).deadline, sec(5));
 
-    let mut rig = Rig::empty(declared(Reuse::Refuse));
+    let mut rig = Rig::empty(declared(Reuse::Strict));
     let _ = rig.install(Some(hour(sec(0))), asked, sec(0));
     assert_eq!(rig.request(sec(3300)), Effect::Use);
     assert_eq!(rig.next(sec(3300)), Some(sec(3590)));
@@ -252,7 +252,7 @@ fn a_grant_stored_in_mid_flight_is_in_doubt_from_the_first() {
 // Rules A5, B6.
 #[test]
 fn an_intent_from_the_future_is_taken_to_be_of_now() {
-    let mut rig = Rig::empty(declared(Reuse::overlap(secs(15))));
+    let mut rig = Rig::empty(declared(Reuse::overlap_successors(secs(15))));
     let _ = rig.install(None, Some(sec(1_000_000)), sec(0));
     assert_eq!(rig.start(sec(0)).deadline, sec(15));
 }
@@ -260,7 +260,7 @@ fn an_intent_from_the_future_is_taken_to_be_of_now() {
 // Rules B6, B7.
 #[test]
 fn each_try_after_an_unknown_outcome_waits_for_backoff() {
-    let reuses = [Reuse::Refuse, Reuse::overlap(secs(60)), Reuse::Unrotated];
+    let reuses = [Reuse::Strict, Reuse::overlap_successors(secs(60)), Reuse::Unrotated];
     for reuse in reuses {
         let mut rig = Rig::without_token(declared(reuse), sec(0));
         let flight = rig.start(sec(0)).flight;

@@ -294,7 +294,7 @@ fn explore(reuse: Reuse<Tick>, depth: usize) -> (usize, usize) {
 
 /// Every kind of server; returns nothing, and prints how far it went.
 fn explore_all(depth: usize) {
-    for reuse in [Reuse::Refuse, Reuse::Overlap(4), Reuse::Unrotated] {
+    for reuse in [Reuse::Strict, Reuse::OverlapSuccessors(4), Reuse::Unrotated] {
         let (states, transitions) = explore(reuse, depth);
         println!("{reuse:?}: {states} states, {transitions} transitions");
     }

@@ -67,9 +67,9 @@ fn policy(margin: u64, window: u64, reuse: Reuse) -> Policy {
 /// the token is fresh.
 fn led(places: Places, margin: u64, window: u64) -> Rig {
     let reuse = match places.trust {
-        Trust::Doubt => Reuse::Refuse,
+        Trust::Doubt => Reuse::Strict,
         Trust::Full | Trust::Window(_) | Trust::Declined => {
-            Reuse::overlap(Duration::from_millis(WINDOW.unsigned_abs()))
+            Reuse::overlap_successors(Duration::from_millis(WINDOW.unsigned_abs()))
         }
     };
     let mut rig = Rig::empty(policy(margin, window, reuse));

@@ -73,8 +73,8 @@ pub(crate) fn possible(reuse: Reuse<Tick>) -> Set {
         | Corner::LastResort.set()
         | Corner::FoundInDoubt.set();
     match reuse {
-        Reuse::Refuse => all & !window,
-        Reuse::Overlap(_) | Reuse::Idempotent(_) => all,
+        Reuse::Strict => all & !window,
+        Reuse::OverlapAccessOnly(_) | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_) => all,
         Reuse::ConfirmByUse | Reuse::Unrotated => all & !window & !doubt,
     }
 }

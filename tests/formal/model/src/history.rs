@@ -318,15 +318,15 @@ impl History {
         }
         self.grant = match (world.reuse, self.grant) {
             (Reuse::ConfirmByUse | Reuse::Unrotated, grant) => grant,
-            (Reuse::Refuse, _) => Grant::Doubted,
+            (Reuse::Strict, _) => Grant::Doubted,
             (
-                Reuse::Overlap(_) | Reuse::Idempotent(_),
+                Reuse::OverlapAccessOnly(_) | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_),
                 doubted @ (Grant::DoubtedSince(_) | Grant::Doubted),
             ) => doubted,
-            (Reuse::Overlap(window) | Reuse::Idempotent(window), _) if now < sent.plus(window) => {
+            (Reuse::OverlapAccessOnly(window) | Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window), _) if now < sent.plus(window) => {
                 Grant::DoubtedSince(sent)
             }
-            (Reuse::Overlap(_) | Reuse::Idempotent(_), _) => Grant::Doubted,
+            (Reuse::OverlapAccessOnly(_) | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_), _) => Grant::Doubted,
         };
     }
 

@@ -107,8 +107,8 @@ pub(crate) struct Rotation {
 /// The server that the client's policy is declared for, where its refresh tokens rotate.
 pub(crate) fn of(declared: lifecycle::Reuse<Tick>) -> Option<Rotation> {
     let reuse = match declared {
-        lifecycle::Reuse::Refuse => Reuse::Strict,
-        lifecycle::Reuse::Overlap(_) => Reuse::Overlap { window: WINDOW, uses: USES },
+        lifecycle::Reuse::Strict => Reuse::Strict,
+        lifecycle::Reuse::OverlapSuccessors(_) => Reuse::OverlapAccessOnly { window: WINDOW, uses: USES },
         lifecycle::Reuse::Idempotent(_) => Reuse::Idempotent { window: WINDOW, uses: USES },
         lifecycle::Reuse::ConfirmByUse => Reuse::ConfirmByUse,
         lifecycle::Reuse::Unrotated => return None,
@@ -151,7 +151,7 @@ impl History {
             Some(0) => {
                 self.newest += 1;
                 self.used = now;
-                let windowed = matches!(reuse, Reuse::Overlap { .. } | Reuse::Idempotent { .. });
+                let windowed = matches!(reuse, Reuse::OverlapAccessOnly { .. } | Reuse::Idempotent { .. });
                 self.borne = windowed.then(|| (now.plus(WINDOW), 0));
                 self.unconfirmed = reuse == Reuse::ConfirmByUse;
                 Effect::IssueSuccessor { number: self.newest }
@@ -166,7 +166,7 @@ impl History {
                     *uses += 1;
                     self.used = now;
                     match reuse {
-                        Reuse::Overlap { .. } => Effect::RenewAccess,
+                        Reuse::OverlapAccessOnly { .. } => Effect::RenewAccess,
                         Reuse::Strict | Reuse::Idempotent { .. } | Reuse::ConfirmByUse => {
                             Effect::RepeatSuccessor { number: self.newest }
                         }
@@ -218,7 +218,7 @@ impl Scenario for Rotation {
         let confirms = Corner::Confirms.set();
         match self.reuse {
             Reuse::Strict => all & !(window | repeats | renews | confirms),
-            Reuse::Overlap { .. } => all & !(repeats | confirms),
+            Reuse::OverlapAccessOnly { .. } => all & !(repeats | confirms),
             Reuse::Idempotent { .. } => all & !(renews | confirms),
             Reuse::ConfirmByUse => all & !(window | renews),
         }

@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn machines_that_differ_by_a_shift_of_time_and_by_their_past_are_hashed_alike() {
-        let world = World::new(Reuse::Overlap(4));
+        let world = World::new(Reuse::OverlapSuccessors(4));
         let young = led(&world, world.past(), Tick(0));
         let mut old = world.past();
         for number in 0..20 {
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn machines_whose_instants_lie_elsewhere_are_not_hashed_alike() {
-        let world = World::new(Reuse::Overlap(4));
+        let world = World::new(Reuse::OverlapSuccessors(4));
         let machine = led(&world, world.past(), Tick(0));
         assert_ne!(digest(&machine, Tick(7)), digest(&machine, Tick(8)));
         let later = led(&world, world.past(), Tick(1));

@@ -43,8 +43,8 @@ pub(crate) struct World {
 
 /// The five kinds of server.
 pub(crate) const KINDS: [(&str, Reuse<Tick>); 5] = [
-    ("refuse", Reuse::Refuse),
-    ("overlap", Reuse::Overlap(REUSE_WINDOW)),
+    ("refuse", Reuse::Strict),
+    ("overlap", Reuse::OverlapSuccessors(REUSE_WINDOW)),
     ("idempotent", Reuse::Idempotent(REUSE_WINDOW)),
     ("confirm-by-use", Reuse::ConfirmByUse),
     ("unrotated", Reuse::Unrotated),
@@ -135,8 +135,8 @@ impl World {
     /// The window within which the server answers a refresh token again, where it has one.
     pub(crate) fn reuse_window(&self) -> Option<u8> {
         match self.reuse {
-            Reuse::Overlap(window) | Reuse::Idempotent(window) => Some(window),
-            Reuse::Refuse | Reuse::ConfirmByUse | Reuse::Unrotated => None,
+            Reuse::OverlapAccessOnly(window) | Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window) => Some(window),
+            Reuse::Strict | Reuse::ConfirmByUse | Reuse::Unrotated => None,
         }
     }
 

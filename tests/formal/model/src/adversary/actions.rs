@@ -75,7 +75,7 @@ impl Adversary {
         // Without a server that may refuse it makes no difference whether it was seen before.
         let count = if self.world.reuse_window().is_some() { 4 } else { 3 };
         actions.extend(events.into_iter().take(count).map(Action::Told));
-        if self.world.reuse == perennial::lifecycle::Reuse::Refuse {
+        if self.world.reuse == perennial::lifecycle::Reuse::Strict {
             actions.extend(events.into_iter().skip(3).map(Action::Told));
         }
     }

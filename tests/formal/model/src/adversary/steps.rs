@@ -72,15 +72,15 @@ impl Making<'_> {
         state.presented_late += u8::from(state.history.last_resort);
         self.corners |= Scene::Again.if_so(state.presented == 2);
         let kept = match self.model.world.reuse {
-            Reuse::Refuse => state.presented <= 2 && state.presented_late <= 1,
-            Reuse::Overlap(_) | Reuse::Idempotent(_) => state.presented_late <= 1,
+            Reuse::Strict => state.presented <= 2 && state.presented_late <= 1,
+            Reuse::OverlapAccessOnly(_) | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_) => state.presented_late <= 1,
             Reuse::ConfirmByUse | Reuse::Unrotated => state.presented_late == 0,
         };
         self.broken |= Held::Presented.when_not(kept);
         state.presented = match self.model.world.reuse {
-            Reuse::Refuse => state.presented,
+            Reuse::Strict => state.presented,
             // How often makes no difference.
-            Reuse::Overlap(_) | Reuse::Idempotent(_) | Reuse::ConfirmByUse | Reuse::Unrotated => {
+            Reuse::OverlapAccessOnly(_) | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_) | Reuse::ConfirmByUse | Reuse::Unrotated => {
                 state.presented.min(1)
             }
         };

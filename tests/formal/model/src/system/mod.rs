@@ -89,10 +89,10 @@ pub(crate) enum Action {
 impl System {
     pub(crate) fn new(row: Row, policy: usize) -> Self {
         let (declared, reuse) = [
-            (lifecycle::Reuse::Refuse, rotation::Reuse::Strict),
+            (lifecycle::Reuse::Strict, rotation::Reuse::Strict),
             (
-                lifecycle::Reuse::Overlap(WINDOW),
-                rotation::Reuse::Overlap { window: WINDOW, uses: USES },
+                lifecycle::Reuse::OverlapAccessOnly(WINDOW),
+                rotation::Reuse::OverlapAccessOnly { window: WINDOW, uses: USES },
             ),
             (
                 lifecycle::Reuse::Idempotent(WINDOW),

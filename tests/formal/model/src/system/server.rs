@@ -41,7 +41,7 @@ impl System {
         of_the_newest
             && match self.reuse {
                 Reuse::Strict => false,
-                Reuse::Overlap { .. } | Reuse::Idempotent { .. } => {
+                Reuse::OverlapAccessOnly { .. } | Reuse::Idempotent { .. } => {
                     state.history.first_use.is_some_and(|then| state.now < then.plus(WINDOW))
                 }
                 Reuse::ConfirmByUse => !state.history.confirmed,

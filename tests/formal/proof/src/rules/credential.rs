@@ -65,8 +65,8 @@ fn doubted<T: Time>(
     }
     match reuse {
         Reuse::ConfirmByUse | Reuse::Unrotated => known,
-        Reuse::Refuse => Credential::Doubted,
-        Reuse::Overlap(window) | Reuse::Idempotent(window) => match known {
+        Reuse::Strict => Credential::Doubted,
+        Reuse::OverlapAccessOnly(window) | Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window) => match known {
             // Counted from the first sending: a retry opens nothing anew.
             Credential::Doubted | Credential::DoubtedUntil(_) => known,
             Credential::Absent

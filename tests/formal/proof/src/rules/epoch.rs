@@ -41,7 +41,7 @@ pub fn invariant<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>) -> Verdict {
     }
     match (parts.credential, policy.reuse) {
         (Credential::Absent, _) => ensure(logged_out(parts), "something is left after a logout"),
-        (Credential::DoubtedUntil(_), Reuse::Overlap(window) | Reuse::Idempotent(window)) => {
+        (Credential::DoubtedUntil(_), Reuse::OverlapAccessOnly(window) | Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window)) => {
             ensure(T::zero() < window, "a window that is none is open")
         }
         _ => Ok(()),

@@ -55,8 +55,8 @@ pub(super) fn observed_at<T: Time>(step: &Step<T>) -> Verdict {
     };
     let credential = match (before.credential, policy.reuse) {
         (Credential::DoubtedUntil(_), Reuse::ConfirmByUse | Reuse::Unrotated) => Credential::Ready,
-        (Credential::DoubtedUntil(_), Reuse::Refuse) => Credential::Doubted,
-        (Credential::DoubtedUntil(until), Reuse::Overlap(window) | Reuse::Idempotent(window)) => {
+        (Credential::DoubtedUntil(_), Reuse::Strict) => Credential::Doubted,
+        (Credential::DoubtedUntil(until), Reuse::OverlapAccessOnly(window) | Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window)) => {
             if now < until {
                 Credential::DoubtedUntil(until.min(now.saturating_add(window)))
             } else {
@@ -111,7 +111,7 @@ pub(super) fn pulled_in<T: Time>(step: &Step<T>) -> Verdict {
     }
     if let Credential::DoubtedUntil(until) = after.credential {
         ensure(now < until, "a window that is closed was not dropped")?;
-        if let Reuse::Overlap(window) | Reuse::Idempotent(window) = policy.reuse {
+        if let Reuse::OverlapAccessOnly(window) | Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window) = policy.reuse {
             ensure(until <= now.saturating_add(window), "a window closes too late")?;
         } else {
             return Err("a server without a window has one");

@@ -37,7 +37,7 @@ fn presented_to_the_living<T: Time>(turn: &Turn<T>) -> Option<u64> {
 /// How long an overlap is, and how often it may be used.
 fn overlap<T: Time>(reuse: Reuse<T>) -> Option<(T::Span, u32)> {
     match reuse {
-        Reuse::Overlap { window, uses } | Reuse::Idempotent { window, uses } => {
+        Reuse::OverlapAccessOnly { window, uses } | Reuse::Idempotent { window, uses } => {
             Some((window, uses))
         }
         Reuse::Strict | Reuse::ConfirmByUse => None,
@@ -92,7 +92,7 @@ pub(super) fn answered<T: Time>(turn: &Turn<T>) -> Verdict {
     }
     let predecessor = number > 0 && number < before.newest && before.newest - number == 1;
     let told = match (policy.reuse, shown(turn)) {
-        (Reuse::Overlap { uses: most, .. }, Tolerance::Open { uses, .. }) if uses < most => {
+        (Reuse::OverlapAccessOnly { uses: most, .. }, Tolerance::Open { uses, .. }) if uses < most => {
             Effect::RenewAccess
         }
         (Reuse::Idempotent { uses: most, .. }, Tolerance::Open { uses, .. }) if uses < most => {
@@ -136,7 +136,7 @@ fn first_use<T: Time>(turn: &Turn<T>) -> Verdict {
     let Some((window, _)) = overlap(policy.reuse) else {
         let tolerated = match policy.reuse {
             Reuse::ConfirmByUse => Tolerance::Unconfirmed,
-            Reuse::Strict | Reuse::Overlap { .. } | Reuse::Idempotent { .. } => Tolerance::Closed,
+            Reuse::Strict | Reuse::OverlapAccessOnly { .. } | Reuse::Idempotent { .. } => Tolerance::Closed,
         };
         return ensure(after.tolerance == tolerated, "the first use opens what it should not");
     };

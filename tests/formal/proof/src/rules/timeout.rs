@@ -57,7 +57,7 @@ pub fn settled<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>, now: T) -> Verd
         ensure(now < instant && instant <= latest, "its budget is another")?;
     }
     match (parts.credential, policy.reuse) {
-        (Credential::DoubtedUntil(until), Reuse::Overlap(window) | Reuse::Idempotent(window)) => {
+        (Credential::DoubtedUntil(until), Reuse::OverlapAccessOnly(window) | Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window)) => {
             ensure(now < until && until <= now.saturating_add(window), "its window is another")?;
         }
         (Credential::DoubtedUntil(_), _) => return Err("it has a window, and the server has none"),

@@ -61,10 +61,10 @@ pub fn credentials() -> Vec<Credential<Tick>> {
 }
 
 pub fn reuses() -> Vec<Reuse<Tick>> {
-    let declared = [Reuse::Refuse, Reuse::ConfirmByUse, Reuse::Unrotated];
+    let declared = [Reuse::Strict, Reuse::ConfirmByUse, Reuse::Unrotated];
     declared
         .into_iter()
-        .chain((0..ALL).map(Reuse::Overlap))
+        .chain((0..ALL).map(Reuse::OverlapSuccessors))
         .chain((0..ALL).map(Reuse::Idempotent))
         .collect()
 }

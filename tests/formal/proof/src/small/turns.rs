@@ -14,7 +14,7 @@ fn reuses() -> Vec<Reuse<Tick>> {
     let mut all = vec![Reuse::Strict, Reuse::ConfirmByUse];
     for window in spans() {
         for uses in USES {
-            all.push(Reuse::Overlap { window, uses });
+            all.push(Reuse::OverlapAccessOnly { window, uses });
             all.push(Reuse::Idempotent { window, uses });
         }
     }

@@ -141,7 +141,7 @@ impl Proof {
         let wanted = rules::of_steps().into_iter().filter(|property| self.wanted(property));
         let mut cases: Vec<_> = wanted.map(Case::new).collect();
         if cases.iter().any(|case| case.property.name == "invariant") {
-            let policy = states::policy(Reuse::Refuse, states::missing_lifetimes()[0]);
+            let policy = states::policy(Reuse::Strict, states::missing_lifetimes()[0]);
             let new = Lifecycle::<Instant>::new(1).into();
             invariant(&policy, &new).expect("a new machine has what is assumed of every state");
         }
@@ -162,7 +162,7 @@ impl Proof {
             for state in few(&all) {
                 for failures in states::failures_in_full() {
                     let state = Parts { failures, ..state };
-                    self.on_state(kind, &state, Reuse::Refuse, &mut concerned);
+                    self.on_state(kind, &state, Reuse::Strict, &mut concerned);
                 }
             }
             let steps = self.report.steps - steps;

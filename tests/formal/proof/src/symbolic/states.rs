@@ -41,8 +41,8 @@ const ATTEMPTS: [Attempt; 3] = [Attempt::Ordinary, Attempt::LastResort, Attempt:
 pub fn reuses() -> [Reuse<Instant>; 5] {
     let window = Length::any("policy.reuse window");
     [
-        Reuse::Refuse,
-        Reuse::Overlap(window),
+        Reuse::Strict,
+        Reuse::OverlapSuccessors(window),
         Reuse::Idempotent(window),
         Reuse::ConfirmByUse,
         Reuse::Unrotated,

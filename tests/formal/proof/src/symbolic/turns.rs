@@ -17,7 +17,7 @@ fn policies() -> Vec<RawPolicy<Instant>> {
     let window = Length::any("policy.window");
     let mut reuses = vec![Reuse::Strict, Reuse::ConfirmByUse];
     for uses in LIMITS {
-        reuses.push(Reuse::Overlap { window, uses });
+        reuses.push(Reuse::OverlapAccessOnly { window, uses });
         reuses.push(Reuse::Idempotent { window, uses });
     }
     let absolutes = [None, Some(Length::any("policy.absolute"))];
