@@ -242,8 +242,10 @@ impl<'a> Acquire<'a> {
             | Effect::Publish { .. }
             | Effect::KeepRefreshToken
             | Effect::ReleaseOrphan
+            | Effect::HoldBack
             | Effect::Discard
             | Effect::Withdraw
+            | Effect::KeepUsing
             | Effect::EndAttempt => Look::Done(Err(Error::new(Kind::NotReady))),
         }
     }

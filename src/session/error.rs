@@ -29,8 +29,6 @@ pub(super) enum Kind {
     NoGrant,
     #[error("the authorization server declined the grant: log in again")]
     Declined,
-    #[error("the refresh token was sent and nothing is known of the outcome: log in again")]
-    Unsettled,
     #[error("the authorization server does not accept this client: correct its configuration")]
     Misconfigured,
     #[error("the authorization server could not be reached or would not answer")]
@@ -41,9 +39,9 @@ pub(super) enum Kind {
     Unknown,
     #[error("the access token was no longer usable when it arrived")]
     Stillborn,
-    #[error("too many refreshes that nothing made due: the resource server rejects fresh tokens")]
+    #[error("too many refreshes failed, or brought a token that was not needed: come back later")]
     OverBudget,
-    #[error("the old token still works, and its refresh token must not be sent twice")]
+    #[error("the refresh token may have been used already, and is not sent again yet")]
     InDoubt,
     #[error("the caller's time limit passed while the refresh went on")]
     TimedOut,
@@ -70,7 +68,6 @@ impl Error {
         Self::new(match ending {
             Ending::NoGrant => Kind::NoGrant,
             Ending::Declined => Kind::Declined,
-            Ending::Unsettled => Kind::Unsettled,
         })
     }
 
@@ -79,6 +76,7 @@ impl Error {
             Delay::Failure => last.cloned().unwrap_or_else(|| Self::new(Kind::Unavailable)),
             Delay::Budget => Self::new(Kind::OverBudget),
             Delay::Doubt => Self::new(Kind::InDoubt),
+            Delay::Misconfigured => last.cloned().unwrap_or_else(|| Self::new(Kind::Misconfigured)),
         };
         error.retry_at(Some(until))
     }
@@ -95,7 +93,7 @@ impl Error {
 
     /// Whether only a new login can help: there is no grant, or the server declined it.
     pub fn is_login_required(&self) -> bool {
-        matches!(self.kind, Kind::NoGrant | Kind::Declined | Kind::Unsettled)
+        matches!(self.kind, Kind::NoGrant | Kind::Declined)
     }
 
     /// Whether the authorization server, or the store, may well answer later.
@@ -113,7 +111,8 @@ impl Error {
         self.kind == Kind::Misconfigured
     }
 
-    /// Whether the budget of rule B9 is spent: the resource server rejects each new token.
+    /// Whether the budget of rule B9 is spent: for retries after a failure, and for tokens that must
+    /// live longer than the one that is held.
     pub fn is_over_budget(&self) -> bool {
         self.kind == Kind::OverBudget
     }

@@ -181,7 +181,8 @@ impl Inner {
                 self.orphan(ports, Some(answer), moment.now, afterwards);
                 Landed::Gone
             }
-            Effect::Discard
+            Effect::HoldBack
+            | Effect::Discard
             | Effect::Nothing
             | Effect::Use
             | Effect::UseAndStartRefresh(_)
@@ -190,6 +191,7 @@ impl Inner {
             | Effect::BackOff { .. }
             | Effect::LogIn(_)
             | Effect::Withdraw
+            | Effect::KeepUsing
             | Effect::EndAttempt => Landed::Gone,
         }
     }
