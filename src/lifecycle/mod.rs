@@ -167,6 +167,14 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
+    /// Until when the next refresh waits for its backoff; `None` where it does not.
+    pub fn backoff_until(&self) -> Option<T> {
+        match self.pause {
+            Pause::Until { instant, .. } => Some(instant),
+            Pause::Over => None,
+        }
+    }
+
     /// How many refreshes have failed since one last succeeded.
     pub fn failures(&self) -> u32 {
         self.failures

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use thiserror::Error as ThisError;
 
 use super::builder::BuildError;
-use crate::lifecycle::{Delay, Ending, Failure};
+use crate::lifecycle::{Delay, Ending, Failure, Remedy, State};
 use crate::refresh::RefreshError;
 use crate::store::StoreError;
 use crate::time::Timestamp;
@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Unavailable,
     #[error("the authorization server refused the refresh without saying why")]
     Unexplained,
+    #[error("the authorization server keeps refusing without saying why: a login may be needed")]
+    LoginMayHelp,
     #[error("the refresh was sent and no answer was understood")]
     Unknown,
     #[error("the access token was no longer usable when it arrived")]
@@ -86,6 +88,14 @@ impl Error {
         self
     }
 
+    /// The same, where the session's state says more by now.
+    pub(super) fn seen_in(mut self, state: State) -> Self {
+        if let (Kind::Unexplained, State::Expired(Remedy::TryLogIn)) = (self.kind, state) {
+            self.kind = Kind::LoginMayHelp;
+        }
+        self
+    }
+
     pub(super) fn with_source(mut self, source: Arc<dyn StdError + Send + Sync>) -> Self {
         self.source = Some(source);
         self
@@ -96,11 +106,23 @@ impl Error {
         matches!(self.kind, Kind::NoGrant | Kind::Declined)
     }
 
+    /// Whether a new login is needed, or may be: as [`is_login_required`](Error::is_login_required),
+    /// or the server has refused several times over minutes without saying why, as some do whose
+    /// refresh token is dead. Refreshes go on in the latter case.
+    pub fn may_need_login(&self) -> bool {
+        self.is_login_required() || self.kind == Kind::LoginMayHelp
+    }
+
     /// Whether the authorization server, or the store, may well answer later.
     pub fn is_unavailable(&self) -> bool {
         matches!(
             self.kind,
-            Kind::Unavailable | Kind::Unexplained | Kind::Unknown | Kind::Stillborn | Kind::Store
+            Kind::Unavailable
+                | Kind::Unexplained
+                | Kind::LoginMayHelp
+                | Kind::Unknown
+                | Kind::Stillborn
+                | Kind::Store
         )
     }
 
