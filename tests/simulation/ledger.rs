@@ -230,7 +230,6 @@ impl Ledger {
     /// Another grant has come: neither backoff nor certainty outlives it.
     fn renewed(&mut self, access: Option<Number>) {
         self.failures = 0;
-        self.unexplained = None;
         self.not_before = i64::MIN;
         self.latest = access;
         if self.held.is_some_and(|held| Some(held.access) != access) {
