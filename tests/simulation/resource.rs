@@ -12,7 +12,8 @@ use super::world::World;
 impl World {
     /// Where the next request goes.
     pub(crate) fn endpoint(&mut self) -> Endpoint {
-        if self.fault(2, 8) == 1 { Endpoint::Broken } else { Endpoint::Sound }
+        let odds = if self.plan.sour { 1 } else { 8 };
+        if self.fault(2, odds) == 1 { Endpoint::Broken } else { Endpoint::Sound }
     }
 
     /// A token is used: whether it is accepted, and else whether the session is told.
@@ -80,7 +81,11 @@ impl World {
     /// replacement".
     fn withdrawn(&mut self, session: usize, token: &AccessToken, before: State, works: bool) {
         if works {
-            self.broken(session, "B8", "a rejected token was withdrawn, and there is one that works");
+            self.broken(
+                session,
+                "B8",
+                "a rejected token was withdrawn, and there is one that works",
+            );
         }
         let (access, generation) = (number(token.secret()), token.generation().number());
         let ledger = &mut self.ledgers[session];
@@ -124,20 +129,24 @@ impl World {
             self.broken(session, "B9", "a rejected token stays in use that could be replaced");
         }
         if before != State::Valid {
-            self.broken(session, "B9", "a rejected token stays in use whose refresh is free or out");
+            self.broken(
+                session,
+                "B9",
+                "a rejected token stays in use whose refresh is free or out",
+            );
         }
     }
 
     /// Rule B4: a newer one has come, or it was withdrawn before: it is not handed out again.
     fn stale(&mut self, session: usize, token: &AccessToken) {
         self.saw(Corner::RejectionStale);
-        // From a shared store the very same token may have come again, as another generation.
-        let shared = self.is_shared(session);
+        // The very same token may have come again, as another generation.
+        let again = self.is_shared(session) || self.counts.of(Corner::SameToken) > 0;
         let (access, generation) = (number(token.secret()), token.generation().number());
         let ledger = &mut self.ledgers[session];
         let (held, now) = (ledger.held.take_if(|held| held.access == access), ledger.now());
         ledger.outlived.insert(access, generation);
-        let present = held.is_some_and(|held| now < held.usable) && !shared;
+        let present = held.is_some_and(|held| now < held.usable) && !again;
         if present && generation == ledger.generation {
             self.broken(session, "B8", "the present token was rejected, and that was called stale");
         }
