@@ -22,6 +22,7 @@ fn names(error: &Error) -> Vec<&'static str> {
     let answers = [
         ("login required", error.is_login_required()),
         ("unavailable", error.is_unavailable()),
+        ("misconfigured", error.is_misconfigured()),
         ("over budget", error.is_over_budget()),
         ("timeout", error.is_timeout()),
         ("store", error.is_store()),
@@ -47,6 +48,8 @@ fn each_error_answers_to_its_own_names_and_to_no_other() {
     assert_eq!(names(&no_grant), ["login required"]);
     assert_eq!(names(&failing(RefreshError::declined("no"))), ["login required"]);
     assert_eq!(names(&failing(RefreshError::unavailable("no"))), ["unavailable"]);
+    assert_eq!(names(&failing(RefreshError::unexplained("no"))), ["unavailable"]);
+    assert_eq!(names(&failing(RefreshError::misconfigured("no"))), ["misconfigured"]);
     assert_eq!(names(&failing(RefreshError::unknown("no"))), ["unavailable"]);
 
     let (lapsing, _) = lapsed(&script);
@@ -66,15 +69,11 @@ fn each_error_answers_to_its_own_names_and_to_no_other() {
     let brief = at_once(fresh.token_valid_for(2 * HOUR)).expect_err("none lives as long");
     assert_eq!(names(&brief), ["too brief"]);
 
-    let rejected = session(&Scripted::new(), &VirtualTime::at(START));
-    let spent = (0..9).find_map(|_| match at_once(rejected.token()) {
-        Ok(token) => {
-            rejected.reject(&token);
-            None
-        }
-        Err(error) => Some(error),
-    });
-    assert_eq!(names(&spent.expect("the budget ends")), ["over budget"]);
+    for _ in 0..4 {
+        assert!(at_once(fresh.token_valid_for(2 * HOUR)).expect_err("too brief").is_too_brief());
+    }
+    let spent = at_once(fresh.token_valid_for(2 * HOUR)).expect_err("the budget ends");
+    assert_eq!(names(&spent), ["over budget"]);
 
     for (fault, expected) in
         [(Fault::Unreachable, vec!["unavailable", "store"]), (Fault::Damaged, vec!["store"])]
@@ -88,18 +87,24 @@ fn each_error_answers_to_its_own_names_and_to_no_other() {
     assert!(names(&unsendable).is_empty());
 }
 
-// Rule B6. What came of a refresh token that was noted as sent is not known, twice over.
+// Rule B6. Giving up saves nothing: only the server itself can say that the grant is dead.
 #[test]
-fn a_doubt_that_is_not_resolved_ends_in_a_login() {
+fn a_doubt_that_is_not_resolved_ends_in_a_login_only_once_the_server_declines() {
     let unknown = || Answer::Fail(RefreshError::unknown("no answer"));
-    let (session, time) = lapsed(&Scripted::new().then(unknown()).then(unknown()));
-    assert!(at_once(session.token()).is_err());
+    let script = (0..20).fold(Scripted::new(), |script, _| script.then(unknown()));
+    let script = script.then(Answer::Fail(RefreshError::declined("invalid_grant")));
+    let (session, time) = lapsed(&script);
+    for tries in 1..=20 {
+        let error = at_once(session.token()).expect_err("no answer is understood");
+        assert_eq!((names(&error), script.requests()), (vec!["unavailable"], tries));
+        assert!(!error.may_need_login());
+        time.advance(60 * SECOND);
+    }
+    let error = at_once(session.token()).expect_err("it is declined");
+    assert_eq!((names(&error), script.requests()), (vec!["login required"], 21));
     time.advance(HOUR);
-    let error = at_once(session.token()).expect_err("the last try fails as well");
-    assert_eq!(names(&error), ["unavailable"]);
-    let error = at_once(session.token()).expect_err("nothing is tried any more");
-    assert_eq!(names(&error), ["login required"]);
-    assert!(error.to_string().ends_with("nothing is known of the outcome: log in again"));
+    assert_eq!(names(&at_once(session.token()).expect_err("for good")), ["login required"]);
+    assert_eq!(script.requests(), 21);
 }
 
 // Rule B7.

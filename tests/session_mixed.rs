@@ -15,6 +15,7 @@ use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
 use session_support::{
     HOUR, Hand, SECOND, START, at_once, block_on, lapsed, standard, text, until, waiting, watched,
+    with_any_number_of_rejections,
 };
 
 // Rules B3, C2.
@@ -101,8 +102,8 @@ fn stressed() -> (Session, Arc<AtomicUsize>, mpsc::Receiver<Step>) {
             Poll::Pending
         }))
     });
-    let session = standard(builder, &time).build().expect("sendable");
-    (session, sent, requests)
+    let builder = standard(builder, &time).policy(with_any_number_of_rejections());
+    (builder.build().expect("sendable"), sent, requests)
 }
 
 // Rules C2, C3, C4. Several new leaders after one ends: async_singleflight#12; waiters woken
@@ -163,6 +164,7 @@ fn no_wake_up_is_lost_among_spawned_tasks() {
     let time = VirtualTime::at(START);
     let spawning = pool.handle().clone();
     let session = session_support::builder(&script, &time)
+        .policy(with_any_number_of_rejections())
         .spawner(move |task| drop(spawning.spawn(task)))
         .build()
         .expect("sendable");

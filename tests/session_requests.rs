@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use perennial::lifecycle::{Meanwhile, Policy, Remedy, Reuse, State};
 use perennial::refresh::{RefreshError, Request};
-use perennial::session::Session;
+use perennial::session::{Rejection, Session};
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
 use session_support::{
     DUE, HOUR, Hand, SECOND, START, Tasks, WAITING, at_once, builder, lapsed, session, standard,
     text, waiting,
 };
+
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 fn fresh(script: &Scripted) -> (Session, VirtualTime) {
     let time = VirtualTime::at(START);
@@ -78,29 +80,68 @@ fn a_server_that_rejects_every_fresh_token_makes_no_loop() {
     for round in 0..5 {
         let token = at_once(session.token()).expect("within the budget");
         assert_eq!(script.requests(), round);
-        session.reject(&token);
+        assert_eq!(session.reject(&token), Rejection::Withdrawn);
     }
-    session.reject(&at_once(session.token()).expect("the fifth"));
-    let error = at_once(session.token()).expect_err("the budget is spent");
-    assert!(error.is_over_budget());
-    assert_eq!(error.when_to_retry(), Some(START.saturating_add((6 * SECOND).into())));
-    assert_eq!(script.requests(), 5);
-    time.advance(6 * SECOND);
-    assert!(at_once(session.token()).is_ok());
+    // The caller gets its 401, and everybody else a token.
+    for _ in 0..20 {
+        let token = at_once(session.token()).expect("it stays in use");
+        assert_eq!((token.expose(), session.reject(&token)), ("at-6", Rejection::Kept));
+    }
+    time.advance(6 * SECOND - MILLISECOND);
+    let token = at_once(session.token()).expect("it stays in use");
+    assert_eq!(session.reject(&token), Rejection::Kept);
+    time.advance(MILLISECOND);
+    assert_eq!(session.reject(&token), Rejection::Withdrawn);
+    assert_eq!(text(at_once(session.token())), "at-7");
+    assert_eq!(script.requests(), 6);
 }
 
 // Rule B9.
 #[test]
-fn the_rejection_of_a_token_that_had_been_accepted_is_free() {
+fn three_rejections_in_five_minutes_withdraw_tokens_that_had_been_accepted_and_no_more() {
     let script = Scripted::new();
-    let (session, _) = fresh(&script);
-    for _ in 0..20 {
-        let token = at_once(session.token()).expect("free");
+    let (session, time) = fresh(&script);
+    let rejected = || {
+        let token = at_once(session.token()).expect("a token");
         session.accept(&token);
         session.accept(&token);
-        session.reject(&token);
+        session.reject(&token)
+    };
+    for _ in 0..3 {
+        assert_eq!(rejected(), Rejection::Withdrawn);
     }
-    assert_eq!(script.requests(), 19);
+    // X20: however many come.
+    for _ in 0..10_000 {
+        assert_eq!(rejected(), Rejection::Kept);
+    }
+    assert_eq!(script.requests(), 3);
+    time.advance(300 * SECOND - MILLISECOND);
+    assert_eq!(rejected(), Rejection::Kept);
+    time.advance(MILLISECOND);
+    assert_eq!(rejected(), Rejection::Withdrawn);
+}
+
+// Rule B9. X21: one endpoint's 401 is not everybody's. Each refresh that helps is given back, once a
+// second.
+#[test]
+fn a_rejection_whose_replay_succeeds_is_given_back_once_a_second_and_one_that_fails_is_not() {
+    let script = Scripted::new();
+    let (session, time) = fresh(&script);
+    for round in 1..=50 {
+        let token = at_once(session.token()).expect("a token");
+        session.accept(&token);
+        assert_eq!(session.reject(&token), Rejection::Withdrawn, "round {round}");
+        session.recovered(&at_once(session.token()).expect("another one"));
+        time.advance(SECOND);
+    }
+    // In less than a second nothing more is given back.
+    let at_once_again = (0..10).filter(|_| {
+        let token = at_once(session.token()).expect("a token");
+        let withdrawn = session.reject(&token) == Rejection::Withdrawn;
+        session.recovered(&at_once(session.token()).expect("a token"));
+        withdrawn
+    });
+    assert_eq!(at_once_again.count(), 4);
 }
 
 // Rule B9.
@@ -108,12 +149,12 @@ fn the_rejection_of_a_token_that_had_been_accepted_is_free() {
 fn a_login_fills_the_budget_again() {
     let script = Scripted::new();
     let (session, _) = fresh(&script);
-    while let Ok(token) = at_once(session.token()) {
-        session.reject(&token);
-    }
+    while session.reject(&at_once(session.token()).expect("a token")) == Rejection::Withdrawn {}
     let spent = script.requests();
+    assert_eq!(spent, 5);
     at_once(session.install(Grant::new("at-x", "rt-x", HOUR))).expect("no store");
-    session.reject(&at_once(session.token()).expect("installed"));
+    let token = at_once(session.token()).expect("installed");
+    assert_eq!(session.reject(&token), Rejection::Withdrawn);
     assert!(at_once(session.token()).is_ok());
     assert_eq!(script.requests(), spent + 1);
 }

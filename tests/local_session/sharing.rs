@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use perennial::lifecycle::State;
 use perennial::refresh::{RefreshError, Request};
-use perennial::session::LocalSession;
+use perennial::session::{LocalSession, Rejection};
 use perennial::testing::{Answer, Scripted, VirtualTime};
 
 use crate::session_support::{HOUR, Hand, SECOND, START, WAITING, at_once, block_on, text};
@@ -166,18 +166,19 @@ fn what_is_accepted_and_rejected_is_told_to_the_inner_session() {
     let script = Scripted::new();
     let (session, _) = lapsed(&script);
     for requests in 1..=20 {
-        let token = at_once(session.token()).expect("free: it had been accepted before");
-        assert_eq!(script.requests(), requests);
+        let token = at_once(session.token()).expect("it stays in use");
+        assert_eq!(script.requests(), requests.min(4));
         session.accept(&token);
-        session.reject(&token);
+        let expected = if requests < 4 { Rejection::Withdrawn } else { Rejection::Kept };
+        assert_eq!(session.reject(&token), expected);
     }
+    session.recovered(&at_once(session.token()).expect("it stays in use"));
+    let token = at_once(session.token()).expect("it stays in use");
+    assert_eq!(session.reject(&token), Rejection::Withdrawn);
     // Never accepted, they are paid from the budget.
-    let refused = (0..20).find_map(|_| match at_once(session.token()) {
-        Ok(token) => {
-            session.reject(&token);
-            None
-        }
-        Err(error) => Some(error),
+    let kept = (0..20).position(|_| {
+        let token = at_once(session.token()).expect("it stays in use");
+        session.reject(&token) == Rejection::Kept
     });
-    assert!(refused.expect("it ends").is_over_budget());
+    assert_eq!(kept, Some(5));
 }

@@ -1,5 +1,6 @@
 //! What is known of requests whose outcome is not: the windows, the late answers, and the client.
 
+use super::ledger::Ledger;
 use super::log::Corner;
 use super::network::{Call, Outcome};
 use super::server::{Number, Reuse};
@@ -62,8 +63,12 @@ impl World {
 
     /// Whether no refresh without a store can have failed that was never sent: one that a task was to
     /// drive, or whose client had been refused.
-    pub(crate) fn all_is_seen(&self) -> bool {
-        self.counts.of(Corner::Misconfigured) == 0 && self.counts.of(Corner::Spawned) == 0
+    pub(crate) fn all_is_seen(&self, session: usize) -> bool {
+        let Ledger { process, spawns, .. } = self.ledgers[session];
+        let refused = |call: &Call| {
+            call.outcome == Outcome::Misconfigured && self.ledgers[call.session].process == process
+        };
+        !spawns && !self.calls.iter().any(refused)
     }
 
     /// A grant came after its deadline.

@@ -42,6 +42,8 @@ pub(crate) struct Ledger {
     deadline: i64,
     pub(crate) watch: Watch,
     pub(crate) store: Option<usize>,
+    /// Whether it spawns what it sends.
+    pub(crate) spawns: bool,
     /// Whether its process lives.
     pub(crate) alive: bool,
     /// Whether its last handle was dropped.
@@ -105,6 +107,7 @@ impl Ledger {
             deadline,
             watch,
             store,
+            spawns: false,
             alive: true,
             let_go: false,
             crooked: false,
@@ -270,7 +273,7 @@ impl World {
         let (session, epoch, sent, deadline) = (call.session, call.epoch, call.sent, call.deadline);
         let (half_draws, allowed) = (self.plan.half_draws, self.plan.deadline);
         let left = self.left_of_window(session, index);
-        let surely = self.all_is_seen();
+        let surely = self.all_is_seen(session);
         let ledger = &mut self.ledgers[session];
         let now = ledger.now();
         let newest = ledger.calls.last() == Some(&index) && ledger.epoch == epoch;

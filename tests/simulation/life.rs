@@ -191,6 +191,7 @@ impl Life {
         let builder =
             if timer { builder.timer(Bells { shared: shared.clone(), machine }) } else { builder };
         let spawning = shared.clone();
+        shared.lock().ledgers[id].spawns = drivers & 1 == 1;
         let builder = if drivers & 1 == 1 {
             builder.spawner(move |task: BoxFuture<()>| {
                 let mut world = spawning.lock();

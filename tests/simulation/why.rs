@@ -34,7 +34,10 @@ impl World {
 
     /// Rule B6: "What was never sent is never unknown."
     fn was_sent(&mut self, session: usize, what: &str) {
-        let mut calls = self.ledgers[session].calls.iter().map(|index| &self.calls[*index]);
+        let ledger = &self.ledgers[session];
+        let calls = ledger.calls.iter().map(|index| &self.calls[*index]);
+        // A login is noted here once it has ended, and what is sent meanwhile is of its epoch.
+        let mut calls = calls.filter(|call| call.epoch + 1 >= ledger.epoch);
         let sent = calls.any(|call| call.is_in_doubt() || call.was_late);
         if !sent && !self.ledgers[session].crooked {
             self.broken(session, "B6", &format!("{what}, a caller is told, and all is known"));
@@ -73,8 +76,10 @@ impl World {
     fn is_told_of_refusal(&mut self, session: usize, told: &str) {
         let ledger = &self.ledgers[session];
         // What failed without being sent, in between, is not seen here.
-        let sure =
-            ledger.store.is_none() && !ledger.unsure && !ledger.crooked && self.all_is_seen();
+        let sure = ledger.store.is_none()
+            && !ledger.unsure
+            && !ledger.crooked
+            && self.all_is_seen(session);
         if sure && ledger.refused_for_long() {
             let how = format!("a caller is not told that a login may help: {told}");
             self.broken(session, "B6", &how);
