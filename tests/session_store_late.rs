@@ -3,13 +3,21 @@
 mod session_support;
 
 use perennial::clock::Clock;
+use perennial::lifecycle::{Policy, Reuse};
 use perennial::refresh::RefreshError;
 use perennial::session::Session;
 use perennial::store::StoredGrant;
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
-use session_support::ledger::{Fault, Ledger, settled, stored};
+use session_support::ledger::{Fault, Ledger, settled_with, stored};
 use session_support::{HALF_A_SECOND, HOUR, Hand, SECOND, START, at_once, text, waiting};
+
+/// A session whose server answers again for a while, so that the next try is not held off anyway
+/// (rule B6).
+fn settled(script: &Scripted) -> (Session, VirtualTime, Ledger) {
+    let policy = Policy::builder().reuse(Reuse::overlap_successors(600 * SECOND));
+    settled_with(script, policy.build().expect("a policy that can be kept"))
+}
 
 /// A session whose refresh was given up, and answered then; its store does not take that in, and
 /// works for others.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use perennial::refresh::{RefreshError, Request};
-use perennial::session::Session;
+use perennial::session::{Rejection, Session};
 use perennial::store::MemoryStore;
 use perennial::time::Timestamp;
 use perennial::token::{AccessToken, Grant, Secret};
@@ -166,7 +166,7 @@ struct Actor {
 
 impl Actor {
     fn act(&self, scenario: Scenario) {
-        let (mut last, mut rejected) = (None::<AccessToken>, None);
+        let (mut last, mut rejected) = (None::<AccessToken>, None::<AccessToken>);
         for _ in 0..scenario.actions {
             let got = match dice(12) {
                 0 | 1 => self.session.token_blocking().ok(),
@@ -174,11 +174,9 @@ impl Actor {
                 4 => self.leave_early(),
                 5 => self.session.try_token().ok(),
                 6 => {
-                    // Rule B8.
-                    rejected = last.take().or(rejected);
-                    if let Some(token) = &rejected {
-                        self.session.reject(token);
-                    }
+                    // Rules B8, B9: it stays in use where another one cannot be paid for.
+                    let token = last.take().or_else(|| rejected.take());
+                    rejected = token.filter(|token| self.session.reject(token) != Rejection::Kept);
                     None
                 }
                 7 => {

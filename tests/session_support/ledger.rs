@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
+use perennial::lifecycle::Policy;
 use perennial::refresh::{Refresh, RefreshError, Request};
 use perennial::session::{Builder, Session};
 use perennial::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned};
@@ -254,8 +255,13 @@ pub(crate) fn stored(grant: Grant) -> StoredGrant {
 
 /// A session on a store that holds the first grant, read and fresh; its log begins here.
 pub(crate) fn settled(script: &Scripted) -> (Session, VirtualTime, Ledger) {
+    settled_with(script, Policy::default())
+}
+
+/// The same, by a policy of the test's own.
+pub(crate) fn settled_with(script: &Scripted, policy: Policy) -> (Session, VirtualTime, Ledger) {
     let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
-    let session = ledger.builder(script, &time).build().expect("nothing to check");
+    let session = ledger.builder(script, &time).policy(policy).build().expect("nothing to check");
     assert_eq!(text(at_once(session.token())), "at-1");
     ledger.take_log();
     (session, time, ledger)
