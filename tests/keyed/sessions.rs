@@ -7,6 +7,7 @@ use perennial::clock::Clock as _;
 use perennial::keyed::Sessions;
 use perennial::lifecycle::{Policy, State};
 use perennial::refresh::{RefreshError, Request};
+use perennial::session::Rejection;
 use perennial::store::{MemoryStore, Store as _, StoredGrant, Version};
 use perennial::testing::VirtualTime;
 use perennial::time::Span;
@@ -267,14 +268,17 @@ fn the_keeper_sleeps_while_nothing_is_due_whether_a_key_is_in_use_or_packed() {
 // Rules B9, B12.
 #[test]
 fn the_keeper_goes_by_the_policy_of_its_sessions() {
-    let (server, time) = world();
+    let time = VirtualTime::at(START);
     let hourly = Policy::builder().budget(1, HOUR).build().expect("valid");
-    let sessions = server.sessions(&time).policy(hourly).build();
+    let sessions =
+        Sessions::builder(|_: &u64, _: Request| async { Err(RefreshError::unavailable("503")) });
+    let sessions = sessions.clock(time.clone()).draws(|| 1 << 31).policy(hourly).build();
     sessions.install_blocking(&1, grant(1, 1)).expect("sendable");
-    for _ in 0..2 {
-        let token = sessions.token_blocking(&1).expect("within the budget");
-        sessions.reject(&1, &token);
-    }
+    // Its rejection is what the budget pays for, and no retry.
+    let token = sessions.token_blocking(&1).expect("fresh");
+    assert_eq!(sessions.reject(&1, &token), Rejection::Withdrawn);
+    assert!(sessions.token_blocking(&1).expect_err("503").is_unavailable());
+    time.advance(SECOND);
     assert!(sessions.token_blocking(&1).expect_err("the budget is spent").is_over_budget());
     sessions.sweep();
     sessions.sweep();
