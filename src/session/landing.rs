@@ -200,7 +200,8 @@ impl Inner {
         };
         let event = self.refreshed(flight, &answer, times, moment);
         let (_, effect) = apply(&ports.settings.policy, self.lifecycle, event, moment.now);
-        let keeps = matches!(effect, Effect::Publish { .. } | Effect::KeepRefreshToken);
+        let keeps =
+            matches!(effect, Effect::Publish { .. } | Effect::KeepRefreshToken | Effect::HoldBack);
         if keeps && ports.settings.policy.reuse() == Reuse::ConfirmByUse {
             // Rule F2: "the old token serves until the new grant is safe".
             self.unsaved = Some(grant);
@@ -245,7 +246,10 @@ impl Inner {
                 Landed::Gone
             }
             Effect::HoldBack => {
-                self.held_back = Some(HeldBack { flight, answer, times: token });
+                // Of several that answer one refresh token the newest lives longest.
+                if self.held_back.as_ref().is_none_or(|held| held.flight < flight) {
+                    self.held_back = Some(HeldBack { flight, answer, times: token });
+                }
                 Landed::Kept
             }
             Effect::Discard
