@@ -94,11 +94,13 @@ impl Craft {
             (Err(_), Self::Revocation(_)) => Poll::Ready(None),
             // Rule C5: "A panicking refresher MUST harm only its own flight."
             (Err(panic), Self::Flight(flight)) => {
-                let told = told_of(&*panic);
+                // The refresher is not called before it is sent.
                 let error = if flight.stage.call_off() {
-                    RefreshError::unavailable(told)
+                    RefreshError::unavailable(
+                        "the refresh was not sent: the store or the clock panicked",
+                    )
                 } else {
-                    RefreshError::unknown(told)
+                    RefreshError::unknown(told_of(&*panic))
                 };
                 let outcome = Outcome::Failed(error);
                 Poll::Ready(Some((flight.id, Report::new(outcome, None))))

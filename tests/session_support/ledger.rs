@@ -147,7 +147,8 @@ impl Ledger {
         if number < self.lock().dead {
             return Poll::Pending;
         }
-        match (self.lock().fault, writes) {
+        let fault = self.lock().fault;
+        match (fault, writes) {
             (Fault::None | Fault::AnswersLost, _)
             | (Fault::ReadOnly | Fault::WritesHang, false) => Poll::Ready(None),
             (Fault::Unreachable, _) | (Fault::ReadOnly, true) => {
