@@ -201,8 +201,7 @@ impl<'a> Acquire<'a> {
             Effect::Wait { until } => self.joins(inner, until),
             Effect::BackOff { until, reason } => {
                 let last = inner.last_failure.as_ref().map(|(_, error)| error);
-                let error =
-                    Error::from_delay(reason, last, until).seen_in(inner.lifecycle.state(now));
+                let error = Error::from_delay(reason, last, until, inner.lifecycle.state(now));
                 let enough = limits.within.is_none_or(|within| until < within);
                 let can_wait = caller == Caller::Thread || ports.settings.timer.is_some();
                 if until <= limits.patience && enough && can_wait {

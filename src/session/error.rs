@@ -73,14 +73,32 @@ impl Error {
         })
     }
 
-    pub(super) fn from_delay(reason: Delay, last: Option<&Self>, until: Timestamp) -> Self {
+    pub(super) fn from_delay(
+        reason: Delay,
+        last: Option<&Self>,
+        until: Timestamp,
+        state: State,
+    ) -> Self {
         let error = match reason {
-            Delay::Failure => last.cloned().unwrap_or_else(|| Self::new(Kind::Unavailable)),
+            // A session that was put away has only its state.
+            Delay::Failure => last.cloned().unwrap_or_else(|| Self::from_state(state)),
             Delay::Budget => Self::new(Kind::OverBudget),
             Delay::Doubt => Self::new(Kind::InDoubt),
             Delay::Misconfigured => last.cloned().unwrap_or_else(|| Self::new(Kind::Misconfigured)),
         };
-        error.retry_at(Some(until))
+        error.retry_at(Some(until)).seen_in(state)
+    }
+
+    /// How the last refresh failed, for all that the state says of it.
+    fn from_state(state: State) -> Self {
+        Self::new(match state {
+            State::Expired(Remedy::Reconfigure) => Kind::Misconfigured,
+            State::Expired(Remedy::TryLogIn) => Kind::LoginMayHelp,
+            State::Expired(Remedy::Refresh | Remedy::LogIn)
+            | State::Valid
+            | State::Expiring
+            | State::Refreshing(_) => Kind::Unavailable,
+        })
     }
 
     pub(super) fn retry_at(mut self, retry_at: Option<Timestamp>) -> Self {

@@ -3,6 +3,7 @@
 #[path = "../session_support/mod.rs"]
 mod session_support;
 
+mod client;
 mod packing;
 mod sessions;
 mod wheel;
