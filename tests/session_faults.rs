@@ -13,7 +13,6 @@ use perennial::refresh::{RefreshError, Request};
 use perennial::session::{Error, Session};
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::time::{Span, Timestamp};
-use session_support::ledger::{Fault, settled};
 use session_support::{
     DUE, HALF_A_SECOND, HOUR, Hand, SECOND, START, Tasks, at_once, builder, lapsed, standard, text,
     waiting,
@@ -124,9 +123,14 @@ fn a_late_answer_is_waited_for_and_used_instead_of_asking_again() {
         tasks.run();
         let mut patient = Hand::new(session.token().patience(10 * SECOND));
         let waits = mode.timer.then(|| patient.pending()).is_some();
-        let error = ask().expect_err("the answer is late");
-        assert!(!error.may_need_login() && error.when_to_retry().is_some(), "{mode:?}: {error}");
-        time.advance(HALF_A_SECOND);
+        for _ in 0..2 {
+            let error = ask().expect_err("the answer is late");
+            let told = (error.may_need_login(), error.when_to_retry().is_some());
+            assert_eq!(told, (false, true), "{mode:?}: {error}");
+            time.advance(HALF_A_SECOND / 2);
+            tasks.run();
+        }
+        ask().expect_err("its backoff is over, and the answer is late");
         script.release(Answer::Grant(Scripted::grant(1)));
         tasks.run();
         assert_eq!(text(ask()), "at-2", "{mode:?}");
@@ -191,6 +195,26 @@ fn a_second_sending_lies_within_the_declared_window_where_the_deadline_is_the_de
             assert!(at.saturating_add(time_left.into()) <= closes, "{reuse:?}, {age:?}: {at:?}");
         }
     }
+}
+
+// Rule B6. The longest delays are drawn.
+#[test]
+fn the_backoff_leaves_half_of_what_is_left_of_the_declared_window() {
+    let reset = RefreshError::unknown("connection reset");
+    let script = (0..8).fold(Scripted::new(), |script, _| script.then(failing(&reset)));
+    let time = VirtualTime::at(START);
+    let builder = builder(&script, &time).policy(policy(Reuse::idempotent(10 * SECOND)));
+    let session = builder.draws(|| u32::MAX).build().expect("sendable");
+    time.advance(HOUR);
+    let closes = time.now().saturating_add(Span::from_secs(10));
+    for tries in 1..=8 {
+        let error = at_once(session.token()).expect_err("reset");
+        let retry_at = error.when_to_retry().expect("it says when");
+        let half = closes.since(time.now()).as_millis() / 2;
+        assert!(retry_at.since(time.now()).as_millis() <= half, "after {tries} tries");
+        time.set(retry_at);
+    }
+    assert_eq!(script.requests(), 8);
 }
 
 /// A session of a server that answers `error` until so long after the start, and grants then. What
@@ -303,71 +327,4 @@ fn fewer_refusals_without_a_reason_than_three_in_a_row_ask_for_no_login() {
         time.advance(HOUR);
     }
     assert_eq!(text(at_once(session.token())), "at-7");
-}
-
-// Rules B6, B13. The task that was to drive it is not polled.
-#[test]
-fn a_refresh_that_nobody_polled_before_its_deadline_was_not_sent_and_leaves_no_doubt() {
-    let (script, tasks, time) = (Scripted::new(), Tasks::default(), VirtualTime::at(START));
-    let session = builder(&script, &time).spawner(tasks.spawner()).build().expect("sendable");
-    time.advance(HOUR);
-    session.try_token().expect_err("a refresh is under way");
-    time.advance(30 * SECOND);
-    let error = at_once(session.token()).expect_err("it was not sent");
-    assert!(error.is_unavailable(), "{error}");
-    assert!(cause(&error).contains("was not sent"), "{error:?}");
-    assert_eq!(script.requests(), 0);
-    time.advance(HALF_A_SECOND);
-    tasks.run();
-    assert_eq!(text(at_once(session.token())), "at-2", "nothing is in doubt");
-}
-
-// Rules B6, F5. It had not been sent when the store failed: nothing is in doubt, though the server is
-// strict.
-#[test]
-fn a_refresh_that_the_store_kept_from_being_sent_says_so_and_leaves_no_doubt() {
-    for (fault, told) in
-        [(Fault::Hangs, "the store did not answer"), (Fault::Panics, "the store panicked")]
-    {
-        let script = Scripted::new();
-        let (session, time, ledger) = settled(&script);
-        ledger.set(fault);
-        time.advance(DUE);
-        assert_eq!(text(at_once(session.token())), "at-1");
-        time.advance(30 * SECOND);
-        assert_eq!(text(at_once(session.token())), "at-1");
-        time.advance(200 * SECOND);
-        let mut caller = Hand::new(session.token());
-        let error = match caller.poll() {
-            std::task::Poll::Ready(result) => result,
-            std::task::Poll::Pending => {
-                time.advance(30 * SECOND);
-                caller.ready()
-            }
-        };
-        let error = error.expect_err("the store keeps it");
-        assert!(error.is_unavailable(), "{error}");
-        assert!(cause(&error).contains(told), "{fault:?}: {error:?}");
-        assert_eq!(script.requests(), 0, "{fault:?}");
-        ledger.set(Fault::None);
-        time.set(error.when_to_retry().expect("it says when"));
-        assert_eq!(text(at_once(session.token())), "at-2", "{fault:?}");
-    }
-}
-
-// Rule B6. The old token works, and the next try comes after backoff, not at the last chance.
-#[test]
-fn a_refresh_that_was_not_sent_is_repeated_while_the_old_token_works() {
-    let script = Scripted::new();
-    let (session, time, ledger) = settled(&script);
-    ledger.set(Fault::Hangs);
-    time.advance(Duration::from_secs(3310));
-    assert_eq!(text(at_once(session.token())), "at-1");
-    ledger.set_for_others(Fault::None);
-    time.advance(30 * SECOND);
-    assert_eq!(text(at_once(session.token())), "at-1");
-    time.advance(SECOND);
-    assert_eq!(text(at_once(session.token())), "at-1");
-    assert_eq!(text(at_once(session.token())), "at-2");
-    assert_eq!(script.requests(), 1);
 }
