@@ -292,6 +292,8 @@ async fn not_granted(
     }
 }
 
+const TOO_LATE: &str = "its deadline had passed before anybody could send it";
+
 /// Asks the authorization server. What comes back is complete: kept where the answer was silent.
 async fn ask(
     ports: &Ports,
@@ -304,9 +306,11 @@ async fn ask(
         return Err(outrun());
     }
     // Rule C9: "Dropping the last handle MUST stop all that is not yet sent."
-    let called_off = orders.ended.includes(orders.flight) || !ports.is_wanted();
-    if called_off || sent >= orders.deadline {
+    if orders.ended.includes(orders.flight) || !ports.is_wanted() {
         return Err(not_sent("it was called off"));
+    }
+    if sent >= orders.deadline {
+        return Err(not_sent(TOO_LATE));
     }
     if let Some(left) = ports.client_backoff.left(sent, &ports.settings.policy) {
         let text = "not sent: the authorization server has just refused this client, \
@@ -314,7 +318,7 @@ async fn ask(
         return Err(RefreshError::misconfigured(text).retry_after(left));
     }
     if !orders.stage.send() {
-        return Err(not_sent("its deadline had passed"));
+        return Err(not_sent(TOO_LATE));
     }
     // Where the clock went back since the launch, no more than a refresh may take (rule A5).
     let longest = ports.settings.policy.refresh_deadline();

@@ -12,6 +12,7 @@ use loom::thread;
 
 use super::exchange::Ended;
 use super::slot::{Dial, Slot, Snapshot};
+use super::stage::Stage;
 use crate::lifecycle::{Event, Lifecycle, Policy, Schedule, TokenTimes};
 use crate::offload::offload;
 use crate::primitives::{Mutex, Parker};
@@ -127,5 +128,20 @@ fn a_flight_that_finds_its_epoch_not_ended_has_read_the_store_before_the_logout_
             assert_eq!(read, "rt-1");
         }
         logout.join().expect("no panic");
+    });
+}
+
+// Rules B6, B13.
+#[test]
+fn of_sending_and_calling_off_exactly_one_happens() {
+    exhaust(Unbounded, || {
+        let stage = Arc::new(Stage::default());
+        let (first, second) = (Arc::clone(&stage), Arc::clone(&stage));
+        let first = thread::spawn(move || first.call_off());
+        let second = thread::spawn(move || second.call_off());
+        let sent = stage.send();
+        let called_off = (first.join().expect("no panic"), second.join().expect("no panic"));
+        assert_eq!(called_off, (!sent, !sent));
+        assert_eq!(stage.is_sent(), sent);
     });
 }

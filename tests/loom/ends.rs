@@ -1,7 +1,9 @@
 //! How waits end: by the clock, by the last handle, by a change, by an off-loaded answer.
 
+use std::error::Error as _;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use loom::thread;
 use perennial::refresh::{RefreshError, Request};
@@ -180,5 +182,30 @@ fn the_last_of_two_handles_stops_what_is_not_yet_sent() {
             block_on(task);
         }
         assert_eq!(sent.count(), 0);
+    });
+}
+
+// Rules B6, B13.
+#[test]
+fn a_refresh_is_either_sent_or_called_off_and_who_waits_is_told_which() {
+    exhaust(Unbounded, || {
+        let hand = Hand::new();
+        let (session, sent) = prompt(&hand);
+        hand.advance(3600);
+        let other = session.clone();
+        let driver = thread::spawn(move || drop(other.token_blocking()));
+        // Its deadline passes while the driver may be about to send it. That is no step of loom's, and
+        // looking at the session is: the driver may have begun by then.
+        let _ = session.state();
+        hand.advance(30);
+        let told = match poll_once(pin!(session.token())) {
+            Poll::Ready(Err(error)) => Some(error),
+            Poll::Ready(Ok(_)) | Poll::Pending => None,
+        };
+        driver.join().expect("no panic");
+        if let Some(error) = told {
+            let unsent = error.source().is_some_and(|why| why.to_string().contains("was not sent"));
+            assert_eq!(sent.count(), usize::from(!unsent), "{error:?}");
+        }
     });
 }
