@@ -49,7 +49,8 @@ impl FromStr for Played {
             Some((fault, "all")) => (fault, Times::All),
             Some((fault, count)) => {
                 let times = count.parse().ok().filter(|times| (1..=MOST).contains(times));
-                let times = times.ok_or_else(|| format!("`*` needs 1 to {MOST} behind it, or `all`"));
+                let times =
+                    times.ok_or_else(|| format!("`*` needs 1 to {MOST} behind it, or `all`"));
                 (fault, Times::These(times?))
             }
         };

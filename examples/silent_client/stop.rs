@@ -1,6 +1,6 @@
 //! Ending before all requests are made.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -44,10 +44,10 @@ impl Stop {
         self.is_told()
     }
 
-    /// Counts the caller in that holds it.
-    pub(crate) fn running(&self) -> Running<'_> {
+    /// Counts the caller in that will hold it.
+    pub(crate) fn running(self: &Arc<Self>) -> Running {
         *self.lock() += 1;
-        Running(self)
+        Running(Arc::clone(self))
     }
 
     /// Waits on this thread until nobody runs, or everybody is to stop: a call that hangs is not
@@ -63,9 +63,9 @@ impl Stop {
 }
 
 /// A caller that has not come to its end.
-pub(crate) struct Running<'a>(&'a Stop);
+pub(crate) struct Running(Arc<Stop>);
 
-impl Drop for Running<'_> {
+impl Drop for Running {
     fn drop(&mut self) {
         *self.0.lock() -= 1;
         self.0.changed.notify_all();
