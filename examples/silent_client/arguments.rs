@@ -1,10 +1,10 @@
 //! What is asked for on the command line, in the environment and on standard input.
 
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::BufRead;
 use std::time::Duration;
 
+use clap::builder::{StringValueParser, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, ValueEnum};
 use perennial::lifecycle::Reuse;
@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) client_id: String,
     /// The client's secret, if it has one; `-` reads a line of standard input.
-    #[arg(long, value_name = "S", allow_hyphen_values = true, value_parser = secret)]
+    #[arg(long, value_name = "S", allow_hyphen_values = true, value_parser = StringValueParser::new().map(Secret::new))]
     #[arg(env = "SILENT_CLIENT_SECRET", hide_env_values = true)]
     pub(crate) client_secret: Option<Secret>,
     /// How the client authenticates, if it has a secret: in a header or in the body [default: basic]
@@ -38,12 +38,12 @@ pub(crate) struct Arguments {
     pub(crate) auth: Option<Authentication>,
     /// The refresh token to start from; `-` reads a line of standard input. Like any token it may
     /// begin with a hyphen.
-    #[arg(long, value_name = "RT", allow_hyphen_values = true, value_parser = secret)]
+    #[arg(long, value_name = "RT", allow_hyphen_values = true, value_parser = StringValueParser::new().map(Secret::new))]
     #[arg(env = "SILENT_REFRESH_TOKEN", hide_env_values = true)]
     pub(crate) refresh_token: Secret,
     /// An access token to start with; `-` reads a line of standard input. Without --expires-in it is
     /// used until it is rejected.
-    #[arg(long, value_name = "AT", allow_hyphen_values = true, value_parser = secret)]
+    #[arg(long, value_name = "AT", allow_hyphen_values = true, value_parser = StringValueParser::new().map(Secret::new))]
     #[arg(env = "SILENT_ACCESS_TOKEN", hide_env_values = true)]
     pub(crate) access_token: Option<Secret>,
     /// How long the access token of --access-token works from now on, and any that comes without a
@@ -117,10 +117,6 @@ pub(crate) enum Declared {
 
 /// Where a declared window is not told.
 const WINDOW: Duration = Duration::from_secs(30);
-
-fn secret(text: &str) -> Result<Secret, Infallible> {
-    Ok(Secret::new(text))
-}
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());

@@ -46,19 +46,13 @@ pub enum Fault {
 impl Fault {
     /// An answer of a status, a header and a body, instead of the server's.
     pub fn answer(status: u16, header: Option<(&str, &str)>, body: &str) -> Self {
-        let header = header.map(|(name, value)| format!("{name}: {value}\r\n"));
-        let (header, length) = (header.unwrap_or_default(), body.len());
-        let rest = format!("content-length: {length}\r\nconnection: close\r\n\r\n{body}");
-        Self::Answer(format!("HTTP/1.1 {status} Fault\r\n{header}{rest}").into_bytes())
+        Self::Answer(written(status, header, body))
     }
 
     /// The same instead of the answer of a server that has handled the request: a gateway's 502 or
     /// 504, say.
     pub fn replacing(status: u16, header: Option<(&str, &str)>, body: &str) -> Self {
-        match Self::answer(status, header, body) {
-            Self::Answer(answer) => Self::Replace(answer),
-            other => other,
-        }
+        Self::Replace(written(status, header, body))
     }
 
     /// A page for people, with a 200, as from a portal that asks one to log in.
@@ -75,6 +69,14 @@ impl Fault {
     pub fn garbage() -> Self {
         Self::Answer(b"\x00\xff\x16\x03 this is no answer\n\n".to_vec())
     }
+}
+
+/// An answer as it goes over the wire.
+fn written(status: u16, header: Option<(&str, &str)>, body: &str) -> Vec<u8> {
+    let header = header.map(|(name, value)| format!("{name}: {value}\r\n"));
+    let (header, length) = (header.unwrap_or_default(), body.len());
+    let rest = format!("content-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    format!("HTTP/1.1 {status} Fault\r\n{header}{rest}").into_bytes()
 }
 
 /// A proxy before any server of HTTP/1.1 on this machine, one request a connection. Each connection
