@@ -295,12 +295,16 @@ impl<T: Time> Lifecycle<T> {
         } else {
             policy.backoff.longest(self.failures)
         };
-        let longest = match self.credential {
-            // Rule B6: "the backoff leaves half of what is left of it".
-            Credential::DoubtedUntil(until) => longest.min(T::halved(until.since(now), 1)),
-            Credential::Absent | Credential::Ready | Credential::Doubted | Credential::Declined => {
-                longest
+        let longest = match (self.credential, policy.reuse.bearing()) {
+            // Rule B6: "after a backoff of at most an eighth of it".
+            (Credential::DoubtedUntil(_), Bearing::Within(window)) => {
+                longest.min(T::halved(window, 3))
             }
+            (Credential::DoubtedUntil(_), Bearing::Never | Bearing::Always)
+            | (
+                Credential::Absent | Credential::Ready | Credential::Doubted | Credential::Declined,
+                _,
+            ) => longest,
         };
         let drawn = T::share(longest, draw);
         // Rule B6: "honours `Retry-After`, up to [1 h]".
