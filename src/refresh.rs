@@ -40,6 +40,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod client_backoff;
+
+pub use client_backoff::ClientBackoff;
+
 use core::cell::Cell;
 use core::fmt;
 use core::future::Future;
@@ -89,6 +93,12 @@ pub trait Refresh: Send + Sync + 'static {
     /// Where the futures of this refresher may be polled (rule C2).
     fn home(&self) -> Home {
         Home::Anywhere
+    }
+
+    /// What the sessions of its client share where the server does not accept that (rule B6); by
+    /// default what their builder was given.
+    fn client_backoff(&self) -> Option<ClientBackoff> {
+        None
     }
 }
 
@@ -289,6 +299,7 @@ pub(crate) trait AnyRefresh: Send + Sync {
     fn refresh(&self, request: Request) -> BoxFuture<Result<Grant, RefreshError>>;
     fn revoke(&self, grant: Grant) -> BoxFuture<()>;
     fn home(&self) -> Home;
+    fn client_backoff(&self) -> Option<ClientBackoff>;
 }
 
 impl<R: Refresh> AnyRefresh for R {
@@ -302,6 +313,10 @@ impl<R: Refresh> AnyRefresh for R {
 
     fn home(&self) -> Home {
         Refresh::home(self)
+    }
+
+    fn client_backoff(&self) -> Option<ClientBackoff> {
+        Refresh::client_backoff(self)
     }
 }
 

@@ -10,7 +10,7 @@
 //!
 //! // A second 401 goes to the caller as it is.
 //! let arrival = Arrival { attempt: Attempt::Second, ..arrival };
-//! assert_eq!(arrival.verdict(), Verdict::Deliver(Tell::Rejected));
+//! assert_eq!(arrival.verdict(), Verdict::Deliver(Tell::Nothing));
 //! ```
 //!
 //! # Invariants
@@ -180,6 +180,8 @@ pub enum Attempt {
 pub enum Tell {
     /// That the token was accepted.
     Accepted,
+    /// That the replay of a rejected request was accepted with this token.
+    Recovered,
     /// That the token was rejected.
     Rejected,
     /// Nothing.
@@ -192,27 +194,51 @@ pub enum Tell {
 pub enum Verdict {
     /// Tell the session, and give the answer to the caller.
     Deliver(Tell),
-    /// Tell the session that the token was rejected, obtain another one, and send the request
-    /// again with it.
+    /// Tell the session that the token was rejected. Where its answer, a [`Rejection`], is that there
+    /// is or will be another one, obtain that and send the request again with it.
     Replay,
 }
 
-impl Arrival {
-    /// Rule E2: "After a 401 the token that this request carried MUST be rejected, another one
-    /// obtained, and the request replayed once."
+/// What became of a rejected token.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// It is not handed out any more.
+    Withdrawn,
+    /// It was not the present one: a newer one has come, or it was withdrawn before.
+    Stale,
+    /// It stays in use, as another one cannot be paid for (rule B9): too many refreshes have not
+    /// helped. The 401 is the caller's.
+    Kept,
+}
+
+impl Rejection {
+    /// What is to be done with the answer that the token was rejected in. Rule E2: "Where that
+    /// withdrew it, or a newer one is there, that one MUST be obtained and the request replayed
+    /// once".
     pub const fn verdict(self) -> Verdict {
-        match (self.place, self.finding) {
+        match self {
+            Self::Withdrawn | Self::Stale => Verdict::Replay,
+            Self::Kept => Verdict::Deliver(Tell::Nothing),
+        }
+    }
+}
+
+impl Arrival {
+    /// Rule E2: "After a 401 the token that this request carried MUST be rejected." "A replay's 401
+    /// MUST withdraw nothing."
+    pub const fn verdict(self) -> Verdict {
+        match (self.place, self.finding, self.attempt) {
             // Rule E5: "a 401 from there MUST reject nothing".
-            (Place::Elsewhere, Finding::Accepted | Finding::Rejected | Finding::Silent)
-            | (Place::Home, Finding::Silent) => Verdict::Deliver(Tell::Nothing),
-            (Place::Home, Finding::Accepted) => Verdict::Deliver(Tell::Accepted),
-            (Place::Home, Finding::Rejected) => match (self.attempt, self.body) {
-                (Attempt::First, Body::Again) => Verdict::Replay,
+            (Place::Elsewhere, Finding::Accepted | Finding::Rejected | Finding::Silent, _)
+            | (Place::Home, Finding::Silent, _) => Verdict::Deliver(Tell::Nothing),
+            (Place::Home, Finding::Accepted, Attempt::First) => Verdict::Deliver(Tell::Accepted),
+            (Place::Home, Finding::Accepted, Attempt::Second) => Verdict::Deliver(Tell::Recovered),
+            (Place::Home, Finding::Rejected, Attempt::First) => match self.body {
+                Body::Again => Verdict::Replay,
                 // Rule E3: "the 401 of a one-shot body MUST be returned".
-                (Attempt::First, Body::Once) | (Attempt::Second, Body::Again | Body::Once) => {
-                    Verdict::Deliver(Tell::Rejected)
-                }
+                Body::Once => Verdict::Deliver(Tell::Rejected),
             },
+            (Place::Home, Finding::Rejected, Attempt::Second) => Verdict::Deliver(Tell::Nothing),
         }
     }
 }

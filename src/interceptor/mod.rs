@@ -210,8 +210,12 @@ impl Interceptor {
         let verdict = Arrival { finding, place, body, attempt }.verdict();
         match verdict {
             Verdict::Deliver(Tell::Accepted) => self.session.accept(token),
-            Verdict::Deliver(Tell::Rejected) | Verdict::Replay => self.session.reject(token),
+            Verdict::Deliver(Tell::Recovered) => self.session.recovered(token),
+            Verdict::Deliver(Tell::Rejected) => {
+                let _ = self.session.reject(token);
+            }
             Verdict::Deliver(Tell::Nothing) => {}
+            Verdict::Replay => return self.session.reject(token).verdict(),
         }
         verdict
     }

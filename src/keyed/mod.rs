@@ -58,7 +58,7 @@ use crate::lifecycle::State;
 use crate::primitives::contained;
 use crate::refresh::{RefreshError, Request};
 use crate::session::rest::{Prepared, Rest, check_grant, no_such_session};
-use crate::session::{Error, Session};
+use crate::session::{Error, Rejection, Session};
 use crate::time::Timestamp;
 use crate::token::{AccessToken, Grant};
 
@@ -124,9 +124,14 @@ impl<K: Key> Sessions<K> {
     }
 
     /// Says that a resource server rejected `token`, as [`Session::reject`].
-    pub fn reject(&self, key: &K, token: &AccessToken) {
+    pub fn reject(&self, key: &K, token: &AccessToken) -> Rejection {
+        self.find(key).map_or(Rejection::Stale, |session| session.reject(token))
+    }
+
+    /// Says that a rejected request succeeded with `token`, as [`Session::recovered`].
+    pub fn recovered(&self, key: &K, token: &AccessToken) {
         if let Ok(session) = self.find(key) {
-            session.reject(token);
+            session.recovered(token);
         }
     }
 

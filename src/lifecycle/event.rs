@@ -43,6 +43,11 @@ pub enum Event<T: Time> {
         /// The token that the request carried.
         generation: Generation,
     },
+    /// A request whose token had been rejected succeeded with this one: the refresh helped.
+    Recovered {
+        /// The token that the replayed request carried.
+        generation: Generation,
+    },
     /// A grant was installed from outside: a login, or what a store held at the start.
     Installed {
         /// What is known of its access token, if it has one.
@@ -131,10 +136,16 @@ pub enum Effect<T: Time> {
     KeepRefreshToken,
     /// The grant that came belongs to nobody any more: revoke it, if that can be done.
     ReleaseOrphan,
+    /// Persist the grant that came, and tell of it again once no refresh is out: that refresh has
+    /// presented the same refresh token, which stops working when this answer's token is used.
+    HoldBack,
     /// Drop the grant that came: a newer refresh has already landed.
     Discard,
     /// Stop handing out the held token.
     Withdraw,
+    /// Go on handing out the held token, although it was rejected: another one cannot be paid for
+    /// (rule B9). The caller gets its 401.
+    KeepUsing,
     /// The attempt is over: tell those who wait, and let each decide whether to stay.
     EndAttempt,
 }
@@ -152,8 +163,10 @@ impl<T: Time> Effect<T> {
             | Self::Publish { .. }
             | Self::KeepRefreshToken
             | Self::ReleaseOrphan
+            | Self::HoldBack
             | Self::Discard
             | Self::Withdraw
+            | Self::KeepUsing
             | Self::EndAttempt => None,
         }
     }
@@ -195,11 +208,15 @@ pub enum Cause {
 pub enum Delay {
     /// A refresh failed; the next one waits for its backoff.
     Failure,
-    /// The budget for refreshes that nothing made due is spent (rule B9).
+    /// The budget for retries, and for tokens that must live longer, is spent (rule B9).
     Budget,
     /// The last refresh's outcome is unknown, and the server may refuse its refresh token a second
-    /// time: it is not shown again while the old token still works (rule B6).
+    /// time: it is not presented again before the old token is nearly over, nor while a late answer
+    /// may still come (rule B6).
     Doubt,
+    /// The server does not accept the client, and may revoke the refresh token with each try: it is
+    /// not presented again while the old token still works (rule B6).
+    Misconfigured,
 }
 
 /// Why only a new login can help.
@@ -209,6 +226,4 @@ pub enum Ending {
     NoGrant,
     /// The authorization server declined the grant.
     Declined,
-    /// The outcome of the last permissible try is unknown.
-    Unsettled,
 }

@@ -44,14 +44,20 @@ macro_rules! mirror {
 }
 
 mirror!(Holding<T> { Nothing, Token(held: Held<T>) });
-mirror!(Standing { Untried, Accepted, RejectedUntried, RejectedAccepted });
-mirror!(Credential<T> { Absent, Ready, DoubtedUntil(until: T), Doubted, Unsettled, Declined });
+mirror!(Standing { Untried, Accepted, WithdrawnPaid, Withdrawn });
+mirror!(Credential<T> { Absent, Ready, DoubtedUntil(until: T), Doubted, Declined });
 mirror!(Flight<T> {
     Idle,
     Out { sent: T, deadline: T, attempt: Attempt },
-    Overdue { attempt: Attempt },
+    Overdue { attempt: Attempt, open: Pause<T> },
 });
-mirror!(Attempt { Ordinary, LastResort, Outrun });
+mirror!(Attempt { Ordinary, Outrun });
+mirror!(Trouble<T> {
+    None,
+    Passing,
+    Misconfigured,
+    Unexplained { missing: u32, early: Pause<T> },
+});
 mirror!(Pause<T> { Over, Until { instant: T, at_most: T::Span } });
 mirror!(Budget<T> { Full, FullAt(instant: T) });
 
@@ -78,6 +84,29 @@ impl<T: Time> From<state::Held<T>> for Held<T> {
     }
 }
 
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rejections<T: Time> {
+    pub spent: u32,
+    pub renewed: Pause<T>,
+    pub returned: Pause<T>,
+}
+
+impl<T: Time> From<Rejections<T>> for state::Rejections<T> {
+    #[inline]
+    fn from(mirrored: Rejections<T>) -> Self {
+        let Rejections { spent, renewed, returned } = mirrored;
+        Self { spent, renewed: renewed.into(), returned: returned.into() }
+    }
+}
+
+impl<T: Time> From<state::Rejections<T>> for Rejections<T> {
+    #[inline]
+    fn from(private: state::Rejections<T>) -> Self {
+        let state::Rejections { spent, renewed, returned } = private;
+        Self { spent, renewed: renewed.into(), returned: returned.into() }
+    }
+}
+
 /// The whole of a [`Lifecycle`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Parts<T: Time> {
@@ -90,8 +119,10 @@ pub struct Parts<T: Time> {
     pub landed: u64,
     pub ended: u64,
     pub failures: u32,
+    pub trouble: Trouble<T>,
     pub pause: Pause<T>,
     pub budget: Budget<T>,
+    pub rejections: Rejections<T>,
 }
 
 impl<T: Time> From<Parts<T>> for Lifecycle<T> {
@@ -105,8 +136,10 @@ impl<T: Time> From<Parts<T>> for Lifecycle<T> {
             flight: parts.flight.into(),
             flights: Flights { started, landed, ended },
             failures: parts.failures,
+            trouble: parts.trouble.into(),
             pause: parts.pause.into(),
             budget: parts.budget.into(),
+            rejections: parts.rejections.into(),
         }
     }
 }
@@ -124,8 +157,10 @@ impl<T: Time> From<Lifecycle<T>> for Parts<T> {
             landed: machine.flights.landed,
             ended: machine.flights.ended,
             failures: machine.failures,
+            trouble: machine.trouble.into(),
             pause: machine.pause.into(),
             budget: machine.budget.into(),
+            rejections: machine.rejections.into(),
         }
     }
 }

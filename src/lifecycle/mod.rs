@@ -29,27 +29,30 @@
 //! # Deliberately absent
 //! Token material, clocks, randomness, I/O, waiting. What waits lives in [`crate::session`].
 
+mod builder;
 mod event;
 #[cfg(formal)]
 pub mod formal;
 mod packed;
 mod policy;
 mod request;
+mod resource;
 mod schedule;
 mod state;
 mod timeout;
 mod transition;
 
+pub use builder::{Field, PolicyBuilder, PolicyError};
 pub use event::{Cause, Delay, Effect, Ending, Event, Failure, Novelty, Start};
 pub use packed::Packed;
-pub use policy::{Field, MissingLifetime, Policy, PolicyBuilder, PolicyError, RawPolicy, Reuse};
+pub use policy::{MissingLifetime, Policy, RawPolicy, Reuse};
 pub use schedule::{Deadlines, Freshness, Schedule, TokenTimes};
 pub use state::{FlightId, Generation, Meanwhile, Remedy, State};
 pub use timeout::{Timeout, Why};
 pub use transition::apply;
 
 use crate::time::{Draw, Time, Timestamp};
-use state::{Budget, Credential, Flight, Flights, Holding, Pause};
+use state::{Budget, Credential, Flight, Flights, Holding, Pause, Rejections, Trouble};
 
 /// The state of the machine: small, `Copy`, comparable, and free of secrets.
 ///
@@ -63,8 +66,10 @@ pub struct Lifecycle<T: Time = Timestamp> {
     flight: Flight<T>,
     flights: Flights,
     failures: u32,
+    trouble: Trouble<T>,
     pause: Pause<T>,
     budget: Budget<T>,
+    rejections: Rejections<T>,
 }
 
 impl<T: Time> Lifecycle<T> {
@@ -78,8 +83,10 @@ impl<T: Time> Lifecycle<T> {
             flight: Flight::Idle,
             flights: Flights { started: 0, landed: 0, ended: 0 },
             failures: 0,
+            trouble: Trouble::None,
             pause: Pause::Over,
             budget: Budget::Full,
+            rejections: Rejections::WHOLE,
         }
     }
 
@@ -97,15 +104,23 @@ impl<T: Time> Lifecycle<T> {
             (Some(Freshness::Due | Freshness::Lapsed), Flight::Idle | Flight::Overdue { .. }) => {
                 State::Expiring
             }
-            (None, Flight::Idle | Flight::Overdue { .. }) => {
-                State::Expired(match self.credential {
-                    Credential::Ready | Credential::Doubted | Credential::DoubtedUntil(_) => {
+            (None, Flight::Idle | Flight::Overdue { .. }) => State::Expired(self.remedy(now)),
+        }
+    }
+
+    /// What would bring a token back, once there is none.
+    fn remedy(&self, now: T) -> Remedy {
+        match self.credential {
+            Credential::Absent | Credential::Declined => Remedy::LogIn,
+            Credential::Ready | Credential::Doubted | Credential::DoubtedUntil(_) => {
+                match self.trouble {
+                    Trouble::Misconfigured => Remedy::Reconfigure,
+                    // Rule B6: "callers MUST be told that a login may be needed".
+                    Trouble::Unexplained { .. } if self.trouble.lasts(now) => Remedy::TryLogIn,
+                    Trouble::Unexplained { .. } | Trouble::None | Trouble::Passing => {
                         Remedy::Refresh
                     }
-                    Credential::Absent | Credential::Declined | Credential::Unsettled => {
-                        Remedy::LogIn
-                    }
-                })
+                }
             }
         }
     }
@@ -152,6 +167,14 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
+    /// Until when the next refresh waits for its backoff; `None` where it does not.
+    pub fn backoff_until(&self) -> Option<T> {
+        match self.pause {
+            Pause::Until { instant, .. } => Some(instant),
+            Pause::Over => None,
+        }
+    }
+
     /// How many refreshes have failed since one last succeeded.
     pub fn failures(&self) -> u32 {
         self.failures
@@ -162,7 +185,6 @@ impl<T: Time> Lifecycle<T> {
         match self.credential {
             Credential::Absent => Some(Ending::NoGrant),
             Credential::Declined => Some(Ending::Declined),
-            Credential::Unsettled => Some(Ending::Unsettled),
             Credential::Ready | Credential::Doubted | Credential::DoubtedUntil(_) => None,
         }
     }
@@ -219,6 +241,16 @@ impl<T: Time> Lifecycle<T> {
         now: T,
     ) -> Effect<T> {
         self.handle(policy, Event::Accepted { generation }, now)
+    }
+
+    /// A rejected request succeeded with another token. See [`Event::Recovered`].
+    pub fn handle_recovered(
+        &mut self,
+        policy: &Policy<T>,
+        generation: Generation,
+        now: T,
+    ) -> Effect<T> {
+        self.handle(policy, Event::Recovered { generation }, now)
     }
 
     /// A grant was installed from outside. See [`Event::Installed`].

@@ -1,9 +1,10 @@
-//! The state of a machine at rest in 48 bytes, for programs that keep very many.
+//! The state of a machine at rest in 56 bytes, for programs that keep very many.
 
 use super::Lifecycle;
 use super::schedule::{Deadlines, Freshness, Schedule};
 use super::state::{
-    Budget, Credential, Flight, Flights, Generation, Held, Holding, Pause, Standing,
+    Budget, Credential, Flight, Flights, Generation, Held, Holding, Pause, Rejections, Standing,
+    Trouble,
 };
 use crate::time::{Span, Timestamp};
 
@@ -11,6 +12,7 @@ use crate::time::{Span, Timestamp};
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Packed {
     session: u64,
+    sent: Timestamp,
     refresh_after: Timestamp,
     /// Milliseconds from `refresh_after` on.
     unusable_after: u32,
@@ -30,6 +32,7 @@ impl Packed {
     /// Of a machine with no grant, of no session.
     pub const EMPTY: Self = Self {
         session: 0,
+        sent: Timestamp::UNIX_EPOCH,
         refresh_after: Timestamp::UNIX_EPOCH,
         unusable_after: 0,
         expires_after: 0,
@@ -63,16 +66,21 @@ impl Lifecycle {
     /// that lives on for more than 49 days once it is due, four billion refreshes.
     pub fn pack(&self) -> Option<Packed> {
         let at_rest = matches!(
-            (self.flight, self.failures, self.pause, self.budget),
-            (Flight::Idle, 0, Pause::Over, Budget::Full)
+            (self.flight, self.failures, self.trouble, self.pause, self.budget, self.rejections),
+            (
+                Flight::Idle,
+                0,
+                Trouble::None,
+                Pause::Over,
+                Budget::Full,
+                Rejections { spent: 0, renewed: Pause::Over, returned: Pause::Over }
+            )
         );
         let credential = match self.credential {
             Credential::Absent => Known::Absent,
             Credential::Ready => Known::Ready,
             Credential::Declined => Known::Declined,
-            Credential::DoubtedUntil(_) | Credential::Doubted | Credential::Unsettled => {
-                return None;
-            }
+            Credential::DoubtedUntil(_) | Credential::Doubted => return None,
         };
         let (life, deadlines, freshness, standing) = match self.holding {
             Holding::Nothing => (Life::NoToken, NO_DEADLINES, Freshness::Fresh, Standing::Untried),
@@ -86,6 +94,7 @@ impl Lifecycle {
         };
         let packed = Packed {
             session: self.generation.session,
+            sent: deadlines.sent,
             refresh_after: deadlines.refresh_after,
             unusable_after: after(deadlines.unusable_from)?,
             expires_after: after(deadlines.expires_at)?,
@@ -115,6 +124,7 @@ impl Lifecycle {
                 Life::NoToken => Holding::Nothing,
                 Life::UntilRejected => held(Schedule::UntilRejected),
                 Life::Timed => held(Schedule::Timed(Deadlines {
+                    sent: packed.sent,
                     refresh_after: packed.refresh_after,
                     unusable_from: after(packed.unusable_after),
                     expires_at: after(packed.expires_after),
@@ -132,13 +142,16 @@ impl Lifecycle {
                 ended: packed.ended.into(),
             },
             failures: 0,
+            trouble: Trouble::None,
             pause: Pause::Over,
             budget: Budget::Full,
+            rejections: Rejections::WHOLE,
         }
     }
 }
 
 const NO_DEADLINES: Deadlines<Timestamp> = Deadlines {
+    sent: Timestamp::UNIX_EPOCH,
     refresh_after: Timestamp::UNIX_EPOCH,
     unusable_from: Timestamp::UNIX_EPOCH,
     expires_at: Timestamp::UNIX_EPOCH,

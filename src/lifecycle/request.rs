@@ -2,9 +2,11 @@
 
 use super::Lifecycle;
 use super::event::{Cause, Delay, Effect, Ending, Start};
-use super::policy::Policy;
+use super::policy::{Bearing, Policy};
 use super::schedule::{Freshness, Schedule};
-use super::state::{Attempt, Budget, Credential, Flight, FlightId, Held, Holding, Pause, Standing};
+use super::state::{
+    Attempt, Budget, Credential, Flight, FlightId, Held, Holding, Pause, Standing, Trouble,
+};
 use crate::time::Time;
 
 /// What the held token can do for a caller.
@@ -20,8 +22,13 @@ enum Service {
 
 /// Whether a refresh may start.
 enum Permit<T: Time> {
-    Granted(Attempt, Budget<T>),
-    Later { until: T, reason: Delay },
+    Granted(Budget<T>),
+    Later {
+        until: T,
+        reason: Delay,
+    },
+    /// Not while the held token works, which it does until it is rejected.
+    WhenRejected,
     Never(Ending),
 }
 
@@ -50,14 +57,16 @@ impl<T: Time> Lifecycle<T> {
             (Service::NoToken, Flight::Idle | Flight::Overdue { .. }) => Cause::NoToken,
         };
         match (cause, self.permit(policy, now)) {
-            (Cause::Due, Permit::Granted(attempt, budget)) => {
-                Effect::UseAndStartRefresh(self.start(policy, attempt, budget, cause, now))
+            (Cause::Due, Permit::Granted(budget)) => {
+                Effect::UseAndStartRefresh(self.start(policy, budget, cause, now))
             }
-            (_, Permit::Granted(attempt, budget)) => {
-                Effect::StartRefresh(self.start(policy, attempt, budget, cause, now))
+            (_, Permit::Granted(budget)) => {
+                Effect::StartRefresh(self.start(policy, budget, cause, now))
             }
             // Rule B5: "callers get it until it lapses, and the next try waits for backoff".
-            (Cause::Due, Permit::Later { .. } | Permit::Never(_)) => Effect::Use,
+            (Cause::Due, Permit::Later { .. } | Permit::Never(_)) | (_, Permit::WhenRejected) => {
+                Effect::Use
+            }
             (_, Permit::Later { until, reason }) => Effect::BackOff { until, reason },
             (_, Permit::Never(ending)) => Effect::LogIn(ending),
         }
@@ -69,7 +78,7 @@ impl<T: Time> Lifecycle<T> {
             Holding::Token(held) => held,
         };
         match held.standing {
-            Standing::RejectedUntried | Standing::RejectedAccepted => return Service::Rejected,
+            Standing::Withdrawn | Standing::WithdrawnPaid => return Service::Rejected,
             Standing::Untried | Standing::Accepted => {}
         }
         let then = held.schedule.freshness(now.saturating_add(usable_for));
@@ -84,89 +93,113 @@ impl<T: Time> Lifecycle<T> {
     /// Whether a refresh may start now: the credential first (rule B6), then the backoff (rule B7),
     /// then the budget (rule B9).
     fn permit(&self, policy: &Policy<T>, now: T) -> Permit<T> {
-        let attempt = match (self.credential, self.holding) {
-            (Credential::Absent, _) => return Permit::Never(Ending::NoGrant),
+        match self.credential {
+            Credential::Absent => return Permit::Never(Ending::NoGrant),
             // Rule B6: "no further refresh starts until another grant comes".
-            (Credential::Declined, _) => return Permit::Never(Ending::Declined),
-            (Credential::Unsettled, _) => return Permit::Never(Ending::Unsettled),
-            (Credential::Ready | Credential::DoubtedUntil(_), _) => Attempt::Ordinary,
-            // Rule B6: "nothing while the old token is usable, then one more try".
-            (Credential::Doubted, Holding::Token(held)) if held.usable(now) => {
-                return match held.schedule {
-                    Schedule::Timed(deadlines) => {
-                        Permit::Later { until: deadlines.unusable_from, reason: Delay::Doubt }
-                    }
-                    // Such a token is never due, never too brief; nothing would be asked of it.
-                    Schedule::UntilRejected => Permit::Never(Ending::Unsettled),
-                };
+            Credential::Declined => return Permit::Never(Ending::Declined),
+            Credential::Doubted => {
+                if let Some(held_off) = self.held_off_by_doubt(policy, now) {
+                    return held_off;
+                }
             }
-            (Credential::Doubted, Holding::Token(_) | Holding::Nothing) => Attempt::LastResort,
-        };
+            Credential::Ready | Credential::DoubtedUntil(_) => {}
+        }
+        if let Some(held_off) = self.held_off_by_misconfiguration(policy, now) {
+            return held_off;
+        }
         if let Pause::Until { instant, .. } = self.pause {
             return Permit::Later { until: instant, reason: Delay::Failure };
         }
         if self.is_free() {
-            return Permit::Granted(attempt, self.budget);
+            return Permit::Granted(self.budget);
         }
-        // Rule B9: "paid from one budget: [5 per 30 s], as a token bucket". It is kept as the
-        // instant at which it is full again.
-        let full_at = match self.budget {
-            Budget::Full => now,
-            Budget::FullAt(instant) => instant,
-        };
-        let full_at = full_at.saturating_add(policy.budget.interval);
-        if full_at.since(now) <= policy.budget.window {
-            Permit::Granted(attempt, Budget::FullAt(full_at))
-        } else {
-            Permit::Later {
-                until: full_at.saturating_sub(policy.budget.window),
-                reason: Delay::Budget,
+        match self.budget.less_one(policy, now) {
+            Ok(paid) => Permit::Granted(paid),
+            Err(until) => Permit::Later { until, reason: Delay::Budget },
+        }
+    }
+
+    /// Rule B6: "nothing until [one refresh deadline], or an eighth of the lifetime where that is
+    /// less, before the old token becomes unusable; then, for at most one more refresh deadline, the late answer
+    /// to a request that is still open is waited for".
+    fn held_off_by_doubt(&self, policy: &Policy<T>, now: T) -> Option<Permit<T>> {
+        let reason = Delay::Doubt;
+        match self.usable_schedule(now) {
+            // Such a token is never due, never too brief; nothing would be asked of it.
+            Some(Schedule::UntilRejected) => return Some(Permit::WhenRejected),
+            Some(Schedule::Timed(deadlines)) => {
+                let until = deadlines.last_chance(policy);
+                if now < until {
+                    return Some(Permit::Later { until, reason });
+                }
             }
+            None => {}
+        }
+        match self.flight {
+            Flight::Overdue { open: Pause::Until { instant: until, .. }, .. } => {
+                Some(Permit::Later { until, reason })
+            }
+            Flight::Overdue { open: Pause::Over, .. } | Flight::Idle | Flight::Out { .. } => None,
+        }
+    }
+
+    /// Rule B6: "but, where the server refuses a refresh token seen twice, not while the old token is
+    /// usable".
+    fn held_off_by_misconfiguration(&self, policy: &Policy<T>, now: T) -> Option<Permit<T>> {
+        match (self.trouble, policy.reuse.bearing()) {
+            (Trouble::Misconfigured, Bearing::Never) => match self.usable_schedule(now)? {
+                Schedule::UntilRejected => Some(Permit::WhenRejected),
+                Schedule::Timed(deadlines) => Some(Permit::Later {
+                    until: deadlines.unusable_from,
+                    reason: Delay::Misconfigured,
+                }),
+            },
+            (Trouble::Misconfigured, Bearing::Within(_) | Bearing::Always)
+            | (Trouble::None | Trouble::Passing | Trouble::Unexplained { .. }, _) => None,
+        }
+    }
+
+    /// The life of the token that is held, if it may be handed out.
+    fn usable_schedule(&self, now: T) -> Option<Schedule<T>> {
+        match self.holding {
+            Holding::Token(held) if held.usable(now) => Some(held.schedule),
+            Holding::Token(_) | Holding::Nothing => None,
         }
     }
 
     /// Whether the next refresh costs nothing. Rule B9: "A refresh is free where the token that it
-    /// replaces had reached its `refresh_after`, where there is none to replace, and for the first
-    /// try after the rejection of a token that had once been accepted."
+    /// replaces had reached its `refresh_after`, and where there is none to replace."
     fn is_free(&self) -> bool {
         match self.holding {
             Holding::Nothing => true,
             Holding::Token(Held { freshness: Freshness::Due | Freshness::Lapsed, .. }) => true,
             Holding::Token(Held { freshness: Freshness::Fresh, standing, .. }) => match standing {
-                Standing::RejectedAccepted => true,
-                Standing::Untried | Standing::Accepted | Standing::RejectedUntried => false,
+                // It was paid for when the token was rejected.
+                Standing::WithdrawnPaid => true,
+                Standing::Untried | Standing::Accepted | Standing::Withdrawn => false,
             },
         }
     }
 
-    fn start(
-        &mut self,
-        policy: &Policy<T>,
-        attempt: Attempt,
-        budget: Budget<T>,
-        cause: Cause,
-        now: T,
-    ) -> Start<T> {
+    fn start(&mut self, policy: &Policy<T>, budget: Budget<T>, cause: Cause, now: T) -> Start<T> {
         let whole = now.saturating_add(policy.refresh_deadline);
         let deadline = match self.credential {
             // Rule B6: "retries, each ending within the declared window".
             Credential::DoubtedUntil(until) => whole.min(until),
-            Credential::Absent
-            | Credential::Ready
-            | Credential::Doubted
-            | Credential::Unsettled
-            | Credential::Declined => whole,
+            Credential::Absent | Credential::Ready | Credential::Doubted | Credential::Declined => {
+                whole
+            }
         };
         if let Holding::Token(held) = &mut self.holding {
             held.standing = match held.standing {
-                // This is the try that is free; any further one is paid for (rule B9).
-                Standing::RejectedAccepted => Standing::RejectedUntried,
-                Standing::Untried | Standing::Accepted | Standing::RejectedUntried => held.standing,
+                // This is what was paid for; any further one is paid from the budget (rule B9).
+                Standing::WithdrawnPaid => Standing::Withdrawn,
+                Standing::Untried | Standing::Accepted | Standing::Withdrawn => held.standing,
             };
         }
         self.flights.started += 1;
         self.budget = budget;
-        self.flight = Flight::Out { sent: now, deadline, attempt };
+        self.flight = Flight::Out { sent: now, deadline, attempt: Attempt::Ordinary };
         Start { flight: FlightId(self.flights.started), deadline, cause }
     }
 }

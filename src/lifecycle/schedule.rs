@@ -6,6 +6,8 @@ use crate::time::{Draw, Time};
 /// The instants of one token's life: `sent <= refresh_after <= unusable_from <= expires_at`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Deadlines<T: Time> {
+    /// When the request that brought it was sent: its life counts from here.
+    pub sent: T,
     /// From here on the token is refreshed by whoever comes first.
     pub refresh_after: T,
     /// From here on the token is not handed out (rule B2).
@@ -47,10 +49,25 @@ pub struct TokenTimes<T: Time> {
     pub jitter: Draw,
 }
 
+impl<T: Time> Deadlines<T> {
+    /// How long the token lives in all.
+    pub(super) fn lifetime(&self) -> T::Span {
+        self.expires_at.since(self.sent)
+    }
+
+    /// From when on a refresh token of unknown standing is presented again although the token still
+    /// works. Rule B6: "[one refresh deadline], or an eighth of the lifetime where that is less, before the old
+    /// token becomes unusable".
+    pub(super) fn last_chance(&self, policy: &Policy<T>) -> T {
+        let eighth = T::halved(self.lifetime(), 3);
+        self.unusable_from.saturating_sub(policy.refresh_deadline.min(eighth))
+    }
+}
+
 impl<T: Time> Schedule<T> {
     /// Lays out the life of a token that was received at `now`.
     pub fn of(policy: &Policy<T>, times: TokenTimes<T>, now: T) -> Self {
-        // Rule A4: "A missing or unreadable lifetime MUST mean what the policy says".
+        // Rule A4: "Only a missing lifetime MUST mean what the policy says".
         let lifetime = match (times.lifetime, policy.missing_lifetime) {
             (Some(stated), _) => stated,
             (None, MissingLifetime::Assume(assumed)) => assumed,
@@ -75,7 +92,7 @@ impl<T: Time> Schedule<T> {
         let earliest = sent.saturating_add(T::halved(lifetime, 1));
         let refresh_after =
             wished.saturating_sub(T::share(eighth, times.jitter)).max(earliest).min(unusable_from);
-        Self::Timed(Deadlines { refresh_after, unusable_from, expires_at })
+        Self::Timed(Deadlines { sent, refresh_after, unusable_from, expires_at })
     }
 
     /// How far the token's life has come at `now`.

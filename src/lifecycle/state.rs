@@ -1,6 +1,7 @@
 //! The parts of the machine's state. Freshness and flight are kept apart; [`State`] is the view of
 //! both that callers see.
 
+use super::policy::Policy;
 use super::schedule::{Freshness, Schedule};
 use crate::time::Time;
 
@@ -31,6 +32,12 @@ pub enum Meanwhile {
 pub enum Remedy {
     /// The next caller's refresh, at once or after backoff.
     Refresh,
+    /// A correction of the client's configuration: the authorization server does not accept the
+    /// client, or what it asks for. Refreshes go on, rarely; a login would not help.
+    Reconfigure,
+    /// A login, perhaps: the authorization server has refused for long without saying why.
+    /// Refreshes go on.
+    TryLogIn,
     /// Only a new login.
     LogIn,
 }
@@ -86,11 +93,10 @@ pub(super) struct Held<T: Time> {
 pub(super) enum Standing {
     Untried,
     Accepted,
-    /// Rejected without ever having been accepted, or the one free try to replace it was made: its
-    /// replacement is paid from the budget.
-    RejectedUntried,
-    /// Rejected after it had worked: the next try to replace it is free (rule B9).
-    RejectedAccepted,
+    /// Rejected, and the next refresh is paid for (rule B9).
+    WithdrawnPaid,
+    /// Rejected; what was paid for has been sent, and further refreshes are paid from the budget.
+    Withdrawn,
 }
 
 /// What is known of the refresh token, or of whatever else the refresher presents.
@@ -102,8 +108,6 @@ pub(super) enum Credential<T: Time> {
     DoubtedUntil(T),
     /// It was sent with unknown outcome, and the server may refuse it a second time.
     Doubted,
-    /// The one try that doubt permits had an unknown outcome as well.
-    Unsettled,
     Declined,
 }
 
@@ -119,14 +123,15 @@ pub(super) enum Flight<T: Time> {
     /// Its deadline passed; what it brings still counts until a newer one starts (rule B3).
     Overdue {
         attempt: Attempt,
+        /// For how long its late answer is waited for where the server may refuse its refresh token
+        /// a second time (rule B6).
+        open: Pause<T>,
     },
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Attempt {
     Ordinary,
-    /// The one try that doubt permits.
-    LastResort,
     /// A newer grant came while it was out: its failure says nothing of that one.
     Outrun,
 }
@@ -142,11 +147,137 @@ pub(super) struct Flights {
     pub(super) ended: u64,
 }
 
-/// Whether the next refresh has to wait for its backoff.
+/// A stretch of time that is over at some instant, such as a backoff.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pause<T: Time> {
     Over,
     Until { instant: T, at_most: T::Span },
+}
+
+impl<T: Time> Pause<T> {
+    /// One of this length from `now` on.
+    pub(super) fn of(length: T::Span, now: T) -> Self {
+        let instant = now.saturating_add(length);
+        // Without a length, and at the end of time, there is nothing to wait for.
+        if instant > now { Self::Until { instant, at_most: length } } else { Self::Over }
+    }
+
+    /// Rule A5: "An instant to wait for that lies further ahead than its own longest delay MUST be
+    /// pulled in to that."
+    pub(super) fn observed(self, now: T) -> Self {
+        match self {
+            Self::Until { instant, at_most } if now < instant => {
+                Self::Until { instant: instant.min(now.saturating_add(at_most)), at_most }
+            }
+            Self::Until { .. } | Self::Over => Self::Over,
+        }
+    }
+
+    pub(super) fn is_over(&self, now: T) -> bool {
+        match self {
+            Self::Over => true,
+            Self::Until { instant, .. } => now >= *instant,
+        }
+    }
+}
+
+/// How the last refresh failed, since one last succeeded (rule B6).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Trouble<T: Time> {
+    None,
+    /// Something that passes by itself.
+    Passing,
+    /// The server does not accept the client.
+    Misconfigured,
+    /// The server has refused without saying why.
+    Unexplained {
+        /// How many more such refusals make it last.
+        missing: u32,
+        /// Until when they do not, however many there were.
+        early: Pause<T>,
+    },
+}
+
+impl<T: Time> Trouble<T> {
+    /// Whether refusals without a reason have come for so long that a login may be needed.
+    pub(super) fn lasts(&self, now: T) -> bool {
+        match self {
+            Self::Unexplained { missing: 0, early } => early.is_over(now),
+            Self::Unexplained { .. } | Self::None | Self::Passing | Self::Misconfigured => false,
+        }
+    }
+}
+
+impl<T: Time> Budget<T> {
+    /// What is left of it once a refresh was paid for; else when one can be. Rule B9: "paid from one budget:
+    /// [5 per 30 s], as a token bucket". It is kept as the instant at which it is full again.
+    pub(super) fn less_one(self, policy: &Policy<T>, now: T) -> Result<Self, T> {
+        let full_at = match self {
+            Self::Full => now,
+            Self::FullAt(instant) => instant,
+        };
+        let full_at = full_at.saturating_add(policy.budget.interval);
+        if full_at.since(now) <= policy.budget.window {
+            Ok(Self::FullAt(full_at))
+        } else {
+            Err(full_at.saturating_sub(policy.budget.window))
+        }
+    }
+}
+
+/// The allowance for rejections of tokens that had been accepted (rule B9).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Rejections<T: Time> {
+    /// How many of it are spent.
+    pub(super) spent: u32,
+    /// When it is whole again.
+    pub(super) renewed: Pause<T>,
+    /// Before that, the next one is not given back.
+    pub(super) returned: Pause<T>,
+}
+
+impl<T: Time> Rejections<T> {
+    pub(super) const WHOLE: Self = Self { spent: 0, renewed: Pause::Over, returned: Pause::Over };
+
+    pub(super) fn observed(self, now: T) -> Self {
+        let renewed = self.renewed.observed(now);
+        let spent = match renewed {
+            Pause::Over => 0,
+            Pause::Until { .. } => self.spent,
+        };
+        Self { spent, renewed, returned: self.returned.observed(now) }
+    }
+
+    /// What is left of it once the rejection of a token that lives for `lifetime` was paid for, if
+    /// that can be.
+    pub(super) fn less_one(
+        self,
+        policy: &Policy<T>,
+        lifetime: Option<T::Span>,
+        now: T,
+    ) -> Option<Self> {
+        if self.spent >= policy.rejections.count {
+            return None;
+        }
+        let whole = policy.rejections.window;
+        let renewed = match self.renewed {
+            Pause::Over => Pause::of(lifetime.map_or(whole, |lifetime| whole.min(lifetime)), now),
+            Pause::Until { .. } => self.renewed,
+        };
+        Some(Self { spent: self.spent + 1, renewed, ..self })
+    }
+
+    /// One is given back, unless one was just now.
+    pub(super) fn returned(self, policy: &Policy<T>, now: T) -> Self {
+        match self.returned {
+            Pause::Over if self.spent > 0 => Self {
+                spent: self.spent - 1,
+                returned: Pause::of(policy.rejections.interval, now),
+                ..self
+            },
+            Pause::Over | Pause::Until { .. } => self,
+        }
+    }
 }
 
 /// The budget of rule B9, as the instant at which it will be full again.
@@ -157,15 +288,15 @@ pub(super) enum Budget<T: Time> {
 }
 
 impl<T: Time> Held<T> {
-    /// Whether the token may be handed out. Rule B2: "A token MUST NOT be handed out at or after
-    /// its `unusable_from`, nor once it was rejected."
+    /// Whether the token may be handed out. Rule B2: "A token MUST NOT be handed out at or after its
+    /// `unusable_from`, nor once a rejection withdrew it."
     pub(super) fn usable(&self, now: T) -> bool {
         match self.standing {
             Standing::Untried | Standing::Accepted => match self.freshness_at(now) {
                 Freshness::Fresh | Freshness::Due => true,
                 Freshness::Lapsed => false,
             },
-            Standing::RejectedUntried | Standing::RejectedAccepted => false,
+            Standing::Withdrawn | Standing::WithdrawnPaid => false,
         }
     }
 

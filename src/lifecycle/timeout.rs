@@ -3,7 +3,7 @@
 use super::event::{Delay, Effect, Ending, Event};
 use super::policy::Policy;
 use super::schedule::Schedule;
-use super::state::{Budget, Credential, Flight, Holding, Pause, State};
+use super::state::{Budget, Credential, Flight, Holding, Pause, State, Trouble};
 use super::{Lifecycle, apply};
 use crate::time::Time;
 
@@ -32,6 +32,10 @@ pub enum Why {
     BudgetAllows,
     /// The server no longer answers the refresh token a second time (rule B6).
     WindowClosed,
+    /// The refresh token may be presented again, although it may have been used (rule B6).
+    DoubtOver,
+    /// The server has refused for so long without saying why that a login may be needed (rule B6).
+    LoginMayHelp,
 }
 
 /// Everything that a caller can see without an event.
@@ -75,25 +79,32 @@ impl<T: Time> Lifecycle<T> {
 
     /// Every instant of the state at which something might change. Where several fall together the
     /// first one names the reason: what must be acted on comes first.
-    fn candidates(&self, policy: &Policy<T>) -> [Option<Timeout<T>>; 6] {
+    fn candidates(&self, policy: &Policy<T>) -> [Option<Timeout<T>>; 9] {
         let timeout = |at, why| Some(Timeout { at, why });
-        let (due, lapse) = match self.holding {
-            Holding::Nothing => (None, None),
+        let over = |pause, why| match pause {
+            Pause::Until { instant, .. } => timeout(instant, why),
+            Pause::Over => None,
+        };
+        let (due, last_chance, lapse) = match self.holding {
+            Holding::Nothing => (None, None, None),
             Holding::Token(held) => match held.schedule {
-                Schedule::UntilRejected => (None, None),
+                Schedule::UntilRejected => (None, None, None),
                 Schedule::Timed(deadlines) => (
                     timeout(deadlines.refresh_after, Why::Due),
+                    timeout(deadlines.last_chance(policy), Why::DoubtOver),
                     timeout(deadlines.unusable_from, Why::Lapse),
                 ),
             },
         };
-        let deadline = match self.flight {
-            Flight::Out { deadline, .. } => timeout(deadline, Why::RefreshDeadline),
-            Flight::Idle | Flight::Overdue { .. } => None,
+        let (deadline, open) = match self.flight {
+            Flight::Out { deadline, .. } => (timeout(deadline, Why::RefreshDeadline), None),
+            Flight::Overdue { open, .. } => (None, over(open, Why::DoubtOver)),
+            Flight::Idle => (None, None),
         };
-        let backoff = match self.pause {
-            Pause::Until { instant, .. } => timeout(instant, Why::BackoffOver),
-            Pause::Over => None,
+        let backoff = over(self.pause, Why::BackoffOver);
+        let login = match self.trouble {
+            Trouble::Unexplained { early, .. } => over(early, Why::LoginMayHelp),
+            Trouble::None | Trouble::Passing | Trouble::Misconfigured => None,
         };
         let budget = match self.budget {
             Budget::FullAt(full_at) => timeout(
@@ -104,13 +115,11 @@ impl<T: Time> Lifecycle<T> {
         };
         let window = match self.credential {
             Credential::DoubtedUntil(until) => timeout(until, Why::WindowClosed),
-            Credential::Absent
-            | Credential::Ready
-            | Credential::Doubted
-            | Credential::Unsettled
-            | Credential::Declined => None,
+            Credential::Absent | Credential::Ready | Credential::Doubted | Credential::Declined => {
+                None
+            }
         };
-        [deadline, lapse, due, backoff, budget, window]
+        [deadline, lapse, due, backoff, budget, window, last_chance, open, login]
     }
 
     fn outlook(&self, policy: &Policy<T>, now: T) -> Outlook<T> {
@@ -126,8 +135,10 @@ impl<T: Time> Lifecycle<T> {
             | Effect::Publish { .. }
             | Effect::KeepRefreshToken
             | Effect::ReleaseOrphan
+            | Effect::HoldBack
             | Effect::Discard
             | Effect::Withdraw
+            | Effect::KeepUsing
             | Effect::EndAttempt => Answer::Use,
         };
         let overdue = match self.flight {

@@ -3,10 +3,11 @@
 
 use super::Lifecycle;
 use super::event::{Effect, Event, Failure, Novelty};
-use super::policy::{Policy, Reuse};
+use super::policy::{Backoff, Bearing, Policy, Reuse};
 use super::schedule::{Freshness, Schedule, TokenTimes};
 use super::state::{
-    Attempt, Budget, Credential, Flight, FlightId, Generation, Held, Holding, Pause, Standing,
+    Attempt, Budget, Credential, Flight, FlightId, Held, Holding, Pause, Rejections, Standing,
+    Trouble,
 };
 use crate::time::{Draw, Time};
 
@@ -38,8 +39,9 @@ impl<T: Time> Lifecycle<T> {
             Event::RefreshFailed { flight, failure, draw } => {
                 self.refresh_failed(policy, flight, failure, draw, now)
             }
-            Event::Rejected { generation } => self.rejected(generation),
+            Event::Rejected { generation } => self.rejected(policy, generation, now),
             Event::Accepted { generation } => self.accepted(generation),
+            Event::Recovered { generation } => self.recovered(policy, generation, now),
             Event::Installed { token, intent } => self.installed(policy, token, intent, now),
             Event::Cleared => self.cleared(),
             Event::TimePassed { draw } => self.time_passed(policy, draw, now),
@@ -55,12 +57,10 @@ impl<T: Time> Lifecycle<T> {
         // Rule A5: it "MUST remember facts that a `now` has shown" and "MUST NOT remember `now`". "An
         // instant to wait for that lies further ahead than its own longest delay MUST be pulled in
         // to that."
-        if let Pause::Until { instant, at_most } = self.pause {
-            self.pause = if now >= instant {
-                Pause::Over
-            } else {
-                Pause::Until { instant: instant.min(now.saturating_add(at_most)), at_most }
-            };
+        self.pause = self.pause.observed(now);
+        self.rejections = self.rejections.observed(now);
+        if let Trouble::Unexplained { missing, early } = self.trouble {
+            self.trouble = Trouble::Unexplained { missing, early: early.observed(now) };
         }
         if let Budget::FullAt(instant) = self.budget {
             self.budget = if now >= instant {
@@ -70,34 +70,32 @@ impl<T: Time> Lifecycle<T> {
             };
         }
         if let Credential::DoubtedUntil(until) = self.credential {
-            self.credential = match policy.reuse {
-                Reuse::OverlapAccessOnly(window)
-                | Reuse::OverlapSuccessors(window)
-                | Reuse::Idempotent(window)
-                    if now < until =>
-                {
+            self.credential = match policy.reuse.bearing() {
+                Bearing::Within(window) if now < until => {
                     Credential::DoubtedUntil(until.min(now.saturating_add(window)))
                 }
-                Reuse::OverlapAccessOnly(_)
-                | Reuse::OverlapSuccessors(_)
-                | Reuse::Idempotent(_)
-                | Reuse::Strict => Credential::Doubted,
-                Reuse::ConfirmByUse | Reuse::Unrotated => Credential::Ready,
+                Bearing::Within(_) | Bearing::Never => Credential::Doubted,
+                Bearing::Always => Credential::Ready,
             };
         }
-        if let Flight::Out { sent, deadline, attempt } = self.flight {
-            let deadline = deadline.min(now.saturating_add(policy.refresh_deadline));
-            let deadline = match self.credential {
-                // A retry still ends within its window, which may have been pulled in just now.
-                Credential::DoubtedUntil(until) => deadline.min(until),
-                Credential::Absent
-                | Credential::Ready
-                | Credential::Doubted
-                | Credential::Unsettled
-                | Credential::Declined => deadline,
-            };
-            self.flight = Flight::Out { sent: sent.min(now), deadline, attempt };
-        }
+        self.flight = match self.flight {
+            Flight::Idle => Flight::Idle,
+            Flight::Out { sent, deadline, attempt } => {
+                let deadline = deadline.min(now.saturating_add(policy.refresh_deadline));
+                let deadline = match self.credential {
+                    // A retry still ends within its window, which may have been pulled in just now.
+                    Credential::DoubtedUntil(until) => deadline.min(until),
+                    Credential::Absent
+                    | Credential::Ready
+                    | Credential::Doubted
+                    | Credential::Declined => deadline,
+                };
+                Flight::Out { sent: sent.min(now), deadline, attempt }
+            }
+            Flight::Overdue { attempt, open } => {
+                Flight::Overdue { attempt, open: open.observed(now) }
+            }
+        };
     }
 
     /// Rules B4, B10, B14: what lands counts unless something newer has landed or the epoch ended,
@@ -118,6 +116,13 @@ impl<T: Time> Lifecycle<T> {
         if flight.0 <= self.flights.landed || flight.0 > self.flights.started {
             return Effect::Discard;
         }
+        // Rule B14: "a late answer whose repetition is out is persisted at once, and is handed out once the
+        // repetition has landed or has met its deadline".
+        if let (Flight::Out { .. }, Reuse::ConfirmByUse, true) =
+            (self.flight, policy.reuse, flight.0 < self.flights.started)
+        {
+            return Effect::HoldBack;
+        }
         self.flights.landed = flight.0;
         self.credential = Credential::Ready;
         self.flight = if flight.0 == self.flights.started {
@@ -125,7 +130,7 @@ impl<T: Time> Lifecycle<T> {
         } else {
             match self.flight {
                 Flight::Idle => Flight::Idle,
-                Flight::Overdue { .. } => Flight::Overdue { attempt: Attempt::Outrun },
+                Flight::Overdue { open, .. } => Flight::Overdue { attempt: Attempt::Outrun, open },
                 Flight::Out { sent, deadline, .. } => {
                     Flight::Out { sent, deadline, attempt: Attempt::Outrun }
                 }
@@ -138,17 +143,19 @@ impl<T: Time> Lifecycle<T> {
         let stale = match (novelty, self.holding) {
             (Novelty::New, _) | (Novelty::Same, Holding::Nothing) => false,
             (Novelty::Same, Holding::Token(held)) => match held.standing {
-                Standing::RejectedUntried | Standing::RejectedAccepted => true,
+                Standing::Withdrawn | Standing::WithdrawnPaid => true,
                 Standing::Untried | Standing::Accepted => !schedule.outlives(&held.schedule),
             },
         };
         // Rule B10: it "MUST count as a failed refresh and back off". Rule B14: "A refresh token
         // that was received MUST NOT be thrown away while its grant is installed".
         if stillborn || stale {
+            self.trouble = Trouble::Passing;
             self.back_off(policy, None, draw, now);
             return Effect::KeepRefreshToken;
         }
         self.failures = 0;
+        self.trouble = Trouble::None;
         self.pause = Pause::Over;
         self.publish(schedule, now)
     }
@@ -178,81 +185,100 @@ impl<T: Time> Lifecycle<T> {
         }
         match (self.flight, failure) {
             (Flight::Idle, _) => Effect::Nothing,
-            (Flight::Out { attempt: Attempt::Outrun, .. }, Failure::Declined) => {
+            (Flight::Out { attempt, .. } | Flight::Overdue { attempt, .. }, Failure::Declined) => {
                 self.flight = Flight::Idle;
-                Effect::EndAttempt
-            }
-            (Flight::Out { .. }, Failure::Declined) => {
-                self.flight = Flight::Idle;
-                self.credential = Credential::Declined;
+                match attempt {
+                    // The grant that it presented is no longer the one that is held.
+                    Attempt::Outrun => {}
+                    Attempt::Ordinary => {
+                        self.credential = Credential::Declined;
+                        self.trouble = Trouble::None;
+                    }
+                }
                 Effect::EndAttempt
             }
             (
                 Flight::Out { .. },
-                Failure::Unavailable { retry_after }
-                | Failure::Misconfigured { retry_after }
-                | Failure::Unexplained { retry_after },
+                Failure::Unavailable { .. }
+                | Failure::Misconfigured { .. }
+                | Failure::Unexplained { .. },
             ) => {
                 self.flight = Flight::Idle;
-                self.back_off(policy, retry_after, draw, now);
+                self.fail(policy, failure, draw, now);
                 Effect::EndAttempt
             }
             (Flight::Out { sent, attempt, .. }, Failure::Unknown) => {
                 self.flight = Flight::Idle;
                 self.doubt(policy, sent, attempt, now);
-                self.back_off(policy, None, draw, now);
+                self.fail(policy, failure, draw, now);
                 Effect::EndAttempt
             }
-            // Already judged unknown. That the server declines is news all the same.
-            (Flight::Overdue { attempt }, Failure::Declined) => {
-                self.flight = Flight::Idle;
-                match attempt {
-                    Attempt::Outrun => Effect::Nothing,
-                    Attempt::Ordinary | Attempt::LastResort => {
-                        self.credential = Credential::Declined;
-                        Effect::EndAttempt
-                    }
-                }
-            }
+            // It was judged unknown already. But no late answer is to be waited for any more.
             (
                 Flight::Overdue { .. },
                 Failure::Unavailable { .. }
                 | Failure::Misconfigured { .. }
                 | Failure::Unexplained { .. }
                 | Failure::Unknown,
-            ) => Effect::Nothing,
+            ) => {
+                self.flight = Flight::Idle;
+                Effect::EndAttempt
+            }
         }
     }
 
-    /// Takes in that a refresh of unknown outcome was sent at `sent`. Rule B6: "what may follow
+    /// Takes in how a refresh failed, and holds the next one off (rules B6, B7).
+    fn fail(&mut self, policy: &Policy<T>, failure: Failure<T>, draw: Draw, now: T) {
+        match failure {
+            Failure::Declined => {}
+            Failure::Unavailable { retry_after } => {
+                self.trouble = Trouble::Passing;
+                self.back_off(policy, retry_after, draw, now);
+            }
+            Failure::Unknown => {
+                self.trouble = Trouble::Passing;
+                self.back_off(policy, None, draw, now);
+            }
+            Failure::Unexplained { retry_after } => {
+                // Rule B6: "after [3] in a row over [5 min] with nothing usable".
+                let (missing, early) = match self.trouble {
+                    Trouble::Unexplained { missing, early } => (missing, early),
+                    Trouble::None | Trouble::Passing | Trouble::Misconfigured => {
+                        (policy.unexplained.count, Pause::of(policy.unexplained.window, now))
+                    }
+                };
+                self.trouble = Trouble::Unexplained { missing: missing.saturating_sub(1), early };
+                self.back_off(policy, retry_after, draw, now);
+            }
+            Failure::Misconfigured { retry_after } => {
+                self.trouble = Trouble::Misconfigured;
+                // Rule B6: "tried again on a backoff of [30 s to 10 min]".
+                let Backoff { base, cap } = policy.misconfigured;
+                let drawn = T::share(policy.misconfigured.longest(self.failures), draw).max(base);
+                let asked = retry_after.unwrap_or(base);
+                self.hold_off(drawn.max(asked).min(cap), now);
+            }
+        }
+    }
+
+    /// Takes in that a refresh of unknown outcome was sent at `sent`. Rule B6: "What may follow
     /// MUST depend on what the server is declared to do with a refresh token seen twice".
     fn doubt(&mut self, policy: &Policy<T>, sent: T, attempt: Attempt, now: T) {
-        self.credential = match (self.credential, attempt, policy.reuse) {
-            (_, Attempt::LastResort, _) => Credential::Unsettled,
+        self.credential = match (self.credential, attempt, policy.reuse.bearing()) {
             // The grant that it presented is no longer the one that is held.
-            (credential, Attempt::Outrun, _)
-            | (credential, Attempt::Ordinary, Reuse::ConfirmByUse | Reuse::Unrotated) => credential,
+            (credential, Attempt::Outrun, _) | (credential, Attempt::Ordinary, Bearing::Always) => {
+                credential
+            }
             // Where the window closed while a retry was out, that retry does not open it anew.
-            (_, Attempt::Ordinary, Reuse::Strict)
-            | (
-                Credential::Doubted,
-                Attempt::Ordinary,
-                Reuse::OverlapAccessOnly(_) | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_),
-            ) => Credential::Doubted,
+            (_, Attempt::Ordinary, Bearing::Never)
+            | (Credential::Doubted, Attempt::Ordinary, Bearing::Within(_)) => Credential::Doubted,
+            (Credential::DoubtedUntil(until), Attempt::Ordinary, Bearing::Within(_)) => {
+                Credential::DoubtedUntil(until)
+            }
             (
-                Credential::DoubtedUntil(until),
+                Credential::Absent | Credential::Ready | Credential::Declined,
                 Attempt::Ordinary,
-                Reuse::OverlapAccessOnly(_) | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_),
-            ) => Credential::DoubtedUntil(until),
-            (
-                Credential::Absent
-                | Credential::Ready
-                | Credential::Unsettled
-                | Credential::Declined,
-                Attempt::Ordinary,
-                Reuse::OverlapAccessOnly(window)
-                | Reuse::OverlapSuccessors(window)
-                | Reuse::Idempotent(window),
+                Bearing::Within(window),
             ) => {
                 let until = sent.saturating_add(window);
                 if now < until { Credential::DoubtedUntil(until) } else { Credential::Doubted }
@@ -260,57 +286,41 @@ impl<T: Time> Lifecycle<T> {
         };
     }
 
-    /// Counts a failure, and holds the next refresh off. Rule B7: "Backoff MUST be drawn between
-    /// nothing and base [1 s] × 2^(failures − 1), at most [60 s], and MUST be correct at any number
-    /// of failures."
+    /// Holds the next refresh off. Rule B7: "Backoff MUST be drawn between nothing and base [1 s] ×
+    /// 2^(failures − 1), at most [60 s], and MUST be correct at any number of failures."
     fn back_off(&mut self, policy: &Policy<T>, retry_after: Option<T::Span>, draw: Draw, now: T) {
-        let longest = T::doubled(policy.backoff_base, self.failures).min(policy.backoff_cap);
-        self.failures = self.failures.saturating_add(1);
+        // Rule B6: "tries go on at the backoff's cap".
+        let longest = if self.trouble.lasts(now) {
+            policy.backoff.cap
+        } else {
+            policy.backoff.longest(self.failures)
+        };
+        let longest = match (self.credential, policy.reuse.bearing()) {
+            // Rule B6: "after a backoff of at most an eighth of it".
+            (Credential::DoubtedUntil(_), Bearing::Within(window)) => {
+                longest.min(T::halved(window, 3))
+            }
+            (Credential::DoubtedUntil(_), Bearing::Never | Bearing::Always)
+            | (
+                Credential::Absent | Credential::Ready | Credential::Doubted | Credential::Declined,
+                _,
+            ) => longest,
+        };
         let drawn = T::share(longest, draw);
         // Rule B6: "honours `Retry-After`, up to [1 h]".
-        let delay = match retry_after {
-            Some(asked) => drawn.max(asked.min(policy.retry_after_cap)),
-            None => drawn,
-        };
+        let asked = retry_after.unwrap_or(T::zero()).min(policy.retry_after_cap);
+        self.hold_off(drawn.max(asked), now);
+    }
+
+    /// Counts a failure, and holds the next refresh off for `delay`.
+    fn hold_off(&mut self, delay: T::Span, now: T) {
+        self.failures = self.failures.saturating_add(1);
         let instant = now.saturating_add(delay);
-        let (instant, delay) = match self.pause {
+        self.pause = match self.pause {
             // An answer that comes late and dead does not shorten what was asked for before it.
-            Pause::Until { instant: earlier, at_most } if earlier > instant => (earlier, at_most),
-            Pause::Until { .. } | Pause::Over => (instant, delay),
+            Pause::Until { instant: earlier, .. } if earlier > instant => self.pause,
+            Pause::Until { .. } | Pause::Over => Pause::of(delay, now),
         };
-        // Without a delay, and at the end of time, there is nothing to wait for.
-        self.pause =
-            if instant > now { Pause::Until { instant, at_most: delay } } else { Pause::Over };
-    }
-
-    /// Rule B8: "A rejection names the generation that the request carried. A stale one MUST change
-    /// nothing; a current one MUST make the token unusable at once."
-    fn rejected(&mut self, generation: Generation) -> Effect<T> {
-        match &mut self.holding {
-            Holding::Token(held) if generation == self.generation => match held.standing {
-                Standing::Untried => {
-                    held.standing = Standing::RejectedUntried;
-                    Effect::Withdraw
-                }
-                Standing::Accepted => {
-                    held.standing = Standing::RejectedAccepted;
-                    Effect::Withdraw
-                }
-                Standing::RejectedUntried | Standing::RejectedAccepted => Effect::Nothing,
-            },
-            Holding::Token(_) | Holding::Nothing => Effect::Nothing,
-        }
-    }
-
-    fn accepted(&mut self, generation: Generation) -> Effect<T> {
-        match &mut self.holding {
-            Holding::Token(held) if generation == self.generation => match held.standing {
-                Standing::Untried => held.standing = Standing::Accepted,
-                Standing::Accepted | Standing::RejectedUntried | Standing::RejectedAccepted => {}
-            },
-            Holding::Token(_) | Holding::Nothing => {}
-        }
-        Effect::Nothing
     }
 
     /// A new epoch with a grant (rules B4, B9).
@@ -342,7 +352,7 @@ impl<T: Time> Lifecycle<T> {
         Effect::Withdraw
     }
 
-    /// Rule B9: "A login or a logout MUST fill it again."
+    /// Rule B9: "A login or a logout MUST make both whole."
     fn end_epoch(&mut self) {
         self.holding = Holding::Nothing;
         self.credential = Credential::Absent;
@@ -350,18 +360,21 @@ impl<T: Time> Lifecycle<T> {
         self.flights.landed = self.flights.started;
         self.flights.ended = self.flights.started;
         self.failures = 0;
+        self.trouble = Trouble::None;
         self.pause = Pause::Over;
         self.budget = Budget::Full;
+        self.rejections = Rejections::WHOLE;
     }
 
-    /// Rule B13: "A refresh MUST have a deadline [30 s], after which it is *unknown*." Its result
+    /// Rule B13: "A refresh MUST have a deadline [30 s], after which it is *unknown* if it was sent". Its result
     /// still counts.
     fn time_passed(&mut self, policy: &Policy<T>, draw: Draw, now: T) -> Effect<T> {
         match self.flight {
             Flight::Out { sent, deadline, attempt } if now >= deadline => {
-                self.flight = Flight::Overdue { attempt };
+                let open = Pause::of(policy.refresh_deadline, now);
+                self.flight = Flight::Overdue { attempt, open };
                 self.doubt(policy, sent, attempt, now);
-                self.back_off(policy, None, draw, now);
+                self.fail(policy, Failure::Unknown, draw, now);
                 Effect::EndAttempt
             }
             Flight::Out { .. } | Flight::Overdue { .. } | Flight::Idle => Effect::Nothing,

@@ -13,6 +13,7 @@ use super::Session;
 use super::alarm::Alarm;
 use super::core::{Afterwards, Inner, Shared};
 use super::error::{Error, Kind};
+use super::limits::{Limits, Wishes};
 use super::ports::Ports;
 use super::turn::{self, Caller, Step, Turns};
 use super::waiters::Ticket;
@@ -37,29 +38,6 @@ pub struct Acquire<'a> {
     patience: Span,
     /// Made when first needed: most callers need none, and there may be very many.
     wishes: Option<Box<Wishes>>,
-}
-
-/// What a caller wants beyond a token that works now.
-struct Wishes {
-    within: Option<Duration>,
-    usable_for: Span,
-    /// From the first poll on.
-    limits: Option<Limits>,
-    /// How many tokens there had been when a longer-lived one was asked for.
-    too_brief: Option<u64>,
-    alarm: Alarm,
-}
-
-/// The caller's limits as instants.
-#[derive(Copy, Clone)]
-struct Limits {
-    patience: Timestamp,
-    within: Option<Timestamp>,
-}
-
-impl Limits {
-    /// Of a bare call: the first attempt that fails ends it.
-    const NONE: Self = Self { patience: Timestamp::MIN, within: None };
 }
 
 /// What one look at the session came to.
@@ -223,7 +201,8 @@ impl<'a> Acquire<'a> {
             Effect::Wait { until } => self.joins(inner, until),
             Effect::BackOff { until, reason } => {
                 let last = inner.last_failure.as_ref().map(|(_, error)| error);
-                let error = Error::from_delay(reason, last, until);
+                let error =
+                    Error::from_delay(reason, last, until).seen_in(inner.lifecycle.state(now));
                 let enough = limits.within.is_none_or(|within| until < within);
                 let can_wait = caller == Caller::Thread || ports.settings.timer.is_some();
                 if until <= limits.patience && enough && can_wait {
@@ -242,8 +221,10 @@ impl<'a> Acquire<'a> {
             | Effect::Publish { .. }
             | Effect::KeepRefreshToken
             | Effect::ReleaseOrphan
+            | Effect::HoldBack
             | Effect::Discard
             | Effect::Withdraw
+            | Effect::KeepUsing
             | Effect::EndAttempt => Look::Done(Err(Error::new(Kind::NotReady))),
         }
     }
@@ -287,7 +268,7 @@ impl<'a> Acquire<'a> {
                 } else {
                     answer.start().map(|_| now)
                 };
-                return Some(error.clone().retry_at(retry_at));
+                return Some(error.clone().retry_at(retry_at).seen_in(inner.lifecycle.state(now)));
             }
         }
         if limits.within.is_some_and(|within| now >= within) {

@@ -19,7 +19,8 @@ use crate::clock::{Clock, Timer};
 use crate::lifecycle::Policy;
 use crate::offload::{Hook, Job, on_a_thread};
 use crate::refresh::{
-    AnyRefresh, BlockingRefresh, BoxFuture, FnRefresh, Home, Refresh, RefreshError, Request,
+    AnyRefresh, BlockingRefresh, BoxFuture, ClientBackoff, FnRefresh, Home, Refresh, RefreshError,
+    Request,
 };
 use crate::store::{AnyStore, Store};
 use crate::token::Grant;
@@ -39,6 +40,7 @@ pub struct Builder {
     draw: Box<dyn Fn() -> u32 + Send + Sync>,
     jitter: bool,
     needs_grant: bool,
+    client_backoff: ClientBackoff,
     hooks: Hooks,
 }
 
@@ -107,6 +109,7 @@ impl Builder {
             draw: Box::new(any_number),
             jitter: true,
             needs_grant: true,
+            client_backoff: ClientBackoff::default(),
             hooks: Hooks::default(),
         }
     }
@@ -174,6 +177,13 @@ impl Builder {
         self
     }
 
+    /// What sessions of one client share where its server does not accept it (rule B6). Adapters bring
+    /// one with their client; for closures, give each session a clone of one.
+    pub fn client_backoff(mut self, shared: ClientBackoff) -> Self {
+        self.client_backoff = shared;
+        self
+    }
+
     /// Turns off the jitter that spreads early refreshes. Backoff is drawn all the same.
     pub fn without_jitter(mut self) -> Self {
         self.jitter = false;
@@ -211,6 +221,7 @@ impl Builder {
             draw: self.draw,
             jitter: self.jitter,
             needs_grant: self.needs_grant,
+            client_backoff: self.client_backoff,
         }
     }
 
@@ -230,6 +241,7 @@ impl Builder {
             draw: self.draw,
             jitter: self.jitter,
             needs_grant: self.needs_grant,
+            client_backoff: self.client_backoff,
         };
         let home = home.unwrap_or_else(|| refresher.home());
         let ports = Ports::new(Arc::new(settings), refresher, home, store, hooks);

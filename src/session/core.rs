@@ -8,11 +8,14 @@ use std::prelude::rust_2024::*;
 use std::sync::{Arc, PoisonError};
 
 use super::answered::Answered;
-use super::error::{Error, Kind};
-use super::exchange::{Ended, Orders, Unsaved, fly};
+use super::error::Error;
+use super::exchange::{Ended, Orders, fly};
 use super::flight::{Aloft, Craft, Deck, discard, poll_all, wake_all};
+use super::landing::HeldBack;
 use super::ports::{Ports, Settings};
+use super::received::Unsaved;
 use super::slot::{Slot, Snapshot};
+use super::stage::Stage;
 use super::waiters::Ticket;
 use crate::lifecycle::{Effect, Event, FlightId, Lifecycle, Policy, Start, apply};
 use crate::primitives::{Mutex, MutexGuard, contained};
@@ -45,6 +48,10 @@ pub(super) struct Inner {
     pub(super) ended: Arc<Ended>,
     /// The answers that have come to flights of this epoch.
     pub(super) answered: Arc<Answered>,
+    /// How far the newest flight has come.
+    pub(super) stage: Arc<Stage>,
+    /// An answer whose repetition is out.
+    pub(super) held_back: Option<HeldBack>,
     /// The last attempt that failed, and how: told to all who waited for it.
     pub(super) last_failure: Option<(FlightId, Error)>,
     pub(super) watchers: Watchers,
@@ -156,6 +163,8 @@ impl Shared {
                 deck: Deck::new(shared.clone()),
                 ended: Arc::default(),
                 answered: Arc::default(),
+                stage: Arc::default(),
+                held_back: None,
                 last_failure: None,
                 watchers: Watchers::default(),
             };
@@ -289,14 +298,9 @@ impl Shared {
     pub(super) fn judge(&self, driver: Option<Ticket>) {
         self.lock().deck.arouse();
         self.drive(driver, false);
-        let settings = &self.ports.settings;
-        let (now, draw) = (settings.dial.now(), settings.draw());
-        self.change(now, |inner, afterwards| {
-            let effect = inner.lifecycle.handle_timeout(&settings.policy, draw, now);
-            if effect == Effect::EndAttempt {
-                let overdue = inner.lifecycle.newest_flight();
-                inner.fail(overdue, Error::new(Kind::Unknown), afterwards);
-            }
+        let moment = self.ports.settings.moment();
+        self.change(moment.now, |inner, afterwards| {
+            inner.judge(&self.ports, moment, afterwards);
         });
     }
 }
@@ -317,7 +321,9 @@ impl Inner {
         start: Start<Timestamp>,
         afterwards: &mut Afterwards,
     ) {
+        self.stage = Arc::default();
         let orders = Orders {
+            stage: Arc::clone(&self.stage),
             flight: start.flight,
             cause: start.cause,
             deadline: start.deadline,
@@ -329,7 +335,7 @@ impl Inner {
             landed: self.answered.landed(),
         };
         let answer = Box::pin(fly(Arc::clone(ports), orders));
-        let craft = Craft::flight(start.flight, answer, start.deadline);
+        let craft = Craft::flight(start.flight, answer, start.deadline, Arc::clone(&self.stage));
         let crowded_out = self.deck.launch(craft, start.deadline);
         afterwards.crafts.extend(crowded_out);
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use thiserror::Error as ThisError;
 
 use super::builder::BuildError;
-use crate::lifecycle::{Delay, Ending, Failure};
+use crate::lifecycle::{Delay, Ending, Failure, Remedy, State};
 use crate::refresh::RefreshError;
 use crate::store::StoreError;
 use crate::time::Timestamp;
@@ -29,21 +29,21 @@ pub(super) enum Kind {
     NoGrant,
     #[error("the authorization server declined the grant: log in again")]
     Declined,
-    #[error("the refresh token was sent and nothing is known of the outcome: log in again")]
-    Unsettled,
     #[error("the authorization server does not accept this client: correct its configuration")]
     Misconfigured,
     #[error("the authorization server could not be reached or would not answer")]
     Unavailable,
     #[error("the authorization server refused the refresh without saying why")]
     Unexplained,
+    #[error("the authorization server keeps refusing without saying why: a login may be needed")]
+    LoginMayHelp,
     #[error("the refresh was sent and no answer was understood")]
     Unknown,
     #[error("the access token was no longer usable when it arrived")]
     Stillborn,
-    #[error("too many refreshes that nothing made due: the resource server rejects fresh tokens")]
+    #[error("too many refreshes failed, or brought a token that was not needed: come back later")]
     OverBudget,
-    #[error("the old token still works, and its refresh token must not be sent twice")]
+    #[error("the refresh token may have been used already, and is not sent again yet")]
     InDoubt,
     #[error("the caller's time limit passed while the refresh went on")]
     TimedOut,
@@ -70,7 +70,6 @@ impl Error {
         Self::new(match ending {
             Ending::NoGrant => Kind::NoGrant,
             Ending::Declined => Kind::Declined,
-            Ending::Unsettled => Kind::Unsettled,
         })
     }
 
@@ -79,12 +78,21 @@ impl Error {
             Delay::Failure => last.cloned().unwrap_or_else(|| Self::new(Kind::Unavailable)),
             Delay::Budget => Self::new(Kind::OverBudget),
             Delay::Doubt => Self::new(Kind::InDoubt),
+            Delay::Misconfigured => last.cloned().unwrap_or_else(|| Self::new(Kind::Misconfigured)),
         };
         error.retry_at(Some(until))
     }
 
     pub(super) fn retry_at(mut self, retry_at: Option<Timestamp>) -> Self {
         self.retry_at = retry_at;
+        self
+    }
+
+    /// The same, where the session's state says more by now.
+    pub(super) fn seen_in(mut self, state: State) -> Self {
+        if let (Kind::Unexplained, State::Expired(Remedy::TryLogIn)) = (self.kind, state) {
+            self.kind = Kind::LoginMayHelp;
+        }
         self
     }
 
@@ -95,14 +103,26 @@ impl Error {
 
     /// Whether only a new login can help: there is no grant, or the server declined it.
     pub fn is_login_required(&self) -> bool {
-        matches!(self.kind, Kind::NoGrant | Kind::Declined | Kind::Unsettled)
+        matches!(self.kind, Kind::NoGrant | Kind::Declined)
+    }
+
+    /// Whether a new login is needed, or may be: as [`is_login_required`](Error::is_login_required),
+    /// or the server has refused several times over minutes without saying why, as some do whose
+    /// refresh token is dead. Refreshes go on in the latter case.
+    pub fn may_need_login(&self) -> bool {
+        self.is_login_required() || self.kind == Kind::LoginMayHelp
     }
 
     /// Whether the authorization server, or the store, may well answer later.
     pub fn is_unavailable(&self) -> bool {
         matches!(
             self.kind,
-            Kind::Unavailable | Kind::Unexplained | Kind::Unknown | Kind::Stillborn | Kind::Store
+            Kind::Unavailable
+                | Kind::Unexplained
+                | Kind::LoginMayHelp
+                | Kind::Unknown
+                | Kind::Stillborn
+                | Kind::Store
         )
     }
 
@@ -113,7 +133,8 @@ impl Error {
         self.kind == Kind::Misconfigured
     }
 
-    /// Whether the budget of rule B9 is spent: the resource server rejects each new token.
+    /// Whether the budget of rule B9 is spent: for retries after a failure, and for tokens that must
+    /// live longer than the one that is held.
     pub fn is_over_budget(&self) -> bool {
         self.kind == Kind::OverBudget
     }

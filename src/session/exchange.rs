@@ -9,6 +9,8 @@ use super::answered::{Answer, Answered};
 use super::flight::discard;
 use super::persist::{Persisted, persist};
 use super::ports::Ports;
+use super::received::{Outcome, Report, Unsaved, same_credential};
+use super::stage::Stage;
 use super::timed_store::TimedStore;
 use crate::lifecycle::{Cause, Failure, FlightId, Freshness, Schedule};
 use crate::primitives::{AtomicU64, Ordering, contained};
@@ -29,6 +31,7 @@ pub(super) struct Orders {
     /// A grant that was received and could not be stored.
     pub(super) unsaved: Option<Unsaved>,
     pub(super) ended: Arc<Ended>,
+    pub(super) stage: Arc<Stage>,
     /// The answers that have come, and how many had landed when this set out.
     pub(super) answered: Arc<Answered>,
     pub(super) landed: u64,
@@ -40,6 +43,11 @@ impl Orders {
     fn is_outrun(&self) -> bool {
         self.answered.count() != self.landed
     }
+}
+
+/// Rule B6: "What was never sent is never unknown."
+pub(super) fn not_sent(why: &str) -> RefreshError {
+    RefreshError::unavailable(format!("the refresh was not sent: {why}"))
 }
 
 fn outrun() -> RefreshError {
@@ -62,62 +70,6 @@ impl Ended {
 
     pub(super) fn includes(&self, flight: FlightId) -> bool {
         flight.number() <= self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A grant that was received and could not be stored: rotated but not persisted (rule F2).
-#[derive(Clone)]
-pub(super) struct Unsaved {
-    pub(super) stored: StoredGrant,
-    /// When its request was sent, on the session's timeline.
-    pub(super) sent: Timestamp,
-    /// The grant that it renews.
-    pub(super) renewed: Option<Grant>,
-    /// The store's version that the grant to renew was last seen at.
-    pub(super) version: Version,
-    /// Whether its access token is handed out already.
-    pub(super) published: bool,
-}
-
-/// What a flight brings back.
-pub(super) struct Report {
-    pub(super) outcome: Outcome,
-    /// The store's version, as last seen.
-    pub(super) version: Option<Version>,
-    /// The unsaved grant that it set out with, if it is stored now.
-    pub(super) saved: Option<StoredGrant>,
-    /// Given up once this has landed.
-    pub(super) answer: Option<Answer>,
-}
-
-impl Report {
-    pub(super) fn new(outcome: Outcome, version: Option<Version>) -> Self {
-        Self { outcome, version, saved: None, answer: None }
-    }
-}
-
-pub(super) enum Outcome {
-    /// A new grant, complete.
-    Granted { grant: Unsaved, stored: Result<(), StoreError> },
-    /// The store holds this grant: the first that was read.
-    Loaded(StoredGrant),
-    /// The store holds a newer grant than the one to renew, and than the one received, if any.
-    Adopted { stored: StoredGrant, received: Option<Grant> },
-    /// The store holds none: nobody has logged in, or somebody has logged out.
-    Empty { received: Option<Grant> },
-    /// No grant came.
-    Failed(RefreshError),
-    /// The store failed before anything was sent.
-    StoreFailed(StoreError),
-}
-
-impl Outcome {
-    /// Somebody else has written `stored`.
-    fn outpaced(stored: Option<StoredGrant>, received: Option<Grant>) -> Self {
-        match stored {
-            Some(stored) => Self::Adopted { stored, received },
-            None => Self::Empty { received },
-        }
     }
 }
 
@@ -233,15 +185,6 @@ async fn prepare(
                 Ok(Ready::Ask(Some(stored)))
             }
         }
-    }
-}
-
-/// Whether a refresh would present the same thing for both.
-pub(super) fn same_credential(one: &Grant, other: &Grant) -> bool {
-    match (one.refresh_token(), other.refresh_token()) {
-        (Some(one), Some(other)) => one == other,
-        (None, None) => one.access_token() == other.access_token(),
-        (Some(_), None) | (None, Some(_)) => false,
     }
 }
 
@@ -363,7 +306,15 @@ async fn ask(
     // Rule C9: "Dropping the last handle MUST stop all that is not yet sent."
     let called_off = orders.ended.includes(orders.flight) || !ports.is_wanted();
     if called_off || sent >= orders.deadline {
-        return Err(RefreshError::unavailable("the refresh was called off before it was sent"));
+        return Err(not_sent("it was called off"));
+    }
+    if let Some(left) = ports.client_backoff.left(sent, &ports.settings.policy) {
+        let text = "not sent: the authorization server has just refused this client, \
+             for this session or for another";
+        return Err(RefreshError::misconfigured(text).retry_after(left));
+    }
+    if !orders.stage.send() {
+        return Err(not_sent("its deadline had passed"));
     }
     // Where the clock went back since the launch, no more than a refresh may take (rule A5).
     let longest = ports.settings.policy.refresh_deadline();

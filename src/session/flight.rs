@@ -13,8 +13,9 @@ use std::sync::{Arc, Weak};
 use std::task::Wake;
 
 use super::core::Shared;
-use super::exchange::{Outcome, Report};
 use super::ports::Ports;
+use super::received::{Outcome, Report};
+use super::stage::Stage;
 use super::waiters::{Ticket, Waiters};
 use crate::lifecycle::FlightId;
 use crate::primitives::thread::{self, ThreadId};
@@ -38,12 +39,18 @@ pub(super) struct Flight {
     id: FlightId,
     answer: BoxFuture<Report>,
     deadline: Timestamp,
+    stage: Arc<Stage>,
     alarm: Option<BoxFuture<()>>,
 }
 
 impl Craft {
-    pub(super) fn flight(id: FlightId, answer: BoxFuture<Report>, deadline: Timestamp) -> Self {
-        Self::Flight(Flight { id, answer, deadline, alarm: None })
+    pub(super) fn flight(
+        id: FlightId,
+        answer: BoxFuture<Report>,
+        deadline: Timestamp,
+        stage: Arc<Stage>,
+    ) -> Self {
+        Self::Flight(Flight { id, answer, deadline, stage, alarm: None })
     }
 
     /// Polls once, within the refresher's home; a panic becomes an unknown outcome (rule C5).
@@ -87,7 +94,13 @@ impl Craft {
             (Err(_), Self::Revocation(_)) => Poll::Ready(None),
             // Rule C5: "A panicking refresher MUST harm only its own flight."
             (Err(panic), Self::Flight(flight)) => {
-                let outcome = Outcome::Failed(RefreshError::unknown(told_of(&*panic)));
+                let told = told_of(&*panic);
+                let error = if flight.stage.call_off() {
+                    RefreshError::unavailable(told)
+                } else {
+                    RefreshError::unknown(told)
+                };
+                let outcome = Outcome::Failed(error);
                 Poll::Ready(Some((flight.id, Report::new(outcome, None))))
             }
         }

@@ -5,15 +5,23 @@ use std::sync::Arc;
 
 use super::core::{Afterwards, Inner, Moment};
 use super::error::{Error, Kind};
-use super::exchange::{Outcome, Report, Unsaved, revoke};
+use super::exchange::{not_sent, revoke};
 use super::flight::Craft;
 use super::ports::Ports;
+use super::received::{Outcome, Report, Unsaved};
 use crate::lifecycle::{
     Effect, Event, Failure, FlightId, Lifecycle, Novelty, Policy, Reuse, TokenTimes, apply,
 };
 use crate::store::{StoreError, StoredGrant, on_timeline, times_of_answer};
 use crate::time::Timestamp;
 use crate::token::{AccessToken, Grant};
+
+/// An answer that came while its repetition was out, under confirm by use (rule B14).
+pub(super) struct HeldBack {
+    flight: FlightId,
+    answer: Grant,
+    times: TokenTimes<Timestamp>,
+}
 
 /// Whether the session holds on to a grant that has come.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -26,6 +34,18 @@ enum Landed {
 impl Inner {
     /// Takes in what a flight brought back.
     pub(super) fn settle(
+        &mut self,
+        ports: &Arc<Ports>,
+        flight: FlightId,
+        report: Report,
+        moment: Moment,
+        afterwards: &mut Afterwards,
+    ) {
+        self.take_in(ports, flight, report, moment, afterwards);
+        self.tell_held_back(ports, moment, afterwards);
+    }
+
+    fn take_in(
         &mut self,
         ports: &Arc<Ports>,
         flight: FlightId,
@@ -83,6 +103,42 @@ impl Inner {
         }
     }
 
+    /// Judges the deadline of the flight that is out, where it has passed. Rule B13: "A refresh MUST
+    /// have a deadline [30 s], after which it is *unknown* if it was sent, and unavailable if not."
+    pub(super) fn judge(
+        &mut self,
+        ports: &Arc<Ports>,
+        moment: Moment,
+        afterwards: &mut Afterwards,
+    ) {
+        let Moment { now, draw, .. } = moment;
+        let policy = &ports.settings.policy;
+        let newest = self.lifecycle.newest_flight();
+        let over = self.lifecycle.refresh_deadline().is_some_and(|deadline| now >= deadline);
+        if over && self.stage.call_off() {
+            let why = "nobody polled it before its deadline, or the store did not answer";
+            let failure = Failure::Unavailable { retry_after: None };
+            self.refuse(ports, newest, failure, not_sent(why).into(), moment, afterwards);
+        } else if self.lifecycle.handle_timeout(policy, draw, now) == Effect::EndAttempt {
+            self.fail(newest, Error::new(Kind::Unknown), afterwards);
+        }
+        self.tell_held_back(ports, moment, afterwards);
+    }
+
+    /// Rule B14: "is handed out once the repetition has landed or has met its deadline".
+    pub(super) fn tell_held_back(
+        &mut self,
+        ports: &Arc<Ports>,
+        moment: Moment,
+        afterwards: &mut Afterwards,
+    ) {
+        if self.lifecycle.refresh_deadline().is_none() {
+            if let Some(HeldBack { flight, answer, times }) = self.held_back.take() {
+                self.land(ports, flight, answer, times, moment, afterwards);
+            }
+        }
+    }
+
     /// Whether `grant` came with the refresh token that is held, in exchange for another: an answer
     /// that the server has given before.
     fn repeats(&self, grant: &Unsaved) -> bool {
@@ -108,6 +164,10 @@ impl Inner {
     ) {
         let event = Event::RefreshFailed { flight, failure, draw };
         if self.lifecycle.handle(&ports.settings.policy, event, now) == Effect::EndAttempt {
+            // Rule B6: "which all sessions of the client share".
+            if let (Failure::Misconfigured { .. }, true) = (failure, self.stage.is_sent()) {
+                ports.client_backoff.hold(self.lifecycle.backoff_until());
+            }
             self.fail(flight, error, afterwards);
         } else {
             afterwards.errors.push(error);
@@ -167,6 +227,7 @@ impl Inner {
         let effect = self.lifecycle.handle(&ports.settings.policy, event, moment.now);
         match effect {
             Effect::Publish { .. } => {
+                ports.client_backoff.lift();
                 self.token = published(&self.lifecycle, effect, &answer);
                 self.grant = Some(answer);
                 self.tell_all(afterwards);
@@ -181,6 +242,10 @@ impl Inner {
                 self.orphan(ports, Some(answer), moment.now, afterwards);
                 Landed::Gone
             }
+            Effect::HoldBack => {
+                self.held_back = Some(HeldBack { flight, answer, times: token });
+                Landed::Kept
+            }
             Effect::Discard
             | Effect::Nothing
             | Effect::Use
@@ -190,6 +255,7 @@ impl Inner {
             | Effect::BackOff { .. }
             | Effect::LogIn(_)
             | Effect::Withdraw
+            | Effect::KeepUsing
             | Effect::EndAttempt => Landed::Gone,
         }
     }

@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 use self::bound::Local;
 pub use self::builder::LocalBuilder;
-use super::{Acquire, Changed, Error, Session};
+use super::{Acquire, Changed, Error, Rejection, Session};
 use crate::clock::Timer;
 use crate::lifecycle::State;
 use crate::refresh::{LocalRefresh, RefreshError, Request};
@@ -116,8 +116,13 @@ impl LocalSession {
     }
 
     /// As [`Session::reject`].
-    pub fn reject(&self, token: &AccessToken) {
-        self.session.reject(token);
+    pub fn reject(&self, token: &AccessToken) -> Rejection {
+        self.session.reject(token)
+    }
+
+    /// As [`Session::recovered`].
+    pub fn recovered(&self, token: &AccessToken) {
+        self.session.recovered(token);
     }
 
     /// As [`Session::accept`].

@@ -33,6 +33,7 @@ impl Session {
         self.shared.change(moment.now, |inner, afterwards| {
             inner.version = version.or(inner.version);
             inner.install(ports, stored, moment, afterwards);
+            inner.tell_held_back(ports, moment, afterwards);
         });
         Ok(())
     }
@@ -52,9 +53,12 @@ impl Session {
     /// Where the store could not be written. The session is logged out all the same, but a restart
     /// would find the grant again: call it once more.
     pub async fn logout(&self) -> Result<(), Error> {
-        let now = self.shared.slot.dial.now();
-        let policy = &self.shared.ports.settings.policy;
-        self.shared.change(now, |inner, afterwards| inner.clear(policy, now, afterwards));
+        let ports = &self.shared.ports;
+        let moment = ports.settings.moment();
+        self.shared.change(moment.now, |inner, afterwards| {
+            inner.clear(&ports.settings.policy, moment.now, afterwards);
+            inner.tell_held_back(ports, moment, afterwards);
+        });
         let version = self.overwrite(None).await?;
         let mut inner = self.shared.lock();
         inner.version = version.or(inner.version);

@@ -53,6 +53,7 @@ mod exchange;
 mod flight;
 mod keep;
 mod landing;
+mod limits;
 mod local;
 mod login;
 #[cfg(all(test, loom))]
@@ -60,14 +61,17 @@ mod models;
 mod persist;
 pub(crate) mod ports;
 mod reader;
+mod received;
 #[cfg(feature = "keyed")]
 pub(crate) mod rest;
 mod slot;
+mod stage;
 mod timed_store;
 mod turn;
 mod waiters;
 mod watch;
 
+pub use crate::verdict::Rejection;
 pub use acquire::Acquire;
 pub use builder::{BuildError, Builder, Part};
 pub use error::Error;
@@ -229,20 +233,35 @@ impl Session {
         result
     }
 
-    /// Says that a resource server rejected `token`. A stale one changes nothing (rule B8).
-    pub fn reject(&self, token: &AccessToken) {
+    /// Says that a resource server rejected `token`. A stale one changes nothing (rule B8). Where
+    /// too many refreshes have not helped, the token stays in use: replay the request only if the
+    /// answer is not [`Rejection::Kept`] (rule B9).
+    pub fn reject(&self, token: &AccessToken) -> Rejection {
         let now = self.shared.slot.dial.now();
         let policy = &self.shared.ports.settings.policy;
         self.shared.change(now, |inner, afterwards| {
-            let effect = inner.lifecycle.handle_rejected(policy, token.generation(), now);
-            if effect == Effect::Withdraw {
-                inner.tell_all(afterwards);
+            match inner.lifecycle.handle_rejected(policy, token.generation(), now) {
+                Effect::Withdraw => {
+                    inner.tell_all(afterwards);
+                    Rejection::Withdrawn
+                }
+                Effect::KeepUsing => Rejection::Kept,
+                _ => Rejection::Stale,
             }
-        });
+        })
     }
 
-    /// Says that a resource server accepted `token`, so that its rejection later on is not paid
-    /// from the budget (rule B9). Once it is known, further calls take no lock.
+    /// Says that a request whose token had been rejected succeeded with `token`: the refresh helped,
+    /// and gives back what the rejection was paid with (rule B9). Interceptors say so by themselves.
+    pub fn recovered(&self, token: &AccessToken) {
+        let now = self.shared.slot.dial.now();
+        let policy = &self.shared.ports.settings.policy;
+        let _ = self.shared.lock().lifecycle.handle_recovered(policy, token.generation(), now);
+        token.set_accepted();
+    }
+
+    /// Says that a resource server accepted `token`, so that its rejection later on is paid from the
+    /// allowance of tokens that had worked (rule B9). Once it is known, further calls take no lock.
     pub fn accept(&self, token: &AccessToken) {
         if !token.is_accepted() {
             let now = self.shared.slot.dial.now();

@@ -1,6 +1,6 @@
 //! Storing a grant over the one that it renewed, and over nothing else.
 
-use super::exchange::{Unsaved, same_credential};
+use super::received::{Unsaved, same_credential};
 use super::timed_store::TimedStore;
 use crate::store::{StoreError, StoredGrant, Swap, Version};
 use crate::token::Grant;

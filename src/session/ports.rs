@@ -8,7 +8,7 @@ use super::slot::Dial;
 use crate::clock::Timer;
 use crate::lifecycle::Policy;
 use crate::primitives::{AtomicUsize, Ordering};
-use crate::refresh::{AnyRefresh, BoxFuture, Home};
+use crate::refresh::{AnyRefresh, BoxFuture, ClientBackoff, Home};
 use crate::store::AnyStore;
 use crate::time::{Draw, Timestamp};
 use crate::token::Grant;
@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(super) draw: Box<dyn Fn() -> u32 + Send + Sync>,
     pub(super) jitter: bool,
     pub(super) needs_grant: bool,
+    /// For refreshers that bring none of their own.
+    pub(super) client_backoff: ClientBackoff,
 }
 
 impl Settings {
@@ -49,6 +51,7 @@ pub(super) struct Ports {
     handles: AtomicUsize,
     /// The wall clock when the session was built, which its first grant counts from.
     pub(super) built_at: Timestamp,
+    pub(super) client_backoff: ClientBackoff,
     pub(super) refresher: Box<dyn AnyRefresh>,
     pub(super) home: Home,
     pub(super) store: Option<Box<dyn AnyStore>>,
@@ -85,6 +88,9 @@ impl Ports {
         Self {
             handles: AtomicUsize::new(1),
             built_at: settings.dial.wall(),
+            client_backoff: refresher
+                .client_backoff()
+                .unwrap_or_else(|| settings.client_backoff.clone()),
             settings,
             refresher,
             home,

@@ -1,0 +1,82 @@
+//! What resource servers say of the held token: accepted, rejected, or that a refresh helped.
+
+use super::Lifecycle;
+use super::event::Effect;
+use super::policy::Policy;
+use super::schedule::{Freshness, Schedule};
+use super::state::{Flight, Generation, Holding, Standing};
+use crate::time::Time;
+
+impl<T: Time> Lifecycle<T> {
+    /// Rule B8: "A rejection names the generation that the request carried. A stale one MUST change
+    /// nothing; a current one MUST make the token unusable at once where rule B9 pays for its
+    /// replacement, and else MUST change nothing".
+    pub(super) fn rejected(
+        &mut self,
+        policy: &Policy<T>,
+        generation: Generation,
+        now: T,
+    ) -> Effect<T> {
+        let held = match &mut self.holding {
+            Holding::Token(held) if generation == self.generation => held,
+            Holding::Token(_) | Holding::Nothing => return Effect::Nothing,
+        };
+        match (held.standing, held.freshness, self.flight) {
+            (Standing::Withdrawn | Standing::WithdrawnPaid, _, _) => return Effect::Nothing,
+            // Another one is under way, or is free.
+            (Standing::Untried | Standing::Accepted, _, Flight::Out { .. })
+            | (
+                Standing::Untried | Standing::Accepted,
+                Freshness::Due | Freshness::Lapsed,
+                Flight::Idle | Flight::Overdue { .. },
+            ) => held.standing = Standing::Withdrawn,
+            (Standing::Untried, Freshness::Fresh, Flight::Idle | Flight::Overdue { .. }) => {
+                match self.budget.less_one(policy, now) {
+                    Ok(paid) => self.budget = paid,
+                    Err(_) => return Effect::KeepUsing,
+                }
+                held.standing = Standing::WithdrawnPaid;
+            }
+            (Standing::Accepted, Freshness::Fresh, Flight::Idle | Flight::Overdue { .. }) => {
+                let lifetime = match held.schedule {
+                    Schedule::UntilRejected => None,
+                    Schedule::Timed(deadlines) => Some(deadlines.lifetime()),
+                };
+                match self.rejections.less_one(policy, lifetime, now) {
+                    Some(paid) => self.rejections = paid,
+                    None => return Effect::KeepUsing,
+                }
+                held.standing = Standing::WithdrawnPaid;
+            }
+        }
+        Effect::Withdraw
+    }
+
+    pub(super) fn accepted(&mut self, generation: Generation) -> Effect<T> {
+        match &mut self.holding {
+            Holding::Token(held) if generation == self.generation => match held.standing {
+                Standing::Untried => held.standing = Standing::Accepted,
+                Standing::Accepted | Standing::Withdrawn | Standing::WithdrawnPaid => {}
+            },
+            Holding::Token(_) | Holding::Nothing => {}
+        }
+        Effect::Nothing
+    }
+
+    /// Rule B9: "one is given back, no sooner than [1 s] after the last, where the rejected request
+    /// succeeds with the successor". It was accepted, besides.
+    pub(super) fn recovered(
+        &mut self,
+        policy: &Policy<T>,
+        generation: Generation,
+        now: T,
+    ) -> Effect<T> {
+        match self.holding {
+            Holding::Token(_) if generation == self.generation => {
+                self.rejections = self.rejections.returned(policy, now);
+            }
+            Holding::Token(_) | Holding::Nothing => {}
+        }
+        self.accepted(generation)
+    }
+}
