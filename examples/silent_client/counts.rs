@@ -39,6 +39,9 @@ pub(crate) enum Standing {
     Unavailable,
     /// The client's settings must be corrected.
     Configuration,
+    /// The authorization server refuses for long without saying why: a login may help. The session
+    /// goes on asking.
+    TryLogIn,
     /// Only a login helps.
     LogIn,
 }
@@ -60,6 +63,8 @@ impl Standing {
             State::Refreshing(Meanwhile::Wait) => waiting,
             State::Expired(remedy) => match remedy {
                 Remedy::Refresh => waiting,
+                Remedy::Reconfigure => Self::Configuration,
+                Remedy::TryLogIn => Self::TryLogIn,
                 Remedy::LogIn => Self::LogIn,
             },
         }
@@ -71,6 +76,7 @@ impl Standing {
             Self::Ok => "ok",
             Self::Unavailable => "unavailable",
             Self::Configuration => "configuration",
+            Self::TryLogIn => "try log in",
             Self::LogIn => "log in",
         }
     }

@@ -23,14 +23,14 @@
 //! | `ok`, `failed`, `unmade` | what became of them: answered well; answered otherwise or not at all; not made or not ended, because of a signal |
 //! | `unauthorized_seen_by_caller` | how many of `failed` were a 401 |
 //! | `refreshes`, `refresh_failed`, `refresh_declined` | refreshes that brought a grant; that did not; and those among them that the server declined for good |
-//! | `session` | `ok`; `unavailable`: the authorization server does not answer, and the session goes on asking; `configuration`: the client's settings must be corrected; `log in`: only a login helps; `not started` |
+//! | `session` | `ok`; `unavailable`: the authorization server does not answer, and the session goes on asking; `configuration`: the client's settings must be corrected; `try log in`: it refuses for long without saying why; `log in`: only a login helps; `not started` |
 //! | `session_lost` | 1 where `session` is `log in` |
 //! | `ended` | `done`, `not started`, `interrupt`, `terminate` or `error` |
 //! | `last_error` | what went wrong last, also where no caller noticed; null if nothing did |
 //!
 //! It exits with the first of these that is true: 2 it could not start, or the command line is wrong;
-//! 1 a request failed; 3 `session` is `log in` or `configuration`, though no caller noticed; 4
-//! something else went wrong; 130 or 143 a signal ended it; 0 all went well.
+//! 1 a request failed; 3 `session` is `log in`, `try log in` or `configuration`, though no caller
+//! noticed; 4 something else went wrong; 130 or 143 a signal ended it; 0 all went well.
 
 mod arguments;
 #[path = "../support/counting.rs"]

@@ -231,7 +231,7 @@ impl Run {
 /// What to exit with.
 fn code(ended: Ended, failed: u64, session: Option<Standing>, unmade: u64) -> u8 {
     let needs_a_person = match session {
-        Some(Standing::LogIn | Standing::Configuration) => true,
+        Some(Standing::LogIn | Standing::TryLogIn | Standing::Configuration) => true,
         Some(Standing::Ok | Standing::Unavailable) | None => false,
     };
     match ended {
@@ -306,6 +306,7 @@ mod tests {
             (Ended::Done, 0, Some(Standing::LogIn), 0, 3),
             (Ended::Broken, 0, Some(Standing::Configuration), 0, 3),
             (interrupt, 0, Some(Standing::LogIn), 7, 3),
+            (Ended::Done, 0, Some(Standing::TryLogIn), 0, 3),
             (Ended::Broken, 0, Some(Standing::Ok), 0, 4),
             (Ended::Done, 0, Some(Standing::Ok), 1, 4),
             (interrupt, 0, Some(Standing::Unavailable), 7, 130),
