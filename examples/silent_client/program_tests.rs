@@ -197,6 +197,8 @@ fn behind_a_signal_the_report_is_printed_whatever_hangs() {
         assert_eq!(counts, [0, 0, 1000, 0].map(Some), "{text}");
         let is = (&report["ended"], &report["session"], exit);
         assert_eq!(is, (&ended.into(), &"ok".into(), Some(code)), "{http} {text}");
+        // Nothing had to be given up: the requests were told to stop.
+        assert_eq!(report["last_error"], Value::Null, "{http} {text}");
     }
 }
 
