@@ -165,7 +165,7 @@ impl Sender {
         // late still counts (rule B3). One total limit, not one a read.
         let limit = time_left.saturating_mul(2).max(Duration::from_millis(1));
         let sent = self.request(form).timeout(limit).send().await;
-        read(sent.map_err(|error| not_answered(error, "the token request was sent"))?).await
+        read(sent.map_err(|error| not_answered(error, "the token request was sent"))?, form).await
     }
 }
 
@@ -193,15 +193,15 @@ impl Task<Result<Grant, RefreshError>> {
 }
 
 /// Receives the answer and makes a grant, or one of three failures, of it.
-async fn read(response: Response) -> Result<Grant, RefreshError> {
+async fn read(response: Response, form: &Form<'_>) -> Result<Grant, RefreshError> {
     let headers = response.headers().clone();
     let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let head = Head::new(response.status().as_u16(), pairs)?;
     if !head.needs_body() {
-        return head.answer(&[], Ok(()));
+        return head.answer(&[], Ok(()), form.question());
     }
     let (body, ended) = body(response).await;
-    head.answer(&body, ended)
+    head.answer(&body, ended, form.question())
 }
 
 /// The body up to the limit, and what kept it from being read to its end.

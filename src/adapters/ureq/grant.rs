@@ -81,10 +81,10 @@ fn exchange(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant
     let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let head = Head::new(response.status().as_u16(), pairs)?;
     if !head.needs_body() {
-        return head.answer(&[], Ok(()));
+        return head.answer(&[], Ok(()), form.question());
     }
     let (body, ended) = body(&mut response);
-    head.answer(&body, ended)
+    head.answer(&body, ended, form.question())
 }
 
 /// The body up to the limit, and what kept it from being read to its end.
