@@ -247,7 +247,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// A refresh token that came with a refusal. Rule B14: one "equal to the one presented" was not
+/// A refresh token that came with a refusal (rule B14). The very one that was presented was not
 /// received; where it is not known which that was, none was.
 fn beside_a_refusal(members: &Members, question: &Question<'_>) -> Option<Grant> {
     let presented = question.presented()?;

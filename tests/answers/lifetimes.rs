@@ -26,7 +26,7 @@ fn refresh_token_ends(members: &str) -> Option<i64> {
     Some((ends.as_millis() - NOW.as_millis()) / 1000)
 }
 
-// Rule A4, X14.
+// Rule A4. Case X14.
 #[test]
 fn an_answer_that_says_when_it_ends_is_never_given_the_default() {
     for members in [
@@ -80,7 +80,7 @@ fn an_answer_that_says_when_it_ends_is_never_given_the_default() {
     }
 }
 
-// Rule A4, X15.
+// Rule A4. Case X15.
 #[test]
 fn an_escaped_number_is_that_number() {
     assert_eq!(lives(r#""expires_in":"\u0033600""#), Some(3_600_000));
@@ -127,7 +127,7 @@ fn what_cannot_be_read_is_as_if_it_were_not_there() {
     }
 }
 
-// Rule B14, X16.
+// Rule B14. Case X16.
 #[test]
 fn a_refresh_tokens_end_is_told_in_whichever_words() {
     for members in [

@@ -12,7 +12,7 @@ fn read(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Grant, Refr
     client.client_credentials().read_answer(status, headers, body.as_bytes())
 }
 
-// Rule B6, X2.
+// Rule B6. Case X2.
 #[test]
 fn whatever_refuses_a_clients_own_grant_is_misconfigured_and_names_the_setting() {
     for (status, headers, body) in [
@@ -34,7 +34,7 @@ fn whatever_refuses_a_clients_own_grant_is_misconfigured_and_names_the_setting()
     }
 }
 
-// Rule B6, X2.
+// Rule B6. Case X2.
 #[test]
 fn a_judgement_that_would_have_a_client_log_in_has_it_look_at_its_settings() {
     let client = client().classify(|_| Some(Failure::Declined)).build().expect("a client");

@@ -11,7 +11,7 @@ use crate::{
     FORM, HTML, JSON, MISCONFIGURED, UNAVAILABLE, UNEXPLAINED, after, client, read_by, refused,
 };
 
-// Rule B6, X1.
+// Rule B6. Case X1.
 #[test]
 fn a_refusal_without_an_error_of_oauth_is_unexplained_and_not_final() {
     for status in [400, 401, 403, 404, 405, 422, 451] {
@@ -23,7 +23,7 @@ fn a_refusal_without_an_error_of_oauth_is_unexplained_and_not_final() {
     assert_eq!(told.failure(), Failure::Unexplained { retry_after: Some(Span::from_secs(7)) });
 }
 
-// Rule B6, X3.
+// Rule B6. Case X3.
 #[test]
 fn a_client_that_is_refused_is_misconfigured_and_the_error_names_the_setting_and_the_host() {
     for (status, code, setting) in [
@@ -51,7 +51,7 @@ fn a_client_that_is_refused_is_misconfigured_and_the_error_names_the_setting_and
     assert_eq!(other.failure(), UNEXPLAINED);
 }
 
-// Rule B6, X4.
+// Rule B6. Case X4.
 #[test]
 fn a_code_that_names_passing_trouble_is_unavailable_whatever_the_status() {
     for code in [
@@ -76,7 +76,7 @@ fn a_code_that_names_passing_trouble_is_unavailable_whatever_the_status() {
     }
 }
 
-// Rule B6, X5.
+// Rule B6. Case X5.
 #[test]
 fn passing_trouble_is_heard_wherever_a_dialect_says_it_and_so_is_retry_after() {
     let wait = ("retry-after", "120");
@@ -98,7 +98,7 @@ fn passing_trouble_is_heard_wherever_a_dialect_says_it_and_so_is_retry_after() {
     assert_eq!(failure, Failure::Unavailable { retry_after: Some(Span::from_millis(1500)) });
 }
 
-// Rule B6, X6.
+// Rule B6. Case X6.
 #[test]
 fn a_server_error_that_says_nothing_may_have_been_honoured() {
     for status in [500, 501, 502, 504, 505, 520, 599] {
@@ -127,7 +127,7 @@ fn what_was_not_taken_up_is_unavailable() {
     assert_eq!(refused(407, &[HTML], "").failure(), MISCONFIGURED);
 }
 
-// Rule B6, X11.
+// Rule B6. Case X11.
 #[test]
 fn a_code_that_says_the_refresh_token_is_dead_is_final_whatever_its_status_and_form() {
     for code in [
@@ -248,7 +248,7 @@ fn a_success_that_holds_a_providers_code_and_no_token_is_a_refusal() {
     assert_eq!(error.failure(), Failure::Declined);
 }
 
-// Rule B6, X18.
+// Rule B6. Case X18.
 #[test]
 fn a_programs_own_judgement_overrides_the_standards() {
     let body = br#"{"error":"invalid_grant","error_description":"it is already being processed",
@@ -273,7 +273,7 @@ fn a_programs_own_judgement_overrides_the_standards() {
     assert_eq!(undecided.expect_err("refused").failure(), Failure::Declined);
 }
 
-// Rules B6, E6, X19: what a redirect brings is not looked at.
+// Rules B6, E6. Case X19: what a redirect brings is not looked at.
 #[test]
 fn the_body_of_a_redirect_is_nobodys_word() {
     for status in [300, 301, 302, 303, 304, 307, 308] {

@@ -11,7 +11,7 @@ fn typed(kind: &str) -> String {
     )
 }
 
-// Rule B14, X17.
+// Rule B14. Case X17.
 #[test]
 fn a_token_of_another_type_is_not_handed_out_and_its_refresh_token_is_kept() {
     for (kind, because) in [
@@ -35,7 +35,7 @@ fn a_token_of_another_type_is_not_handed_out_and_its_refresh_token_is_kept() {
     }
 }
 
-// X17.
+// Case X17.
 #[test]
 fn a_bearer_token_is_one_by_whatever_name_it_is_known() {
     for kind in [

@@ -101,7 +101,7 @@ fn refusals_from_the_documentation_of_others() {
 #[test]
 fn a_web_page_by_a_success_leaves_the_outcome_unknown() {
     for (headers, body) in [
-        // X7: a captive portal.
+        // Case X7: a captive portal.
         (HTML, "<html><form action=\"/login\"><input name=access_token></form></html>"),
         (HTML, "<script>var settings = {\"theme\":\"dark\"};</script>"),
         (JSON, ""),

@@ -15,7 +15,7 @@ fn utf_16(text: &str, little: bool) -> Vec<u8> {
     text.encode_utf16().flat_map(bytes).collect()
 }
 
-// Rule B14, X9.
+// Rule B14. Case X9.
 #[test]
 fn a_byte_order_mark_and_a_wider_charset_cost_no_grant() {
     let marked = format!("\u{FEFF}{GOOD}");
@@ -52,7 +52,7 @@ fn a_member_of_no_charset_costs_only_itself() {
     assert_eq!(tokens(&read_bytes(&cut).expect("half a grant")), (None, Some("rt-2")));
 }
 
-// Rule B14, X10.
+// Rule B14. Case X10.
 #[test]
 fn a_form_is_read_whatever_it_is_said_to_be() {
     for kind in [FORM, JSON, HTML, ("content-type", "text/plain")] {
@@ -73,7 +73,7 @@ fn a_form_is_read_whatever_it_is_said_to_be() {
     assert_eq!(tokens(&unreadable), (Some("at-2"), None));
 }
 
-// Rule B14, X12.
+// Rule B14. Case X12.
 #[test]
 fn a_dialect_says_where_the_tokens_are() {
     for (provider, body) in [
@@ -104,7 +104,7 @@ fn a_dialect_says_where_the_tokens_are() {
     assert_good(read_by(client().dialect(deep), 200, &[JSON], body), &[]);
 }
 
-// Rule B14, X12.
+// Rule B14. Case X12.
 #[test]
 fn tokens_that_are_elsewhere_are_an_error_that_says_what_was_found_where_and_nothing_else() {
     for (body, found) in [
@@ -122,7 +122,7 @@ fn tokens_that_are_elsewhere_are_an_error_that_says_what_was_found_where_and_not
     assert_eq!(error, "the answer holds no usable access token");
 }
 
-// Rule B14, X13.
+// Rule B14. Case X13.
 #[test]
 fn what_stands_around_the_one_object_costs_no_grant() {
     for (before, after) in [
@@ -287,7 +287,7 @@ fn an_answer_that_breaks_off_behind_its_refresh_token_is_kept_for_that() {
     }
 }
 
-// Rule B14, X15.
+// Rule B14. Case X15.
 #[test]
 fn escapes_are_read_as_what_they_stand_for() {
     let body =

@@ -113,7 +113,7 @@ async fn a_client_that_authenticates_in_the_body_asks_in_the_body() {
     }
 }
 
-// Rules B6, G1; X2.
+// Rules B6, G1. Case X2.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_client_that_is_refused_is_told_so_and_what_to_correct_and_recovers() {
     for number in 0..2 {

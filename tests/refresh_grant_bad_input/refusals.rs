@@ -211,7 +211,7 @@ async fn a_refusal_counts_also_where_its_body_never_ends_well() {
     assert!(error.is_login_required(), "{error:?}");
 }
 
-// Rules B5, B6; X1, X3: a refusal in no words of OAuth, and one of the client, cost no grant.
+// Rules B5, B6. Case X1, X3: a refusal in no words of OAuth, and one of the client, cost no grant.
 #[tokio::test]
 async fn a_refusal_that_says_nothing_of_the_grant_is_not_final_and_the_next_good_answer_mends_it() {
     let html = ("content-type", "text/html");
@@ -242,7 +242,7 @@ async fn a_refusal_that_says_nothing_of_the_grant_is_not_final_and_the_next_good
     }
 }
 
-// Rules B5, B6; X6: a gateway's word is not the server's.
+// Rules B5, B6. Case X6: a gateway's word is not the server's.
 #[tokio::test]
 async fn a_gateways_failure_leaves_the_outcome_unknown_and_costs_nothing() {
     for status in ["500 Internal Server Error", "502 Bad Gateway", "504 Gateway Timeout"] {
