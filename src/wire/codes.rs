@@ -114,6 +114,11 @@ const KNOWN: &[Code] = &[
     Code::passing("AADSTS90055", ENTRA),
 ];
 
+/// All of them, for who wants to look one up, or to see what an error may show.
+pub fn known_codes() -> &'static [Code] {
+    KNOWN
+}
+
 /// What an answer that names `codes` means: its provider's word first, and passing trouble before
 /// what is final, which takes enough (rule B6).
 pub(super) fn meaning<'c>(

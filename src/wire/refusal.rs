@@ -152,8 +152,9 @@ impl<'a> Refusal<'a> {
             StatusCode::UNAUTHORIZED if self.challenged && question.sends_basic() => {
                 Verdict::Misconfigured(CLIENT)
             }
-            status if status.is_server_error() => Verdict::Unknown,
-            _ => Verdict::Unexplained,
+            status if status.is_client_error() || status.is_success() => Verdict::Unexplained,
+            // What is none of RFC 9110's either (section 15).
+            _ => Verdict::Unknown,
         }
     }
 }
