@@ -43,7 +43,7 @@ use thiserror::Error as ThisError;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::refresh::{Refresh, RefreshError, Request};
+use crate::refresh::{ClientBackoff, Refresh, RefreshError, Request};
 use crate::token::Grant;
 use crate::wire::{ANSWER_LIMIT, Client, Form, Head};
 
@@ -284,6 +284,10 @@ impl Refresh for RefreshGrant {
         Task(task).grant()
     }
 
+    fn client_backoff(&self) -> Option<ClientBackoff> {
+        Some(self.0.client.backoff())
+    }
+
     /// Revokes the grant's refresh token, where an endpoint is known (RFC 7009, section 2.1).
     fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + Send + 'static {
         let this = self.0.clone();
@@ -307,5 +311,9 @@ impl Refresh for ClientCredentials {
             this.exchange(&this.client.client_credentials(), request.time_left()).await
         });
         Task(task).grant()
+    }
+
+    fn client_backoff(&self) -> Option<ClientBackoff> {
+        Some(self.0.client.backoff())
     }
 }

@@ -12,6 +12,7 @@ use super::question::{Asked, Question};
 use super::refusal::{Classify, Refusal};
 use crate::lifecycle::Failure;
 use crate::provider::{Code, Dialect, Provider};
+use crate::refresh::ClientBackoff;
 use crate::time::Timestamp;
 use crate::token::Secret;
 
@@ -29,6 +30,7 @@ struct Settings {
     /// Further fields of each token request: scope, audience, resources.
     fields: Vec<(String, String)>,
     reading: Ways,
+    backoff: ClientBackoff,
 }
 
 /// How the answers are read.
@@ -117,6 +119,13 @@ impl Client {
         let url = self.0.revocation_endpoint.as_ref()?;
         let fields = [("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
         Some(Form::new(url, &self.credentials(), fields, Question::default()))
+    }
+
+    /// What all sessions of this client, and of its clones, share while the server does not accept it
+    /// (rule B6): for [`session::Builder::client_backoff`](crate::session::Builder::client_backoff)
+    /// where the refresher is a closure.
+    pub fn backoff(&self) -> ClientBackoff {
+        self.0.backoff.clone()
     }
 
     fn token(&self, fields: &[(&str, &str)], grant: Asked) -> Form<'_> {
@@ -283,6 +292,7 @@ impl ClientBuilder {
             authentication: self.authentication,
             fields: self.fields,
             reading: self.reading,
+            backoff: ClientBackoff::default(),
         })))
     }
 }

@@ -24,7 +24,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// use perennial::wire::Client;
 ///
 /// let client = Client::builder("https://auth.example.com/token", "my-client").build()?;
-/// let session = Session::builder_blocking(refresh_grant(client))
+/// let session = Session::builder_blocking(refresh_grant(client.clone()))
+///     .client_backoff(client.backoff()) // where several sessions share the client
 ///     .grant(Grant::of_refresh_token("the refresh token of a login"))
 ///     .build()?;
 /// let token = session.token_blocking()?;
