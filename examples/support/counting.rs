@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use perennial::lifecycle::{Cause, Failure};
-use perennial::refresh::{Home, Refresh, RefreshError, Request};
+use perennial::refresh::{ClientBackoff, Home, Refresh, RefreshError, Request};
 use perennial::token::{Grant, Secret};
 
 /// What became of one refresh.
@@ -81,6 +81,10 @@ impl<R: Refresh, O: Observe> Refresh for Observed<R, O> {
 
     fn home(&self) -> Home {
         self.refresher.home()
+    }
+
+    fn client_backoff(&self) -> Option<ClientBackoff> {
+        self.refresher.client_backoff()
     }
 }
 

@@ -58,7 +58,7 @@ impl<T: Time> Lifecycle<T> {
         // instant to wait for that lies further ahead than its own longest delay MUST be pulled in
         // to that."
         self.pause = self.pause.observed(now);
-        self.rejections = self.rejections.observed(now);
+        self.rejections = self.rejections.observed(policy, now);
         if let Trouble::Unexplained { missing, early } = self.trouble {
             self.trouble = Trouble::Unexplained { missing, early: early.observed(now) };
         }

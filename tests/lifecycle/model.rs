@@ -144,7 +144,7 @@ pub(crate) struct Model {
     flights: Vec<Flight>,
     /// Those that withdrew a token.
     rejections: Vec<(usize, u64, Payment)>,
-    /// What the allowance paid for, each with its token's lifetime; nothing where one was given back.
+    /// What the allowance paid for, each with its token's lifetime; nothing where a refresh helped.
     allowance: Vec<(usize, Option<i128>)>,
     acceptances: Vec<(usize, u64)>,
     /// When a refresh was paid for from the budget.
@@ -269,28 +269,38 @@ impl Model {
         (instant > self.nows[from]).then(|| self.pulled(instant, longest, from, to)).flatten()
     }
 
-    /// How many of the allowance are spent at step `to`, whether its window is open, and whether one
-    /// was given back just before (rule B9).
-    fn spent(&self, to: usize) -> (u32, bool, bool) {
+    /// How many of the allowance are spent at step `to` (rule B9): what was paid, less what was given
+    /// back, of which there is one at a time.
+    fn spent(&self, to: usize) -> u32 {
         let (_, whole, interval) = self.rules.rejections;
-        let (mut spent, mut opened, mut returned) = (0, None, None);
-        let epoch = self.epoch();
-        let open = |opened: Option<(usize, i128)>, to: usize| {
-            opened.filter(|&(from, longest)| self.stretch(from, longest, to).is_some())
+        let (mut spent, mut opened, mut given, mut owed) = (0_u32, None, None, false);
+        let still = |begun: Option<(usize, i128)>, step: usize| {
+            begun.filter(|&(from, longest)| self.stretch(from, longest, step).is_some())
         };
-        for &(step, paid) in self.allowance.iter().filter(|(step, _)| *step >= epoch) {
-            opened = open(opened, step);
+        for step in self.epoch()..=to {
+            opened = still(opened, step);
             spent = if opened.is_some() { spent } else { 0 };
-            if let Some(lifetime) = paid {
-                spent += 1;
-                opened = opened.or(Some((step, whole.min(lifetime))));
-            } else {
-                spent -= 1;
-                returned = Some((step, interval));
+            given = still(given, step);
+            if owed && given.is_none() {
+                (spent, given, owed) = (spent.saturating_sub(1), Some((step, interval)), false);
+                given = still(given, step);
+            }
+            let Some((_, paid)) = self.allowance.iter().find(|(told, _)| *told == step) else {
+                continue;
+            };
+            match paid {
+                Some(lifetime) => {
+                    spent += 1;
+                    opened = opened.or(Some((step, whole.min(*lifetime))));
+                }
+                None if given.is_some() => owed = true,
+                None => {
+                    (spent, given) = (spent.saturating_sub(1), Some((step, interval)));
+                    given = still(given, step);
+                }
             }
         }
-        let opened = open(opened, to);
-        (if opened.is_some() { spent } else { 0 }, opened.is_some(), open(returned, to).is_some())
+        spent
     }
 
     fn progress(&self) -> Progress {

@@ -35,10 +35,7 @@ impl Model {
             }
             Told::Recovered(number) => {
                 if self.held_number() == Some(number) {
-                    let (spent, _, just_returned) = self.spent(step);
-                    if spent > 0 && !just_returned {
-                        self.allowance.push((step, None));
-                    }
+                    self.allowance.push((step, None));
                     self.acceptances.push((step, number));
                 }
                 Reply::Nothing
@@ -123,8 +120,7 @@ impl Model {
             Payment::Free
         } else if self.acceptances.iter().any(|(_, named)| *named == number) {
             let (count, _, _) = self.rules.rejections;
-            let (spent, _, _) = self.spent(step);
-            if spent >= count {
+            if self.spent(step) >= count {
                 return Reply::KeepUsing;
             }
             let lifetime = life.map_or(i128::MAX, |[sent, .., end]| end - sent);
