@@ -190,7 +190,7 @@ impl Shared {
             return inner;
         }
         drop(inner);
-        self.drive(driver, false);
+        self.drive(driver);
         self.lock()
     }
 
@@ -224,11 +224,11 @@ impl Shared {
     }
 
     /// Polls once what is woken and unattended in the air. True where something landed.
-    pub(super) fn drive(&self, driver: Option<Ticket>, blocking: bool) -> bool {
+    pub(super) fn drive(&self, driver: Option<Ticket>) -> bool {
         let Some(mut crafts) = self.lock().deck.take_off(driver) else {
             return false;
         };
-        let landed = poll_all(&mut crafts, &self.ports, blocking);
+        let landed = poll_all(&mut crafts, &self.ports);
         if landed.is_empty() {
             let successor = {
                 let mut inner = self.lock();
@@ -297,7 +297,7 @@ impl Shared {
     /// more before its deadline is judged: an answer wins."
     pub(super) fn judge(&self, driver: Option<Ticket>) {
         self.lock().deck.arouse();
-        self.drive(driver, false);
+        self.drive(driver);
         let moment = self.ports.settings.moment();
         self.change(moment.now, |inner, afterwards| {
             inner.judge(&self.ports, moment, afterwards);

@@ -115,8 +115,9 @@ impl Session {
         Builder::of(refresher)
     }
 
-    /// A session that asks `refresh`, a closure that blocks, for new grants. It runs on the thread
-    /// of a blocking caller that must wait anyway; for all others see [`Builder::offload`].
+    /// A session that asks `refresh`, a closure that blocks, for new grants. It runs on a short-lived
+    /// thread of its own, unless [`Builder::offload`] says otherwise, so that a server that hangs keeps
+    /// no caller beyond the refresh's deadline, and what it answers later is still heard.
     pub fn builder_blocking<F>(refresh: F) -> Builder
     where
         F: Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static,

@@ -23,6 +23,8 @@ pub enum Fault {
     LoseAnswer,
     /// The connection is reset, and the server never sees the request.
     ResetBefore,
+    /// The server never sees the request, and nothing comes back until [`FaultProxy::release`].
+    Swallow,
     /// The server handles the request; the connection is reset instead of its answer.
     ResetAfter,
     /// The server handles the request; the answer waits for [`FaultProxy::release`].
@@ -196,8 +198,8 @@ impl FaultProxy {
         self.shared.lock().forwarded
     }
 
-    /// Waits until an answer is held, so that the server has certainly handled its request. It
-    /// blocks the thread.
+    /// Waits until an answer is held, so that the server has certainly handled its request, or until a
+    /// request was swallowed. It blocks the thread.
     pub fn wait_until_held(&self) {
         let mut state = self.shared.lock();
         while state.held == 0 {
@@ -263,6 +265,10 @@ impl Shared {
             Fault::ResetBefore => {
                 receive(&mut client, Rest::LastByte)?;
                 return Ok(());
+            }
+            Fault::Swallow => {
+                receive(&mut client, Rest::Nothing)?;
+                self.hold();
             }
             Fault::ResetAfter => {
                 self.forward(&mut client, Rest::LastByte)?;
