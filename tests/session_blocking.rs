@@ -71,7 +71,7 @@ fn a_blocking_refresher_keeps_no_blocking_caller_beyond_its_deadline_and_still_c
         watched(move || caller.join().expect("no panic")).expect_err("its deadline has passed");
     assert!(error.is_unavailable(), "{error:?}");
     go.send(()).expect("it waits");
-    watched(move || until(|| session.state() == State::Valid));
+    watched(move || until(|| session.token_blocking().is_ok()));
 }
 
 /// A blocking refresher, and the jobs that it hands to the off-load hook.

@@ -6,7 +6,7 @@ use std::error::Error as _;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use perennial::lifecycle::State;
+use perennial::lifecycle::{Remedy, State};
 use perennial::refresh::{Home, LocalBoxFuture, Refresh as _, RefreshError, Request};
 use perennial::session::{BuildError, Builder, Error, LocalSession, Part, Session};
 use perennial::testing::{Answer, Scripted, VirtualTime};
@@ -22,6 +22,7 @@ fn names(error: &Error) -> Vec<&'static str> {
     let answers = [
         ("login required", error.is_login_required()),
         ("unavailable", error.is_unavailable()),
+        ("misconfigured", error.is_misconfigured()),
         ("over budget", error.is_over_budget()),
         ("timeout", error.is_timeout()),
         ("store", error.is_store()),
@@ -67,12 +68,8 @@ fn each_error_answers_to_its_own_names_and_to_no_other() {
     assert_eq!(names(&brief), ["too brief"]);
 
     let rejected = session(&Scripted::new(), &VirtualTime::at(START));
-    let spent = (0..9).find_map(|_| match at_once(rejected.token()) {
-        Ok(token) => {
-            rejected.reject(&token);
-            None
-        }
-        Err(error) => Some(error),
+    let spent = (0..9).find_map(|_| {
+        at_once(rejected.token_valid_for(2 * HOUR)).err().filter(|it| it.is_over_budget())
     });
     assert_eq!(names(&spent.expect("the budget ends")), ["over budget"]);
 
@@ -88,18 +85,34 @@ fn each_error_answers_to_its_own_names_and_to_no_other() {
     assert!(names(&unsendable).is_empty());
 }
 
-// Rule B6. What came of a refresh token that was noted as sent is not known, twice over.
+// Rule B6.
 #[test]
-fn a_doubt_that_is_not_resolved_ends_in_a_login() {
-    let unknown = || Answer::Fail(RefreshError::unknown("no answer"));
-    let (session, time) = lapsed(&Scripted::new().then(unknown()).then(unknown()));
-    assert!(at_once(session.token()).is_err());
-    time.advance(HOUR);
-    let error = at_once(session.token()).expect_err("the last try fails as well");
+fn a_misconfigured_client_and_refusals_without_a_reason_have_names_of_their_own() {
+    let wrong = || Answer::Fail(RefreshError::misconfigured("invalid_client: check the secret"));
+    let (session, _) = lapsed(&Scripted::new().then(wrong()));
+    let error = at_once(session.token()).expect_err("a wrong secret");
+    assert_eq!(names(&error), ["misconfigured"]);
+    assert!(!error.may_need_login());
+    assert_eq!(session.state(), State::Expired(Remedy::Reconfigure));
+    assert_eq!(
+        error.to_string(),
+        "the authorization server does not accept this client: correct its configuration"
+    );
+
+    let refused = || Answer::Fail(RefreshError::unexplained("400 without an error"));
+    let script = (0..4).fold(Scripted::new(), |script, _| script.then(refused()));
+    let (session, time) = lapsed(&script);
+    for _ in 0..3 {
+        let error = at_once(session.token()).expect_err("refused");
+        assert_eq!(names(&error), ["unavailable"]);
+        time.advance(101 * SECOND);
+    }
+    let error = at_once(session.token()).expect_err("refused for five minutes");
     assert_eq!(names(&error), ["unavailable"]);
-    let error = at_once(session.token()).expect_err("nothing is tried any more");
-    assert_eq!(names(&error), ["login required"]);
-    assert!(error.to_string().ends_with("nothing is known of the outcome: log in again"));
+    assert!(error.may_need_login() && !error.is_login_required());
+    assert_eq!(session.state(), State::Expired(Remedy::TryLogIn));
+    time.advance(60 * SECOND);
+    assert!(at_once(session.token()).is_ok());
 }
 
 // Rule B7.

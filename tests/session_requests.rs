@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use perennial::lifecycle::{Meanwhile, Policy, Remedy, Reuse, State};
 use perennial::refresh::{RefreshError, Request};
-use perennial::session::Session;
+use perennial::session::{Rejection, Session};
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
 use session_support::{
@@ -70,37 +70,47 @@ fn a_rejection_joins_the_refresh_that_is_out() {
     assert_eq!(script.requests(), 1);
 }
 
-// Rule B9.
-#[test]
-fn a_server_that_rejects_every_fresh_token_makes_no_loop() {
-    let script = Scripted::new();
-    let (session, time) = fresh(&script);
-    for round in 0..5 {
-        let token = at_once(session.token()).expect("within the budget");
-        assert_eq!(script.requests(), round);
-        session.reject(&token);
+/// Rejects whatever token there is, for as long as that brings another one.
+fn rejected_while_it_helps(session: &Session) {
+    for _ in 0..1000 {
+        if session.reject(&at_once(session.token()).expect("a token")) == Rejection::Kept {
+            return;
+        }
     }
-    session.reject(&at_once(session.token()).expect("the fifth"));
-    let error = at_once(session.token()).expect_err("the budget is spent");
-    assert!(error.is_over_budget());
-    assert_eq!(error.when_to_retry(), Some(START.saturating_add((6 * SECOND).into())));
-    assert_eq!(script.requests(), 5);
-    time.advance(6 * SECOND);
-    assert!(at_once(session.token()).is_ok());
+    panic!("each of a thousand rejections made a refresh");
 }
 
-// Rule B9.
+// Rule B9, X20.
 #[test]
-fn the_rejection_of_a_token_that_had_been_accepted_is_free() {
+fn a_server_that_rejects_every_fresh_token_makes_no_loop_and_takes_the_token_from_nobody() {
     let script = Scripted::new();
-    let (session, _) = fresh(&script);
-    for _ in 0..20 {
-        let token = at_once(session.token()).expect("free");
+    let (session, time) = fresh(&script);
+    rejected_while_it_helps(&session);
+    assert_eq!(script.requests(), 5);
+    assert_eq!(text(at_once(session.token())), "at-6");
+    time.advance(6 * SECOND);
+    rejected_while_it_helps(&session);
+    assert_eq!(script.requests(), 6);
+}
+
+// Rule B9, X20.
+#[test]
+fn ten_thousand_rounds_of_accept_and_reject_in_no_time_make_three_refreshes() {
+    let script = Scripted::new();
+    let (session, time) = fresh(&script);
+    for round in 0..10_000 {
+        let token = at_once(session.token()).expect("there is always one");
         session.accept(&token);
         session.accept(&token);
-        session.reject(&token);
+        let expected = if round < 3 { Rejection::Withdrawn } else { Rejection::Kept };
+        assert_eq!(session.reject(&token), expected);
     }
-    assert_eq!(script.requests(), 19);
+    assert_eq!(script.requests(), 3);
+    // A replay that succeeds gives one back.
+    time.advance(SECOND);
+    let token = at_once(session.token()).expect("kept");
+    session.recovered(&token);
+    assert_eq!(session.reject(&token), Rejection::Withdrawn);
 }
 
 // Rule B9.
@@ -108,12 +118,11 @@ fn the_rejection_of_a_token_that_had_been_accepted_is_free() {
 fn a_login_fills_the_budget_again() {
     let script = Scripted::new();
     let (session, _) = fresh(&script);
-    while let Ok(token) = at_once(session.token()) {
-        session.reject(&token);
-    }
+    rejected_while_it_helps(&session);
     let spent = script.requests();
     at_once(session.install(Grant::new("at-x", "rt-x", HOUR))).expect("no store");
-    session.reject(&at_once(session.token()).expect("installed"));
+    let installed = at_once(session.token()).expect("installed");
+    assert_eq!(session.reject(&installed), Rejection::Withdrawn);
     assert!(at_once(session.token()).is_ok());
     assert_eq!(script.requests(), spent + 1);
 }

@@ -109,7 +109,7 @@ fn a_grant_that_could_not_be_stored_is_not_forgotten_as_the_one_before_it_is_sto
     let mut second = waiting(&session);
     time.advance(30 * SECOND);
     assert!(second.ready().is_err());
-    time.advance(HALF_A_SECOND);
+    time.advance(30 * SECOND);
     ledger.set(Fault::WritesHang);
     let mut third = waiting(&session);
     ledger.set_for_others(Fault::Unreachable);
@@ -131,7 +131,7 @@ fn outrun(script: &Scripted) -> (Session, VirtualTime, Ledger) {
     time.advance(30 * SECOND);
     assert!(first.ready().expect_err("no answer came").is_unavailable());
     drop(first);
-    time.advance(HALF_A_SECOND);
+    time.advance(30 * SECOND);
     let mut second = waiting(&session);
     script.release(Answer::Grant(Scripted::grant(1)));
     assert_eq!(text(second.ready()), "at-2");
@@ -198,7 +198,7 @@ fn an_answer_that_a_peers_login_has_outpaced_brings_that_once_and_revives_nothin
     time.advance(30 * SECOND);
     assert!(first.ready().expect_err("no answer came").is_unavailable());
     drop(first);
-    time.advance(HALF_A_SECOND);
+    time.advance(30 * SECOND);
     let mut second = waiting(&session);
     let login = Grant::new("at-7", "rt-7", HOUR);
     ledger.overwrite(Some(StoredGrant::new(login, time.now())));

@@ -125,6 +125,7 @@ impl Error {
                 | Kind::Unknown
                 | Kind::Stillborn
                 | Kind::Unusable
+                | Kind::InDoubt
                 | Kind::Store
         )
     }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use perennial::refresh::{RefreshError, Request};
-use perennial::session::Session;
+use perennial::session::{Rejection, Session};
 use perennial::store::MemoryStore;
 use perennial::time::Timestamp;
 use perennial::token::{AccessToken, Grant, Secret};
@@ -174,10 +174,14 @@ impl Actor {
                 4 => self.leave_early(),
                 5 => self.session.try_token().ok(),
                 6 => {
-                    // Rule B8.
-                    rejected = last.take().or(rejected);
-                    if let Some(token) = &rejected {
-                        self.session.reject(token);
+                    // Rules B8, B9: one that could not be paid for stays in use.
+                    let told = last.take().or_else(|| rejected.clone());
+                    if let Some(token) = told {
+                        if self.session.reject(&token) == Rejection::Kept {
+                            last = Some(token);
+                        } else {
+                            rejected = Some(token);
+                        }
                     }
                     None
                 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use perennial::lifecycle::State;
 use perennial::refresh::{RefreshError, Request};
-use perennial::session::LocalSession;
+use perennial::session::{LocalSession, Rejection};
 use perennial::testing::{Answer, Scripted, VirtualTime};
 
 use crate::session_support::{HOUR, Hand, SECOND, START, WAITING, at_once, block_on, text};
@@ -165,19 +165,14 @@ fn the_wishes_of_a_local_caller_are_kept() {
 fn what_is_accepted_and_rejected_is_told_to_the_inner_session() {
     let script = Scripted::new();
     let (session, _) = lapsed(&script);
-    for requests in 1..=20 {
-        let token = at_once(session.token()).expect("free: it had been accepted before");
+    for requests in 1..=4 {
+        let token = at_once(session.token()).expect("a token");
         assert_eq!(script.requests(), requests);
         session.accept(&token);
-        session.reject(&token);
+        let paid = if requests < 4 { Rejection::Withdrawn } else { Rejection::Kept };
+        assert_eq!(session.reject(&token), paid);
     }
-    // Never accepted, they are paid from the budget.
-    let refused = (0..20).find_map(|_| match at_once(session.token()) {
-        Ok(token) => {
-            session.reject(&token);
-            None
-        }
-        Err(error) => Some(error),
-    });
-    assert!(refused.expect("it ends").is_over_budget());
+    session.recovered(&at_once(session.token()).expect("kept"));
+    let token = at_once(session.token()).expect("kept");
+    assert_eq!(session.reject(&token), Rejection::Withdrawn);
 }
