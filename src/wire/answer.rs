@@ -107,7 +107,7 @@ impl<'a> Head<'a> {
         };
         let Reading { members, leniencies } = read(body, self.charset(), ended.is_ok(), speaks);
         let members = members.renamed(dialect);
-        let grant = if members.refuses() || self.refuses(&members) {
+        let grant = if members.refuses() || self.refuses(&members, question) {
             // Whatever lies within, and whatever became of the rest of it, the server has refused.
             beside_a_refusal(&members, question)
                 .ok_or_else(|| self.refusal(&members).judged(question))
@@ -118,9 +118,9 @@ impl<'a> Head<'a> {
         Ok(grant.read_with(leniencies).read_with(status))
     }
 
-    /// Whether an answer of this status, without an access token that came whole, is a refusal.
-    fn refuses(&self, members: &Members) -> bool {
-        let granted = members.whole && members.text("access_token").is_some();
+    /// Whether an answer of this status, without an access token that can be used, is a refusal.
+    fn refuses(&self, members: &Members, question: &Question<'_>) -> bool {
+        let granted = members.whole && bearer(members, question).is_ok();
         !self.status.is_success() && !granted
     }
 

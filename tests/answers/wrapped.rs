@@ -218,6 +218,20 @@ fn a_grant_is_a_grant_whatever_the_status() {
 
 // Rule B14.
 #[test]
+fn a_token_that_cannot_be_used_makes_a_refusal_no_grant() {
+    for body in [
+        r#"{"access_token":"at 2"}"#,
+        r#"{"access_token":"at-2","token_type":"DPoP"}"#,
+        r#"{"access_token":"at 2","refresh_token":"rt-1"}"#,
+    ] {
+        assert_eq!(refused(400, &[JSON], body).failure(), crate::UNEXPLAINED, "{body}");
+        let grant = read(400, &[JSON], &body.replace('}', r#","refresh_token":"rt-2"}"#));
+        assert_eq!(tokens(&grant.expect("half a grant")), (None, Some("rt-2")));
+    }
+}
+
+// Rule B14.
+#[test]
 fn a_refusal_is_one_whatever_is_nested_in_it() {
     let nested =
         r#"{"error":"invalid_grant","authed_user":{"access_token":"at-2","refresh_token":"rt-2"}}"#;
