@@ -84,6 +84,12 @@ impl<'a> Head<'a> {
         Ok(Self { status, content_type, date, retry_after, challenge })
     }
 
+    /// Whether the answer is likely to hold a grant, so that all of it is worth waiting for.
+    #[cfg(feature = "oauth2")]
+    pub(crate) fn is_success(&self) -> bool {
+        self.status.is_success()
+    }
+
     /// Whether the body may be looked at: what a redirect brings is nobody's word.
     pub(crate) fn needs_body(&self) -> bool {
         !self.status.is_redirection()
@@ -250,8 +256,8 @@ impl<'a> Head<'a> {
 /// A refresh token that came with a refusal (rule B14). The very one that was presented was not
 /// received; where it is not known which that was, none was.
 fn beside_a_refusal(members: &Members, question: &Question<'_>) -> Option<Grant> {
-    let presented = question.presented()?;
-    let token = members.text("refresh_token").filter(|token| token != presented)?;
+    let presented = Secret::from(question.presented()?.expose().trim());
+    let token = members.text("refresh_token").filter(|token| *token != presented)?;
     Some(Grant::of_refresh_token(token).unusable(Unusable::Missing))
 }
 
