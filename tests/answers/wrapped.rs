@@ -64,9 +64,14 @@ fn a_form_is_read_whatever_it_is_said_to_be() {
             assert_good(read(200, &[kind], body), &[Leniency::Form]);
         }
     }
-    for body in
-        ["q=1&access_token=at-2", "see access_token=at-2", "access_token", "<a>access_token=at-2"]
-    {
+    for body in [
+        "q=1&access_token=at-2",
+        "see access_token=at-2",
+        "access_token",
+        "<a>access_token=at-2",
+        "access_token=at-2\"}",
+        "access_token=at-2<br />",
+    ] {
         assert_eq!(refused(200, &[FORM], body).failure(), Failure::Unknown, "{body}");
     }
     let unreadable = read(200, &[FORM], "access_token=at-2&refresh_token=rt%FF").expect("a grant");
