@@ -68,8 +68,12 @@ impl<'a> Answer<'a> {
         let (text, failure) = (error.to_string(), error.failure());
         let garbled = format!("the answer is not a token response: {} bytes of ", self.body.len());
         let nothing = nothing.to_string();
-        let said = match (text.strip_prefix(&nothing), text.strip_prefix(&garbled)) {
-            (Some(rest), _) => is_known(rest),
+        // A 407 says what to check by itself.
+        let (nothing, check) = nothing.split_once("; check").unwrap_or((&nothing, ""));
+        let by_itself =
+            |rest: &str| !check.is_empty() && rest.strip_prefix("; check") == Some(check);
+        let said = match (text.strip_prefix(nothing), text.strip_prefix(&garbled)) {
+            (Some(rest), _) => is_known(rest) || by_itself(rest),
             (None, Some(kind)) => {
                 kind == "no content type" || self.kind().starts_with(kind.as_bytes())
             }
