@@ -211,7 +211,7 @@ impl Grant {
     /// and for a grant that a store gave back. A session tells it by its `on_rotate`, and by the grant
     /// that it holds.
     pub fn leniencies(&self) -> impl Iterator<Item = Leniency> {
-        self.reading.leniencies.iter().copied()
+        self.reading.leniencies()
     }
 
     /// Why there is no access token to hand out, where an answer was understood only in half.
@@ -223,9 +223,7 @@ impl Grant {
     #[cfg(feature = "wire")]
     pub(crate) fn read_with(mut self, leniencies: impl IntoIterator<Item = Leniency>) -> Self {
         for leniency in leniencies {
-            if !self.reading.leniencies.contains(&leniency) {
-                self.reading.leniencies.push(leniency);
-            }
+            self.reading.note(leniency);
         }
         self
     }

@@ -68,8 +68,12 @@ impl<'a> Answer<'a> {
         let (text, failure) = (error.to_string(), error.failure());
         let garbled = format!("the answer is not a token response: {} bytes of ", self.body.len());
         let nothing = nothing.to_string();
-        let said = match (text.strip_prefix(&nothing), text.strip_prefix(&garbled)) {
-            (Some(rest), _) => is_known(rest),
+        // A 407 says what to check by itself.
+        let (nothing, check) = nothing.split_once("; check").unwrap_or((&nothing, ""));
+        let by_itself =
+            |rest: &str| !check.is_empty() && rest.strip_prefix("; check") == Some(check);
+        let said = match (text.strip_prefix(nothing), text.strip_prefix(&garbled)) {
+            (Some(rest), _) => is_known(rest) || by_itself(rest),
             (None, Some(kind)) => {
                 kind == "no content type" || self.kind().starts_with(kind.as_bytes())
             }
@@ -102,9 +106,13 @@ impl<'a> Answer<'a> {
 fn is_known(rest: &str) -> bool {
     let Some(rest) = rest.strip_prefix(": ") else { return rest.is_empty() };
     let of = |code: &Code| rest.strip_prefix(code.text()).map(|rest| (rest.to_owned(), *code));
-    known_codes().iter().filter_map(of).any(|(rest, code)| match code.meaning() {
-        Meaning::Misconfigured(setting) => rest == format!("; check {setting}"),
-        _ => rest.is_empty(),
+    known_codes().iter().filter_map(of).any(|(rest, code)| {
+        let check = match code.meaning() {
+            Meaning::Misconfigured(setting) => format!("; check {setting}"),
+            _ => String::new(),
+        };
+        // Where the status weighs more, there is nothing to check.
+        rest.is_empty() || rest == check
     })
 }
 

@@ -29,20 +29,19 @@ pub fn held(body: &[u8]) -> BTreeSet<String> {
 
 fn values_in(text: &str, held: &mut BTreeSet<String>) {
     // Line breaks within a string are no JSON, and are borne.
-    let text = text.replace('\r', "\\r").replace('\n', "\\n").replace('\t', "\\t");
-    for (at, _) in text.match_indices('"') {
-        let before = text[..at].trim_end_matches([' ']).trim_end_matches("\\n");
+    let escaped = text.replace('\r', "\\r").replace('\n', "\\n").replace('\t', "\\t");
+    for (at, _) in escaped.match_indices('"') {
+        let before = escaped[..at].trim_end_matches([' ']).trim_end_matches("\\n");
         let before = before.trim_end_matches("\\r").trim_end_matches("\\t").trim_end();
         if !before.ends_with(':') {
             continue;
         }
-        let read = serde_json::Deserializer::from_str(&text[at..]).into_iter::<String>().next();
+        let read = serde_json::Deserializer::from_str(&escaped[at..]).into_iter::<String>().next();
         if let Some(Ok(value)) = read {
             held.insert(value.trim().to_owned());
         }
     }
-    let form = text.replace("\\r", "\r").replace("\\n", "\n").replace("\\t", "\t");
-    let form = form.trim_start_matches('\u{FEFF}').trim();
+    let form = text.trim_start_matches('\u{FEFF}').trim();
     for (_, value) in url::form_urlencoded::parse(form.as_bytes()) {
         held.insert(value.trim().to_owned());
     }

@@ -172,7 +172,8 @@ impl Sender {
         // late still counts (rule B3). One total limit, not one a read.
         let limit = time_left.saturating_mul(2).max(Duration::from_millis(1));
         let sent = self.request(form).timeout(limit).send().await;
-        read(sent.map_err(|error| not_answered(error, "the token request was sent"))?, form).await
+        let response = sent.map_err(|error| not_answered(error, "the token request was sent"))?;
+        read(response, form, time_left).await
     }
 }
 
@@ -200,7 +201,11 @@ impl Task<Result<Grant, RefreshError>> {
 }
 
 /// Receives the answer and makes a grant, or the right failure, of it.
-async fn read(response: Response, form: &Form<'_>) -> Result<Grant, RefreshError> {
+async fn read(
+    response: Response,
+    form: &Form<'_>,
+    time_left: Duration,
+) -> Result<Grant, RefreshError> {
     if response.url().as_str() != form.url() {
         // Rule E6. What another server says is nobody's word; what it does with the token, unknown.
         return Err(RefreshError::unknown(
@@ -214,24 +219,30 @@ async fn read(response: Response, form: &Form<'_>) -> Result<Grant, RefreshError
     if !head.needs_body() {
         return head.answer(&[], Ok(()), form.question());
     }
-    let (body, ended) = body(response).await;
+    let mut body = Zeroizing::new(Vec::new());
+    let reading = receive(response, &mut body);
+    let ended = if head.is_success() {
+        reading.await
+    } else {
+        // What the status says of a failure is not to wait for a body that never ends.
+        let timed_out =
+            |_| Err(RefreshError::unknown("the answer came in part, and then timed out"));
+        tokio::time::timeout(time_left / 2, reading).await.unwrap_or_else(timed_out)
+    };
     head.answer(&body, ended, form.question())
 }
 
-/// The body up to the limit, and what kept it from being read to its end.
-async fn body(mut response: Response) -> (Zeroizing<Vec<u8>>, Result<(), RefreshError>) {
-    let mut body = Zeroizing::new(Vec::new());
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > ANSWER_LIMIT => {
-                let text = format!("the answer is larger than {ANSWER_LIMIT} bytes");
-                return (body, Err(RefreshError::unknown(text)));
-            }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return (body, Ok(())),
-            Err(error) => return (body, Err(not_answered(error, "the answer came in part"))),
+/// Receives the body up to the limit, and tells what kept it from being read to its end.
+async fn receive(mut response: Response, body: &mut Vec<u8>) -> Result<(), RefreshError> {
+    while let Some(chunk) = response.chunk().await.transpose() {
+        let chunk = chunk.map_err(|error| not_answered(error, "the answer came in part"))?;
+        if body.len() + chunk.len() > ANSWER_LIMIT {
+            let text = format!("the answer is larger than {ANSWER_LIMIT} bytes");
+            return Err(RefreshError::unknown(text));
         }
+        body.extend_from_slice(&chunk);
     }
+    Ok(())
 }
 
 /// Tells a request that cannot have been honoured from one that may have been (rule B6).

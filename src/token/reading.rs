@@ -1,6 +1,6 @@
 //! How a grant was read off the wire, where that was not plain.
 
-use std::vec::Vec;
+use core::fmt;
 
 use thiserror::Error;
 
@@ -25,6 +25,23 @@ pub enum Leniency {
     Status,
     /// It broke off: what came whole before that was kept.
     CutShort,
+}
+
+impl Leniency {
+    const ALL: [Self; 8] = [
+        Self::ByteOrderMark,
+        Self::Charset,
+        Self::Form,
+        Self::Framed,
+        Self::Unreadable,
+        Self::Padded,
+        Self::Status,
+        Self::CutShort,
+    ];
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
 }
 
 /// Why a grant has no access token although its answer had one, or should have: see
@@ -56,10 +73,29 @@ pub enum Unusable {
 }
 
 /// How a grant was read. It is no part of what was granted: it is not stored, and not compared.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Reading {
-    pub(super) leniencies: Vec<Leniency>,
+    /// One bit for each of [`Leniency::ALL`]: a grant is passed around by value.
+    borne: u8,
     pub(super) unusable: Option<Unusable>,
+}
+
+impl Reading {
+    #[cfg(feature = "wire")]
+    pub(super) fn note(&mut self, leniency: Leniency) {
+        self.borne |= leniency.bit();
+    }
+
+    pub(super) fn leniencies(&self) -> impl Iterator<Item = Leniency> {
+        let borne = self.borne;
+        Leniency::ALL.into_iter().filter(move |leniency| borne & leniency.bit() != 0)
+    }
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.leniencies()).entries(self.unusable).finish()
+    }
 }
 
 impl PartialEq for Reading {

@@ -84,6 +84,12 @@ impl<'a> Head<'a> {
         Ok(Self { status, content_type, date, retry_after, challenge })
     }
 
+    /// Whether the answer is likely to hold a grant, so that all of it is worth waiting for.
+    #[cfg(feature = "oauth2")]
+    pub(crate) fn is_success(&self) -> bool {
+        self.status.is_success()
+    }
+
     /// Whether the body may be looked at: what a redirect brings is nobody's word.
     pub(crate) fn needs_body(&self) -> bool {
         !self.status.is_redirection()
@@ -107,7 +113,7 @@ impl<'a> Head<'a> {
         };
         let Reading { members, leniencies } = read(body, self.charset(), ended.is_ok(), speaks);
         let members = members.renamed(dialect);
-        let grant = if members.refuses() || self.refuses(&members) {
+        let grant = if members.refuses() || self.refuses(&members, question) {
             // Whatever lies within, and whatever became of the rest of it, the server has refused.
             beside_a_refusal(&members, question)
                 .ok_or_else(|| self.refusal(&members).judged(question))
@@ -118,9 +124,9 @@ impl<'a> Head<'a> {
         Ok(grant.read_with(leniencies).read_with(status))
     }
 
-    /// Whether an answer of this status, without an access token that came whole, is a refusal.
-    fn refuses(&self, members: &Members) -> bool {
-        let granted = members.whole && members.text("access_token").is_some();
+    /// Whether an answer of this status, without an access token that can be used, is a refusal.
+    fn refuses(&self, members: &Members, question: &Question<'_>) -> bool {
+        let granted = members.whole && bearer(members, question).is_ok();
         !self.status.is_success() && !granted
     }
 
@@ -250,8 +256,8 @@ impl<'a> Head<'a> {
 /// A refresh token that came with a refusal (rule B14). The very one that was presented was not
 /// received; where it is not known which that was, none was.
 fn beside_a_refusal(members: &Members, question: &Question<'_>) -> Option<Grant> {
-    let presented = question.presented()?;
-    let token = members.text("refresh_token").filter(|token| token != presented)?;
+    let presented = Secret::from(question.presented()?.expose().trim());
+    let token = members.text("refresh_token").filter(|token| *token != presented)?;
     Some(Grant::of_refresh_token(token).unusable(Unusable::Missing))
 }
 

@@ -126,7 +126,9 @@ fn unquoted(text: &str) -> Option<Zeroizing<String>> {
 fn form(text: &str, ended: bool) -> Option<Members> {
     let text = text.trim();
     let (first, _) = text.split_once('=')?;
-    if !FIRST_KEYS.contains(&first) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    // What no form leaves as it is, however sloppily it is made.
+    let foreign = |byte: u8| !byte.is_ascii_graphic() || br#""<>[\]^`{}"#.contains(&byte);
+    if !FIRST_KEYS.contains(&first) || text.bytes().any(foreign) {
         return None;
     }
     let text = if ended { text } else { text.rsplit_once('&')?.0 };

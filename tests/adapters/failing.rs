@@ -93,7 +93,8 @@ async fn an_early_refresh_that_fails_is_no_callers_concern(on: Adapter) {
 // Rule E6.
 async fn a_refresh_that_itself_gets_a_401_is_not_refreshed_and_is_asked_once(on: Adapter) {
     // ktor#2864: the refresh call's own 401 triggers a refresh, endlessly.
-    let auth = Server::answering(|_| answer(UNAUTHORIZED, &[], "")).await;
+    let declined = r#"{"error":"invalid_grant"}"#;
+    let auth = Server::answering(|_| answer(UNAUTHORIZED, &[], declined)).await;
     let api = Server::answering(|_| answer(UNAUTHORIZED, &[], "")).await;
     let world = World::of(on, auth, api);
     assert!(refusal(world.get()).await.is_login_required());

@@ -91,7 +91,11 @@ fn refusals_from_the_documentation_of_others() {
         // To the second.
         let told = match told {
             Failure::Unavailable { retry_after: Some(span) } => after(span.as_millis() / 1000),
-            other => other,
+            whole @ (Failure::Unavailable { retry_after: None }
+            | Failure::Declined
+            | Failure::Misconfigured { .. }
+            | Failure::Unexplained { .. }
+            | Failure::Unknown) => whole,
         };
         assert_eq!(told, failure, "{what}: {status} {body}");
     }

@@ -64,9 +64,14 @@ fn a_form_is_read_whatever_it_is_said_to_be() {
             assert_good(read(200, &[kind], body), &[Leniency::Form]);
         }
     }
-    for body in
-        ["q=1&access_token=at-2", "see access_token=at-2", "access_token", "<a>access_token=at-2"]
-    {
+    for body in [
+        "q=1&access_token=at-2",
+        "see access_token=at-2",
+        "access_token",
+        "<a>access_token=at-2",
+        "access_token=at-2\"}",
+        "access_token=at-2<br />",
+    ] {
         assert_eq!(refused(200, &[FORM], body).failure(), Failure::Unknown, "{body}");
     }
     let unreadable = read(200, &[FORM], "access_token=at-2&refresh_token=rt%FF").expect("a grant");
@@ -213,6 +218,20 @@ fn a_grant_is_a_grant_whatever_the_status() {
     for status in [200, 201, 202, 203, 206, 226, 400, 401, 409, 429, 500, 502, 503, 504] {
         let borne: &[_] = if status < 300 { &[] } else { &[Leniency::Status] };
         assert_good(read(status, &[JSON], GOOD), borne);
+    }
+}
+
+// Rule B14.
+#[test]
+fn a_token_that_cannot_be_used_makes_a_refusal_no_grant() {
+    for body in [
+        r#"{"access_token":"at 2"}"#,
+        r#"{"access_token":"at-2","token_type":"DPoP"}"#,
+        r#"{"access_token":"at 2","refresh_token":"rt-1"}"#,
+    ] {
+        assert_eq!(refused(400, &[JSON], body).failure(), crate::UNEXPLAINED, "{body}");
+        let grant = read(400, &[JSON], &body.replace('}', r#","refresh_token":"rt-2"}"#));
+        assert_eq!(tokens(&grant.expect("half a grant")), (None, Some("rt-2")));
     }
 }
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use perennial::lifecycle::{Failure, State};
-use perennial::session::Error;
+use perennial::session::{Error, Session};
 use perennial::time::Span;
+use perennial::token::Grant;
 
 use crate::wire::scene::{
-    HOUR, START, Scene, client_of, mends_after, refresher, told, where_there_is_no_token,
+    HOUR, START, Scene, client_of, mends_after, refresher, token_of, told, where_there_is_no_token,
     while_the_old_token_works,
 };
 use crate::wire::{Exchange, Server, assert_mannered, soon};
@@ -65,7 +66,7 @@ async fn a_declined_grant_serves_its_token_to_the_end_and_sends_nothing_more() {
         soon(scene.session.close()).await.expect("nothing in the air");
         assert_eq!(scene.server.requests(), 1, "{status} {body}");
         // Only a login helps, and does.
-        let grant = perennial::token::Grant::of_refresh_token("refresh-2");
+        let grant = Grant::of_refresh_token("refresh-2");
         soon(scene.session.install(grant)).await.expect("a login");
         scene.recovers("refresh-2").await;
     }
@@ -211,6 +212,36 @@ async fn a_refusal_counts_also_where_its_body_never_ends_well() {
     assert!(error.is_login_required(), "{error:?}");
 }
 
+// Rules B6, B13.
+#[tokio::test]
+async fn a_refusal_whose_body_never_ends_counts_before_the_deadline() {
+    for (head, failure) in [
+        ("429 Too Many Requests\r\nretry-after: 120", {
+            Failure::Unavailable { retry_after: Some(Span::from_secs(120)) }
+        }),
+        ("404 Not Found", Failure::Unexplained { retry_after: None }),
+    ] {
+        let mut server = Server::start().await;
+        let session = Session::builder_with(refresher(client_of(&server)))
+            .clock(|| START)
+            .grant(Grant::of_refresh_token("refresh-1"))
+            .build()
+            .expect("a session");
+        let caller = tokio::spawn(token_of(&session));
+        let mut exchange = server.next().await;
+        let head = format!("HTTP/1.1 {head}\r\ncontent-length: 100\r\n\r\n<html>");
+        exchange.write(head.as_bytes()).await.expect("a client that listens");
+        // Tokio's time, which from here on goes by only while nothing else is to be done.
+        tokio::time::pause();
+        let begun = tokio::time::Instant::now();
+        let error = soon(caller).await.expect("a caller").expect_err("refused");
+        assert_eq!(told(&error).0, failure);
+        assert!(begun.elapsed().as_secs() <= 15, "{:?}", begun.elapsed());
+        tokio::time::resume();
+        drop(exchange);
+    }
+}
+
 // Rules B5, B6. Case X1, X3: a refusal in no words of OAuth, and one of the client, cost no grant.
 #[tokio::test]
 async fn a_refusal_that_says_nothing_of_the_grant_is_not_final_and_the_next_good_answer_mends_it() {
@@ -261,7 +292,7 @@ async fn what_a_server_echoes_is_shown_in_no_error() {
         let refresher = refresher(client_of(&server).client_secret("hush-client"));
         let time = perennial::testing::VirtualTime::at(START);
         let session = crate::wire::scene::builder(refresher, &time)
-            .grant(perennial::token::Grant::new("access-1", "refresh-1", HOUR))
+            .grant(Grant::new("access-1", "refresh-1", HOUR))
             .build()
             .expect("a session");
         let mut scene = Scene { server, time, session };

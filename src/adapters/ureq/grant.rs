@@ -156,13 +156,18 @@ fn before_sending(error: &io::Error) -> Option<&'static str> {
     // The standard library's words for the failure of a look-up, and rustls's for a certificate that
     // is not trusted: neither has a kind of its own.
     let says = |words: &str| error.raw_os_error().is_none() && error.to_string().starts_with(words);
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => Some("connection refused"),
-        io::ErrorKind::AddrNotAvailable => Some("no address of this machine is free for it"),
-        _ if says("failed to lookup address information") => Some("the host was not found"),
-        _ if says("invalid peer certificate") => Some("its certificate is not trusted"),
-        _ => None,
+    let kinds = [
+        (io::ErrorKind::ConnectionRefused, "connection refused"),
+        (io::ErrorKind::AddrNotAvailable, "no address of this machine is free for it"),
+    ];
+    if let Some((_, why)) = kinds.into_iter().find(|(kind, _)| *kind == error.kind()) {
+        return Some(why);
     }
+    let words = [
+        ("failed to lookup address information", "the host was not found"),
+        ("invalid peer certificate", "its certificate is not trusted"),
+    ];
+    words.into_iter().find(|(words, _)| says(words)).map(|(_, why)| why)
 }
 
 /// What `ureq` said, without what it may have shown.
