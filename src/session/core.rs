@@ -117,7 +117,7 @@ impl Shared {
         let (lifecycle, token) =
             Self::begin(settings, ports.store.is_some(), session, grant.as_ref());
         let now = settings.dial.now();
-        Self::resume(ports, lifecycle, token, grant, None, now)
+        Self::resume(ports, &lifecycle, token, grant, None, now)
     }
 
     /// The state that a session begins in. With a store, the first flight reads it; what it holds
@@ -146,7 +146,7 @@ impl Shared {
     /// A session in some state.
     pub(super) fn resume(
         ports: Ports,
-        lifecycle: Lifecycle,
+        lifecycle: &Lifecycle,
         token: Option<AccessToken>,
         grant: Option<Grant>,
         version: Option<Version>,
@@ -154,7 +154,7 @@ impl Shared {
     ) -> Arc<Self> {
         let shared = Arc::new_cyclic(|shared| {
             let inner = Inner {
-                lifecycle,
+                lifecycle: *lifecycle,
                 token,
                 exposed: false,
                 grant,

@@ -247,7 +247,20 @@ impl Session {
                     Rejection::Withdrawn
                 }
                 Effect::KeepUsing => Rejection::Kept,
-                _ => Rejection::Stale,
+                // The lifecycle answers a rejection in no other way.
+                Effect::Nothing
+                | Effect::Use
+                | Effect::UseAndStartRefresh(_)
+                | Effect::StartRefresh(_)
+                | Effect::Wait { .. }
+                | Effect::BackOff { .. }
+                | Effect::LogIn(_)
+                | Effect::Publish { .. }
+                | Effect::KeepRefreshToken
+                | Effect::ReleaseOrphan
+                | Effect::HoldBack
+                | Effect::Discard
+                | Effect::EndAttempt => Rejection::Stale,
             }
         })
     }
