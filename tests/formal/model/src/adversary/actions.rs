@@ -99,7 +99,7 @@ impl Adversary {
             failed(Failure::Unavailable { retry_after: Some(4) }, Draw::NONE);
             failed(Failure::Unknown, MOST);
             failed(Failure::Misconfigured { retry_after: None }, MOST);
-            failed(Failure::Unexplained { retry_after: None }, Draw::NONE);
+            failed(Failure::Unexplained { retry_after: None }, MOST);
         }
         let mut came = |token, novelty| {
             let draw = MOST;

@@ -223,13 +223,13 @@ impl Making<'_> {
             | Event::Recovered { .. }
             | Event::TimePassed { .. } => {}
         }
+        let again = self.tells_again();
         let failed = matches!(effect, Effect::EndAttempt)
             || (matches!(event, Event::Refreshed { .. }) && effect == Effect::KeepRefreshToken);
         let changed = matches!(event, Event::Cleared | Event::Installed { .. });
-        if failed || changed || matches!(effect, Effect::Publish { .. }) {
+        if failed || changed || again || matches!(effect, Effect::Publish { .. }) {
             self.wakes(failed);
         }
-        self.tells_again();
         let logged_in = matches!(event, Event::Installed { .. });
         let left = self.state.callers.iter().any(|caller| caller.is_waiting());
         if event == Event::Cleared {
@@ -289,13 +289,13 @@ impl Making<'_> {
         }
     }
 
-    /// What was held back is told again once no refresh is out.
-    fn tells_again(&mut self) {
+    /// What was held back is told again once no refresh is out. Gives whether it is handed out.
+    fn tells_again(&mut self) -> bool {
         if self.state.history.is_out() {
-            return;
+            return false;
         }
         let Some(HeldBack { back, sent, lifetime, same }) = self.state.held_back.take() else {
-            return;
+            return false;
         };
         let before = self.state;
         let flight = self.model.world.flight(&before.machine, back).expect("it was started");
@@ -304,12 +304,11 @@ impl Making<'_> {
         let event = Event::Refreshed { flight, token, novelty, draw: MOST };
         let effect = self.tell(event);
         self.lands(&before, flight.number(), event, effect);
-        if matches!(effect, Effect::Publish { .. }) {
-            self.wakes(false);
-        }
-        self.corners |= Scene::TellsAgain.if_so(matches!(effect, Effect::Publish { .. }))
+        let published = matches!(effect, Effect::Publish { .. });
+        self.corners |= Scene::TellsAgain.if_so(published)
             | Scene::NotTwice.if_so(effect == Effect::Discard)
             | Scene::OrphanedAgain.if_so(effect == Effect::ReleaseOrphan);
+        published
     }
 
     /// A new epoch begins, with a refresh token that was presented then, if it was.
@@ -356,7 +355,8 @@ impl Making<'_> {
 
     fn finish(self) -> Step<State> {
         let Self { state: mut next, broken, corners, .. } = self;
-        next.callers.sort_unstable();
+        // The places that this model has no use for stay the last.
+        next.callers[..self.model.callers].sort_unstable();
         let matters = |charged: &Tick| next.now.0 - charged.0 <= i16::from(BUDGET_WINDOW);
         next.charges = next.charges.map(|charged| charged.filter(matters));
         next.late_until = next.late_until.filter(|until| next.now < *until);
