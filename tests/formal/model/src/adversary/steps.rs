@@ -202,7 +202,8 @@ impl Making<'_> {
                     | Failure::Unavailable { .. }
                     | Failure::Unexplained { .. } => false,
                 };
-                if !honoured && !before.history.outrun {
+                // What comes after the deadline was judged unknown there, and stays so (rule B13).
+                if !honoured && !before.history.outrun && before.history.is_out() {
                     self.state.presented = self.state.presented.saturating_sub(1);
                     if self.state.presented == 0 {
                         self.state.first_sent = None;
