@@ -133,6 +133,10 @@ impl Alone {
                 failed(Failure::Unavailable { retry_after: None }, Draw::NONE);
                 failed(Failure::Unknown, MOST);
                 failed(Failure::Unknown, Draw::NONE);
+                failed(Failure::Misconfigured { retry_after: None }, MOST);
+                failed(Failure::Misconfigured { retry_after: Some(6) }, Draw::NONE);
+                failed(Failure::Unexplained { retry_after: None }, MOST);
+                failed(Failure::Unexplained { retry_after: None }, Draw::NONE);
             }
             // An answer that is not kept is tried in one form alone.
             let kept = back < history.landed.min(history.ended);
@@ -147,6 +151,7 @@ impl Alone {
             if let Some(generation) = self.world.generation(&state.machine, back) {
                 tell(Event::Rejected { generation });
                 tell(Event::Accepted { generation });
+                tell(Event::Recovered { generation });
             }
         }
         tell(Event::Rejected { generation: self.world.foreign });

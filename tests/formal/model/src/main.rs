@@ -10,6 +10,7 @@ mod alone;
 mod corners;
 mod history;
 mod life;
+mod payment;
 mod rotation;
 mod rules;
 mod runner;
@@ -46,7 +47,7 @@ const MODELS: [Listed; 4] = [
             let world = World::new(reuse);
             run(name, Alone { world }, manner)
         },
-        reduced: (Some(9), &["refuse", "overlap", "unrotated"]),
+        reduced: (Some(9), &["strict", "overlap", "unrotated"]),
         large: None,
     },
     Listed {
@@ -54,7 +55,7 @@ const MODELS: [Listed; 4] = [
         run: |name, reuse, manner| {
             run(name, Adversary { world: World::new(reuse), callers: 2 }, manner)
         },
-        reduced: (Some(10), &["refuse", "overlap", "unrotated"]),
+        reduced: (Some(10), &["strict", "overlap", "unrotated"]),
         large: Some(14),
     },
     Listed {
@@ -62,7 +63,7 @@ const MODELS: [Listed; 4] = [
         run: |name, reuse, manner| {
             run(name, Adversary { world: World::new(reuse), callers: 3 }, manner)
         },
-        reduced: (Some(9), &["refuse"]),
+        reduced: (Some(9), &["strict"]),
         large: Some(13),
     },
     Listed {
@@ -71,7 +72,7 @@ const MODELS: [Listed; 4] = [
             let machine = rotation::of(reuse);
             machine.map_or_else(Findings::default, |machine| run(name, machine, manner))
         },
-        reduced: (Some(12), &["refuse", "overlap", "idempotent", "confirm-by-use"]),
+        reduced: (Some(12), &["strict", "overlap", "idempotent", "confirm-by-use"]),
         large: None,
     },
 ];
