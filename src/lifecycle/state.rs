@@ -260,15 +260,20 @@ impl<T: Time> Rejections<T> {
             Refund::Ready => this,
             Refund::Given(pause) => Self { refund: Refund::after(pause.observed(now)), ..this },
             Refund::Owed(pause) => match pause.observed(now) {
-                Pause::Over => this.given_back(policy, now),
+                Pause::Over => Self { refund: Refund::Ready, ..this }.given_back(policy, now),
                 pause @ Pause::Until { .. } => Self { refund: Refund::Owed(pause), ..this },
             },
         }
     }
 
     fn given_back(self, policy: &Policy<T>, now: T) -> Self {
-        let refund = Refund::after(Pause::of(policy.rejections.interval, now));
-        Self { spent: self.spent.saturating_sub(1), refund, ..self }
+        match self.spent.checked_sub(1) {
+            Some(spent) => {
+                let refund = Refund::after(Pause::of(policy.rejections.interval, now));
+                Self { spent, refund, ..self }
+            }
+            None => self,
+        }
     }
 
     /// What is left of it once the rejection of a token that lives for `lifetime` was paid for, if
@@ -287,16 +292,22 @@ impl<T: Time> Rejections<T> {
             Pause::Over => Pause::of(lifetime.map_or(whole, |lifetime| whole.min(lifetime)), now),
             Pause::Until { .. } => self.renewed,
         };
-        Some(Self { spent: self.spent + 1, renewed, ..self })
+        let spent = match renewed {
+            // Where its window is over at once, so is what was spent.
+            Pause::Over => 0,
+            Pause::Until { .. } => self.spent + 1,
+        };
+        Some(Self { spent, renewed, ..self })
     }
 
     /// A refresh has helped. Rule B9: "one is given back, no sooner than [1 s] after the last".
     pub(super) fn helped(self, policy: &Policy<T>, now: T) -> Self {
         match self.refund {
             Refund::Ready => self.given_back(policy, now),
-            Refund::Given(pause) | Refund::Owed(pause) => {
+            Refund::Given(pause) | Refund::Owed(pause) if self.spent > 0 => {
                 Self { refund: Refund::Owed(pause), ..self }
             }
+            Refund::Given(_) | Refund::Owed(_) => self,
         }
     }
 }

@@ -282,8 +282,10 @@ impl Model {
             spent = if opened.is_some() { spent } else { 0 };
             given = still(given, step);
             if owed && given.is_none() {
-                (spent, given, owed) = (spent.saturating_sub(1), Some((step, interval)), false);
-                given = still(given, step);
+                owed = false;
+                if spent > 0 {
+                    (spent, given) = (spent - 1, still(Some((step, interval)), step));
+                }
             }
             let Some((_, paid)) = self.allowance.iter().find(|(told, _)| *told == step) else {
                 continue;
@@ -292,12 +294,13 @@ impl Model {
                 Some(lifetime) => {
                     spent += 1;
                     opened = opened.or(Some((step, whole.min(*lifetime))));
+                    // Over at once where it has no length.
+                    spent = if still(opened, step).is_some() { spent } else { 0 };
                 }
+                // There is nothing to give back.
+                None if spent == 0 => {}
                 None if given.is_some() => owed = true,
-                None => {
-                    (spent, given) = (spent.saturating_sub(1), Some((step, interval)));
-                    given = still(given, step);
-                }
+                None => (spent, given) = (spent - 1, still(Some((step, interval)), step)),
             }
         }
         spent

@@ -1,14 +1,17 @@
 //! The life of a token: rules A5, B1, B2, B5, B10.
 
 use perennial::lifecycle::formal::{
-    Budget, Credential, Flight, Holding, Parts, Pause, Rejections, Trouble,
+    Budget, Credential, Flight, Holding, Parts, Pause, Refund, Rejections, Trouble,
 };
 use perennial::lifecycle::{
     Effect, Event, Freshness, Meanwhile, MissingLifetime, Novelty, Schedule, State, TokenTimes,
 };
 use perennial::time::Time;
 
-use super::parts::{Declared, by_clock, declared, is_withdrawn, observed, token, usable};
+use super::parts::{
+    Declared, by_clock, declared, from_now, given, is_withdrawn, observed, refund_pause, token,
+    usable,
+};
 use super::{Verdict, ensure, settled};
 use crate::step::Step;
 
@@ -67,7 +70,7 @@ pub(super) fn observed_at<T: Time>(step: &Step<T>) -> Verdict {
         Budget::FullAt(_) | Budget::Full => Budget::Full,
     };
     ensure(shown.budget == budget, "the budget is not as its now shows it")?;
-    let rejections = allowance_at(before.rejections, now);
+    let rejections = allowance_at(before.rejections, policy.rejections_interval, now);
     ensure(shown.rejections == rejections, "the allowance is not as its now shows it")?;
     let credential = grant_at(step);
     ensure(shown.credential == credential, "the grant is not as its now shows it")?;
@@ -78,10 +81,22 @@ pub(super) fn observed_at<T: Time>(step: &Step<T>) -> Verdict {
 }
 
 /// Once its window is over it is whole.
-fn allowance_at<T: Time>(before: Rejections<T>, now: T) -> Rejections<T> {
+fn allowance_at<T: Time>(before: Rejections<T>, interval: T::Span, now: T) -> Rejections<T> {
     let renewed = observed(before.renewed, now);
     let spent = if renewed == Pause::Over { 0 } else { before.spent };
-    Rejections { spent, renewed, returned: observed(before.returned, now) }
+    match before.refund {
+        Refund::Ready => Rejections { spent, renewed, refund: Refund::Ready },
+        Refund::Given(pause) => Rejections { spent, renewed, refund: given(observed(pause, now)) },
+        // What is owed is given back once that may be, if anything is spent by then.
+        Refund::Owed(pause) => match observed(pause, now) {
+            Pause::Over if spent == 0 => Rejections { spent, renewed, refund: Refund::Ready },
+            Pause::Over => {
+                let refund = given(from_now(interval, now));
+                Rejections { spent: spent - 1, renewed, refund }
+            }
+            pause => Rejections { spent, renewed, refund: Refund::Owed(pause) },
+        },
+    }
 }
 
 /// What is known of the grant once `now` is seen: a window is over at its end, and no longer than the
@@ -144,7 +159,8 @@ pub(super) fn pulled_in<T: Time>(step: &Step<T>) -> Verdict {
     if let Trouble::Unexplained { early, .. } = after.trouble {
         ensure(!ahead(early, policy.unexplained_window), "too early for too long")?;
     }
-    let Rejections { renewed, returned, .. } = after.rejections;
+    let Rejections { renewed, refund, .. } = after.rejections;
+    let returned = refund_pause(refund);
     ensure(!ahead(renewed, policy.rejections_window), "the allowance is renewed too late")?;
     ensure(!ahead(returned, policy.rejections_interval), "one is given back too late")?;
     if let Budget::FullAt(instant) = after.budget {

@@ -1,7 +1,7 @@
 //! How often: rules B6 and B7.
 
 use perennial::lifecycle::formal::{Credential, Parts, Pause};
-use perennial::lifecycle::{Delay, Effect, Event, Failure};
+use perennial::lifecycle::{Delay, Effect, Event, Failure, Reuse};
 use perennial::time::Time;
 
 use super::credential::held_off_by_doubt;
@@ -85,7 +85,7 @@ fn longer_or_same<T: Time>(was: Pause<T>, is: Pause<T>) -> bool {
 /// Where a window is open, and a refresh failed whose server asked for nothing. A misconfiguration
 /// has a backoff of its own, which no window shortens.
 pub(super) fn window_room<T: Time>(step: &Step<T>) -> Verdict {
-    let Step { shown, after, now, .. } = *step;
+    let Step { policy, shown, after, now, .. } = *step;
     let asked_for_nothing = match failure(step) {
         Some((
             Failure::Unknown
@@ -102,13 +102,21 @@ pub(super) fn window_room<T: Time>(step: &Step<T>) -> Verdict {
         ))
         | None => false,
     };
-    let (true, Credential::DoubtedUntil(until), Pause::Until { instant, .. }, Pause::Over) =
+    let (true, Credential::DoubtedUntil(_), Pause::Until { instant, .. }, Pause::Over) =
         (asked_for_nothing, after.credential, after.pause, shown.pause)
     else {
         return Ok(());
     };
-    ensure(instant < until, "held off until the window is closed")?;
-    ensure(instant.since(now) <= until.since(instant), "less than half of the window is left")
+    let (Reuse::OverlapAccessOnly(window)
+    | Reuse::OverlapSuccessors(window)
+    | Reuse::Idempotent(window)) = policy.reuse
+    else {
+        return Err("a server without a window has one");
+    };
+    ensure(
+        instant <= now.saturating_add(T::halved(window, 3)),
+        "held off for more than an eighth of the window",
+    )
 }
 
 pub(super) fn waits<T: Time>(step: &Step<T>) -> Verdict {

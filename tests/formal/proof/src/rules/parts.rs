@@ -1,7 +1,7 @@
 //! What the rules say of the parts of a state: small questions that several properties ask.
 
 use perennial::lifecycle::formal::{
-    Credential, Flight, Held, Holding, Parts, Pause, Standing, Trouble,
+    Credential, Flight, Held, Holding, Parts, Pause, Refund, Standing, Trouble,
 };
 use perennial::lifecycle::{Deadlines, Freshness, Reuse, Schedule};
 use perennial::time::Time;
@@ -109,5 +109,18 @@ pub(super) fn is_passing<T: Time>(trouble: Trouble<T>) -> bool {
     match trouble {
         Trouble::None | Trouble::Passing => true,
         Trouble::Misconfigured | Trouble::Unexplained { .. } => false,
+    }
+}
+
+/// What a pause after something was given back comes to: once it is over, another one may be.
+pub(super) fn given<T: Time>(pause: Pause<T>) -> Refund<T> {
+    if pause == Pause::Over { Refund::Ready } else { Refund::Given(pause) }
+}
+
+/// Before what nothing is given back.
+pub(super) fn refund_pause<T: Time>(refund: Refund<T>) -> Pause<T> {
+    match refund {
+        Refund::Ready => Pause::Over,
+        Refund::Given(pause) | Refund::Owed(pause) => pause,
     }
 }

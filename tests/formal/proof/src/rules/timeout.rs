@@ -8,7 +8,7 @@ use perennial::lifecycle::{
 };
 use perennial::time::{Draw, Time};
 
-use super::parts::{Declared, by_clock, declared};
+use super::parts::{Declared, by_clock, declared, refund_pause};
 use super::{Verdict, ensure};
 use crate::step::Look;
 
@@ -62,7 +62,8 @@ pub fn settled<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>, now: T) -> Verd
     if let Trouble::Unexplained { early, .. } = parts.trouble {
         ensure(is_seen(early), "its refusals are others")?;
     }
-    let Rejections { spent, renewed, returned } = parts.rejections;
+    let Rejections { spent, renewed, refund } = parts.rejections;
+    let returned = refund_pause(refund);
     ensure(is_seen(renewed) && is_seen(returned), "its allowance is another")?;
     ensure(spent == 0 || renewed != Pause::Over, "its allowance is another")?;
     if let Budget::FullAt(instant) = parts.budget {
