@@ -113,6 +113,33 @@ pub(crate) fn possible(reuse: Reuse<Tick>) -> Set {
     }
 }
 
+/// Those that only a resource server leads to.
+pub(crate) const OF_REJECTIONS: Set = Corner::StartRejected.set()
+    | Corner::KeepUsing.set()
+    | Corner::Prepaid.set()
+    | Corner::PaidUntried.set()
+    | Corner::PaidAccepted.set()
+    | Corner::FreeRejection.set()
+    | Corner::RefusedUntried.set()
+    | Corner::RefusedAccepted.set()
+    | Corner::GivenBack.set()
+    | Corner::NotYetGivenBack.set()
+    | Corner::Whole.set()
+    | Corner::JoinedByRejection.set()
+    | Corner::StaleRejection.set();
+
+/// Those that only an authorization server leads to that answers in every way.
+pub(crate) const OF_REFUSALS: Set = Corner::Reconfigure.set()
+    | Corner::TryLogIn.set()
+    | Corner::BackOffMisconfigured.set()
+    | Corner::WhyLogin.set()
+    | Corner::BornDead.set()
+    | Corner::SameAgain.set()
+    | Corner::SameLonger.set()
+    | Corner::RarelyTried.set()
+    | Corner::SlowTries.set()
+    | Corner::InARow.set();
+
 /// Those of a timeout, which are dear to find out.
 const TIMEOUTS: Set = Corner::WhyDue.set()
     | Corner::WhyLapse.set()

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 use adversary::Adversary;
-use alone::Alone;
+use alone::{Alone, Part};
 use perennial::lifecycle::Reuse;
 use runner::{Findings, Manner, run};
 use tick::Tick;
@@ -40,14 +40,32 @@ struct Listed {
 }
 
 /// A further model is one more line.
-const MODELS: [Listed; 4] = [
+const MODELS: [Listed; 6] = [
     Listed {
         name: "alone",
         run: |name, reuse, manner| {
             let world = World::new(reuse);
-            run(name, Alone { world }, manner)
+            run(name, Alone { world, part: Part::Whole }, manner)
         },
         reduced: (Some(9), &["strict", "overlap", "unrotated"]),
+        large: Some(13),
+    },
+    Listed {
+        name: "refusals",
+        run: |name, reuse, manner| {
+            let world = World::new(reuse);
+            run(name, Alone { world, part: Part::Refusals }, manner)
+        },
+        reduced: (Some(9), &["strict"]),
+        large: None,
+    },
+    Listed {
+        name: "rejections",
+        run: |name, reuse, manner| {
+            let world = World::new(reuse);
+            run(name, Alone { world, part: Part::Rejections }, manner)
+        },
+        reduced: (Some(9), &["strict"]),
         large: None,
     },
     Listed {
