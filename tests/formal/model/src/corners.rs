@@ -68,7 +68,7 @@ sentences! {
         InARow = "a refusal with a reason comes between those without, which are counted anew",
         WithinWindow = "a retry gets a shorter deadline, to end within the server's window",
         Closes = "the server's window closes",
-        HalfOfWindow = "a backoff is shorter than drawn, to leave half of the server's window",
+        EighthOfWindow = "a backoff is shorter than it would be without the server's window",
         Prepaid = "a refresh was paid for when its token was rejected, and its retry is paid for again",
         Paid = "a refresh is paid from the budget",
         PaidUntried = "the rejection of a token that never worked is paid from the budget",
@@ -91,7 +91,7 @@ pub(crate) fn possible(reuse: Reuse<Tick>) -> Set {
     let all = (1 << Corner::ALL.len()) - 1;
     let window = Corner::WhyWindow.set()
         | Corner::WithinWindow.set()
-        | Corner::HalfOfWindow.set()
+        | Corner::EighthOfWindow.set()
         | Corner::Closes.set();
     let doubt = Corner::BackOffDoubt.set()
         | Corner::WhyDoubt.set()
@@ -330,7 +330,7 @@ fn failed(
     waits_no_more | of_kind
 }
 
-/// A backoff that is drawn leaves half of the server's window.
+/// A backoff that is drawn takes an eighth of the server's window at most.
 fn shortened(was: &History, history: &History, draw: Draw, now: Tick) -> Set {
     let drawn = Tick::doubled(BACKOFF_BASE, was.failures.into()).min(BACKOFF_CAP);
     let shorter = match history.pause {
@@ -339,7 +339,7 @@ fn shortened(was: &History, history: &History, draw: Draw, now: Tick) -> Set {
     };
     let in_window = matches!(history.grant, Grant::DoubtedSince(_));
     let failed = was.is_out() && !history.is_out() && draw == MOST;
-    Corner::HalfOfWindow.when(failed && in_window && shorter)
+    Corner::EighthOfWindow.when(failed && in_window && shorter)
 }
 
 fn rejected(was: &History, history: &History, effect: Answer) -> Set {

@@ -408,9 +408,9 @@ impl History {
     fn back_off(&mut self, world: &World, asked: Option<u8>, draw: Draw, now: Tick) {
         let doubled = Tick::doubled(BACKOFF_BASE, self.failures.into());
         let longest = if self.trouble.lasts(now) { BACKOFF_CAP } else { doubled.min(BACKOFF_CAP) };
-        // Half of what is left of the window is left for the retry.
-        let half = self.closes(world).map(|closes| closes.since(now) / 2);
-        let drawn = Tick::share(half.map_or(longest, |half| half.min(longest)), draw);
+        // In an open window an eighth of it at most.
+        let eighth = self.closes(world).and(world.reuse_window()).map(|window| window / 8);
+        let drawn = Tick::share(eighth.map_or(longest, |eighth| eighth.min(longest)), draw);
         self.hold_off(drawn.max(asked.unwrap_or(0).min(RETRY_AFTER_CAP)), now);
     }
 

@@ -28,12 +28,14 @@ pub(crate) struct Purse {
     pub(crate) spent: u8,
     /// When the allowance is whole again.
     pub(crate) whole: Stretch,
-    /// When the next one may be given back.
+    /// When the next one may be given back, and whether a refresh has helped meanwhile.
     pub(crate) returns: Stretch,
+    pub(crate) owed: bool,
 }
 
 impl Purse {
-    pub(crate) const FULL: Self = Self { full_at: None, spent: 0, whole: None, returns: None };
+    pub(crate) const FULL: Self =
+        Self { full_at: None, spent: 0, whole: None, returns: None, owed: false };
 
     pub(crate) fn notice(&mut self, now: Tick) {
         let full_at = self.full_at.filter(|full_at| now < *full_at);
@@ -42,6 +44,9 @@ impl Purse {
         self.whole = pulled(self.whole, now);
         if self.whole.is_none() {
             self.spent = 0;
+        }
+        if self.returns.is_none() && core::mem::take(&mut self.owed) {
+            self.give_back(now);
         }
     }
 
@@ -70,7 +75,11 @@ impl Purse {
 
     /// The refresh has helped.
     pub(crate) fn give_back(&mut self, now: Tick) {
-        if self.spent > 0 && self.returns.is_none() {
+        if self.spent == 0 {
+            return;
+        }
+        self.owed = self.returns.is_some();
+        if !self.owed {
             self.spent -= 1;
             self.returns = stretch(REJECTIONS_INTERVAL, now);
         }
