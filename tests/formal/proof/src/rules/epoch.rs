@@ -1,7 +1,8 @@
 //! Identities, epochs, and what is assumed of every state: rules B1, B3, B4, B9, B11.
 
 use perennial::lifecycle::formal::{
-    Attempt, Budget, Credential, Flight, Holding, Parts, Pause, Rejections, Trouble, generation,
+    Attempt, Budget, Credential, Flight, Holding, Parts, Pause, Refund, Rejections, Trouble,
+    generation,
 };
 use perennial::lifecycle::{Effect, Ending, Event, Freshness, RawPolicy, Schedule};
 use perennial::time::Time;
@@ -94,11 +95,17 @@ fn lengths<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>) -> Verdict {
         ensure(missing < policy.unexplained_count.max(1), "more are missing than there are")?;
         ensure(within(early, policy.unexplained_window), "too early for too long")?;
     }
-    let Rejections { spent, renewed, returned } = parts.rejections;
+    let Rejections { spent, renewed, refund } = parts.rejections;
     ensure(spent <= policy.rejections_count, "more spent than there are")?;
     ensure(spent == 0 || renewed != Pause::Over, "spent, and never whole again")?;
     ensure(within(renewed, policy.rejections_window), "the allowance is renewed too late")?;
-    ensure(within(returned, policy.rejections_interval), "one is given back too late")
+    match refund {
+        Refund::Ready => Ok(()),
+        Refund::Given(pause) | Refund::Owed(pause) => {
+            let waits = pause != Pause::Over && within(pause, policy.rejections_interval);
+            ensure(waits, "one is given back too late, or waits for nothing")
+        }
+    }
 }
 
 fn logged_out<T: Time>(parts: &Parts<T>) -> bool {
@@ -117,7 +124,7 @@ fn is_whole<T: Time>(parts: &Parts<T>) -> bool {
         && parts.trouble == Trouble::None
         && parts.pause == Pause::Over
         && parts.budget == Budget::Full
-        && parts.rejections == Rejections { spent: 0, renewed: Pause::Over, returned: Pause::Over }
+        && parts.rejections == Rejections { spent: 0, renewed: Pause::Over, refund: Refund::Ready }
 }
 
 pub(super) fn invariant_kept<T: Time>(step: &Step<T>) -> Verdict {

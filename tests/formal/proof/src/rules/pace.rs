@@ -5,7 +5,7 @@ use perennial::lifecycle::{Delay, Effect, Event, Failure};
 use perennial::time::Time;
 
 use super::credential::held_off_by_doubt;
-use super::parts::{is_final, is_out};
+use super::parts::{Declared, declared, is_final, is_out};
 use super::trouble::{failure, held_off_by_misconfiguration, is_lasting};
 use super::{Verdict, ensure};
 use crate::step::Step;
@@ -85,7 +85,7 @@ fn longer_or_same<T: Time>(was: Pause<T>, is: Pause<T>) -> bool {
 /// Where a window is open, and a refresh failed whose server asked for nothing. A misconfiguration
 /// has a backoff of its own, which no window shortens.
 pub(super) fn window_room<T: Time>(step: &Step<T>) -> Verdict {
-    let Step { shown, after, now, .. } = *step;
+    let Step { policy, shown, after, now, .. } = *step;
     let asked_for_nothing = match failure(step) {
         Some((
             Failure::Unknown
@@ -102,13 +102,20 @@ pub(super) fn window_room<T: Time>(step: &Step<T>) -> Verdict {
         ))
         | None => false,
     };
-    let (true, Credential::DoubtedUntil(until), Pause::Until { instant, .. }, Pause::Over) =
-        (asked_for_nothing, after.credential, after.pause, shown.pause)
+    let (true, Credential::DoubtedUntil(_), Declared::Answers(window)) =
+        (asked_for_nothing, after.credential, declared(policy.reuse))
     else {
         return Ok(());
     };
-    ensure(instant < until, "held off until the window is closed")?;
-    ensure(instant.since(now) <= until.since(instant), "less than half of the window is left")
+    let Pause::Until { instant, .. } = after.pause else {
+        return Ok(());
+    };
+    if after.pause == shown.pause {
+        // It was asked for before.
+        return Ok(());
+    }
+    let eighth = T::halved(window, 3);
+    ensure(instant <= now.saturating_add(eighth), "a retry waits for more of its window")
 }
 
 pub(super) fn waits<T: Time>(step: &Step<T>) -> Verdict {

@@ -1,7 +1,7 @@
 //! What the rules say of the parts of a state: small questions that several properties ask.
 
 use perennial::lifecycle::formal::{
-    Credential, Flight, Held, Holding, Parts, Pause, Standing, Trouble,
+    Credential, Flight, Held, Holding, Parts, Pause, Refund, Standing, Trouble,
 };
 use perennial::lifecycle::{Deadlines, Freshness, Reuse, Schedule};
 use perennial::time::Time;
@@ -102,6 +102,14 @@ pub(super) fn observed<T: Time>(pause: Pause<T>, now: T) -> Pause<T> {
 pub(super) fn from_now<T: Time>(length: T::Span, now: T) -> Pause<T> {
     let instant = now.saturating_add(length);
     if now < instant { Pause::Until { instant, at_most: length } } else { Pause::Over }
+}
+
+/// What follows where one of the allowance is given back now: nothing more until an interval later.
+pub(super) fn given_back<T: Time>(interval: T::Span, now: T) -> Refund<T> {
+    match from_now(interval, now) {
+        Pause::Over => Refund::Ready,
+        pause @ Pause::Until { .. } => Refund::Given(pause),
+    }
 }
 
 /// Whether nothing is remembered of how the last refresh failed but that it did.

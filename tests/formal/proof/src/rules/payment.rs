@@ -1,12 +1,12 @@
 //! What resource servers say, and what is paid for it: rules B8 and B9.
 
 use perennial::lifecycle::formal::{
-    Budget, Held, Holding, Parts, Pause, Rejections, Standing, generation,
+    Budget, Held, Holding, Parts, Pause, Refund, Rejections, Standing, generation,
 };
 use perennial::lifecycle::{Delay, Effect, Event, Freshness, Generation, Schedule};
 use perennial::time::Time;
 
-use super::parts::{from_now, is_out, is_withdrawn, token, usable};
+use super::parts::{from_now, given_back, is_out, is_withdrawn, token, usable};
 use super::{Verdict, ensure};
 use crate::step::Step;
 
@@ -113,7 +113,7 @@ pub(super) fn payment<T: Time>(step: &Step<T>) -> Verdict {
 /// begins with the first.
 fn one_spent<T: Time>(step: &Step<T>, held: &Held<T>) -> Rejections<T> {
     let Step { policy, shown, now, .. } = *step;
-    let Rejections { spent, renewed, returned } = shown.rejections;
+    let Rejections { spent, renewed, refund } = shown.rejections;
     let mut window = policy.rejections_window;
     if let Schedule::Timed(life) = held.schedule {
         window = window.min(life.expires_at.since(life.sent));
@@ -121,7 +121,7 @@ fn one_spent<T: Time>(step: &Step<T>, held: &Held<T>) -> Rejections<T> {
     let renewed = if renewed == Pause::Over { from_now(window, now) } else { renewed };
     // Where its window is over at once, so is what was spent.
     let spent = if renewed == Pause::Over { 0 } else { spent + 1 };
-    Rejections { spent, renewed, returned }
+    Rejections { spent, renewed, refund }
 }
 
 /// Whether the next refresh costs nothing.
@@ -189,7 +189,7 @@ pub(super) fn allowance<T: Time>(step: &Step<T>) -> Verdict {
         // A login or a logout makes it whole.
         Event::Installed { .. } | Event::Cleared => Ok(()),
         Event::Rejected { .. } => {
-            ensure(is.returned == was.returned, "a rejection gives one back")?;
+            ensure(is.refund == was.refund, "a rejection gives one back")?;
             if is.spent == was.spent {
                 // Also where its window is over at once.
                 return ensure(is == was, "nothing was spent, and the allowance is another");
@@ -205,12 +205,15 @@ pub(super) fn allowance<T: Time>(step: &Step<T>) -> Verdict {
             ensure(is.renewed != Pause::Over, "spent, and never renewed")
         }
         Event::Recovered { generation } if named(step, generation).is_some() => {
-            if was.spent == 0 || was.returned != Pause::Over {
-                return ensure(is == was, "given back too often, or what was not spent");
-            }
-            let returned = from_now(policy.rejections_interval, now);
-            let rest = Rejections { spent: was.spent - 1, returned, ..was };
-            ensure(is == rest, "a refresh helped, and nothing is given back")
+            let (spent, refund) = match was.refund {
+                Refund::Ready => {
+                    (was.spent.saturating_sub(1), given_back(policy.rejections_interval, now))
+                }
+                // One was given back too short a time ago: the next, and no more, once that is over.
+                Refund::Given(pause) | Refund::Owed(pause) => (was.spent, Refund::Owed(pause)),
+            };
+            let rest = Rejections { spent, refund, ..was };
+            ensure(is == rest, "a refresh helped, and it is not given back as it should be")
         }
         Event::Requested { .. }
         | Event::Refreshed { .. }

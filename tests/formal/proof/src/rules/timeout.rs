@@ -1,7 +1,7 @@
 //! What may be waited for: rule B12.
 
 use perennial::lifecycle::formal::{
-    Budget, Credential, Flight, Holding, Parts, Pause, Rejections, Trouble, observed,
+    Budget, Credential, Flight, Holding, Parts, Pause, Refund, Rejections, Trouble, observed,
 };
 use perennial::lifecycle::{
     Delay, Effect, Ending, Event, Lifecycle, Policy, RawPolicy, State, apply,
@@ -62,8 +62,11 @@ pub fn settled<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>, now: T) -> Verd
     if let Trouble::Unexplained { early, .. } = parts.trouble {
         ensure(is_seen(early), "its refusals are others")?;
     }
-    let Rejections { spent, renewed, returned } = parts.rejections;
-    ensure(is_seen(renewed) && is_seen(returned), "its allowance is another")?;
+    let Rejections { spent, renewed, refund } = parts.rejections;
+    ensure(is_seen(renewed), "its allowance is another")?;
+    if let Refund::Given(pause) | Refund::Owed(pause) = refund {
+        ensure(pause != Pause::Over && is_seen(pause), "its allowance is another")?;
+    }
     ensure(spent == 0 || renewed != Pause::Over, "its allowance is another")?;
     if let Budget::FullAt(instant) = parts.budget {
         let latest = now.saturating_add(policy.budget_window);

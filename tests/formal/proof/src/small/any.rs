@@ -1,7 +1,7 @@
 //! Any policy, state, event: drawn, each part from all that it can be.
 
 use perennial::lifecycle::formal::{
-    Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Rejections, Standing,
+    Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Refund, Rejections, Standing,
     Trouble, flight_id, generation,
 };
 use perennial::lifecycle::{
@@ -31,7 +31,7 @@ pub const FAILURES: [u32; 8] = [0, 1, 2, 3, 4, 63, 64, u32::MAX];
 /// What a policy may count to, and what may be missing or spent of it.
 pub const COUNTS: [u32; 4] = [0, 1, 2, 3];
 const WHOLE: Rejections<Tick> =
-    Rejections { spent: 0, renewed: Pause::Over, returned: Pause::Over };
+    Rejections { spent: 0, renewed: Pause::Over, refund: Refund::Ready };
 /// The newest that ended, landed, started.
 pub const IDENTITIES: [(u64, u64, u64); 4] = [(1, 1, 1), (1, 1, 3), (1, 3, 3), (1, 3, 5)];
 
@@ -221,15 +221,20 @@ impl Any {
 
     /// What is left of an allowance of this policy.
     pub fn rejections(&mut self, policy: &RawPolicy<Tick>) -> Rejections<Tick> {
-        let (renewed, returned) = (self.pause(), self.pause());
-        let spent = u32::from(self.span()) % (policy.rejections_count + 1);
-        let mut left = Rejections { spent, renewed, returned };
-        shortened(&mut left.renewed, policy.rejections_window);
-        shortened(&mut left.returned, policy.rejections_interval);
-        if left.renewed == Pause::Over {
-            left.spent = 0;
-        }
-        left
+        let (mut renewed, mut pause) = (self.pause(), self.pause());
+        let [spent, coin, ..] = self.eighths();
+        shortened(&mut renewed, policy.rejections_window);
+        shortened(&mut pause, policy.rejections_interval);
+        let spent = match renewed {
+            Pause::Over => 0,
+            Pause::Until { .. } => u32::from(spent) % (policy.rejections_count + 1),
+        };
+        let refund = match pause {
+            Pause::Over => Refund::Ready,
+            Pause::Until { .. } if coin & 1 == 0 => Refund::Given(pause),
+            Pause::Until { .. } => Refund::Owed(pause),
+        };
+        Rejections { spent, renewed, refund }
     }
 
     /// A state that this policy can lead to, as far as [`invariant`](crate::rules::invariant) says; mostly.

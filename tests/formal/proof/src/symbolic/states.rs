@@ -2,7 +2,8 @@
 //! and spans any at all.
 
 use perennial::lifecycle::formal::{
-    Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Rejections, Standing, Trouble,
+    Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Refund, Rejections, Standing,
+    Trouble,
 };
 use perennial::lifecycle::{Deadlines, Freshness, MissingLifetime, RawPolicy, Reuse, Schedule};
 
@@ -18,7 +19,7 @@ const FAILURES: u32 = 3;
 /// The same of what a policy counts.
 pub(super) const COUNT: u32 = 3;
 const WHOLE: Rejections<Instant> =
-    Rejections { spent: 0, renewed: Pause::Over, returned: Pause::Over };
+    Rejections { spent: 0, renewed: Pause::Over, refund: Refund::Ready };
 
 pub fn now() -> Instant {
     Instant::any("now")
@@ -173,11 +174,12 @@ fn troubles() -> Vec<Trouble<Instant>> {
 /// Each order that what is spent and its limit can be in, and the end of both.
 fn allowances() -> Vec<Rejections<Instant>> {
     let mut all = Vec::new();
-    for returned in pauses("returned", "returned at most") {
+    let [_, pause] = pauses("refund", "refund at most");
+    for refund in [Refund::Ready, Refund::Given(pause), Refund::Owed(pause)] {
         for renewed in pauses("renewed", "renewed at most") {
             for spent in [0, 1, COUNT - 1, COUNT, u32::MAX - 1, u32::MAX] {
                 if spent == 0 || renewed != Pause::Over {
-                    all.push(Rejections { spent, renewed, returned });
+                    all.push(Rejections { spent, renewed, refund });
                 }
             }
         }
