@@ -7,7 +7,7 @@ use perennial::lifecycle::formal::{
 use perennial::lifecycle::{Effect, Ending, Event, Freshness, RawPolicy, Schedule};
 use perennial::time::Time;
 
-use super::parts::{Declared, declared, is_passing, refund_pause, token};
+use super::parts::{Declared, declared, is_passing, token};
 use super::{Verdict, ensure};
 use crate::step::Step;
 
@@ -96,14 +96,16 @@ fn lengths<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>) -> Verdict {
         ensure(within(early, policy.unexplained_window), "too early for too long")?;
     }
     let Rejections { spent, renewed, refund } = parts.rejections;
-    if let Refund::Given(pause) | Refund::Owed(pause) = refund {
-        ensure(pause != Pause::Over, "one is given back, and that is over")?;
-    }
-    let returned = refund_pause(refund);
     ensure(spent <= policy.rejections_count, "more spent than there are")?;
     ensure(spent == 0 || renewed != Pause::Over, "spent, and never whole again")?;
     ensure(within(renewed, policy.rejections_window), "the allowance is renewed too late")?;
-    ensure(within(returned, policy.rejections_interval), "one is given back too late")
+    match refund {
+        Refund::Ready => Ok(()),
+        Refund::Given(pause) | Refund::Owed(pause) => {
+            let waits = pause != Pause::Over && within(pause, policy.rejections_interval);
+            ensure(waits, "one is given back too late, or waits for nothing")
+        }
+    }
 }
 
 fn logged_out<T: Time>(parts: &Parts<T>) -> bool {

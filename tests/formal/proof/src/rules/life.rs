@@ -9,8 +9,7 @@ use perennial::lifecycle::{
 use perennial::time::Time;
 
 use super::parts::{
-    Declared, by_clock, declared, from_now, given, is_withdrawn, observed, refund_pause, token,
-    usable,
+    Declared, by_clock, declared, given_back, is_withdrawn, observed, token, usable,
 };
 use super::{Verdict, ensure, settled};
 use crate::step::Step;
@@ -70,7 +69,7 @@ pub(super) fn observed_at<T: Time>(step: &Step<T>) -> Verdict {
         Budget::FullAt(_) | Budget::Full => Budget::Full,
     };
     ensure(shown.budget == budget, "the budget is not as its now shows it")?;
-    let rejections = allowance_at(before.rejections, policy.rejections_interval, now);
+    let rejections = allowance_at(step);
     ensure(shown.rejections == rejections, "the allowance is not as its now shows it")?;
     let credential = grant_at(step);
     ensure(shown.credential == credential, "the grant is not as its now shows it")?;
@@ -80,23 +79,23 @@ pub(super) fn observed_at<T: Time>(step: &Step<T>) -> Verdict {
     ensure(rest == shown, "an instant changed an identity or a count")
 }
 
-/// Once its window is over it is whole.
-fn allowance_at<T: Time>(before: Rejections<T>, interval: T::Span, now: T) -> Rejections<T> {
-    let renewed = observed(before.renewed, now);
-    let spent = if renewed == Pause::Over { 0 } else { before.spent };
-    match before.refund {
-        Refund::Ready => Rejections { spent, renewed, refund: Refund::Ready },
-        Refund::Given(pause) => Rejections { spent, renewed, refund: given(observed(pause, now)) },
-        // What is owed is given back once that may be, if anything is spent by then.
-        Refund::Owed(pause) => match observed(pause, now) {
-            Pause::Over if spent == 0 => Rejections { spent, renewed, refund: Refund::Ready },
-            Pause::Over => {
-                let refund = given(from_now(interval, now));
-                Rejections { spent: spent - 1, renewed, refund }
-            }
-            pause => Rejections { spent, renewed, refund: Refund::Owed(pause) },
+/// Once its window is over it is whole; once its interval is over, what is owed is given back.
+fn allowance_at<T: Time>(step: &Step<T>) -> Rejections<T> {
+    let Step { policy, before, now, .. } = *step;
+    let renewed = observed(before.rejections.renewed, now);
+    let spent = if renewed == Pause::Over { 0 } else { before.rejections.spent };
+    let (spent, refund) = match before.rejections.refund {
+        Refund::Ready => (spent, Refund::Ready),
+        Refund::Given(pause) => match observed(pause, now) {
+            Pause::Over => (spent, Refund::Ready),
+            pause @ Pause::Until { .. } => (spent, Refund::Given(pause)),
         },
-    }
+        Refund::Owed(pause) => match observed(pause, now) {
+            Pause::Over => (spent.saturating_sub(1), given_back(policy.rejections_interval, now)),
+            pause @ Pause::Until { .. } => (spent, Refund::Owed(pause)),
+        },
+    };
+    Rejections { spent, renewed, refund }
 }
 
 /// What is known of the grant once `now` is seen: a window is over at its end, and no longer than the
@@ -160,9 +159,11 @@ pub(super) fn pulled_in<T: Time>(step: &Step<T>) -> Verdict {
         ensure(!ahead(early, policy.unexplained_window), "too early for too long")?;
     }
     let Rejections { renewed, refund, .. } = after.rejections;
-    let returned = refund_pause(refund);
     ensure(!ahead(renewed, policy.rejections_window), "the allowance is renewed too late")?;
-    ensure(!ahead(returned, policy.rejections_interval), "one is given back too late")?;
+    if let Refund::Given(pause) | Refund::Owed(pause) = refund {
+        ensure(pause != Pause::Over, "the next is given back at once, and waits for it")?;
+        ensure(!ahead(pause, policy.rejections_interval), "one is given back too late")?;
+    }
     if let Budget::FullAt(instant) = after.budget {
         let latest = now.saturating_add(policy.budget_window);
         ensure(now <= instant && instant <= latest, "the budget fills too late")?;

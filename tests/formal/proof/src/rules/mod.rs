@@ -125,7 +125,7 @@ fn of_refreshes<T: Time>() -> Vec<Property<Step<T>>> {
             &[Kind::RefreshFailed, Kind::TimePassed, Kind::Installed], credential::doubt;
         "retry", "B6", "doubted: not before the last chance, nor while an answer is waited for; else within its window",
             REQUESTED, credential::retry;
-        "window-room", "B6", "in an open window no more is drawn than an eighth of it",
+        "window-room", "B6", "in an open window what is drawn is at most an eighth of it",
             FAILS, pace::window_room;
         "misconfigured", "B6", "between base and cap, not while strict and usable, and never the end",
             &[Kind::Requested, Kind::RefreshFailed], trouble::misconfigured;

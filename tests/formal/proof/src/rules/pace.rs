@@ -1,11 +1,11 @@
 //! How often: rules B6 and B7.
 
 use perennial::lifecycle::formal::{Credential, Parts, Pause};
-use perennial::lifecycle::{Delay, Effect, Event, Failure, Reuse};
+use perennial::lifecycle::{Delay, Effect, Event, Failure};
 use perennial::time::Time;
 
 use super::credential::held_off_by_doubt;
-use super::parts::{is_final, is_out};
+use super::parts::{Declared, declared, is_final, is_out};
 use super::trouble::{failure, held_off_by_misconfiguration, is_lasting};
 use super::{Verdict, ensure};
 use crate::step::Step;
@@ -102,21 +102,20 @@ pub(super) fn window_room<T: Time>(step: &Step<T>) -> Verdict {
         ))
         | None => false,
     };
-    let (true, Credential::DoubtedUntil(_), Pause::Until { instant, .. }, Pause::Over) =
-        (asked_for_nothing, after.credential, after.pause, shown.pause)
+    let (true, Credential::DoubtedUntil(_), Declared::Answers(window)) =
+        (asked_for_nothing, after.credential, declared(policy.reuse))
     else {
         return Ok(());
     };
-    let (Reuse::OverlapAccessOnly(window)
-    | Reuse::OverlapSuccessors(window)
-    | Reuse::Idempotent(window)) = policy.reuse
-    else {
-        return Err("a server without a window has one");
+    let Pause::Until { instant, .. } = after.pause else {
+        return Ok(());
     };
-    ensure(
-        instant <= now.saturating_add(T::halved(window, 3)),
-        "held off for more than an eighth of the window",
-    )
+    if after.pause == shown.pause {
+        // It was asked for before.
+        return Ok(());
+    }
+    let eighth = T::halved(window, 3);
+    ensure(instant <= now.saturating_add(eighth), "a retry waits for more of its window")
 }
 
 pub(super) fn waits<T: Time>(step: &Step<T>) -> Verdict {

@@ -104,23 +104,18 @@ pub(super) fn from_now<T: Time>(length: T::Span, now: T) -> Pause<T> {
     if now < instant { Pause::Until { instant, at_most: length } } else { Pause::Over }
 }
 
+/// What follows where one of the allowance is given back now: nothing more until an interval later.
+pub(super) fn given_back<T: Time>(interval: T::Span, now: T) -> Refund<T> {
+    match from_now(interval, now) {
+        Pause::Over => Refund::Ready,
+        pause @ Pause::Until { .. } => Refund::Given(pause),
+    }
+}
+
 /// Whether nothing is remembered of how the last refresh failed but that it did.
 pub(super) fn is_passing<T: Time>(trouble: Trouble<T>) -> bool {
     match trouble {
         Trouble::None | Trouble::Passing => true,
         Trouble::Misconfigured | Trouble::Unexplained { .. } => false,
-    }
-}
-
-/// What a pause after something was given back comes to: once it is over, another one may be.
-pub(super) fn given<T: Time>(pause: Pause<T>) -> Refund<T> {
-    if pause == Pause::Over { Refund::Ready } else { Refund::Given(pause) }
-}
-
-/// Before what nothing is given back.
-pub(super) fn refund_pause<T: Time>(refund: Refund<T>) -> Pause<T> {
-    match refund {
-        Refund::Ready => Pause::Over,
-        Refund::Given(pause) | Refund::Owed(pause) => pause,
     }
 }

@@ -6,7 +6,7 @@ use perennial::lifecycle::formal::{
 use perennial::lifecycle::{Delay, Effect, Event, Freshness, Generation, Schedule};
 use perennial::time::Time;
 
-use super::parts::{from_now, given, is_out, is_withdrawn, token, usable};
+use super::parts::{from_now, given_back, is_out, is_withdrawn, token, usable};
 use super::{Verdict, ensure};
 use crate::step::Step;
 
@@ -205,20 +205,15 @@ pub(super) fn allowance<T: Time>(step: &Step<T>) -> Verdict {
             ensure(is.renewed != Pause::Over, "spent, and never renewed")
         }
         Event::Recovered { generation } if named(step, generation).is_some() => {
-            if was.spent == 0 {
-                return ensure(is == was, "what was not spent is given back");
-            }
-            let expected = match was.refund {
+            let (spent, refund) = match was.refund {
                 Refund::Ready => {
-                    let refund = given(from_now(policy.rejections_interval, now));
-                    Rejections { spent: was.spent - 1, refund, ..was }
+                    (was.spent.saturating_sub(1), given_back(policy.rejections_interval, now))
                 }
-                // One was, just now: this one is owed until then, and no more than one is.
-                Refund::Given(pause) | Refund::Owed(pause) => {
-                    Rejections { refund: Refund::Owed(pause), ..was }
-                }
+                // One was given back too short a time ago: the next, and no more, once that is over.
+                Refund::Given(pause) | Refund::Owed(pause) => (was.spent, Refund::Owed(pause)),
             };
-            ensure(is == expected, "given back too often, or what helped is forgotten")
+            let rest = Rejections { spent, refund, ..was };
+            ensure(is == rest, "a refresh helped, and it is not given back as it should be")
         }
         Event::Requested { .. }
         | Event::Refreshed { .. }

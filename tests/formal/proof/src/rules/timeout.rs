@@ -1,14 +1,14 @@
 //! What may be waited for: rule B12.
 
 use perennial::lifecycle::formal::{
-    Budget, Credential, Flight, Holding, Parts, Pause, Rejections, Trouble, observed,
+    Budget, Credential, Flight, Holding, Parts, Pause, Refund, Rejections, Trouble, observed,
 };
 use perennial::lifecycle::{
     Delay, Effect, Ending, Event, Lifecycle, Policy, RawPolicy, State, apply,
 };
 use perennial::time::{Draw, Time};
 
-use super::parts::{Declared, by_clock, declared, refund_pause};
+use super::parts::{Declared, by_clock, declared};
 use super::{Verdict, ensure};
 use crate::step::Look;
 
@@ -63,8 +63,10 @@ pub fn settled<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>, now: T) -> Verd
         ensure(is_seen(early), "its refusals are others")?;
     }
     let Rejections { spent, renewed, refund } = parts.rejections;
-    let returned = refund_pause(refund);
-    ensure(is_seen(renewed) && is_seen(returned), "its allowance is another")?;
+    ensure(is_seen(renewed), "its allowance is another")?;
+    if let Refund::Given(pause) | Refund::Owed(pause) = refund {
+        ensure(pause != Pause::Over && is_seen(pause), "its allowance is another")?;
+    }
     ensure(spent == 0 || renewed != Pause::Over, "its allowance is another")?;
     if let Budget::FullAt(instant) = parts.budget {
         let latest = now.saturating_add(policy.budget_window);

@@ -221,20 +221,20 @@ impl Any {
 
     /// What is left of an allowance of this policy.
     pub fn rejections(&mut self, policy: &RawPolicy<Tick>) -> Rejections<Tick> {
-        let (renewed, mut pause) = (self.pause(), self.pause());
-        let spent = u32::from(self.span()) % (policy.rejections_count + 1);
+        let (mut renewed, mut pause) = (self.pause(), self.pause());
+        let [spent, coin, ..] = self.eighths();
+        shortened(&mut renewed, policy.rejections_window);
         shortened(&mut pause, policy.rejections_interval);
-        let refund = match (pause, self.next() & 1) {
-            (Pause::Over, _) => Refund::Ready,
-            (Pause::Until { .. }, 0) => Refund::Given(pause),
-            (Pause::Until { .. }, _) => Refund::Owed(pause),
+        let spent = match renewed {
+            Pause::Over => 0,
+            Pause::Until { .. } => u32::from(spent) % (policy.rejections_count + 1),
         };
-        let mut left = Rejections { spent, renewed, refund };
-        shortened(&mut left.renewed, policy.rejections_window);
-        if left.renewed == Pause::Over {
-            left.spent = 0;
-        }
-        left
+        let refund = match pause {
+            Pause::Over => Refund::Ready,
+            Pause::Until { .. } if coin & 1 == 0 => Refund::Given(pause),
+            Pause::Until { .. } => Refund::Owed(pause),
+        };
+        Rejections { spent, renewed, refund }
     }
 
     /// A state that this policy can lead to, as far as [`invariant`](crate::rules::invariant) says; mostly.

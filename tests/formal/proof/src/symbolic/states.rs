@@ -174,8 +174,8 @@ fn troubles() -> Vec<Trouble<Instant>> {
 /// Each order that what is spent and its limit can be in, and the end of both.
 fn allowances() -> Vec<Rejections<Instant>> {
     let mut all = Vec::new();
-    let [_, since] = pauses("returned", "returned at most");
-    for refund in [Refund::Ready, Refund::Given(since), Refund::Owed(since)] {
+    let [_, pause] = pauses("refund", "refund at most");
+    for refund in [Refund::Ready, Refund::Given(pause), Refund::Owed(pause)] {
         for renewed in pauses("renewed", "renewed at most") {
             for spent in [0, 1, COUNT - 1, COUNT, u32::MAX - 1, u32::MAX] {
                 if spent == 0 || renewed != Pause::Over {
