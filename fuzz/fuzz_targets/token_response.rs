@@ -31,7 +31,7 @@ pub(crate) fn property(bytes: &[u8]) {
                 Failure::Unknown => assert!(!matches!(answer.status, 300..500)),
                 Failure::Declined => assert!(!matches!(answer.status, 300..400 | 429 | 503)),
                 Failure::Unexplained { .. } => {
-                    assert!(matches!(answer.status, 200..300 | 400..500))
+                    assert!(matches!(answer.status, 200..300 | 400..500));
                 }
                 Failure::Misconfigured { .. } => assert!(!redirect && answer.status != 429),
                 Failure::Unavailable { .. } => {}

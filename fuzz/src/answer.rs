@@ -107,9 +107,10 @@ fn is_known(rest: &str) -> bool {
     let Some(rest) = rest.strip_prefix(": ") else { return rest.is_empty() };
     let of = |code: &Code| rest.strip_prefix(code.text()).map(|rest| (rest.to_owned(), *code));
     known_codes().iter().filter_map(of).any(|(rest, code)| {
-        let check = match code.meaning() {
-            Meaning::Misconfigured(setting) => format!("; check {setting}"),
-            _ => String::new(),
+        let check = if let Meaning::Misconfigured(setting) = code.meaning() {
+            format!("; check {setting}")
+        } else {
+            String::new()
         };
         // Where the status weighs more, there is nothing to check.
         rest.is_empty() || rest == check

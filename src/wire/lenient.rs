@@ -69,18 +69,23 @@ pub(super) fn read(
     }
     // What came whole before it broke off, and no more.
     leniencies.push(Leniency::CutShort);
-    Reading { members: half.without_unreadable(), leniencies }
+    let members = if lossy { half.without_unreadable() } else { half };
+    Reading { members, leniencies }
 }
 
 /// The text of a body, what had to be borne, and whether some of its bytes could not be read.
 fn decoded(body: &[u8], charset: Option<&str>) -> (Zeroizing<String>, Vec<Leniency>, bool) {
-    let wide = |body: &[u8], little: bool| {
+    let mut lossy = false;
+    let mut wide = |body: &[u8], little: bool| {
         let units = body.chunks_exact(2).map(|pair| {
             let pair = [pair[0], pair[1]];
             if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) }
         });
-        let characters = char::decode_utf16(units);
-        characters.map(|it| it.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>()
+        let characters = char::decode_utf16(units).map(|it| {
+            lossy |= it.is_err();
+            it.unwrap_or(char::REPLACEMENT_CHARACTER)
+        });
+        characters.collect::<String>()
     };
     let (text, mut borne) = match body {
         [0xFF, 0xFE, rest @ ..] => (wide(rest, true), vec![Leniency::Charset]),
@@ -93,11 +98,13 @@ fn decoded(body: &[u8], charset: Option<&str>) -> (Zeroizing<String>, Vec<Lenien
             Err(_) if charset.is_some_and(is_single_byte) => {
                 (body.iter().copied().map(char::from).collect(), vec![Leniency::Charset])
             }
-            Err(_) => (String::from_utf8_lossy(body).into_owned(), vec![Leniency::Charset]),
+            Err(_) => {
+                lossy = true;
+                (String::from_utf8_lossy(body).into_owned(), vec![Leniency::Charset])
+            }
         },
     };
     let text = Zeroizing::new(text);
-    let lossy = text.contains(char::REPLACEMENT_CHARACTER);
     let inner = text.trim_start_matches('\u{FEFF}');
     if inner.len() == text.len() {
         return (text, borne, lossy);

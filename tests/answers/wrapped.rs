@@ -20,6 +20,8 @@ fn utf_16(text: &str, little: bool) -> Vec<u8> {
 fn a_byte_order_mark_and_a_wider_charset_cost_no_grant() {
     let marked = format!("\u{FEFF}{GOOD}");
     assert_good(read_bytes(marked.as_bytes()), &[Leniency::ByteOrderMark]);
+    let with_a_replacement = format!("\u{FEFF}{{\"scope\":\"\u{FFFD}\",{}", &GOOD[1..]);
+    assert_good(read_bytes(with_a_replacement.as_bytes()), &[Leniency::ByteOrderMark]);
     let twice = format!("\u{FEFF}\u{FEFF}{GOOD}\n");
     assert_good(read_bytes(twice.as_bytes()), &[Leniency::ByteOrderMark]);
     for little in [true, false] {
