@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use perennial::clock::Clock;
 use perennial::lifecycle::{Meanwhile, State};
-use perennial::session::{Error, Session};
+use perennial::session::{Error, Rejection, Session};
 use perennial::token::AccessToken;
 
 use super::ledger::Received;
@@ -18,11 +18,29 @@ use super::store::numbers;
 use super::told::Manner;
 use super::world::{Shared, World};
 
-/// What the resource server says of a token.
+/// Where a token is used.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Sound,
+    /// It answers 401, whatever the request carries.
+    Broken,
+}
+
+/// Whether a request is the first, or its replay after a 401.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    First,
+    Replay,
+}
+
+/// What came of using a token.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Response {
     Accepted,
-    Rejected,
+    /// Rejected; another token is or will be there.
+    Again,
+    /// Rejected, and the caller gets its 401.
+    Refused,
 }
 
 /// One session, as the program's tasks hold it.
@@ -40,9 +58,10 @@ fn seconds(seconds: i64) -> Duration {
 impl User {
     /// Asks for a token, waits as its manner is, and uses it; after a 401 once more.
     pub(crate) async fn visit(self, manner: Manner) {
-        for _ in 0..2 {
+        let endpoint = self.shared.lock().endpoint();
+        for attempt in [Attempt::First, Attempt::Replay] {
             let Ok(token) = self.ask(manner).await else { return };
-            if self.uses(&token) == Response::Accepted {
+            if self.uses(&token, endpoint, attempt) != Response::Again {
                 return;
             }
         }
@@ -90,20 +109,39 @@ impl User {
         result
     }
 
-    /// Uses a token at the resource server, and tells the session what came of it.
-    pub(crate) fn uses(&self, token: &AccessToken) -> Response {
-        let response = self.shared.lock().resource(self.id, number(token.secret()));
-        match response {
-            Response::Accepted => self.session.accept(token),
-            Response::Rejected => self.session.reject(token),
+    /// Uses a token at a resource server, and tells the session what came of it.
+    pub(crate) fn uses(
+        &self,
+        token: &AccessToken,
+        endpoint: Endpoint,
+        attempt: Attempt,
+    ) -> Response {
+        let (accepted, tells) =
+            self.shared.lock().resource(self.id, number(token.secret()), endpoint, attempt);
+        match (accepted, attempt) {
+            (true, Attempt::First) => self.session.accept(token),
+            (true, Attempt::Replay) => self.session.recovered(token),
+            (false, Attempt::First | Attempt::Replay) => {
+                return if tells { self.rejects(token) } else { Response::Refused };
+            }
         }
+        self.shared.lock().accepted(self.id, token, attempt);
+        Response::Accepted
+    }
+
+    fn rejects(&self, token: &AccessToken) -> Response {
+        let before = self.session.state();
+        let rejection = self.session.reject(token);
         // Where another token works already, what was rejected is not the one that is held.
-        let effective = match self.session.state() {
-            State::Refreshing(Meanwhile::Wait) | State::Expired(_) => true,
-            State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => false,
+        let works = match self.session.state() {
+            State::Refreshing(Meanwhile::Wait) | State::Expired(_) => false,
+            State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => true,
         };
-        self.shared.lock().responded(self.id, token, response, effective);
-        response
+        self.shared.lock().rejected(self.id, token, rejection, before, works);
+        match rejection {
+            Rejection::Withdrawn | Rejection::Stale => Response::Again,
+            Rejection::Kept => Response::Refused,
+        }
     }
 
     /// Waits until something changes.
@@ -184,48 +222,6 @@ impl User {
 }
 
 impl World {
-    /// A token is used.
-    fn resource(&mut self, session: usize, access: u32) -> Response {
-        let live = self.server.accepts(access, self.truth);
-        let mood = self.moody && !self.healed && self.choices.below(3) == 1;
-        if live && mood {
-            self.saw(Corner::RejectedAtWill);
-        }
-        let response = if live && !mood { Response::Accepted } else { Response::Rejected };
-        self.note("used", session, i64::from(response == Response::Accepted));
-        response
-    }
-
-    /// The session was told of it.
-    fn responded(
-        &mut self,
-        session: usize,
-        token: &AccessToken,
-        response: Response,
-        effective: bool,
-    ) {
-        let access = number(token.secret());
-        let in_flight = self.is_out(session);
-        let ledger = &mut self.ledgers[session];
-        match response {
-            Response::Accepted => {
-                ledger.accepted.insert(access);
-            }
-            Response::Rejected => {
-                if effective {
-                    ledger.rejected.insert(access);
-                } else {
-                    ledger.outlived.insert(access, token.generation().number());
-                }
-                ledger.held = ledger.held.filter(|held| held.access != access);
-                self.saw(Corner::Rejected);
-                if in_flight {
-                    self.saw(Corner::RejectedInFlight);
-                }
-            }
-        }
-    }
-
     /// Whether a request of the session is out.
     pub(crate) fn is_out(&self, session: usize) -> bool {
         let calls = self.ledgers[session].calls.iter().map(|index| &self.calls[*index]);

@@ -8,10 +8,6 @@ use super::network::{Call, Outcome};
 use super::server::{Number, Reuse};
 use super::world::World;
 
-/// The budget's defaults: one refresh every interval, and a window's worth at once.
-const INTERVAL: i64 = 6_000;
-const BUCKET: i64 = 30_000;
-
 impl World {
     /// Judges a request before it is sent.
     pub(crate) fn may_send(&mut self, session: usize, call: &Call) {
@@ -71,54 +67,51 @@ impl World {
         if ledger.crooked || ledger.shown.contains(&call.shown) && self.is_shared(session) {
             return;
         }
-        let before = ledger.calls.iter().map(|index| &self.calls[*index]);
-        let before =
-            before.filter(|other| other.epoch == ledger.epoch && other.shown == call.shown);
-        let doubts: Vec<(i64, i64)> = ledger
-            .intents
-            .get(&call.shown)
-            .map(|sent| (*sent, i64::MIN))
-            .into_iter()
-            .chain(
-                before
-                    .clone()
-                    .filter(|other| other.is_in_doubt())
-                    // Its flight may have begun earlier, with a look into the store.
-                    .map(|other| (other.sent.min(other.deadline - self.plan.deadline), other.sent)),
-            )
-            .collect();
         // Beyond its deadline a refresh may have been superseded, and says nothing any more.
-        let declined =
-            before.clone().any(|other| other.outcome == Outcome::Declined && !other.was_late);
+        let declined = self
+            .told_before(session, call)
+            .any(|one| one.outcome == Outcome::Declined && !one.was_late);
         if declined && !self.was_contested(session) {
             self.broken(session, "B6", "it presents a grant that was declined");
         }
+        self.is_accepted_client(session, call);
+        let doubts = self.doubts(session, call.shown);
         let Some((first, _)) = doubts.first().copied() else { return };
-        let closed = match (self.plan.reuse, self.window()) {
-            (Reuse::Confirm | Reuse::Unrotated, _) => return,
-            (_, Some(window)) => first + window,
-            (_, None) => first,
-        };
-        if call.sent < closed && self.window().is_some() {
-            if call.deadline > closed {
-                self.broken(session, "B6", "its retry does not end within the declared window");
+        match (self.plan.reuse, self.window()) {
+            (Reuse::Confirm | Reuse::Unrotated, _) => {}
+            (_, Some(window)) if call.sent < first + window => {
+                if call.deadline > first + window {
+                    let how = "its retry does not end within the declared window";
+                    self.broken(session, "B6", how);
+                }
             }
-            return;
+            // Once the window is over, as with strict.
+            (_, Some(_) | None) => self.may_show_doubted(session, call, doubts.len()),
         }
-        // As with refuse, from here on.
-        let resorts = doubts.iter().filter(|(_, sent)| *sent >= closed).count();
-        let resorts = if self.window().is_none() { doubts.len() - 1 } else { resorts };
-        if resorts > 0 {
-            self.broken(session, "B6", "it presents a refresh token again after its last resort");
-        }
+    }
+
+    /// Rule B6: after `invalid_client` nothing is presented to a strict server while the old token
+    /// works, nor anywhere before the client's backoff is over.
+    fn is_accepted_client(&mut self, session: usize, call: &Call) {
         let ledger = &self.ledgers[session];
-        // The store may show another access token than the one that is held.
-        let usable = call.with.is_some_and(|access| {
-            ledger.handed.contains(&access) && is_usable(ledger, access, call.sent)
-        });
-        if usable {
-            self.broken(session, "B6", "it presents a doubted refresh token while its token works");
+        if call.sent < self.barred[ledger.process] {
+            self.broken(session, "B6", "it asks although the server has just refused its client");
         }
+        let last = self.told_before(session, call).last();
+        let refused = last.is_some_and(|one| one.outcome == Outcome::Misconfigured && !one.was_late);
+        if refused && self.plan.reuse == Reuse::Strict && self.working(session, call).is_some() {
+            let how = "it presents a refresh token of a refused client while its token works";
+            self.broken(session, "B6", how);
+        }
+    }
+
+    /// The access token that the request would replace, where it certainly works. The store may show
+    /// another one than the one that is held.
+    pub(crate) fn working(&self, session: usize, call: &Call) -> Option<Number> {
+        let ledger = &self.ledgers[session];
+        call.with.filter(|access| {
+            ledger.handed.contains(access) && is_usable(ledger, *access, call.sent)
+        })
     }
 
     /// Rule B9: a refresh that nothing made due is paid from the budget.
@@ -128,10 +121,15 @@ impl World {
             return;
         }
         // Within a declared window the deadline does not tell when the refresh was started.
-        let (start, exact) = (call.deadline - self.plan.deadline, self.window().is_none());
         let ledger = &mut self.ledgers[session];
+        let exact = self.plan.reuse == Reuse::Strict || ledger.store.is_none();
+        let started = call.deadline - self.plan.deadline;
+        let start = if ledger.store.is_none() { call.sent } else { started };
         let Some(access) = call.with else { return };
         let Some(reckoning) = ledger.reckonings.get(&access).copied() else { return };
+        if matches!(call.cause, Cause::TooBrief | Cause::Rejected) {
+            ledger.purse.may_have_paid(start);
+        }
         let paid = match call.cause {
             Cause::NoToken | Cause::Lapsed => false,
             Cause::Due => {
@@ -144,16 +142,12 @@ impl World {
             }
             Cause::TooBrief => start < reckoning.due,
             Cause::Rejected => {
-                let free = ledger.accepted.contains(&access) && ledger.tried.insert(access);
+                let free = ledger.prepaid.remove(&access);
                 start < reckoning.due && !free && ledger.rejected.contains(&access)
             }
         };
-        if !paid || !exact {
-            return;
-        }
         let ledger = &mut self.ledgers[session];
-        ledger.full_at = ledger.full_at.max(start) + INTERVAL;
-        if ledger.full_at - start > BUCKET && !ledger.crooked {
+        if paid && exact && !ledger.purse.pay(start) && !ledger.crooked {
             self.broken(session, "B9", "it refreshes past its budget");
         }
     }

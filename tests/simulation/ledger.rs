@@ -9,38 +9,16 @@ use perennial::store::StoredGrant;
 use super::clock::Watch;
 use super::log::Corner;
 use super::network::{Outcome, Reply};
-use super::server::{Number, Reuse};
+use super::purse::Purse;
+use super::reckoning::Reckoning;
+use super::server::Number;
 use super::store::numbers;
 use super::world::World;
 
 /// The policy's defaults, in milliseconds.
-const MARGIN: i64 = 10_000;
-const WINDOW: i64 = 300_000;
+const MISCONFIGURED: i64 = 30_000;
 const ASSUMED: i64 = 3_600_000;
 const RETRY_AFTER_CAP: i64 = 3_600_000;
-
-/// The life of one access token by one session's clock.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Reckoning {
-    /// Not due before, whatever jitter was drawn.
-    pub(crate) due: i64,
-    /// Certainly usable before.
-    pub(crate) usable: i64,
-    /// Certainly not usable from here on: more than the former only where there are two stories.
-    pub(crate) unusable: i64,
-    /// The latest expiry of any story.
-    pub(crate) expires: i64,
-}
-
-impl Reckoning {
-    fn of(sent: i64, lifetime: i64, hint: Option<i64>) -> Self {
-        let (eighth, expires) = (lifetime / 8, sent + lifetime);
-        let unusable = expires - MARGIN.min(eighth);
-        let wished = hint.map_or(expires - WINDOW, |hint| sent + hint);
-        let due = (wished - eighth).max(sent + lifetime / 2).min(unusable);
-        Self { due, usable: unusable, unusable, expires }
-    }
-}
 
 /// The token that a session certainly holds.
 #[derive(Copy, Clone, Debug)]
@@ -58,9 +36,21 @@ pub(crate) struct Received {
     pub(crate) settled: bool,
 }
 
+/// How a refresh failed, as far as it tells how long the next one waits.
+enum Failed {
+    Plainly { asked: Option<i64> },
+    /// Half of what is left of the declared window.
+    InWindow { left: i64 },
+    /// Without a reason, and so for minutes.
+    ForLong,
+    Misconfigured,
+}
+
 /// One session.
 pub(crate) struct Ledger {
     pub(crate) process: usize,
+    /// How long its refreshes may take.
+    deadline: i64,
     pub(crate) watch: Watch,
     pub(crate) store: Option<usize>,
     /// Whether its process lives.
@@ -81,9 +71,10 @@ pub(crate) struct Ledger {
     /// with the generation that was rejected.
     pub(crate) rejected: BTreeSet<Number>,
     pub(crate) outlived: BTreeMap<Number, u64>,
-    pub(crate) accepted: BTreeSet<Number>,
-    /// The rejected ones whose one free try was made.
-    pub(crate) tried: BTreeSet<Number>,
+    /// The generations that were accepted.
+    pub(crate) accepted: BTreeSet<u64>,
+    /// The rejected tokens whose replacement was paid for, and not sent for since.
+    pub(crate) prepaid: BTreeSet<Number>,
     /// Those that callers have been refused since they had lapsed.
     pub(crate) lapsed: BTreeSet<Number>,
     pub(crate) held: Option<Held>,
@@ -100,10 +91,14 @@ pub(crate) struct Ledger {
     pub(crate) orphans: BTreeSet<Number>,
     /// Refresh tokens that its store showed with an intent, and since when, by its clock.
     pub(crate) intents: BTreeMap<Number, i64>,
+    /// Whether its store ever showed an intent.
+    pub(crate) saw_intent: bool,
     has_read: bool,
     pub(crate) failures: u32,
+    /// Refusals without a reason in a row, and since when.
+    pub(crate) unexplained: Option<(u32, i64)>,
     pub(crate) not_before: i64,
-    pub(crate) full_at: i64,
+    pub(crate) purse: Purse,
     /// The access tokens that were handed out.
     pub(crate) handed: BTreeSet<Number>,
     /// The newest generation handed out.
@@ -113,9 +108,10 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(process: usize, watch: Watch, store: Option<usize>) -> Self {
+    pub(crate) fn new(process: usize, watch: Watch, store: Option<usize>, deadline: i64) -> Self {
         Self {
             process,
+            deadline,
             watch,
             store,
             alive: true,
@@ -129,7 +125,7 @@ impl Ledger {
             rejected: BTreeSet::new(),
             outlived: BTreeMap::new(),
             accepted: BTreeSet::new(),
-            tried: BTreeSet::new(),
+            prepaid: BTreeSet::new(),
             lapsed: BTreeSet::new(),
             held: None,
             latest: None,
@@ -140,10 +136,12 @@ impl Ledger {
             shown: BTreeSet::new(),
             orphans: BTreeSet::new(),
             intents: BTreeMap::new(),
+            saw_intent: false,
             has_read: false,
             failures: 0,
+            unexplained: None,
             not_before: i64::MIN,
-            full_at: i64::MIN,
+            purse: Purse::default(),
             handed: BTreeSet::new(),
             generation: 0,
             dirty: false,
@@ -163,9 +161,11 @@ impl Ledger {
         lifetime: Option<i64>,
         hint: Option<i64>,
     ) {
-        let told = Reckoning::of(sent, lifetime.unwrap_or(ASSUMED), hint);
+        let told = Reckoning::of(sent, lifetime.unwrap_or(ASSUMED), hint, self.deadline);
         let one = self.reckonings.entry(access).or_insert(told);
         one.due = one.due.min(told.due);
+        one.chance = one.chance.min(told.chance);
+        one.lifetime = one.lifetime.min(told.lifetime);
         one.usable = one.usable.min(told.usable);
         one.unusable = one.unusable.max(told.unusable);
         one.expires = one.expires.max(told.expires);
@@ -176,17 +176,57 @@ impl Ledger {
     }
 
     /// An attempt has failed, and is known to count.
-    fn failed(&mut self, asked: Option<i64>, half_draws: bool) {
-        let longest = 1000_i64.checked_shl(self.failures).unwrap_or(60_000).min(60_000);
+    fn failed(&mut self, how: Failed, half_draws: bool) {
+        let longest = |base: i64, cap: i64| (base << self.failures).min(cap);
+        let (longest, least) = match how {
+            Failed::Plainly { asked } => {
+                (longest(1_000, 60_000), asked.unwrap_or(0).min(RETRY_AFTER_CAP))
+            }
+            Failed::InWindow { left } => (longest(1_000, 60_000).min(left), 0),
+            Failed::ForLong => (60_000, 0),
+            Failed::Misconfigured => (longest(MISCONFIGURED, 600_000), MISCONFIGURED),
+        };
         self.failures = (self.failures + 1).min(16);
-        let drawn = if half_draws { longest / 2 } else { 0 };
-        let delay = drawn.max(asked.unwrap_or(0).min(RETRY_AFTER_CAP));
+        let delay = least.max(if half_draws { longest / 2 } else { 0 });
         self.not_before = self.not_before.max(self.now() + delay);
+    }
+
+    /// Takes in a failure of the newest refresh before its deadline, and tells how long the next one
+    /// waits for it. `surely` where nothing can have failed without being seen here.
+    fn takes(
+        &mut self,
+        outcome: Outcome,
+        asked: Option<i64>,
+        left: Option<i64>,
+        surely: bool,
+    ) -> Option<Failed> {
+        let now = self.now();
+        let before = self.unexplained.take();
+        let plainly = left.map_or(Failed::Plainly { asked }, |left| Failed::InWindow { left });
+        match outcome {
+            Outcome::Declined => None,
+            Outcome::Misconfigured => Some(Failed::Misconfigured),
+            Outcome::Unexplained => {
+                let (count, since) = before.map_or((1, now), |(count, since)| (count + 1, since));
+                self.unexplained = Some((count, since));
+                let lasts = self.refused_for_long() && self.store.is_none() && surely;
+                Some(if lasts && left.is_none() { Failed::ForLong } else { plainly })
+            }
+            Outcome::Out | Outcome::Granted | Outcome::Unavailable | Outcome::Unknown => {
+                Some(plainly)
+            }
+        }
+    }
+
+    /// Rule B6: "after [3] in a row over [5 min]".
+    pub(crate) fn refused_for_long(&self) -> bool {
+        self.unexplained.is_some_and(|(count, since)| count >= 3 && self.now() - since >= 300_000)
     }
 
     /// Another grant has come: neither backoff nor certainty outlives it.
     fn renewed(&mut self, access: Option<Number>) {
         self.failures = 0;
+        self.unexplained = None;
         self.not_before = i64::MIN;
         self.latest = access;
         if self.held.is_some_and(|held| Some(held.access) != access) {
@@ -198,8 +238,10 @@ impl Ledger {
     pub(crate) fn new_epoch(&mut self) {
         self.epoch += 1;
         self.failures = 0;
+        self.unexplained = None;
         self.not_before = i64::MIN;
-        self.full_at = i64::MIN;
+        self.purse.make_whole();
+        self.prepaid.clear();
         self.held = None;
         self.shown.clear();
         self.rejected.clear();
@@ -248,7 +290,7 @@ impl World {
             let ledger = &mut self.ledgers[session];
             if foreign {
                 ledger.renewed(None);
-                ledger.full_at = i64::MIN;
+                ledger.purse.make_whole();
                 ledger.bare = true;
             }
             return;
@@ -271,6 +313,7 @@ impl World {
                 ledger.bare = false;
             }
         }
+        ledger.saw_intent |= stored.intent.is_some();
         if let (true, Some(intent)) = (first && foreign, stored.intent) {
             let (now, wall) = (ledger.now(), ledger.watch.wall().as_millis());
             ledger.intents.insert(renewal, (now - (wall - intent.as_millis())).min(now));
@@ -282,7 +325,9 @@ impl World {
     pub(crate) fn heard(&mut self, index: usize, reply: &Reply) {
         let call = &self.calls[index];
         let (session, epoch, sent, deadline) = (call.session, call.epoch, call.sent, call.deadline);
-        let half_draws = self.plan.half_draws;
+        let (half_draws, allowed) = (self.plan.half_draws, self.plan.deadline);
+        let left = self.left_of_window(session, index);
+        let surely = self.counts.of(Corner::Misconfigured) == 0;
         let ledger = &mut self.ledgers[session];
         let now = ledger.now();
         let newest = ledger.calls.last() == Some(&index) && ledger.epoch == epoch;
@@ -296,8 +341,8 @@ impl World {
                 ledger.received.push(received);
                 ledger.dirty = true;
                 let lifetime = answer.lifetime;
-                let alive =
-                    !half && Reckoning::of(sent, lifetime.unwrap_or(ASSUMED), None).usable > now;
+                let reckoned = Reckoning::of(sent, lifetime.unwrap_or(ASSUMED), None, allowed);
+                let alive = !half && reckoned.usable > now;
                 let same = ledger.reckonings.contains_key(&answer.access);
                 if !half {
                     ledger.reckon(answer.access, sent, lifetime, answer.hint);
@@ -309,7 +354,10 @@ impl World {
                     ledger.failures = 0;
                     ledger.not_before = i64::MIN;
                 } else if newest && !alive && ledger.store.is_none() {
-                    ledger.failed(None, half_draws);
+                    ledger.failed(Failed::Plainly { asked: None }, half_draws);
+                }
+                if ledger.epoch == epoch {
+                    ledger.unexplained = None;
                 }
                 let corner = match (half, answer.same, answer.silent, lifetime) {
                     (true, ..) => None,
@@ -325,14 +373,18 @@ impl World {
                 (Outcome::Granted, i64::from(renewal))
             }
             Reply::Failed(_, outcome, asked) => {
-                if counts && *outcome != Outcome::Declined {
-                    ledger.failed(*asked, half_draws);
+                if counts {
+                    if let Some(how) = ledger.takes(*outcome, *asked, left, surely) {
+                        ledger.failed(how, half_draws);
+                    }
                 }
                 (*outcome, -1)
             }
             Reply::Panic => {
                 if counts {
-                    ledger.failed(None, half_draws);
+                    ledger.unexplained = None;
+                    let how = left.map(|left| Failed::InWindow { left });
+                    ledger.failed(how.unwrap_or(Failed::Plainly { asked: None }), half_draws);
                 }
                 self.saw(Corner::RefresherPanicked);
                 (Outcome::Unknown, -2)
@@ -341,8 +393,10 @@ impl World {
         if outcome == Outcome::Declined {
             self.saw(Corner::Declined);
         }
+        self.client_heard(session, outcome, counts, now);
         if late && outcome == Outcome::Granted {
             self.saw(Corner::Late);
+            self.saw_late(session, index, now);
         }
         self.calls[index].was_late = late;
         self.calls[index].outcome = outcome;
@@ -357,13 +411,5 @@ impl World {
         self.saw(Corner::Orphan);
         self.note("orphan", session, renewal);
         self.ledgers[session].orphans.insert(renewal);
-    }
-
-    /// The window that the server declares, if it does.
-    pub(crate) fn window(&self) -> Option<i64> {
-        match self.plan.reuse {
-            Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window) => Some(window),
-            Reuse::Strict | Reuse::Confirm | Reuse::Unrotated => None,
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use perennial::refresh::BoxFuture;
+use perennial::refresh::{BoxFuture, ClientBackoff};
 use perennial::session::{Builder, Reader, Session};
 use perennial::token::Grant;
 
@@ -69,6 +69,8 @@ pub(crate) struct Seat {
 pub(crate) struct Process {
     pub(crate) machine: usize,
     watch: Watch,
+    /// What its sessions share, which are one client's.
+    client: ClientBackoff,
     pub(crate) seats: Vec<Seat>,
 }
 
@@ -103,7 +105,13 @@ impl Life {
             let watch = Watch::new(&hands, plan.raw_clock);
             let bells = std::collections::BTreeMap::new();
             life.shared.lock().machines.push(Machine { hands, bells });
-            life.processes.push(Process { machine: process, watch, seats: Vec::new() });
+            life.processes.push(Process {
+                machine: process,
+                watch,
+                client: ClientBackoff::default(),
+                seats: Vec::new(),
+            });
+            life.shared.lock().barred.push(i64::MIN);
             for index in 0..count {
                 let store = match plan.stores {
                     Stores::None => None,
@@ -165,12 +173,19 @@ impl Life {
 
     /// A program begins, or begins again, to use a session.
     pub(crate) fn open(&mut self, process: usize, seat: usize) {
-        let Process { machine, watch, seats } = &self.processes[process];
+        let Process { machine, watch, client, seats } = &self.processes[process];
         let Seat { store, timer, drivers, .. } = seats[seat];
         let (shared, watch, machine) = (self.shared.clone(), watch.clone(), *machine);
+        let client = client.clone();
         let (id, given) = self.register(process, &watch, store);
-        let builder = Session::builder_with(Network { shared: shared.clone(), session: id })
+        let network = Network {
+            shared: shared.clone(),
+            session: id,
+            client: (drivers & 1 == 1).then(|| client.clone()),
+        };
+        let builder = Session::builder_with(network)
             .clock(watch)
+            .client_backoff(client)
             .policy(self.plan.policy());
         let builder = self.furnish(builder, id, store, given);
         let builder =
@@ -208,7 +223,7 @@ impl Life {
         store: Option<usize>,
     ) -> (usize, Option<Answer>) {
         let mut world = self.shared.lock();
-        let mut ledger = Ledger::new(process, watch.clone(), store);
+        let mut ledger = Ledger::new(process, watch.clone(), store, self.plan.deadline);
         let given = match store {
             None => {
                 let (terms, truth) = (world.terms(), world.truth);
@@ -340,6 +355,8 @@ impl Life {
         let raw = self.plan.raw_clock;
         let hands = self.shared.lock().machines[self.processes[process].machine].hands.clone();
         self.processes[process].watch = Watch::new(&hands, raw);
+        self.processes[process].client = ClientBackoff::default();
+        self.shared.lock().barred[process] = i64::MIN;
     }
 
     /// The program drops its last handle of a session, and goes on.

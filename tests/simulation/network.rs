@@ -8,55 +8,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use perennial::lifecycle::Cause;
-use perennial::refresh::{Refresh, RefreshError, Request};
+use perennial::refresh::{ClientBackoff, Refresh, RefreshError, Request};
 use perennial::token::Grant;
 
+use super::fate::{FATES, Fate};
 use super::log::Corner;
 use super::server::{Answer, Number, number, renewal_text};
 use super::world::{Happening, Shared, World};
-
-/// What becomes of a request.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Fate {
-    Fine,
-    /// It arrives late, its answer comes at once.
-    SlowThere,
-    /// Its answer comes late.
-    SlowBack,
-    Lost,
-    AnswerLost,
-    ResetBefore,
-    ResetAfter,
-    Refused,
-    Busy,
-    Garbage,
-    /// The answer's access token cannot be read.
-    Half,
-    /// It arrives twice; the first answer is heard.
-    Doubled,
-    /// It arrives twice; the second answer is heard.
-    DoubledBack,
-    PanicsBefore,
-    PanicsAfter,
-}
-
-const FATES: [Fate; 15] = [
-    Fate::Fine,
-    Fate::SlowThere,
-    Fate::SlowBack,
-    Fate::Lost,
-    Fate::AnswerLost,
-    Fate::ResetBefore,
-    Fate::ResetAfter,
-    Fate::Refused,
-    Fate::Busy,
-    Fate::Garbage,
-    Fate::Half,
-    Fate::Doubled,
-    Fate::DoubledBack,
-    Fate::PanicsBefore,
-    Fate::PanicsAfter,
-];
 
 /// What the client knows of a request's outcome.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -65,6 +23,8 @@ pub(crate) enum Outcome {
     Granted,
     Declined,
     Unavailable,
+    Misconfigured,
+    Unexplained,
     Unknown,
 }
 
@@ -109,7 +69,10 @@ impl Call {
             Outcome::Unknown | Outcome::Out => true,
             // Too late: it had been taken for unknown by then.
             Outcome::Declined => self.was_late,
-            Outcome::Granted | Outcome::Unavailable => false,
+            Outcome::Granted
+            | Outcome::Unavailable
+            | Outcome::Misconfigured
+            | Outcome::Unexplained => false,
         }
     }
 }
@@ -118,9 +81,15 @@ impl Call {
 pub(crate) struct Network {
     pub(crate) shared: Shared,
     pub(crate) session: usize,
+    /// Its client's, where the refresher brings it and not the builder.
+    pub(crate) client: Option<ClientBackoff>,
 }
 
 impl Refresh for Network {
+    fn client_backoff(&self) -> Option<ClientBackoff> {
+        self.client.clone()
+    }
+
     fn refresh(
         &self,
         request: Request,
@@ -221,7 +190,7 @@ impl World {
             outcome: Outcome::Out,
             listening: true,
             was_late: false,
-            fate: FATES[self.fault(15, self.plan.odds) as usize],
+            fate: FATES[self.fault(FATES.len(), self.plan.odds) as usize],
             arrived: false,
             reply: None,
             here: false,
@@ -254,6 +223,10 @@ impl World {
                 self.saw(Corner::Reset);
                 self.fail(index, latency, wakers);
             }
+            Fate::GatewayBefore => {
+                self.saw(Corner::Gateway);
+                self.fail(index, latency, wakers);
+            }
             Fate::PanicsBefore => self.reply(index, Reply::Panic, 0, wakers),
             Fate::SlowThere => {
                 let delay = self.delay();
@@ -271,6 +244,9 @@ impl World {
             | Fate::ResetAfter
             | Fate::Garbage
             | Fate::Half
+            | Fate::GatewayAfter
+            | Fate::Misconfigured
+            | Fate::Unexplained
             | Fate::PanicsAfter => self.later(latency, Happening::Arrives(index), wakers),
         }
         Some(index)
@@ -284,6 +260,10 @@ impl World {
     pub(crate) fn arrives(&mut self, index: usize, wakers: &mut Vec<Waker>) {
         let Call { session, shown, fate, arrived, .. } = self.calls[index];
         self.calls[index].arrived = true;
+        if let Some(reply) = self.refusal(fate) {
+            let latency = self.plan.latency;
+            return self.reply(index, reply, latency, wakers);
+        }
         let terms = self.terms();
         let before = (self.server.revoked_for_reuse, self.server.answered_again);
         let answer = self.server.present(shown, terms, self.truth);
@@ -313,6 +293,10 @@ impl World {
             Fate::AnswerLost => self.saw(Corner::AnswerLost),
             Fate::ResetAfter => {
                 self.saw(Corner::Reset);
+                self.fail(index, back, wakers);
+            }
+            Fate::GatewayAfter => {
+                self.saw(Corner::Gateway);
                 self.fail(index, back, wakers);
             }
             Fate::Garbage => {

@@ -1,6 +1,6 @@
 //! The end of a world: the network heals, time goes on, and everybody is answered.
 
-use super::callers::{Response, User};
+use super::callers::{Attempt, Endpoint, Response, User};
 use super::life::{Errand, Life, Task};
 use super::store::numbers;
 use super::told::Manner;
@@ -140,7 +140,7 @@ impl Life {
             let (tell, asking) = (std::sync::Arc::clone(&told), user.clone());
             self.finish(user, async move {
                 let result = asking.ask(Manner::Bare).await;
-                let used = result.map(|token| asking.uses(&token));
+                let used = result.map(|token| asking.uses(&token, Endpoint::Sound, Attempt::First));
                 *tell.lock().expect("no panic") = Some(used);
             });
             if self.is_broken() {
@@ -149,7 +149,9 @@ impl Life {
             let told = told.lock().expect("no panic").take();
             match told {
                 Some(Ok(Response::Accepted)) => return,
-                Some(Ok(Response::Rejected)) | None => {}
+                Some(Ok(Response::Again)) | None => {}
+                // Until another one can be paid for.
+                Some(Ok(Response::Refused)) => self.shared.pass(10_000, None),
                 Some(Err(error)) if error.is_login_required() => {
                     self.finish(user, user.clone().log_in());
                 }

@@ -1,10 +1,13 @@
 //! The steps of a world while it is troubled, and what is checked after each.
 
-use super::callers::User;
+use perennial::lifecycle::State;
+
+use super::callers::{Attempt, User};
 use super::ledger::Received;
 use super::life::{Errand, Life, Task};
 use super::log::Corner;
 use super::plan::Stores;
+use super::server::Reuse;
 use super::store::{Keep, numbers};
 use super::told::Manner;
 use super::world::World;
@@ -52,6 +55,7 @@ impl Life {
                 world.moody = !world.moody;
             }
             61 if faults => self.reopen(),
+            62 if faults => self.shared.lock().turn_weather(),
             _ => self.run_one(),
         }
     }
@@ -212,7 +216,8 @@ impl Life {
         };
         self.adopt();
         if let Ok(token) = user.told(Manner::Try, result, saved) {
-            let _ = user.uses(&token);
+            let endpoint = self.shared.lock().endpoint();
+            let _ = user.uses(&token, endpoint, Attempt::First);
         }
     }
 
@@ -272,6 +277,9 @@ impl Life {
                 let ledger = &world.ledgers[user.id];
                 (ledger.dirty, ledger.storing == 0)
             };
+            // A late answer is held back while its repetition is out.
+            let out = matches!(user.session.state(), State::Refreshing(_));
+            let idle = idle && !(out && self.plan.reuse == Reuse::Confirm);
             if dirty {
                 let held = user.session.grant().and_then(|grant| numbers(&grant).1);
                 let saved = user.session.is_saved();

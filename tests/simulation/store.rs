@@ -12,6 +12,7 @@ use perennial::token::Grant;
 
 use super::log::Corner;
 use super::server::{Number, number};
+use super::weather::Weather;
 use super::world::{Happening, Shared, World};
 
 /// What becomes of an operation.
@@ -205,7 +206,7 @@ impl World {
             return None;
         }
         self.ledgers[session].storing += 1;
-        let fate = FATES[self.fault(8, self.plan.store_odds) as usize];
+        let fate = FATES[self.fault(FATES.len(), self.plan.store_odds) as usize];
         let fate = match (fate, &order) {
             (Fate::HangsDone | Fate::Late | Fate::Unsaid, Order::Load) => Fate::Hangs,
             (fate, _) => fate,
@@ -352,6 +353,7 @@ impl World {
     /// All faults end; what a login, logout or close waits for fails, since it would for ever.
     pub(crate) fn heal(&mut self) -> Vec<Waker> {
         self.healed = true;
+        self.weather.0 = Weather::Fine;
         self.moody = false;
         for keep in &mut self.stores {
             keep.damaged = false;

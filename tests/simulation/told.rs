@@ -114,7 +114,7 @@ impl World {
             self.broken(session, "B2", "the server has forgotten the token that is handed out");
         }
         let newest = self.ledgers[session].calls.last().map(|index| self.calls[*index].outcome);
-        if matches!(newest, Some(Outcome::Unavailable | Outcome::Unknown | Outcome::Declined)) {
+        if newest.is_some_and(|newest| !matches!(newest, Outcome::Out | Outcome::Granted)) {
             self.saw(Corner::ServedDespiteFailure);
         }
     }
@@ -132,6 +132,7 @@ impl World {
         if error.is_login_required() {
             self.may_ask_for_login(session, &error.to_string());
         }
+        self.says_why(session, error);
         let kinds = [
             (error.is_timeout(), Corner::TimedOut),
             (error.is_too_brief(), Corner::TooBrief),
@@ -149,7 +150,7 @@ impl World {
         ledger.lapsed.extend(lapsed);
     }
 
-    /// Rule B6: only a login helps where the server has declined, or where no try is left.
+    /// Rule B6: only a login helps where the server has declined, or where there is no grant.
     fn may_ask_for_login(&mut self, session: usize, error: &str) {
         let ledger = &self.ledgers[session];
         let calls = ledger.calls.iter().map(|index| &self.calls[*index]);
@@ -158,22 +159,6 @@ impl World {
             self.counts.saw(Corner::LogInDeclined);
             if !calls.any(|call| call.outcome == Outcome::Declined) {
                 self.broken(session, "B6", "declined, a caller is told, and nobody has declined");
-            }
-        } else if error.contains("nothing is known") {
-            // What came in the last moment may still be on its way into the store.
-            let doubts = ledger.intents.len()
-                + calls
-                    .filter(|call| {
-                        call.is_in_doubt() || call.was_late || call.outcome == Outcome::Declined
-                    })
-                    .count();
-            self.counts.saw(Corner::LogInUnsettled);
-            if ledger.crooked {
-                // A store that hangs while the clock runs back is noticed too late.
-                return;
-            }
-            if doubts < 2 || matches!(self.plan.reuse, Reuse::Confirm | Reuse::Unrotated) {
-                self.broken(session, "B6", "told to log in while another try is permitted");
             }
         } else {
             self.counts.saw(Corner::LogInNoGrant);

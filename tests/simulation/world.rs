@@ -15,6 +15,7 @@ use super::network::Call;
 use super::plan::Plan;
 use super::server::{Server, Terms};
 use super::store::{Keep, Op};
+use super::weather::Weather;
 
 /// When every world begins.
 pub(crate) const START: i64 = 1_700_000_000_000;
@@ -53,6 +54,10 @@ pub(crate) struct World {
     pub(crate) spawned: Vec<(usize, BoxFuture<()>)>,
     /// Nothing fails any more.
     pub(crate) healed: bool,
+    /// How the authorization server is disposed, and until when.
+    pub(crate) weather: (Weather, i64),
+    /// Until when each process certainly asks nothing, since its client was refused.
+    pub(crate) barred: Vec<i64>,
     /// The resource server rejects live tokens at will.
     pub(crate) moody: bool,
     /// A wall clock was set so that stored lifetimes, or hidden sleep, may mislead a client.
@@ -122,6 +127,8 @@ impl World {
             ledgers: Vec::new(),
             spawned: Vec::new(),
             healed: false,
+            weather: (Weather::Fine, 0),
+            barred: Vec::new(),
             moody: false,
             skewed: false,
             in_program: false,
@@ -151,13 +158,11 @@ impl World {
     }
 
     /// One of `kinds` faults at the given odds, or zero for none.
-    pub(crate) fn fault(&mut self, kinds: u32, odds: u32) -> u32 {
-        if self.healed || self.plan.calm {
+    pub(crate) fn fault(&mut self, kinds: usize, odds: u32) -> u32 {
+        if self.healed || self.plan.calm || self.choices.below(odds) != odds - 1 {
             return 0;
         }
-        let fine = kinds * (odds - 1);
-        let drawn = self.choices.below((kinds * odds).min(256));
-        drawn.saturating_sub(fine)
+        self.choices.below(u32::try_from(kinds).expect("few"))
     }
 
     /// Something happens after `delay`; or now.

@@ -1,0 +1,113 @@
+//! What is known of requests whose outcome is not: the windows, the late answers, and the client.
+
+use super::log::Corner;
+use super::network::{Call, Outcome};
+use super::server::{Number, Reuse};
+use super::world::World;
+
+/// For how long nobody asks at least, once the server has refused the client.
+const REFUSED: i64 = 30_000;
+
+impl World {
+    /// When each request of this epoch whose outcome is not known, and which presented `shown`, was
+    /// started at the earliest, and was sent.
+    pub(crate) fn doubts(&self, session: usize, shown: Number) -> Vec<(i64, i64)> {
+        let ledger = &self.ledgers[session];
+        let calls = ledger.calls.iter().map(|index| &self.calls[*index]);
+        let calls = calls.filter(|call| {
+            call.epoch == ledger.epoch && call.shown == shown && call.is_in_doubt()
+        });
+        // Its flight may have begun earlier, with a look into the store.
+        let calls = calls.map(|call| (call.sent.min(call.deadline - self.plan.deadline), call.sent));
+        let intent = ledger.intents.get(&shown).map(|sent| (*sent, *sent));
+        intent.into_iter().chain(calls).collect()
+    }
+
+    /// Half of what may be left of the declared window, where a refresh is in doubt.
+    pub(crate) fn left_of_window(&self, session: usize, index: usize) -> Option<i64> {
+        let window = self.window()?;
+        let ledger = &self.ledgers[session];
+        let (earliest, latest) = *self.doubts(session, self.calls[index].shown).first()?;
+        let now = ledger.now();
+        (now < latest + window).then(|| (earliest + window - now).max(0) / 2)
+    }
+
+    /// The window that the server declares, if it does.
+    pub(crate) fn window(&self) -> Option<i64> {
+        match self.plan.reuse {
+            Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window) => Some(window),
+            Reuse::Strict | Reuse::Confirm | Reuse::Unrotated => None,
+        }
+    }
+
+    /// Rule B6: "on a backoff of [30 s to 10 min], which all sessions of the client share". With a
+    /// store the session learns of it later, once that is told, too.
+    pub(crate) fn client_heard(
+        &mut self,
+        session: usize,
+        outcome: Outcome,
+        counts: bool,
+        now: i64,
+    ) {
+        let ledger = &self.ledgers[session];
+        let (process, sure) = (ledger.process, ledger.store.is_none() && counts);
+        match outcome {
+            Outcome::Misconfigured if sure => self.barred[process] = now + REFUSED,
+            Outcome::Granted => self.barred[process] = i64::MIN,
+            _ => {}
+        }
+    }
+
+    /// A grant came after its deadline.
+    pub(crate) fn saw_late(&mut self, session: usize, index: usize, now: i64) {
+        let newest = self.ledgers[session].calls.last().copied();
+        let newest = newest.map(|newest| (newest, &self.calls[newest]));
+        match newest {
+            Some((newest, _)) if newest == index => self.saw(Corner::LateUsed),
+            Some((_, call))
+                if self.plan.reuse == Reuse::Confirm
+                    && call.epoch == self.calls[index].epoch
+                    && call.outcome == Outcome::Out
+                    && call.listening
+                    && now < call.deadline =>
+            {
+                self.saw(Corner::HeldBack);
+            }
+            _ => {}
+        }
+    }
+
+    /// Rule B6, strict and after a window: a refresh token in doubt is presented again only once the
+    /// old access token is nearly over, and once no late answer is waited for any more.
+    pub(crate) fn may_show_doubted(&mut self, session: usize, call: &Call, doubts: usize) {
+        self.saw(Corner::AskedAgain);
+        if doubts > 2 {
+            self.saw(Corner::AskedOften);
+        }
+        let waited = |other: &Call| {
+            other.listening
+                && other.outcome == Outcome::Out
+                && call.sent < other.deadline + self.plan.deadline
+        };
+        let waited = self.told_before(session, call).any(waited);
+        if waited {
+            self.broken(session, "B6", "it asks again while a late answer is waited for");
+        }
+        let Some(access) = self.working(session, call) else { return };
+        if call.sent < self.ledgers[session].reckonings[&access].chance {
+            self.broken(session, "B6", "it presents a doubted refresh token while its token works");
+        }
+        self.saw(Corner::LastChance);
+    }
+
+    /// The requests of this epoch that have presented the same refresh token.
+    pub(crate) fn told_before<'a>(
+        &'a self,
+        session: usize,
+        call: &'a Call,
+    ) -> impl Iterator<Item = &'a Call> {
+        let ledger = &self.ledgers[session];
+        let calls = ledger.calls.iter().map(|index| &self.calls[*index]);
+        calls.filter(move |other| other.epoch == ledger.epoch && other.shown == call.shown)
+    }
+}

@@ -1,0 +1,78 @@
+//! Why a caller gets no token: what it is told is what has happened.
+
+use std::error::Error as _;
+
+use perennial::session::Error;
+
+use super::log::Corner;
+use super::network::Outcome;
+use super::world::World;
+
+impl World {
+    pub(crate) fn says_why(&mut self, session: usize, error: &Error) {
+        let told = error.to_string();
+        let source = error.source().map(ToString::to_string).unwrap_or_default();
+        if error.is_misconfigured() {
+            self.is_told_of_client(session, &source);
+        } else if error.may_need_login() && !error.is_login_required() {
+            self.is_told_to_try_login(session);
+        } else if told.contains("without saying why") {
+            self.is_told_of_refusal(session);
+        } else if told.contains("no answer was understood") {
+            self.saw(Corner::ToldUnknown);
+            self.was_sent(session, "unknown");
+        } else if told.contains("may have been used") {
+            self.saw(Corner::ToldInDoubt);
+            if !self.ledgers[session].saw_intent {
+                self.was_sent(session, "in doubt");
+            }
+        }
+        if source.contains("the refresh was not sent") {
+            self.saw(Corner::ToldUnsent);
+        }
+    }
+
+    /// Rule B6: "What was never sent is never unknown."
+    fn was_sent(&mut self, session: usize, what: &str) {
+        let mut calls = self.ledgers[session].calls.iter().map(|index| &self.calls[*index]);
+        if !calls.any(|call| call.is_in_doubt() || call.was_late) {
+            self.broken(session, "B6", &format!("{what}, a caller is told, and all is known"));
+        }
+    }
+
+    /// Only where the server has refused a session of this client.
+    fn is_told_of_client(&mut self, session: usize, source: &str) {
+        self.saw(Corner::ToldMisconfigured);
+        if source.contains("not sent") {
+            self.saw(Corner::Barred);
+        }
+        let process = self.ledgers[session].process;
+        let refused = self.calls.iter().any(|call| {
+            call.outcome == Outcome::Misconfigured && self.ledgers[call.session].process == process
+        });
+        if !refused {
+            self.broken(session, "B6", "misconfigured, a caller is told, and no client was refused");
+        }
+    }
+
+    /// Rule B6: "after [3] in a row over [5 min] with nothing usable callers MUST be told that a
+    /// login may be needed".
+    fn is_told_to_try_login(&mut self, session: usize) {
+        self.saw(Corner::LogInMayHelp);
+        let ledger = &self.ledgers[session];
+        if !ledger.refused_for_long() && !ledger.crooked {
+            self.broken(session, "B6", "a login may help, a caller is told, and that is too early");
+        }
+    }
+
+    fn is_told_of_refusal(&mut self, session: usize) {
+        let ledger = &self.ledgers[session];
+        // What failed without being sent, in between, is not seen here.
+        let sure = ledger.store.is_none()
+            && !ledger.crooked
+            && self.counts.of(Corner::Misconfigured) == 0;
+        if sure && ledger.refused_for_long() {
+            self.broken(session, "B6", "a caller is not told that a login may help");
+        }
+    }
+}
