@@ -26,11 +26,11 @@ impl Default for ClientBackoff {
 }
 
 impl ClientBackoff {
-    /// Asks nobody until then.
-    pub(crate) fn hold(&self, until: Option<Timestamp>) {
+    /// Nobody asks until then, nor sooner than before.
+    pub(crate) fn hold(&self, until: Timestamp) {
         // Relaxed, as is all here: an instant is all there is to see. Whoever misses it asks once more
         // than need be.
-        self.0.store(until.map_or(LIFTED, encoded), Ordering::Relaxed);
+        self.0.fetch_max(encoded(until), Ordering::Relaxed);
     }
 
     pub(crate) fn lift(&self) {
@@ -40,15 +40,30 @@ impl ClientBackoff {
         }
     }
 
-    /// For how long nobody asks.
+    /// For how long the caller does not ask; `None` where it asks now. Once the backoff is over, the
+    /// first to come asks, and the others wait for what it is told.
     pub(crate) fn left(&self, now: Timestamp, policy: &Policy) -> Option<Duration> {
-        let until = decoded(self.0.load(Ordering::Relaxed));
+        let found = self.0.load(Ordering::Relaxed);
+        let until = decoded(found);
         let latest = now.saturating_add(policy.misconfigured_cap().into());
-        if until > latest {
-            // The clock went back (rule A5).
-            self.hold(Some(latest));
+        if found == LIFTED {
+            return None;
         }
-        (now < until).then(|| until.min(latest).since(now).to_duration())
+        if now < until {
+            if until > latest {
+                // The clock went back (rule A5).
+                self.0.store(encoded(latest), Ordering::Relaxed);
+            }
+            return Some(until.min(latest).since(now).to_duration());
+        }
+        let answered = now.saturating_add(policy.refresh_deadline().into()).min(latest);
+        let claimed = self.0.compare_exchange(
+            found,
+            encoded(answered),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        claimed.is_err().then(|| answered.since(now).to_duration())
     }
 }
 

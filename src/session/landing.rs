@@ -165,8 +165,10 @@ impl Inner {
         let event = Event::RefreshFailed { flight, failure, draw };
         if self.lifecycle.handle(&ports.settings.policy, event, now) == Effect::EndAttempt {
             // Rule B6: "which all sessions of the client share".
-            if let (Failure::Misconfigured { .. }, true) = (failure, self.stage.is_sent()) {
-                ports.client_backoff.hold(self.lifecycle.backoff_until());
+            if let (Failure::Misconfigured { .. }, true, Some(until)) =
+                (failure, self.stage.is_sent(), self.lifecycle.backoff_until())
+            {
+                ports.client_backoff.hold(until);
             }
             self.fail(flight, error, afterwards);
         } else {

@@ -58,6 +58,12 @@ impl World {
         }
     }
 
+    /// Whether no refresh without a store can have failed that was never sent: one that a task was to
+    /// drive, or whose client had been refused.
+    pub(crate) fn all_is_seen(&self) -> bool {
+        self.counts.of(Corner::Misconfigured) == 0 && self.counts.of(Corner::Spawned) == 0
+    }
+
     /// A grant came after its deadline.
     pub(crate) fn saw_late(&mut self, session: usize, index: usize, now: i64) {
         let newest = self.ledgers[session].calls.last().copied();

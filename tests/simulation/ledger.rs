@@ -97,6 +97,8 @@ pub(crate) struct Ledger {
     pub(crate) failures: u32,
     /// Refusals without a reason in a row, and since when.
     pub(crate) unexplained: Option<(u32, i64)>,
+    /// Whether the last of them may have come too late to count.
+    pub(crate) unsure: bool,
     pub(crate) not_before: i64,
     pub(crate) purse: Purse,
     /// The access tokens that were handed out.
@@ -140,6 +142,7 @@ impl Ledger {
             has_read: false,
             failures: 0,
             unexplained: None,
+            unsure: false,
             not_before: i64::MIN,
             purse: Purse::default(),
             handed: BTreeSet::new(),
@@ -202,6 +205,7 @@ impl Ledger {
     ) -> Option<Failed> {
         let now = self.now();
         let before = self.unexplained.take();
+        self.unsure &= before.is_some();
         let plainly = left.map_or(Failed::Plainly { asked }, |left| Failed::InWindow { left });
         match outcome {
             Outcome::Declined => None,
@@ -226,7 +230,6 @@ impl Ledger {
     /// Another grant has come: neither backoff nor certainty outlives it.
     fn renewed(&mut self, access: Option<Number>) {
         self.failures = 0;
-        self.unexplained = None;
         self.not_before = i64::MIN;
         self.latest = access;
         if self.held.is_some_and(|held| Some(held.access) != access) {
@@ -327,7 +330,7 @@ impl World {
         let (session, epoch, sent, deadline) = (call.session, call.epoch, call.sent, call.deadline);
         let (half_draws, allowed) = (self.plan.half_draws, self.plan.deadline);
         let left = self.left_of_window(session, index);
-        let surely = self.counts.of(Corner::Misconfigured) == 0;
+        let surely = self.all_is_seen();
         let ledger = &mut self.ledgers[session];
         let now = ledger.now();
         let newest = ledger.calls.last() == Some(&index) && ledger.epoch == epoch;
@@ -373,10 +376,11 @@ impl World {
                 (Outcome::Granted, i64::from(renewal))
             }
             Reply::Failed(_, outcome, asked) => {
-                if counts {
-                    if let Some(how) = ledger.takes(*outcome, *asked, left, surely) {
-                        ledger.failed(how, half_draws);
-                    }
+                // Beyond its deadline it wins all the same, if that was not judged before.
+                let how = newest.then(|| ledger.takes(*outcome, *asked, left, surely)).flatten();
+                ledger.unsure |= newest && !counts;
+                if let Some(how) = how.filter(|_| counts) {
+                    ledger.failed(how, half_draws);
                 }
                 (*outcome, -1)
             }

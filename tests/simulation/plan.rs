@@ -77,6 +77,7 @@ impl Plan {
         };
         let drivers = choices.below(64);
         let kind = choices.below(64);
+        let deadline = if drivers & 1 == 0 { 30_000 } else { 8_000 };
         Self {
             reuse,
             // Two holders of one grant may spend it twice: nobody has promised otherwise yet.
@@ -91,7 +92,11 @@ impl Plan {
             odds: [4, 2, 8, 16][(shape & 3) as usize],
             store_odds: [6, 3, 12, 24][(shape >> 2) as usize],
             lifetime: [3_600_000, 300_000, 60_000][(drivers % 3) as usize],
-            deadline: if drivers & 1 == 0 { 30_000 } else { 8_000 },
+            // A declared window leaves room for a retry.
+            deadline: match reuse {
+                Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window) => deadline.min(window / 3),
+                Reuse::Strict | Reuse::Confirm | Reuse::Unrotated => deadline,
+            },
             drivers,
             steps: if small { 128 } else { 200 + 4 * choices.below(200) },
         }

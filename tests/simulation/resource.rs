@@ -59,7 +59,12 @@ impl World {
         before: State,
         works: bool,
     ) {
-        self.note("rejected", session, number(token.secret()));
+        let what = match rejection {
+            Rejection::Withdrawn => "withdraws",
+            Rejection::Kept => "keeps, though rejected",
+            Rejection::Stale => "was told too late of",
+        };
+        self.note(what, session, number(token.secret()));
         self.saw(Corner::Rejected);
         if self.is_out(session) {
             self.saw(Corner::RejectedInFlight);
@@ -126,11 +131,14 @@ impl World {
     /// Rule B4: a newer one has come, or it was withdrawn before: it is not handed out again.
     fn stale(&mut self, session: usize, token: &AccessToken) {
         self.saw(Corner::RejectionStale);
+        // From a shared store the very same token may have come again, as another generation.
+        let shared = self.is_shared(session);
         let (access, generation) = (number(token.secret()), token.generation().number());
         let ledger = &mut self.ledgers[session];
         let (held, now) = (ledger.held.take_if(|held| held.access == access), ledger.now());
         ledger.outlived.insert(access, generation);
-        if held.is_some_and(|held| now < held.usable) && generation == ledger.generation {
+        let present = held.is_some_and(|held| now < held.usable) && !shared;
+        if present && generation == ledger.generation {
             self.broken(session, "B8", "the present token was rejected, and that was called stale");
         }
     }

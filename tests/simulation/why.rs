@@ -17,7 +17,7 @@ impl World {
         } else if error.may_need_login() && !error.is_login_required() {
             self.is_told_to_try_login(session);
         } else if told.contains("without saying why") {
-            self.is_told_of_refusal(session);
+            self.is_told_of_refusal(session, &told);
         } else if told.contains("no answer was understood") {
             self.saw(Corner::ToldUnknown);
             self.was_sent(session, "unknown");
@@ -35,7 +35,8 @@ impl World {
     /// Rule B6: "What was never sent is never unknown."
     fn was_sent(&mut self, session: usize, what: &str) {
         let mut calls = self.ledgers[session].calls.iter().map(|index| &self.calls[*index]);
-        if !calls.any(|call| call.is_in_doubt() || call.was_late) {
+        let sent = calls.any(|call| call.is_in_doubt() || call.was_late);
+        if !sent && !self.ledgers[session].crooked {
             self.broken(session, "B6", &format!("{what}, a caller is told, and all is known"));
         }
     }
@@ -65,14 +66,16 @@ impl World {
         }
     }
 
-    fn is_told_of_refusal(&mut self, session: usize) {
+    fn is_told_of_refusal(&mut self, session: usize, told: &str) {
         let ledger = &self.ledgers[session];
         // What failed without being sent, in between, is not seen here.
         let sure = ledger.store.is_none()
+            && !ledger.unsure
             && !ledger.crooked
-            && self.counts.of(Corner::Misconfigured) == 0;
+            && self.all_is_seen();
         if sure && ledger.refused_for_long() {
-            self.broken(session, "B6", "a caller is not told that a login may help");
+            let how = format!("a caller is not told that a login may help: {told}");
+            self.broken(session, "B6", &how);
         }
     }
 }
