@@ -69,7 +69,7 @@ fn each_error_answers_to_its_own_names_and_to_no_other() {
 
     let rejected = session(&Scripted::new(), &VirtualTime::at(START));
     let spent = (0..9).find_map(|_| {
-        at_once(rejected.token_valid_for(2 * HOUR)).err().filter(|it| it.is_over_budget())
+        at_once(rejected.token_valid_for(2 * HOUR)).err().filter(Error::is_over_budget)
     });
     assert_eq!(names(&spent.expect("the budget ends")), ["over budget"]);
 

@@ -80,7 +80,7 @@ fn rejected_while_it_helps(session: &Session) {
     panic!("each of a thousand rejections made a refresh");
 }
 
-// Rule B9, X20.
+// Rule B9. Case X20.
 #[test]
 fn a_server_that_rejects_every_fresh_token_makes_no_loop_and_takes_the_token_from_nobody() {
     let script = Scripted::new();
@@ -93,7 +93,7 @@ fn a_server_that_rejects_every_fresh_token_makes_no_loop_and_takes_the_token_fro
     assert_eq!(script.requests(), 6);
 }
 
-// Rule B9, X20.
+// Rule B9. Case X20.
 #[test]
 fn ten_thousand_rounds_of_accept_and_reject_in_no_time_make_three_refreshes() {
     let script = Scripted::new();

@@ -57,12 +57,8 @@ impl ClientBackoff {
             return Some(until.min(latest).since(now).to_duration());
         }
         let answered = now.saturating_add(policy.refresh_deadline().into()).min(latest);
-        let claimed = self.0.compare_exchange(
-            found,
-            encoded(answered),
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
+        let claimed =
+            self.0.compare_exchange(found, encoded(answered), Ordering::Relaxed, Ordering::Relaxed);
         claimed.is_err().then(|| answered.since(now).to_duration())
     }
 }

@@ -132,7 +132,7 @@ async fn a_server_that_rejects_each_fresh_token_stops_at_the_budget(on: Adapter)
     assert_eq!(world.auth.requests(), 6, "one more, once it may");
 }
 
-// Rules B8, B9, E2, X21: one resource's 401 is not everybody's.
+// Rules B8, B9, E2. Case X21: one resource's 401 is not everybody's.
 async fn a_resource_that_always_says_401_takes_the_token_from_nobody_else(on: Adapter) {
     let world = World::with_api(on, |request| {
         if request.line().contains("/broken") {
@@ -151,7 +151,7 @@ async fn a_resource_that_always_says_401_takes_the_token_from_nobody_else(on: Ad
     assert!(world.auth.requests() <= 3 + 5 + 3, "{} refreshes", world.auth.requests());
 }
 
-// Rules B9, E2, X20.
+// Rules B9, E2. Case X20.
 async fn a_resource_that_accepts_and_rejects_by_turns_costs_the_allowance_and_no_more(on: Adapter) {
     let turn = Mutex::new(0_u32);
     let world = World::with_api(on, move |_| {

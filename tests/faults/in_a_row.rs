@@ -1,5 +1,5 @@
 //! Requests that no server ever saw, one after the other, and answers that come late: nobody is logged
-//! out by a network (rule B6, X7, X51, X52).
+//! out by a network (rule B6; cases X7, X51, X52).
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn fails(scene: &Scene, fault: &Fault) {
     }
 }
 
-// Rule B6, X7, X51.
+// Rule B6. Cases X7, X51.
 async fn ten_requests_in_a_row_that_no_server_saw_are_no_logout_under_any_policy(on: Adapter) {
     for behaviour in behaviours() {
         for fault in before_the_server() {
@@ -63,7 +63,7 @@ async fn ten_requests_in_a_row_that_no_server_saw_are_no_logout_under_any_policy
     }
 }
 
-// Rules B6, B13, X52.
+// Rules B6, B13. Case X52.
 async fn an_answer_within_twice_the_deadline_is_used_though_the_old_token_has_lapsed(on: Adapter) {
     for run in 0..20 {
         let scene = Scene::new(on, STRICT, Holding::Token).await;

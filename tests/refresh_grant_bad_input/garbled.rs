@@ -149,7 +149,7 @@ async fn after_an_unknown_outcome_nothing_is_sent_while_the_old_token_works() {
     assert_eq!(scene.server.requests(), 2);
 }
 
-// Rule B6, X51.
+// Rule B6. Case X51.
 #[tokio::test]
 async fn ten_unknown_outcomes_in_a_row_are_no_logout() {
     let (mut scene, _) = where_there_is_no_token(async |it| it.reset(), "refresh-1").await;

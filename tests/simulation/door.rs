@@ -98,7 +98,8 @@ impl World {
             self.broken(session, "B6", "it asks although the server has just refused its client");
         }
         let last = self.told_before(session, call).last();
-        let refused = last.is_some_and(|one| one.outcome == Outcome::Misconfigured && !one.was_late);
+        let refused =
+            last.is_some_and(|one| one.outcome == Outcome::Misconfigured && !one.was_late);
         if refused && self.plan.reuse == Reuse::Strict && self.working(session, call).is_some() {
             let how = "it presents a refresh token of a refused client while its token works";
             self.broken(session, "B6", how);

@@ -14,11 +14,11 @@ impl World {
     pub(crate) fn doubts(&self, session: usize, shown: Number) -> Vec<(i64, i64)> {
         let ledger = &self.ledgers[session];
         let calls = ledger.calls.iter().map(|index| &self.calls[*index]);
-        let calls = calls.filter(|call| {
-            call.epoch == ledger.epoch && call.shown == shown && call.is_in_doubt()
-        });
+        let calls = calls
+            .filter(|call| call.epoch == ledger.epoch && call.shown == shown && call.is_in_doubt());
         // Its flight may have begun earlier, with a look into the store.
-        let calls = calls.map(|call| (call.sent.min(call.deadline - self.plan.deadline), call.sent));
+        let calls =
+            calls.map(|call| (call.sent.min(call.deadline - self.plan.deadline), call.sent));
         let intent = ledger.intents.get(&shown).map(|sent| (*sent, *sent));
         intent.into_iter().chain(calls).collect()
     }

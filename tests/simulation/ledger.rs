@@ -38,9 +38,13 @@ pub(crate) struct Received {
 
 /// How a refresh failed, as far as it tells how long the next one waits.
 enum Failed {
-    Plainly { asked: Option<i64> },
+    Plainly {
+        asked: Option<i64>,
+    },
     /// Half of what is left of the declared window.
-    InWindow { left: i64 },
+    InWindow {
+        left: i64,
+    },
     /// Without a reason, and so for minutes.
     ForLong,
     Misconfigured,

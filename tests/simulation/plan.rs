@@ -94,7 +94,9 @@ impl Plan {
             lifetime: [3_600_000, 300_000, 60_000][(drivers % 3) as usize],
             // A declared window leaves room for a retry.
             deadline: match reuse {
-                Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window) => deadline.min(window / 3),
+                Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window) => {
+                    deadline.min(window / 3)
+                }
                 Reuse::Strict | Reuse::Confirm | Reuse::Unrotated => deadline,
             },
             drivers,

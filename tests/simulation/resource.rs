@@ -80,7 +80,11 @@ impl World {
     /// replacement".
     fn withdrawn(&mut self, session: usize, token: &AccessToken, before: State, works: bool) {
         if works {
-            self.broken(session, "B8", "a rejected token was withdrawn, and there is one that works");
+            self.broken(
+                session,
+                "B8",
+                "a rejected token was withdrawn, and there is one that works",
+            );
         }
         let (access, generation) = (number(token.secret()), token.generation().number());
         let ledger = &mut self.ledgers[session];
@@ -124,7 +128,11 @@ impl World {
             self.broken(session, "B9", "a rejected token stays in use that could be replaced");
         }
         if before != State::Valid {
-            self.broken(session, "B9", "a rejected token stays in use whose refresh is free or out");
+            self.broken(
+                session,
+                "B9",
+                "a rejected token stays in use whose refresh is free or out",
+            );
         }
     }
 

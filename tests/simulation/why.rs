@@ -52,7 +52,11 @@ impl World {
             call.outcome == Outcome::Misconfigured && self.ledgers[call.session].process == process
         });
         if !refused {
-            self.broken(session, "B6", "misconfigured, a caller is told, and no client was refused");
+            self.broken(
+                session,
+                "B6",
+                "misconfigured, a caller is told, and no client was refused",
+            );
         }
     }
 
@@ -69,10 +73,8 @@ impl World {
     fn is_told_of_refusal(&mut self, session: usize, told: &str) {
         let ledger = &self.ledgers[session];
         // What failed without being sent, in between, is not seen here.
-        let sure = ledger.store.is_none()
-            && !ledger.unsure
-            && !ledger.crooked
-            && self.all_is_seen();
+        let sure =
+            ledger.store.is_none() && !ledger.unsure && !ledger.crooked && self.all_is_seen();
         if sure && ledger.refused_for_long() {
             let how = format!("a caller is not told that a login may help: {told}");
             self.broken(session, "B6", &how);

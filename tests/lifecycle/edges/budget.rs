@@ -11,12 +11,10 @@ use crate::support::{Rig, UNAVAILABLE, at, built, hour, lives, sec, secs};
 /// cannot be paid for.
 #[track_caller]
 fn replaced(rig: &mut Rig, now: Timestamp) -> bool {
-    match rig.reject(now) {
-        Effect::Withdraw => {}
-        effect => {
-            assert_eq!(effect, Effect::KeepUsing);
-            return false;
-        }
+    let effect = rig.reject(now);
+    if effect != Effect::Withdraw {
+        assert_eq!(effect, Effect::KeepUsing);
+        return false;
     }
     let flight = rig.start(now).flight;
     let _ = rig.land(flight, hour(now), now);
@@ -28,7 +26,7 @@ fn replacements(rig: &mut Rig, now: Timestamp) -> usize {
     (0..1000).take_while(|_| replaced(rig, now)).count()
 }
 
-// Rule B9, X20.
+// Rule B9. Case X20.
 #[test]
 fn tokens_that_never_worked_are_replaced_five_times_at_once_and_then_every_six_seconds() {
     let mut rig = Rig::with_hour(Policy::default(), sec(0));

@@ -18,7 +18,7 @@ fn round(rig: &mut Rig, now: Timestamp) -> bool {
     true
 }
 
-// Rule B9, X20.
+// Rule B9. Case X20.
 #[test]
 fn ten_thousand_rounds_of_accept_and_reject_in_no_time_make_three_refreshes() {
     let mut rig = Rig::with_hour(Policy::default(), sec(0));

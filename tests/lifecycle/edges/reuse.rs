@@ -36,7 +36,7 @@ const fn doubt(until: Timestamp) -> Effect<Timestamp> {
     Effect::BackOff { until, reason: Delay::Doubt }
 }
 
-// Rule B6, X51: two lost requests are no logout, nor are three, nor a hundred.
+// Rule B6. Case X51: two lost requests are no logout, nor are three, nor a hundred.
 #[test]
 fn a_server_that_refuses_reuse_is_asked_until_it_declines_by_itself() {
     let mut rig = unknown_once(Reuse::Strict);
@@ -85,7 +85,7 @@ fn the_last_chance_is_an_eighth_of_the_lifetime_before_the_end_where_that_is_les
     assert!(matches!(rig.request(sec(30)), Effect::UseAndStartRefresh(_)));
 }
 
-// Rule B6, X52.
+// Rule B6. Case X52.
 #[test]
 fn a_request_that_is_still_open_is_waited_for_one_more_deadline_before_it_is_repeated() {
     let mut rig = Rig::without_token(declared(Reuse::Strict), sec(0));
@@ -168,7 +168,7 @@ fn a_repetition_that_was_definitely_not_honoured_leaves_the_doubt() {
     assert!(matches!(rig.request(sec(3561)), Effect::UseAndStartRefresh(_)));
 }
 
-// Rule B6, X53.
+// Rule B6. Case X53.
 #[test]
 fn within_its_window_a_server_is_asked_again_and_each_try_ends_inside() {
     for reuse in windows(60) {
@@ -186,7 +186,7 @@ fn within_its_window_a_server_is_asked_again_and_each_try_ends_inside() {
     }
 }
 
-// Rule B6, X8, X53.
+// Rule B6. Cases X8, X53.
 #[test]
 fn with_the_default_deadline_a_second_sending_fits_into_every_window_with_and_without_a_token() {
     for window in [2, 5, 10, 30, 60, 120] {
@@ -229,9 +229,10 @@ fn a_retry_that_is_out_when_the_window_closes_does_not_open_it_anew() {
             assert_eq!(effect, Effect::EndAttempt);
             // The first sending was 61 s ago. The late answer of one that is open is waited for.
             let answer = rig.request(sec(61));
-            match told {
-                true => assert!(answer.start().is_some(), "{reuse:?}"),
-                false => assert_eq!(answer, doubt(sec(80)), "{reuse:?}"),
+            if told {
+                assert!(answer.start().is_some(), "{reuse:?}");
+            } else {
+                assert_eq!(answer, doubt(sec(80)), "{reuse:?}");
             }
         }
     }

@@ -14,7 +14,7 @@ fn fails(rig: &mut Rig, failure: Failure<Timestamp>, draw: Draw, now: Timestamp)
     assert_eq!(rig.fail(flight, failure, draw, now), Effect::EndAttempt);
 }
 
-// Rule B6, X2, X3.
+// Rule B6. Cases X2, X3.
 #[test]
 fn a_misconfigured_client_is_tried_again_between_thirty_seconds_and_ten_minutes_and_recovers() {
     for (draw, delays) in
@@ -95,7 +95,7 @@ fn another_outcome_tells_that_the_client_is_configured_by_now() {
     assert_eq!(rig.state(sec(1)), State::Expired(Remedy::Refresh));
 }
 
-// Rule B6, X1.
+// Rule B6. Case X1.
 #[test]
 fn three_refusals_without_a_reason_over_five_minutes_say_that_a_login_may_help_and_tries_go_on() {
     let mut rig = Rig::without_token(Policy::default(), sec(0));
