@@ -205,10 +205,11 @@ pub(super) fn allowance<T: Time>(step: &Step<T>) -> Verdict {
             ensure(is.renewed != Pause::Over, "spent, and never renewed")
         }
         Event::Recovered { generation } if named(step, generation).is_some() => {
+            if was.spent == 0 {
+                return ensure(is == was, "what was not spent is given back");
+            }
             let (spent, refund) = match was.refund {
-                Refund::Ready => {
-                    (was.spent.saturating_sub(1), given_back(policy.rejections_interval, now))
-                }
+                Refund::Ready => (was.spent - 1, given_back(policy.rejections_interval, now)),
                 // One was given back too short a time ago: the next, and no more, once that is over.
                 Refund::Given(pause) | Refund::Owed(pause) => (was.spent, Refund::Owed(pause)),
             };
