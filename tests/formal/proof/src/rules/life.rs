@@ -91,8 +91,8 @@ fn allowance_at<T: Time>(step: &Step<T>) -> Rejections<T> {
             pause @ Pause::Until { .. } => (spent, Refund::Given(pause)),
         },
         Refund::Owed(pause) => match observed(pause, now) {
-            // Where nothing is spent by then, there is nothing to give back.
-            Pause::Over if spent == 0 => (0, Refund::Ready),
+            // By then it may be whole again.
+            Pause::Over if spent == 0 => (spent, Refund::Ready),
             Pause::Over => (spent - 1, given_back(policy.rejections_interval, now)),
             pause @ Pause::Until { .. } => (spent, Refund::Owed(pause)),
         },

@@ -3,8 +3,8 @@
 use core::fmt::Debug;
 use std::time::{Duration, Instant as Clock};
 
-use perennial::lifecycle::formal::{Budget, Credential, Flight, Holding, Parts, Pause, Trouble};
-use perennial::lifecycle::{Lifecycle, Reuse, Schedule};
+use perennial::lifecycle::formal::{Budget, Credential, Flight, Parts, Pause, Trouble};
+use perennial::lifecycle::{Lifecycle, Reuse};
 
 use super::events::events;
 use super::solver::Confirmed;
@@ -232,7 +232,7 @@ impl Proof {
         with(|tree| tree.simplifies = true);
         let (now, then) = (states::now(), states::then());
         for machine in states::states_to_look_at() {
-            if waits(&machine) > AT_ONCE && !is_doubted_throughout(&machine) {
+            if states::waits(&machine) > states::AT_ONCE && !is_doubted_throughout(&machine) {
                 continue;
             }
             for reuse in states::reuses_looked_at(&machine) {
@@ -253,39 +253,11 @@ impl Proof {
     }
 }
 
-/// How many things are waited for at once, at most, where `poll_timeout` is looked at.
-const AT_ONCE: usize = 2;
-
-/// How many things change by themselves: the token, the flight or what it leaves, the backoff, the budget,
-/// the window, the refusals.
-fn waits(state: &Parts<Instant>) -> usize {
-    let timed = match state.holding {
-        Holding::Token(held) => matches!(held.schedule, Schedule::Timed(_)),
-        Holding::Nothing => false,
-    };
-    let flight = match state.flight {
-        Flight::Idle | Flight::Overdue { open: Pause::Over, .. } => false,
-        Flight::Out { .. } | Flight::Overdue { open: Pause::Until { .. }, .. } => true,
-    };
-    let early = Trouble::Unexplained { missing: 0, early: Pause::Over };
-    [
-        timed,
-        flight,
-        matches!(state.pause, Pause::Until { .. }),
-        matches!(state.budget, Budget::FullAt(_)),
-        matches!(state.credential, Credential::DoubtedUntil(_)),
-        matches!(state.trouble, Trouble::Unexplained { .. }) && state.trouble != early,
-    ]
-    .into_iter()
-    .filter(|waits| *waits)
-    .count()
-}
-
 /// Where a doubt makes three of them follow on each other: the token's last chance, the late answer, the
 /// backoff.
 fn is_doubted_throughout(state: &Parts<Instant>) -> bool {
     let open = matches!(state.flight, Flight::Overdue { open: Pause::Until { .. }, .. });
-    state.credential == Credential::Doubted && open && waits(state) == 3
+    state.credential == Credential::Doubted && open && states::waits(state) == 3
 }
 
 /// The states on which every count of failures is tried: the count meets the flight, the backoff and

@@ -287,6 +287,40 @@ pub fn is_simple(state: &Parts<Instant>) -> bool {
     (state.ended, state.landed, state.started) == (1, 1, 4)
 }
 
+/// How many things are waited for at once, at most, where `poll_timeout` is looked at, and where an
+/// answer or a login comes.
+pub const AT_ONCE: usize = 2;
+
+/// How many things change by themselves: the token, the flight or what it leaves, the backoff, the budget,
+/// the window, the refusals.
+pub fn waits(state: &Parts<Instant>) -> usize {
+    usize::from(is_out(state)) + waits_besides(state)
+}
+
+fn is_out(state: &Parts<Instant>) -> bool {
+    matches!(state.flight, Flight::Out { .. })
+}
+
+/// The same, but for a flight that is out, which an answer ends.
+fn waits_besides(state: &Parts<Instant>) -> usize {
+    let timed = match state.holding {
+        Holding::Token(held) => matches!(held.schedule, Schedule::Timed(_)),
+        Holding::Nothing => false,
+    };
+    let early = Trouble::Unexplained { missing: 0, early: Pause::Over };
+    [
+        timed,
+        matches!(state.flight, Flight::Overdue { open: Pause::Until { .. }, .. }),
+        matches!(state.pause, Pause::Until { .. }),
+        matches!(state.budget, Budget::FullAt(_)),
+        matches!(state.credential, Credential::DoubtedUntil(_)),
+        matches!(state.trouble, Trouble::Unexplained { .. }) && state.trouble != early,
+    ]
+    .into_iter()
+    .filter(|waits| *waits)
+    .count()
+}
+
 /// Every state that such an event is told to. An answer and a login ask for neither the budget nor
 /// the allowance, nor how the last refresh failed: they meet those in few states.
 pub fn states(kind: Kind) -> Vec<Parts<Instant>> {
@@ -301,7 +335,8 @@ pub fn states(kind: Kind) -> Vec<Parts<Instant>> {
         | Kind::RefreshFailed => true,
     };
     let plain = plain().into_iter().filter(|state| {
-        asks || state.budget == Budget::Full || (is_simple(state) && state.pause == Pause::Over)
+        let full = state.budget == Budget::Full || is_simple(state);
+        asks || (full && waits_besides(state) <= AT_ONCE)
     });
     let others = [troubled(), spent()].concat().into_iter().filter(|state| {
         let few = state.pause == Pause::Over && state.budget == Budget::Full && is_bare(state);
