@@ -80,7 +80,12 @@ impl World {
         match (self.plan.reuse, self.window()) {
             (Reuse::Confirm | Reuse::Unrotated, _) => {}
             (_, Some(window)) if call.sent < first + window => {
-                if call.deadline > first + window {
+                // A refusal that came late may have been taken for unknown before, and the window of
+                // that may be over.
+                let earlier = self.told_before(session, call).any(|one| {
+                    one.was_late && one.sent.min(one.deadline - self.plan.deadline) < first
+                });
+                if call.deadline > first + window && !earlier {
                     let how = "its retry does not end within the declared window";
                     self.broken(session, "B6", how);
                 }

@@ -29,7 +29,9 @@ impl World {
         let ledger = &self.ledgers[session];
         let (earliest, latest) = *self.doubts(session, self.calls[index].shown).first()?;
         let now = ledger.now();
-        (now < latest + window).then(|| (earliest + window - now).max(0) / 2)
+        // With a store it is noted there first, for as long as that takes.
+        let left = if ledger.store.is_none() { earliest + window - now } else { 0 };
+        (now < latest + window).then(|| left.max(0) / 2)
     }
 
     /// The window that the server declares, if it does.

@@ -23,6 +23,7 @@ pub(crate) mod choices;
 mod clock;
 mod door;
 mod doubt;
+mod failing;
 mod fate;
 mod ledger;
 mod life;

@@ -190,7 +190,7 @@ impl World {
             outcome: Outcome::Out,
             listening: true,
             was_late: false,
-            fate: FATES[self.fault(FATES.len(), self.plan.odds) as usize],
+            fate: self.fate(),
             arrived: false,
             reply: None,
             here: false,
@@ -250,6 +250,15 @@ impl World {
             | Fate::PanicsAfter => self.later(latency, Happening::Arrives(index), wakers),
         }
         Some(index)
+    }
+
+    fn fate(&mut self) -> Fate {
+        let slow = self.plan.slow && !self.healed;
+        match if slow { self.choices.below(4) } else { 0 } {
+            2 => Fate::SlowThere,
+            3 => Fate::SlowBack,
+            _ => FATES[self.fault(FATES.len(), self.plan.odds) as usize],
+        }
     }
 
     fn delay(&mut self) -> i64 {

@@ -43,6 +43,9 @@ pub(crate) struct Plan {
     /// One in how many messages, and store operations, meets a fault.
     pub(crate) odds: u32,
     pub(crate) store_odds: u32,
+    /// Many answers come late, and most endpoints reject every token.
+    pub(crate) slow: bool,
+    pub(crate) sour: bool,
     pub(crate) latency: i64,
     pub(crate) lifetime: i64,
     /// How long a refresh may take.
@@ -78,8 +81,11 @@ impl Plan {
         let drivers = choices.below(64);
         let kind = choices.below(64);
         let deadline = if drivers & 1 == 0 { 30_000 } else { 8_000 };
+        let mood = choices.below(16);
         Self {
             reuse,
+            slow: mood & 3 == 3 && !calm,
+            sour: mood & 12 == 12 && !calm,
             // Two holders of one grant may spend it twice: nobody has promised otherwise yet.
             stores: if calm && stores != Stores::None { Stores::Own } else { stores },
             processes,

@@ -12,7 +12,8 @@ use super::world::World;
 impl World {
     /// Where the next request goes.
     pub(crate) fn endpoint(&mut self) -> Endpoint {
-        if self.fault(2, 8) == 1 { Endpoint::Broken } else { Endpoint::Sound }
+        let odds = if self.plan.sour { 1 } else { 8 };
+        if self.fault(2, odds) == 1 { Endpoint::Broken } else { Endpoint::Sound }
     }
 
     /// A token is used: whether it is accepted, and else whether the session is told.
@@ -139,13 +140,13 @@ impl World {
     /// Rule B4: a newer one has come, or it was withdrawn before: it is not handed out again.
     fn stale(&mut self, session: usize, token: &AccessToken) {
         self.saw(Corner::RejectionStale);
-        // From a shared store the very same token may have come again, as another generation.
-        let shared = self.is_shared(session);
+        // The very same token may have come again, as another generation.
+        let again = self.is_shared(session) || self.counts.of(Corner::SameToken) > 0;
         let (access, generation) = (number(token.secret()), token.generation().number());
         let ledger = &mut self.ledgers[session];
         let (held, now) = (ledger.held.take_if(|held| held.access == access), ledger.now());
         ledger.outlived.insert(access, generation);
-        let present = held.is_some_and(|held| now < held.usable) && !shared;
+        let present = held.is_some_and(|held| now < held.usable) && !again;
         if present && generation == ledger.generation {
             self.broken(session, "B8", "the present token was rejected, and that was called stale");
         }
