@@ -21,7 +21,7 @@ pub(crate) struct Instants {
 impl Instants {
     /// From when on a refresh token that may be refused is presented although this one works (rule B6):
     /// a refresh deadline before it lapses, or an eighth of its life where that is less.
-    pub(crate) fn last_chance(&self) -> Tick {
+    pub(crate) fn last_chance(self) -> Tick {
         self.lapse.minus(REFRESH_DEADLINE.min(self.length / 8))
     }
 }

@@ -81,7 +81,7 @@ const MODELS: [Listed; 6] = [
         run: |name, reuse, manner| {
             run(name, Adversary { world: World::new(reuse), callers: 3 }, manner)
         },
-        reduced: (Some(9), &["strict"]),
+        reduced: (Some(10), &["strict"]),
         large: Some(13),
     },
     Listed {

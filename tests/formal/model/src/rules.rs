@@ -308,9 +308,8 @@ fn after_event(
     let mut broken = 0;
     // Only the server declines.
     let declines = matches!(event, Event::RefreshFailed { failure: Failure::Declined, .. });
-    let declined = Some(Ending::Declined);
-    broken |=
-        Rule::Declined.when(after.ending() == declined && before.ending() != declined && !declines);
+    let is_final = |machine: &Machine| machine.ending() == Some(Ending::Declined);
+    broken |= Rule::Declined.when(is_final(after) && !is_final(before) && !declines);
     if let (Event::RefreshFailed { .. } | Event::TimePassed { .. }, Effect::Nothing) =
         (event, effect)
     {

@@ -92,8 +92,8 @@ pub(crate) const ROWS: [Row; 21] = [
         ..ONE
     },
     Row {
-        // Who starts again knows only the note of intent, and hears no answer: the strict server has
-        // rotated, or is about to. Under confirm by use the note could be waited out, so that the
+        // Until it was explored taken to be the same as a crash before the answer is kept. Who starts
+        // again knows only the note of intent, and hears no answer: the strict server has rotated, or is about to. Under confirm by use the note could be waited out, so that the
         // request has arrived by then; the client machine does not do that.
         name: "the client crashes while its request is under way, and asks again in time",
         fault: Fault::CrashSending,

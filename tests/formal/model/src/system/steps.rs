@@ -304,7 +304,15 @@ impl Step<'_> {
         let message = self.state.messages[place].as_mut().expect("offered where there is one");
         message.fate = match self.system.row.fault {
             Fault::AnswerLate(fate) | Fault::RequestLate(fate) => fate,
-            _ => unreachable!("offered where something may be late"),
+            Fault::Nothing
+            | Fault::RequestLost
+            | Fault::AnswerLost
+            | Fault::RequestTwice
+            | Fault::CopyLate
+            | Fault::CrashSending
+            | Fault::CrashHearing
+            | Fault::CrashAtRest
+            | Fault::Theft => unreachable!("offered where something may be late"),
         };
         let what = if message.leg == Leg::Request { "its request" } else { "the answer" };
         let text = format!("{what} is under way for long");
