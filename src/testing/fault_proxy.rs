@@ -183,7 +183,7 @@ impl FaultProxy {
         self.shared.lock().script.push_back(fault);
     }
 
-    /// What befalls connections beyond the script [nothing].
+    /// What befalls connections beyond the script \[nothing\].
     pub fn otherwise(&self, fault: Fault) {
         self.shared.lock().otherwise = Some(fault);
     }
