@@ -240,7 +240,7 @@ impl<T: Time> Lifecycle<T> {
                 self.back_off(policy, None, draw, now);
             }
             Failure::Unexplained { retry_after } => {
-                // Rule B6: "after [3] in a row over [5 min] with nothing usable".
+                // Rule B6: "in a row over [5 min] with nothing usable".
                 let (missing, early) = match self.trouble {
                     Trouble::Unexplained { missing, early } => (missing, early),
                     Trouble::None | Trouble::Passing | Trouble::Misconfigured => {
