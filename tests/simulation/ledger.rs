@@ -297,7 +297,7 @@ impl World {
                     ledger.failures = 0;
                     ledger.not_before = i64::MIN;
                 } else if newest && !alive && ledger.store.is_none() {
-                    ledger.failed(Failed::Plainly { asked: None }, half_draws);
+                    ledger.failed(&Failed::Plainly { asked: None }, half_draws);
                 }
                 if ledger.epoch == epoch {
                     ledger.unexplained = None;
@@ -320,7 +320,7 @@ impl World {
                 let how = newest.then(|| ledger.takes(*outcome, *asked, left, surely)).flatten();
                 ledger.unsure |= newest && !counts;
                 if let Some(how) = how.filter(|_| counts) {
-                    ledger.failed(how, half_draws);
+                    ledger.failed(&how, half_draws);
                 }
                 (*outcome, -1)
             }
@@ -328,7 +328,7 @@ impl World {
                 if counts {
                     ledger.unexplained = None;
                     let how = left.map(|left| Failed::InWindow { left });
-                    ledger.failed(how.unwrap_or(Failed::Plainly { asked: None }), half_draws);
+                    ledger.failed(&how.unwrap_or(Failed::Plainly { asked: None }), half_draws);
                 }
                 self.saw(Corner::RefresherPanicked);
                 (Outcome::Unknown, -2)
