@@ -93,8 +93,9 @@ pub(crate) const ROWS: [Row; 21] = [
     },
     Row {
         // Until it was explored taken to be the same as a crash before the answer is kept. Who starts
-        // again knows only the note of intent, and hears no answer: the strict server has rotated, or is about to. Under confirm by use the note could be waited out, so that the
-        // request has arrived by then; the client machine does not do that.
+        // again knows only the note of intent, and hears no answer: the strict server has rotated, or is
+        // about to. Under confirm by use the note could be waited out, so that the request has arrived
+        // by then; the client machine does not do that.
         name: "the client crashes while its request is under way, and asks again in time",
         fault: Fault::CrashSending,
         prompt: true,
