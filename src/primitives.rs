@@ -22,7 +22,7 @@ pub(crate) use loom::{
         Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
-    thread, thread_local,
+    thread,
 };
 #[cfg(shuttle)]
 pub(crate) use shuttle::{
@@ -30,14 +30,14 @@ pub(crate) use shuttle::{
         Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
-    thread, thread_local,
+    thread,
 };
 #[cfg(not(any(loom, shuttle, tsan)))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use {
     core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
-    std::{thread, thread_local},
+    std::thread,
 };
 
 #[cfg(not(any(loom, shuttle)))]

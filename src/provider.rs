@@ -1,89 +1,202 @@
-//! What known providers do with a refresh token that they see twice, by their own documentation:
-//! for [`PolicyBuilder::reuse`](crate::lifecycle::PolicyBuilder::reuse) (rule B6).
+//! What known providers do, by their own documentation: with a refresh token that they see twice
+//! (for [`PolicyBuilder::reuse`](crate::lifecycle::PolicyBuilder::reuse)), how they name what they
+//! refuse, and where in an answer they put the tokens (rules B6, B14).
 //!
 //! ```
 //! use core::time::Duration;
 //! use perennial::lifecycle::Policy;
 //! use perennial::provider;
 //!
-//! let policy = Policy::builder().reuse(provider::OKTA).build()?;
-//! let policy = Policy::builder().reuse(provider::auth0(Duration::from_secs(15))).build()?;
+//! let policy = Policy::builder().reuse(provider::OKTA.reuse()).build()?;
+//! let overlap = provider::auth0(Duration::from_secs(15));
+//! let policy = Policy::builder().reuse(overlap.reuse()).build()?;
 //! # let _ = policy;
 //! # Ok::<(), perennial::lifecycle::PolicyError>(())
 //! ```
 //!
+//! A client of its token endpoint (feature `wire`) is given the same value:
+//! `Client::builder(..).provider(&provider::SLACK)`.
+//!
 //! Constants say what holds unless it was configured otherwise; functions take what was configured.
 //! Each names the page that it is from. None was tried out here, and a provider may change its mind:
-//! [`Reuse::Strict`], the default, is safe with all of them.
+//! [`Reuse::Strict`], the default, is safe with all of them. For a provider that is not here:
 //!
-//! Deliberately absent: providers whose documentation does not say; endpoints and names of fields.
+//! ```
+//! use perennial::lifecycle::Reuse;
+//! use perennial::provider::{Code, Dialect, Provider};
+//!
+//! const OURS: Provider = Provider::new("ours", Reuse::Strict)
+//!     .with_codes(&[Code::declined("session_over", "our handbook, page 7")])
+//!     .with_dialect(Dialect::new().inside(&["tokens"]).named(&[("access_token", "jwt")]));
+//! assert_eq!(OURS.reuse(), Reuse::Strict);
+//! ```
+//!
+//! Deliberately absent: providers whose documentation does not say; endpoints. No provider is listed
+//! with [`Reuse::OverlapAccessOnly`]: none was found whose documentation promises that.
 
-use core::time::Duration;
+mod known;
 
 use crate::lifecycle::Reuse;
-use crate::time::Span;
 
-/// Google: its answer to a refresh brings no other refresh token, and the one there is stays good
-/// ("Using OAuth 2.0 to Access Google APIs", "Using OAuth 2.0 for Web Server Applications").
-pub const GOOGLE: Reuse = Reuse::Unrotated;
+pub use known::{
+    DINGTALK, DOORKEEPER, ENTRA_ID, FIREBASE, GITHUB_APP, GOOGLE, HUBSPOT, INTUIT, KEYCLOAK, LARK,
+    LINKEDIN, META, OKTA, SLACK, SUPABASE, ZOHO, auth0, cognito, django_oauth_toolkit, hydra, okta,
+};
 
-/// Microsoft Entra ID: each use brings another refresh token, and the old ones are not revoked by
-/// it ("Refresh tokens in the Microsoft identity platform").
-pub const ENTRA_ID: Reuse = Reuse::Unrotated;
-
-/// A GitHub App's user access tokens: once used, the refresh token no longer works, and neither does
-/// the old access token ("Refreshing user access tokens").
-pub const GITHUB_APP: Reuse = Reuse::Strict;
-
-/// Keycloak, while the realm's "Revoke Refresh Token" is off, as it is at first; when it is on, a
-/// refresh token is for one use ("Server Administration Guide", "Session and Token Timeouts"), and
-/// [`Reuse::Strict`] is right, whatever "Refresh Token Max Reuse" allows.
-pub const KEYCLOAK: Reuse = Reuse::Unrotated;
-
-/// Okta, with its default grace period of 30 s: see [`okta`].
-pub const OKTA: Reuse = Reuse::OverlapSuccessors(Span::from_secs(30));
-
-/// Supabase Auth: within 10 s a refresh token may be used more than once, and the parent of the
-/// active one brings that one again; else the session ends ("User sessions").
-pub const SUPABASE: Reuse = Reuse::Idempotent(Span::from_secs(10));
-
-/// Doorkeeper, where its table has the column `previous_refresh_token`: the old refresh token is
-/// revoked when the new access token is first used (`refresh_token_revoked_on_use?`). Without the
-/// column it is revoked at once, and [`Reuse::Strict`] is right.
-pub const DOORKEEPER: Reuse = Reuse::ConfirmByUse;
-
-/// Auth0, with rotation on and this "Rotation Overlap Period", which is disabled by default: within
-/// it the previous refresh token brings a new one again, and beyond it reuse is a breach ("Configure
-/// Refresh Token Rotation").
-pub fn auth0(overlap: Duration) -> Reuse {
-    within(overlap)
+/// One provider's ways.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    name: &'static str,
+    reuse: Reuse,
+    codes: &'static [Code],
+    dialect: Dialect,
 }
 
-/// Okta, with this "Grace period for token rotation" (its API's `leeway`): for so long after the
-/// rotation the previous refresh token stays valid, and beyond it reuse invalidates the newest, and
-/// all access tokens ("Refresh token rotation").
-pub fn okta(leeway: Duration) -> Reuse {
-    within(leeway)
+impl Provider {
+    /// A provider that answers as RFC 6749 says.
+    pub const fn new(name: &'static str, reuse: Reuse) -> Self {
+        Self { name, reuse, codes: &[], dialect: Dialect::new() }
+    }
+
+    /// What it does with a refresh token that it sees twice, where that was configured.
+    #[must_use]
+    pub const fn with_reuse(mut self, reuse: Reuse) -> Self {
+        self.reuse = reuse;
+        self
+    }
+
+    /// What its error codes mean. They are looked at before those that are known everywhere.
+    #[must_use]
+    pub const fn with_codes(mut self, codes: &'static [Code]) -> Self {
+        self.codes = codes;
+        self
+    }
+
+    /// Where in its answers the tokens are.
+    #[must_use]
+    pub const fn with_dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self
+    }
+
+    /// Its name, for people.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What it does with a refresh token that it sees twice.
+    pub const fn reuse(&self) -> Reuse {
+        self.reuse
+    }
+
+    /// What its error codes mean.
+    pub const fn codes(&self) -> &'static [Code] {
+        self.codes
+    }
+
+    /// Where in its answers the tokens are.
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
 }
 
-/// Amazon Cognito, with rotation on and this "retry grace period" of up to 60 s: for so long the
-/// refresh token that was rotated out can remain valid ("`RefreshTokenRotationType`"). With rotation
-/// off no other refresh token is issued, and [`Reuse::Unrotated`] is right.
-pub fn cognito(grace: Duration) -> Reuse {
-    within(grace.min(Duration::from_secs(60)))
+/// An error code, what it means, and which page says so.
+///
+/// A code is compared without regard to case, with each place where an answer may hold one:
+/// `error`, a `code` or `status` beside or within it, and their like. A number is given as a text.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    text: &'static str,
+    meaning: Meaning,
+    source: &'static str,
 }
 
-/// Ory Hydra, with this `rotation_grace_period`, which is none by default: within it further uses
-/// bring further tokens of the same chain ("Graceful refresh token rotation"). With a
-/// `rotation_grace_reuse_count` of less than a few, take [`Reuse::Strict`].
-pub fn hydra(grace: Duration) -> Reuse {
-    within(grace)
+/// What an error code means (rule B6).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Meaning {
+    /// This refresh token is dead, or a person must act: log in again.
+    Declined,
+    /// The client, or what it asks for, is not accepted: this setting is to be corrected.
+    Misconfigured(&'static str),
+    /// Passing trouble: ask again later.
+    Passing,
 }
 
-/// Answers again for `window`, if there is one.
-fn within(window: Duration) -> Reuse {
-    match Span::from(window) {
-        Span::ZERO => Reuse::Strict,
-        window => Reuse::OverlapSuccessors(window),
+impl Code {
+    /// This refresh token is dead, or a person must act.
+    pub const fn declined(text: &'static str, source: &'static str) -> Self {
+        Self { text, meaning: Meaning::Declined, source }
+    }
+
+    /// `setting` is to be corrected, such as "the client secret".
+    pub const fn misconfigured(
+        text: &'static str,
+        setting: &'static str,
+        source: &'static str,
+    ) -> Self {
+        Self { text, meaning: Meaning::Misconfigured(setting), source }
+    }
+
+    /// Passing trouble.
+    pub const fn passing(text: &'static str, source: &'static str) -> Self {
+        Self { text, meaning: Meaning::Passing, source }
+    }
+
+    /// The code itself.
+    pub const fn text(&self) -> &'static str {
+        self.text
+    }
+
+    /// What it means.
+    pub const fn meaning(&self) -> Meaning {
+        self.meaning
+    }
+
+    /// The page that says so.
+    pub const fn source(&self) -> &'static str {
+        self.source
+    }
+}
+
+/// Where in an answer the tokens are, where that is not as RFC 6749, section 5.1, has it.
+///
+/// An answer in the standard's own words is understood whatever the dialect; and an answer whose top
+/// says `error`, and has no access token there, is a refusal whatever lies within.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
+pub struct Dialect {
+    envelopes: &'static [&'static str],
+    names: &'static [(&'static str, &'static str)],
+}
+
+impl Dialect {
+    /// That of RFC 6749.
+    pub const fn new() -> Self {
+        Self { envelopes: &[], names: &[] }
+    }
+
+    /// Members that hold the tokens, tried in turn where the top of the answer has none; a path
+    /// into deeper ones is written with dots.
+    #[must_use]
+    pub const fn inside(mut self, envelopes: &'static [&'static str]) -> Self {
+        self.envelopes = envelopes;
+        self
+    }
+
+    /// Other names for members: the standard's name, and then theirs.
+    #[must_use]
+    pub const fn named(mut self, names: &'static [(&'static str, &'static str)]) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// The members that may hold the tokens.
+    pub const fn envelopes(&self) -> &'static [&'static str] {
+        self.envelopes
+    }
+
+    /// Pairs of the standard's name and theirs.
+    pub const fn names(&self) -> &'static [(&'static str, &'static str)] {
+        self.names
     }
 }

@@ -44,7 +44,6 @@ mod client_backoff;
 
 pub use client_backoff::ClientBackoff;
 
-use core::cell::Cell;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -57,7 +56,6 @@ use std::sync::Arc;
 use crate::lifecycle::{Cause, Failure};
 pub use crate::offload::Job;
 use crate::offload::{Hook, offload};
-use crate::primitives::thread_local;
 use crate::time::Timestamp;
 use crate::token::{Grant, Secret};
 
@@ -336,9 +334,9 @@ where
     }
 }
 
-/// A blocking closure as a refresher: run on the thread of a blocking caller that has to wait
-/// anyway, and handed to the off-load hook otherwise. Rule C2: "A blocking refresher MUST NOT run
-/// inside an async poll."
+/// A blocking closure as a refresher, handed to the off-load hook: whoever waits for it can leave at
+/// its deadline, and what comes later still counts. Rule C2: "A blocking refresher MUST NOT run inside
+/// an async poll."
 pub(crate) struct BlockingRefresh<F> {
     pub(crate) refresh: Arc<F>,
     pub(crate) hook: Arc<Hook>,
@@ -354,9 +352,6 @@ where
     ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
         let (refresh, hook) = (Arc::clone(&self.refresh), Arc::clone(&self.hook));
         async move {
-            if may_block() {
-                return refresh(request);
-            }
             let job = offload(&*hook, move || refresh(request)).map_err(|error| {
                 RefreshError::unavailable("no thread could be had for the refresh")
                     .with_source(error)
@@ -364,26 +359,4 @@ where
             job.await.unwrap_or_else(|| Err(RefreshError::unknown("the refresher panicked")))
         }
     }
-}
-
-thread_local! {
-    /// Whether the present poll is made by a thread that would only wait otherwise.
-    #[allow(clippy::missing_const_for_thread_local, reason = "loom's takes no const")]
-    static MAY_BLOCK: Cell<bool> = Cell::new(false);
-}
-
-fn may_block() -> bool {
-    MAY_BLOCK.with(Cell::get)
-}
-
-/// Calls `poll` on a thread that has nothing else to do than to wait, where `blocking` says so.
-pub(crate) fn with_leave_to_block<T>(blocking: bool, poll: impl FnOnce() -> T) -> T {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            MAY_BLOCK.with(|may_block| may_block.set(self.0));
-        }
-    }
-    let _restore = Restore(MAY_BLOCK.with(|may_block| may_block.replace(blocking)));
-    poll()
 }

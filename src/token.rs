@@ -14,6 +14,8 @@
 //!
 //! Deliberately absent: `Display` and `Serialize` for anything that holds a secret.
 
+mod reading;
+
 use core::fmt;
 use std::borrow::ToOwned;
 use std::collections::BTreeMap;
@@ -30,6 +32,9 @@ use subtle::ConstantTimeEq;
 use crate::lifecycle::{Generation, Schedule};
 use crate::primitives::{AtomicBool, Ordering};
 use crate::time::{Lifetime, Span, Timestamp};
+
+use reading::Reading;
+pub use reading::{Leniency, Unusable};
 
 /// A text that must not be seen: redacted, compared in constant time. Rule G1: "Memory that held
 /// one MUST be zeroised on drop."
@@ -97,6 +102,7 @@ pub struct Grant {
     lifetime: Lifetime,
     refresh_in: Option<Span>,
     fields: BTreeMap<String, Secret>,
+    reading: Reading,
 }
 
 impl Grant {
@@ -128,6 +134,7 @@ impl Grant {
             lifetime,
             refresh_in: None,
             fields: BTreeMap::new(),
+            reading: Reading::default(),
         }
     }
 
@@ -200,9 +207,40 @@ impl Grant {
         self.fields.iter().map(|(name, value)| (name.as_str(), value))
     }
 
+    /// What had to be borne to read it off the wire; nothing for an answer that was as it should be,
+    /// and for a grant that a store gave back. A session tells it by its `on_rotate`, and by the grant
+    /// that it holds.
+    pub fn leniencies(&self) -> impl Iterator<Item = Leniency> {
+        self.reading.leniencies()
+    }
+
+    /// Why there is no access token to hand out, where an answer was understood only in half.
+    pub fn unusable_because(&self) -> Option<Unusable> {
+        self.reading.unusable.filter(|_| self.access_token.is_none())
+    }
+
+    /// Notes what had to be borne.
+    #[cfg(feature = "wire")]
+    pub(crate) fn read_with(mut self, leniencies: impl IntoIterator<Item = Leniency>) -> Self {
+        for leniency in leniencies {
+            self.reading.note(leniency);
+        }
+        self
+    }
+
+    /// Notes why it has no access token.
+    #[cfg(feature = "wire")]
+    pub(crate) fn unusable(mut self, because: Unusable) -> Self {
+        self.reading.unusable = Some(because);
+        self
+    }
+
     /// This answer without an access token that could not be sent: understood in half (rule B14).
     pub(crate) fn sendable(mut self) -> Self {
-        self.access_token = self.access_token.filter(Secret::is_sendable);
+        if self.access_token.as_ref().is_some_and(|token| !token.is_sendable()) {
+            self.access_token = None;
+            self.reading.unusable = Some(Unusable::NotSendable);
+        }
         self
     }
 
@@ -233,6 +271,7 @@ impl fmt::Debug for Grant {
             .field("lifetime", &self.lifetime)
             .field("refresh_in", &self.refresh_in)
             .field("fields", &self.fields)
+            .field("reading", &self.reading)
             .finish()
     }
 }

@@ -12,6 +12,8 @@ mod world;
 #[path = "../examples/authorization_server/server/mod.rs"]
 mod authorization;
 
+#[path = "faults/in_a_row.rs"]
+mod in_a_row;
 #[path = "faults/proxy.rs"]
 mod proxy;
 #[path = "faults/resource_server.rs"]

@@ -1,5 +1,6 @@
 //! Reading challenges and origins, and the interceptor that an adapter asks.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -10,6 +11,8 @@ use perennial::interceptor::{
 };
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
+use perennial::testing::VirtualTime;
+use perennial::time::Timestamp;
 use perennial::token::Grant;
 use perennial::verdict::{Attempt, Body, Challenge, Finding, Place, Tell, Verdict};
 
@@ -240,4 +243,38 @@ fn an_error_of_the_interceptor_names_its_reason_and_holds_no_secret() {
     );
     let text = format!("{refused} {refused:?} {:?}", std::error::Error::source(&refused));
     assert!(text.contains("no access token for this request") && !text.contains("hush"), "{text}");
+}
+
+// Rules B8, B9, E2.
+#[test]
+fn a_rejection_that_cannot_be_paid_for_is_delivered_and_the_token_stays_in_use() {
+    let (time, minted) = (VirtualTime::at(Timestamp::UNIX_EPOCH), AtomicUsize::new(1));
+    let session = Session::builder(move |_: Request| {
+        let number = 1 + minted.fetch_add(1, Ordering::Relaxed);
+        let grant = Grant::of_access_token(format!("at-{number}"), Duration::from_secs(3600));
+        async { Ok(grant) }
+    })
+    .clock(time.clone())
+    .grant(Grant::new("at-1", "rt-1", Duration::from_secs(3600)));
+    let session = session.build().expect("a session");
+    let interceptor = Interceptor::builder(session).any_origin().build().expect("built");
+    let judged = |status, attempt| {
+        let token = interceptor.session().token_blocking().expect("a token");
+        let (status, headers) = answered(status, &[]);
+        let answer = Answer { status, headers: &headers };
+        interceptor.judge(&token, answer, Place::Home, Body::Again, attempt)
+    };
+    for _ in 0..3 {
+        assert_eq!(judged(200, Attempt::First), Verdict::Deliver(Tell::Accepted));
+        assert_eq!(judged(401, Attempt::First), Verdict::Replay);
+        assert_eq!(judged(401, Attempt::Second), Verdict::Deliver(Tell::Nothing));
+    }
+    assert_eq!(judged(200, Attempt::First), Verdict::Deliver(Tell::Accepted));
+    for _ in 0..1000 {
+        assert_eq!(judged(401, Attempt::First), Verdict::Deliver(Tell::Nothing));
+    }
+    // A replay that succeeds gives one back.
+    time.advance(Duration::from_secs(1));
+    assert_eq!(judged(200, Attempt::Second), Verdict::Deliver(Tell::Recovered));
+    assert_eq!(judged(401, Attempt::First), Verdict::Replay);
 }

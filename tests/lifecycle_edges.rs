@@ -13,7 +13,11 @@ mod forms;
 mod life;
 #[path = "lifecycle/edges/policy.rs"]
 mod policy;
+#[path = "lifecycle/edges/rejections.rs"]
+mod rejections;
 #[path = "lifecycle/edges/reuse.rs"]
 mod reuse;
 #[path = "lifecycle/support.rs"]
 mod support;
+#[path = "lifecycle/edges/troubles.rs"]
+mod troubles;

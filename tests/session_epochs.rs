@@ -253,7 +253,6 @@ fn an_older_answer_never_replaces_a_newer_one() {
     let mut caller = waiting(&session);
     time.advance(30 * SECOND);
     assert!(caller.ready().is_err());
-    // For so long its late answer is waited for.
     time.advance(30 * SECOND);
     assert_eq!(text(at_once(session.token())), "at-3");
     script.release(Answer::Grant(Scripted::grant(1)));

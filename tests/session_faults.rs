@@ -197,24 +197,23 @@ fn a_second_sending_lies_within_the_declared_window_where_the_deadline_is_the_de
     }
 }
 
-// Rule B6. The longest delays are drawn.
+// Rule B6. The longest delays are drawn, and many tries fit into the window.
 #[test]
-fn the_backoff_leaves_half_of_what_is_left_of_the_declared_window() {
+fn the_backoff_within_a_declared_window_is_at_most_an_eighth_of_it() {
     let reset = RefreshError::unknown("connection reset");
-    let script = (0..8).fold(Scripted::new(), |script, _| script.then(failing(&reset)));
+    let script = (0..20).fold(Scripted::new(), |script, _| script.then(failing(&reset)));
     let time = VirtualTime::at(START);
     let builder = builder(&script, &time).policy(policy(Reuse::idempotent(10 * SECOND)));
     let session = builder.draws(|| u32::MAX).build().expect("sendable");
     time.advance(HOUR);
     let closes = time.now().saturating_add(Span::from_secs(10));
-    for tries in 1..=8 {
+    while time.now() < closes {
         let error = at_once(session.token()).expect_err("reset");
         let retry_at = error.when_to_retry().expect("it says when");
-        let half = closes.since(time.now()).as_millis() / 2;
-        assert!(retry_at.since(time.now()).as_millis() <= half, "after {tries} tries");
+        assert!(retry_at.since(time.now()) <= Span::from_millis(10_000 / 8), "{error:?}");
         time.set(retry_at);
     }
-    assert_eq!(script.requests(), 8);
+    assert!((8..20).contains(&script.requests()), "{} tries", script.requests());
 }
 
 /// A session of a server that answers `error` until so long after the start, and grants then. What

@@ -6,7 +6,7 @@ use std::error::Error as _;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use perennial::lifecycle::State;
+use perennial::lifecycle::{Remedy, State};
 use perennial::refresh::{Home, LocalBoxFuture, Refresh as _, RefreshError, Request};
 use perennial::session::{BuildError, Builder, Error, LocalSession, Part, Session};
 use perennial::testing::{Answer, Scripted, VirtualTime};
@@ -48,8 +48,6 @@ fn each_error_answers_to_its_own_names_and_to_no_other() {
     assert_eq!(names(&no_grant), ["login required"]);
     assert_eq!(names(&failing(RefreshError::declined("no"))), ["login required"]);
     assert_eq!(names(&failing(RefreshError::unavailable("no"))), ["unavailable"]);
-    assert_eq!(names(&failing(RefreshError::unexplained("no"))), ["unavailable"]);
-    assert_eq!(names(&failing(RefreshError::misconfigured("no"))), ["misconfigured"]);
     assert_eq!(names(&failing(RefreshError::unknown("no"))), ["unavailable"]);
 
     let (lapsing, _) = lapsed(&script);
@@ -69,11 +67,11 @@ fn each_error_answers_to_its_own_names_and_to_no_other() {
     let brief = at_once(fresh.token_valid_for(2 * HOUR)).expect_err("none lives as long");
     assert_eq!(names(&brief), ["too brief"]);
 
-    for _ in 0..4 {
-        assert!(at_once(fresh.token_valid_for(2 * HOUR)).expect_err("too brief").is_too_brief());
-    }
-    let spent = at_once(fresh.token_valid_for(2 * HOUR)).expect_err("the budget ends");
-    assert_eq!(names(&spent), ["over budget"]);
+    let rejected = session(&Scripted::new(), &VirtualTime::at(START));
+    let spent = (0..9).find_map(|_| {
+        at_once(rejected.token_valid_for(2 * HOUR)).err().filter(Error::is_over_budget)
+    });
+    assert_eq!(names(&spent.expect("the budget ends")), ["over budget"]);
 
     for (fault, expected) in
         [(Fault::Unreachable, vec!["unavailable", "store"]), (Fault::Damaged, vec!["store"])]
@@ -85,6 +83,36 @@ fn each_error_answers_to_its_own_names_and_to_no_other() {
     }
     let unsendable = at_once(fresh.install(Grant::new("", "rt", HOUR))).expect_err("empty");
     assert!(names(&unsendable).is_empty());
+}
+
+// Rule B6.
+#[test]
+fn a_misconfigured_client_and_refusals_without_a_reason_have_names_of_their_own() {
+    let wrong = || Answer::Fail(RefreshError::misconfigured("invalid_client: check the secret"));
+    let (session, _) = lapsed(&Scripted::new().then(wrong()));
+    let error = at_once(session.token()).expect_err("a wrong secret");
+    assert_eq!(names(&error), ["misconfigured"]);
+    assert!(!error.may_need_login());
+    assert_eq!(session.state(), State::Expired(Remedy::Reconfigure));
+    assert_eq!(
+        error.to_string(),
+        "the authorization server does not accept this client: correct its configuration"
+    );
+
+    let refused = || Answer::Fail(RefreshError::unexplained("400 without an error"));
+    let script = (0..4).fold(Scripted::new(), |script, _| script.then(refused()));
+    let (session, time) = lapsed(&script);
+    for _ in 0..3 {
+        let error = at_once(session.token()).expect_err("refused");
+        assert_eq!(names(&error), ["unavailable"]);
+        time.advance(101 * SECOND);
+    }
+    let error = at_once(session.token()).expect_err("refused for five minutes");
+    assert_eq!(names(&error), ["unavailable"]);
+    assert!(error.may_need_login() && !error.is_login_required());
+    assert_eq!(session.state(), State::Expired(Remedy::TryLogIn));
+    time.advance(60 * SECOND);
+    assert!(at_once(session.token()).is_ok());
 }
 
 // Rule B6. Giving up saves nothing: only the server itself can say that the grant is dead.

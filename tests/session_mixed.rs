@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::task::{Poll, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
 use perennial::lifecycle::{Policy, Reuse};
 use perennial::refresh::{BoxFuture, RefreshError, Request};
@@ -15,7 +16,6 @@ use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
 use session_support::{
     HOUR, Hand, SECOND, START, at_once, block_on, lapsed, standard, text, until, waiting, watched,
-    with_any_number_of_rejections,
 };
 
 // Rules B3, C2.
@@ -102,8 +102,13 @@ fn stressed() -> (Session, Arc<AtomicUsize>, mpsc::Receiver<Step>) {
             Poll::Pending
         }))
     });
-    let builder = standard(builder, &time).policy(with_any_number_of_rejections());
-    (builder.build().expect("sendable"), sent, requests)
+    let session = standard(builder, &time).policy(generous()).build().expect("sendable");
+    (session, sent, requests)
+}
+
+/// Rejections are paid for however many there are.
+fn generous() -> Policy {
+    Policy::builder().rejections(u32::MAX, HOUR, Duration::ZERO).build().expect("valid")
 }
 
 // Rules C2, C3, C4. Several new leaders after one ends: async_singleflight#12; waiters woken
@@ -164,8 +169,8 @@ fn no_wake_up_is_lost_among_spawned_tasks() {
     let time = VirtualTime::at(START);
     let spawning = pool.handle().clone();
     let session = session_support::builder(&script, &time)
-        .policy(with_any_number_of_rejections())
         .spawner(move |task| drop(spawning.spawn(task)))
+        .policy(generous())
         .build()
         .expect("sendable");
     let ended = watched(move || {

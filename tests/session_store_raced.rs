@@ -481,7 +481,7 @@ fn a_longer_life_is_not_asked_for_while_the_refresh_token_is_in_doubt() {
     let session = ledger.builder(&script, &time).build().expect("nothing to check");
     assert_eq!(text(at_once(session.token())), "at-1");
     let error = at_once(session.token_valid_for(2 * HOUR)).expect_err("not now");
-    assert!(!error.is_login_required() && !error.is_unavailable() && !error.is_too_brief());
+    assert!(!error.is_login_required() && error.is_unavailable() && !error.is_too_brief());
     assert!(error.to_string().ends_with("is not sent again yet"), "{error}");
     // One refresh deadline before the old token becomes unusable.
     let last_chance = START.saturating_add(Duration::from_secs(3560).into());

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use perennial::clock::Clock as _;
-use perennial::lifecycle::{Policy, Reuse, State};
+use perennial::lifecycle::State;
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
 use perennial::store::MemoryStore;
@@ -376,18 +376,13 @@ fn closing_waits_no_longer_for_what_hangs_when_the_clock_goes_back() {
 #[test]
 fn closing_does_not_wait_longer_for_refreshes_that_came_and_went_meanwhile() {
     let script = Scripted::new().then(Answer::Hang);
-    // The next try is not held off by the doubt.
-    let policy = Policy::builder().reuse(Reuse::Unrotated).build().expect("valid");
-    let time = VirtualTime::at(START);
-    let builder = builder(&script, &time).timer(time.clone()).policy(policy);
-    let session = builder.build().expect("sendable");
-    time.advance(HOUR);
+    let (session, time) = lapsed_with_timer(&script);
     drop(waiting(&session));
     let mut closing = Hand::new(session.close());
     closing.pending();
     time.advance(30 * SECOND);
     at_once(session.token()).expect_err("the refresh has met its deadline");
-    time.advance(HALF_A_SECOND);
+    time.advance(30 * SECOND);
     assert_eq!(text(at_once(session.token())), "at-3");
     assert!(closing.ready().is_err(), "the first refresh is still in the air, and given up");
 }

@@ -3,7 +3,7 @@
 
 use perennial::verdict::{
     Arrival, Attempt, Body, Challenge, Credentials, Departure, Destination, Finding, Place,
-    Preparation, Tell, Transport, Verdict,
+    Preparation, Rejection, Tell, Transport, Verdict,
 };
 
 const CHALLENGES: [Challenge; 6] = [
@@ -78,14 +78,17 @@ fn every_answer_has_the_verdict_that_the_rules_give() {
             Verdict::Deliver(Tell::Nothing)
         } else {
             match arrival.finding {
+                // Rule B9.
+                Finding::Accepted if arrival.attempt == Attempt::Second => {
+                    Verdict::Deliver(Tell::Recovered)
+                }
                 Finding::Accepted => Verdict::Deliver(Tell::Accepted),
                 Finding::Silent => Verdict::Deliver(Tell::Nothing),
-                // Rules E2, E3.
-                Finding::Rejected
-                    if arrival.attempt == Attempt::Second || arrival.body == Body::Once =>
-                {
-                    Verdict::Deliver(Tell::Rejected)
+                // Rules E2, E3: a replay's 401 withdraws nothing.
+                Finding::Rejected if arrival.attempt == Attempt::Second => {
+                    Verdict::Deliver(Tell::Nothing)
                 }
+                Finding::Rejected if arrival.body == Body::Once => Verdict::Deliver(Tell::Rejected),
                 Finding::Rejected => Verdict::Replay,
             }
         };
@@ -93,4 +96,12 @@ fn every_answer_has_the_verdict_that_the_rules_give() {
         replays += usize::from(verdict == Verdict::Replay);
     }
     assert_eq!(replays, 1, "of all combinations one is replayed");
+}
+
+// Rules E2, B9.
+#[test]
+fn a_request_is_replayed_where_the_token_is_another_one_by_then_and_not_where_it_was_kept() {
+    assert_eq!(Rejection::Withdrawn.verdict(), Verdict::Replay);
+    assert_eq!(Rejection::Stale.verdict(), Verdict::Replay);
+    assert_eq!(Rejection::Kept.verdict(), Verdict::Deliver(Tell::Nothing));
 }

@@ -1,39 +1,47 @@
 //! Requests over reqwest, from tasks.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use perennial::adapters::reqwest::Bearer;
 use perennial::interceptor::Interceptor;
-use tokio::time::{Instant, sleep_until};
+use reqwest_middleware::ClientWithMiddleware;
+use tokio::task::JoinSet;
 
-use crate::counts::Counts;
+use crate::program::Run;
 use crate::schedule::Schedule;
+use crate::words::told;
 
-pub(crate) async fn call(
-    interceptor: Interceptor,
-    url: &str,
+/// A client whose requests carry the session's token. It goes through no proxy, which would see the
+/// token: this example has no TLS.
+pub(crate) fn client(interceptor: Interceptor) -> Result<ClientWithMiddleware, reqwest::Error> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    Ok(reqwest_middleware::ClientBuilder::new(client).with(Bearer::new(interceptor)).build())
+}
+
+pub(crate) fn call(
+    client: &ClientWithMiddleware,
+    url: &reqwest::Url,
     schedule: Schedule,
-    counts: &Arc<Counts>,
-) -> Result<(), Box<dyn Error>> {
-    let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::builder().build()?)
-        .with(Bearer::new(interceptor))
-        .build();
-    let url = reqwest::Url::parse(url)?;
-    let start = Instant::now();
-    let mut tasks = tokio::task::JoinSet::new();
+    run: &Arc<Run>,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
     for share in schedule.shares() {
-        let (client, url, counts) = (client.clone(), url.clone(), Arc::clone(counts));
+        let (client, url, run) = (client.clone(), url.clone(), Arc::clone(run));
         tasks.spawn(async move {
-            for (number, after) in share {
-                sleep_until(start + after).await;
+            for (number, due) in share {
+                tokio::time::sleep(schedule.left(due)).await;
                 let answer = client.get(url.clone()).send().await;
-                counts.note(number, answer.map(|answer| answer.status()));
+                run.counts.note(number, answer.map(|answer| answer.status()).map_err(in_words));
             }
         });
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended?;
+    tasks
+}
+
+fn in_words(error: reqwest_middleware::Error) -> String {
+    match error {
+        reqwest_middleware::Error::Middleware(error) => told(error.as_ref()),
+        // The URL may hold what is nobody's business.
+        reqwest_middleware::Error::Reqwest(error) => told(&error.without_url()),
     }
-    Ok(())
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use perennial::lifecycle::{Cause, Failure};
-use perennial::refresh::{Home, Refresh, RefreshError, Request};
+use perennial::refresh::{ClientBackoff, Home, Refresh, RefreshError, Request};
 use perennial::token::{Grant, Secret};
 
 /// What became of one refresh.
@@ -36,6 +36,8 @@ impl Outcome {
 pub(crate) trait Observe: Send + Sync + 'static {
     /// A refresh is about to be sent, for this cause, to replace the access token with this text.
     fn started(&self, cause: Cause, replaced: Option<&str>);
+    /// It ended with this error.
+    fn erred(&self, _error: &RefreshError) {}
     /// It ended.
     fn ended(&self, outcome: Outcome);
 }
@@ -65,6 +67,9 @@ impl<R: Refresh, O: Observe> Refresh for Observed<R, O> {
             // The whole of it is moved in, so that dropping this future tells its end.
             let mut ending = ending;
             let result = refresh.await;
+            if let Err(error) = &result {
+                ending.observer.erred(error);
+            }
             ending.outcome = Outcome::of(&result);
             result
         }
@@ -76,6 +81,10 @@ impl<R: Refresh, O: Observe> Refresh for Observed<R, O> {
 
     fn home(&self) -> Home {
         self.refresher.home()
+    }
+
+    fn client_backoff(&self) -> Option<ClientBackoff> {
+        self.refresher.client_backoff()
     }
 }
 

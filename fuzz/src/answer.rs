@@ -1,19 +1,29 @@
 //! An HTTP answer as text, a status, header lines, an empty line and the body; and what an error
 //! about it may say.
 
+use perennial::provider::{Code, Meaning};
 use perennial::refresh::RefreshError;
+use perennial::token::Unusable;
+use perennial::wire::known_codes;
 
-/// All of a body that an error may repeat: the codes that the standard knows, and their like.
-const CODES: [&str; 9] = [
-    "invalid_grant",
-    "invalid_client",
-    "invalid_request",
-    "unauthorized_client",
-    "unsupported_grant_type",
-    "invalid_scope",
-    "temporarily_unavailable",
-    "server_error",
-    "slow_down",
+/// What an error may say of where tokens are, besides known codes.
+const NAMES: [&str; 16] = [
+    "access_token",
+    "refresh_token",
+    "accessToken",
+    "refreshToken",
+    "AccessToken",
+    "RefreshToken",
+    "token",
+    "jwt",
+    "id_token",
+    "idToken",
+    "data",
+    "authed_user",
+    "result",
+    "AuthenticationResult",
+    "ClientBuilder::dialect",
+    "ClientBuilder::provider",
 ];
 
 /// The parts of an answer.
@@ -52,17 +62,32 @@ impl<'a> Answer<'a> {
     }
 
     /// Whether an error says only what it may: what is said of `nothing`, the same answer with
-    /// nothing in its body, and at most a known code, or how many bytes came and of what kind.
+    /// nothing in its body, and at most a known code and what to check; or how many bytes came and of
+    /// what kind; or known names.
     pub fn is_not_quoted_by(&self, error: &RefreshError, nothing: &RefreshError) -> bool {
         let (text, failure) = (error.to_string(), error.failure());
         let garbled = format!("the answer is not a token response: {} bytes of ", self.body.len());
-        let said = match (text.strip_prefix(&nothing.to_string()), text.strip_prefix(&garbled)) {
-            (Some(""), _) => true,
-            (Some(code), _) => CODES.iter().any(|known| code.strip_prefix(": ") == Some(known)),
+        let nothing = nothing.to_string();
+        // A 407 says what to check by itself.
+        let (nothing, check) = nothing.split_once("; check").unwrap_or((&nothing, ""));
+        let by_itself =
+            |rest: &str| !check.is_empty() && rest.strip_prefix("; check") == Some(check);
+        let said = match (text.strip_prefix(nothing), text.strip_prefix(&garbled)) {
+            (Some(rest), _) => is_known(rest) || by_itself(rest),
             (None, Some(kind)) => {
                 kind == "no content type" || self.kind().starts_with(kind.as_bytes())
             }
-            (None, None) => text == "the answer holds no usable access token",
+            (None, None) => {
+                let elsewhere = "the answer holds no `access_token` at its top, but ";
+                let names =
+                    text.strip_prefix(elsewhere).map(|rest| rest.split('`').skip(1).step_by(2));
+                let known = names.is_some_and(|mut names| names.all(|name| NAMES.contains(&name)));
+                let fixed =
+                    [Unusable::Missing, Unusable::NotSendable, Unusable::Dpop, Unusable::TokenType];
+                known
+                    || text == "the answer holds no usable access token"
+                    || fixed.iter().any(|it| it.to_string() == text)
+            }
         };
         let (failure, message) = (format!("{failure:?}"), format!("{text:?}"));
         let shown =
@@ -75,6 +100,21 @@ impl<'a> Answer<'a> {
         let found = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
         found.map(|(_, value)| *value).unwrap_or_default()
     }
+}
+
+/// Whether what follows the status is a known code, and what to check about it, if anything.
+fn is_known(rest: &str) -> bool {
+    let Some(rest) = rest.strip_prefix(": ") else { return rest.is_empty() };
+    let of = |code: &Code| rest.strip_prefix(code.text()).map(|rest| (rest.to_owned(), *code));
+    known_codes().iter().filter_map(of).any(|(rest, code)| {
+        let check = if let Meaning::Misconfigured(setting) = code.meaning() {
+            format!("; check {setting}")
+        } else {
+            String::new()
+        };
+        // Where the status weighs more, there is nothing to check.
+        rest.is_empty() || rest == check
+    })
 }
 
 /// What comes before the first line feed, and what comes after it.

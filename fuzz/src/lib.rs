@@ -7,10 +7,12 @@ extern crate self as perennial_fuzz;
 mod answer;
 mod draws;
 mod endpoint;
+mod held;
 mod issued;
 #[cfg(test)]
 mod replay;
 
 pub use answer::Answer;
 pub use draws::Draws;
+pub use held::held;
 pub use issued::{Issued, at_once};

@@ -32,6 +32,8 @@
 use core::fmt;
 use core::future::Future;
 use core::time::Duration;
+use std::error::Error as _;
+use std::io;
 use std::prelude::rust_2024::*;
 
 use reqwest::header::{HeaderName, HeaderValue};
@@ -41,7 +43,7 @@ use thiserror::Error as ThisError;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::refresh::{Refresh, RefreshError, Request};
+use crate::refresh::{ClientBackoff, Refresh, RefreshError, Request};
 use crate::token::Grant;
 use crate::wire::{ANSWER_LIMIT, Client, Form, Head};
 
@@ -72,6 +74,10 @@ pub enum TransportError {
     #[error("the HTTP client could not be made")]
     HttpClient(#[source] reqwest::Error),
 }
+
+/// How long a connection may take to be made: well within a refresh deadline of the usual length, so
+/// that a server that cannot be reached is not taken for one that does not answer.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// An OAuth client, and what its requests are sent with and from.
 #[derive(Clone)]
@@ -145,6 +151,7 @@ impl Sender {
     fn on(client: Client, runtime: Handle) -> Result<Self, TransportError> {
         let http =
             reqwest::Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0);
+        let http = http.connect_timeout(CONNECT_LIMIT);
         let http = if client.is_local() { http.no_proxy() } else { http };
         let http = http.build().map_err(TransportError::HttpClient)?;
         Ok(Self { client, http, runtime })
@@ -165,7 +172,8 @@ impl Sender {
         // late still counts (rule B3). One total limit, not one a read.
         let limit = time_left.saturating_mul(2).max(Duration::from_millis(1));
         let sent = self.request(form).timeout(limit).send().await;
-        read(sent.map_err(|error| not_answered(error, "the token request was sent"))?).await
+        let response = sent.map_err(|error| not_answered(error, "the token request was sent"))?;
+        read(response, form, time_left).await
     }
 }
 
@@ -192,44 +200,83 @@ impl Task<Result<Grant, RefreshError>> {
     }
 }
 
-/// Receives the answer and makes a grant, or one of three failures, of it.
-async fn read(response: Response) -> Result<Grant, RefreshError> {
+/// Receives the answer and makes a grant, or the right failure, of it.
+async fn read(
+    response: Response,
+    form: &Form<'_>,
+    time_left: Duration,
+) -> Result<Grant, RefreshError> {
+    if response.url().as_str() != form.url() {
+        // Rule E6. What another server says is nobody's word; what it does with the token, unknown.
+        return Err(RefreshError::unknown(
+            "the HTTP client followed a redirect with the token request: give it a redirect policy \
+             that follows none",
+        ));
+    }
     let headers = response.headers().clone();
     let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let head = Head::new(response.status().as_u16(), pairs)?;
     if !head.needs_body() {
-        return head.answer(&[], Ok(()));
+        return head.answer(&[], Ok(()), form.question());
     }
-    let (body, ended) = body(response).await;
-    head.answer(&body, ended)
+    let mut body = Zeroizing::new(Vec::new());
+    let reading = receive(response, &mut body);
+    let ended = if head.is_success() {
+        reading.await
+    } else {
+        // What the status says of a failure is not to wait for a body that never ends.
+        let timed_out =
+            |_| Err(RefreshError::unknown("the answer came in part, and then timed out"));
+        tokio::time::timeout(time_left / 2, reading).await.unwrap_or_else(timed_out)
+    };
+    head.answer(&body, ended, form.question())
 }
 
-/// The body up to the limit, and what kept it from being read to its end.
-async fn body(mut response: Response) -> (Zeroizing<Vec<u8>>, Result<(), RefreshError>) {
-    let mut body = Zeroizing::new(Vec::new());
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > ANSWER_LIMIT => {
-                let text = format!("the answer is larger than {ANSWER_LIMIT} bytes");
-                return (body, Err(RefreshError::unknown(text)));
-            }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return (body, Ok(())),
-            Err(error) => return (body, Err(not_answered(error, "the answer came in part"))),
+/// Receives the body up to the limit, and tells what kept it from being read to its end.
+async fn receive(mut response: Response, body: &mut Vec<u8>) -> Result<(), RefreshError> {
+    while let Some(chunk) = response.chunk().await.transpose() {
+        let chunk = chunk.map_err(|error| not_answered(error, "the answer came in part"))?;
+        if body.len() + chunk.len() > ANSWER_LIMIT {
+            let text = format!("the answer is larger than {ANSWER_LIMIT} bytes");
+            return Err(RefreshError::unknown(text));
         }
+        body.extend_from_slice(&chunk);
     }
+    Ok(())
 }
 
 /// Tells a request that cannot have been honoured from one that may have been (rule B6).
 fn not_answered(error: reqwest::Error, at: &str) -> RefreshError {
     // The URL could hold secrets of the program's.
     let error = error.without_url();
-    if error.is_connect() || error.is_builder() {
-        return RefreshError::unavailable("the token endpoint could not be reached")
-            .with_source(error);
+    if error.is_builder() {
+        return RefreshError::unavailable("the token request could not be made").with_source(error);
+    }
+    // Made, or not made: once there is a connection, it cannot be told what of the request arrived.
+    if error.is_connect() {
+        let text = format!("the token endpoint could not be reached: {}", obstacle(&error));
+        return RefreshError::unavailable(text).with_source(error);
     }
     let what = if error.is_timeout() { "timed out" } else { "broke off" };
     RefreshError::unknown(format!("{at}, and then {what}")).with_source(error)
+}
+
+/// What kept a connection from being made, in a few words; the source underneath says more.
+fn obstacle(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "connecting timed out".into();
+    }
+    let mut underneath = error.source();
+    while let Some(error) = underneath {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return match error.raw_os_error() {
+                Some(_) => error.kind().to_string(),
+                None => "its name could not be resolved, or no TLS connection be made".into(),
+            };
+        }
+        underneath = error.source();
+    }
+    "no connection could be made".into()
 }
 
 impl Refresh for RefreshGrant {
@@ -246,6 +293,10 @@ impl Refresh for RefreshGrant {
             this.exchange(&this.client.refresh(refresh_token), request.time_left()).await
         });
         Task(task).grant()
+    }
+
+    fn client_backoff(&self) -> Option<ClientBackoff> {
+        Some(self.0.client.backoff())
     }
 
     /// Revokes the grant's refresh token, where an endpoint is known (RFC 7009, section 2.1).
@@ -271,5 +322,9 @@ impl Refresh for ClientCredentials {
             this.exchange(&this.client.client_credentials(), request.time_left()).await
         });
         Task(task).grant()
+    }
+
+    fn client_backoff(&self) -> Option<ClientBackoff> {
+        Some(self.0.client.backoff())
     }
 }

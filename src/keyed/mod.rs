@@ -130,9 +130,7 @@ impl<K: Key> Sessions<K> {
 
     /// Says that a rejected request succeeded with `token`, as [`Session::recovered`].
     pub fn recovered(&self, key: &K, token: &AccessToken) {
-        if let Ok(session) = self.find(key) {
-            session.recovered(token);
-        }
+        let _ = self.find(key).map(|session| session.recovered(token));
     }
 
     /// Says that a resource server accepted `token`, as [`Session::accept`].

@@ -214,7 +214,7 @@ impl PolicyBuilder {
         }
         let window = window.to_duration();
         match self.refresh_deadline {
-            // As long again for the retry, whose backoff never takes more than half of the rest.
+            // As long again for the retry, less the eighth that its backoff may take.
             Some(deadline) if deadline > window / 2 => Err(PolicyError::NoRoomForRetry),
             Some(deadline) => Ok(deadline),
             None => Ok(REFRESH_DEADLINE.min(window / 3).max(Duration::from_millis(1))),

@@ -52,6 +52,7 @@ mirror!(Flight<T> {
     Overdue { attempt: Attempt, open: Pause<T> },
 });
 mirror!(Attempt { Ordinary, Outrun });
+mirror!(Refund<T> { Ready, Given(pause: Pause<T>), Owed(pause: Pause<T>) });
 mirror!(Trouble<T> {
     None,
     Passing,
@@ -88,22 +89,22 @@ impl<T: Time> From<state::Held<T>> for Held<T> {
 pub struct Rejections<T: Time> {
     pub spent: u32,
     pub renewed: Pause<T>,
-    pub returned: Pause<T>,
+    pub refund: Refund<T>,
 }
 
 impl<T: Time> From<Rejections<T>> for state::Rejections<T> {
     #[inline]
     fn from(mirrored: Rejections<T>) -> Self {
-        let Rejections { spent, renewed, returned } = mirrored;
-        Self { spent, renewed: renewed.into(), returned: returned.into() }
+        let Rejections { spent, renewed, refund } = mirrored;
+        Self { spent, renewed: renewed.into(), refund: refund.into() }
     }
 }
 
 impl<T: Time> From<state::Rejections<T>> for Rejections<T> {
     #[inline]
     fn from(private: state::Rejections<T>) -> Self {
-        let state::Rejections { spent, renewed, returned } = private;
-        Self { spent, renewed: renewed.into(), returned: returned.into() }
+        let state::Rejections { spent, renewed, refund } = private;
+        Self { spent, renewed: renewed.into(), refund: refund.into() }
     }
 }
 

@@ -3,8 +3,8 @@
 use super::Lifecycle;
 use super::schedule::{Deadlines, Freshness, Schedule};
 use super::state::{
-    Budget, Credential, Flight, Flights, Generation, Held, Holding, Pause, Rejections, Standing,
-    Trouble,
+    Budget, Credential, Flight, Flights, Generation, Held, Holding, Pause, Refund, Rejections,
+    Standing, Trouble,
 };
 use crate::time::{Span, Timestamp};
 
@@ -73,7 +73,7 @@ impl Lifecycle {
                 Trouble::None,
                 Pause::Over,
                 Budget::Full,
-                Rejections { spent: 0, renewed: Pause::Over, returned: Pause::Over }
+                Rejections { spent: 0, renewed: Pause::Over, refund: Refund::Ready }
             )
         );
         let credential = match self.credential {

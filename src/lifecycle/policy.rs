@@ -143,7 +143,7 @@ pub(super) struct Allowance<T: Time> {
 }
 
 /// A policy in terms of a time of one's own, for those who bring instants other than
-/// [`Timestamp`]. Each field has the meaning of the [`PolicyBuilder`] method of its name.
+/// [`Timestamp`]. Each field has the meaning of the [`PolicyBuilder`](super::PolicyBuilder) method of its name.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the methods of `PolicyBuilder` document each one")]
 pub struct RawPolicy<T: Time> {

@@ -73,7 +73,7 @@ impl<T: Time> Lifecycle<T> {
     ) -> Effect<T> {
         match self.holding {
             Holding::Token(_) if generation == self.generation => {
-                self.rejections = self.rejections.returned(policy, now);
+                self.rejections = self.rejections.helped(policy, now);
             }
             Holding::Token(_) | Holding::Nothing => {}
         }

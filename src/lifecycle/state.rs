@@ -232,20 +232,48 @@ pub(super) struct Rejections<T: Time> {
     pub(super) spent: u32,
     /// When it is whole again.
     pub(super) renewed: Pause<T>,
-    /// Before that, the next one is not given back.
-    pub(super) returned: Pause<T>,
+    pub(super) refund: Refund<T>,
+}
+
+/// Whether what a refresh cost is given back where it helped (rule B9).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Refund<T: Time> {
+    /// At once.
+    Ready,
+    /// One was given back just now.
+    Given(Pause<T>),
+    /// The same, and another refresh has helped since: one more is given back then.
+    Owed(Pause<T>),
 }
 
 impl<T: Time> Rejections<T> {
-    pub(super) const WHOLE: Self = Self { spent: 0, renewed: Pause::Over, returned: Pause::Over };
+    pub(super) const WHOLE: Self = Self { spent: 0, renewed: Pause::Over, refund: Refund::Ready };
 
-    pub(super) fn observed(self, now: T) -> Self {
+    pub(super) fn observed(self, policy: &Policy<T>, now: T) -> Self {
         let renewed = self.renewed.observed(now);
         let spent = match renewed {
             Pause::Over => 0,
             Pause::Until { .. } => self.spent,
         };
-        Self { spent, renewed, returned: self.returned.observed(now) }
+        let this = Self { spent, renewed, ..self };
+        match this.refund {
+            Refund::Ready => this,
+            Refund::Given(pause) => Self { refund: Refund::after(pause.observed(now)), ..this },
+            Refund::Owed(pause) => match pause.observed(now) {
+                Pause::Over => Self { refund: Refund::Ready, ..this }.given_back(policy, now),
+                pause @ Pause::Until { .. } => Self { refund: Refund::Owed(pause), ..this },
+            },
+        }
+    }
+
+    fn given_back(self, policy: &Policy<T>, now: T) -> Self {
+        match self.spent.checked_sub(1) {
+            Some(spent) => {
+                let refund = Refund::after(Pause::of(policy.rejections.interval, now));
+                Self { spent, refund, ..self }
+            }
+            None => self,
+        }
     }
 
     /// What is left of it once the rejection of a token that lives for `lifetime` was paid for, if
@@ -264,18 +292,31 @@ impl<T: Time> Rejections<T> {
             Pause::Over => Pause::of(lifetime.map_or(whole, |lifetime| whole.min(lifetime)), now),
             Pause::Until { .. } => self.renewed,
         };
-        Some(Self { spent: self.spent + 1, renewed, ..self })
+        let spent = match renewed {
+            // Where its window is over at once, so is what was spent.
+            Pause::Over => 0,
+            Pause::Until { .. } => self.spent + 1,
+        };
+        Some(Self { spent, renewed, ..self })
     }
 
-    /// One is given back, unless one was just now.
-    pub(super) fn returned(self, policy: &Policy<T>, now: T) -> Self {
-        match self.returned {
-            Pause::Over if self.spent > 0 => Self {
-                spent: self.spent - 1,
-                returned: Pause::of(policy.rejections.interval, now),
-                ..self
-            },
-            Pause::Over | Pause::Until { .. } => self,
+    /// A refresh has helped. Rule B9: "one is given back, no sooner than [1 s] after the last".
+    pub(super) fn helped(self, policy: &Policy<T>, now: T) -> Self {
+        match self.refund {
+            Refund::Ready => self.given_back(policy, now),
+            Refund::Given(pause) | Refund::Owed(pause) if self.spent > 0 => {
+                Self { refund: Refund::Owed(pause), ..self }
+            }
+            Refund::Given(_) | Refund::Owed(_) => self,
+        }
+    }
+}
+
+impl<T: Time> Refund<T> {
+    fn after(pause: Pause<T>) -> Self {
+        match pause {
+            Pause::Over => Self::Ready,
+            Pause::Until { .. } => Self::Given(pause),
         }
     }
 }

@@ -58,7 +58,7 @@ impl<T: Time> Lifecycle<T> {
         // instant to wait for that lies further ahead than its own longest delay MUST be pulled in
         // to that."
         self.pause = self.pause.observed(now);
-        self.rejections = self.rejections.observed(now);
+        self.rejections = self.rejections.observed(policy, now);
         if let Trouble::Unexplained { missing, early } = self.trouble {
             self.trouble = Trouble::Unexplained { missing, early: early.observed(now) };
         }
@@ -240,7 +240,7 @@ impl<T: Time> Lifecycle<T> {
                 self.back_off(policy, None, draw, now);
             }
             Failure::Unexplained { retry_after } => {
-                // Rule B6: "after [3] in a row over [5 min] with nothing usable".
+                // Rule B6: "in a row over [5 min] with nothing usable".
                 let (missing, early) = match self.trouble {
                     Trouble::Unexplained { missing, early } => (missing, early),
                     Trouble::None | Trouble::Passing | Trouble::Misconfigured => {
@@ -295,12 +295,16 @@ impl<T: Time> Lifecycle<T> {
         } else {
             policy.backoff.longest(self.failures)
         };
-        let longest = match self.credential {
-            // Rule B6: "the backoff leaves half of what is left of it".
-            Credential::DoubtedUntil(until) => longest.min(T::halved(until.since(now), 1)),
-            Credential::Absent | Credential::Ready | Credential::Doubted | Credential::Declined => {
-                longest
+        let longest = match (self.credential, policy.reuse.bearing()) {
+            // Rule B6: "after a backoff of at most an eighth of it".
+            (Credential::DoubtedUntil(_), Bearing::Within(window)) => {
+                longest.min(T::halved(window, 3))
             }
+            (Credential::DoubtedUntil(_), Bearing::Never | Bearing::Always)
+            | (
+                Credential::Absent | Credential::Ready | Credential::Doubted | Credential::Declined,
+                _,
+            ) => longest,
         };
         let drawn = T::share(longest, draw);
         // Rule B6: "honours `Retry-After`, up to [1 h]".

@@ -137,13 +137,10 @@ impl<'a> Acquire<'a> {
         deadline: Timestamp,
         lit: bool,
         now: Timestamp,
-        caller: Caller,
     ) -> Step<Result<AccessToken, Error>> {
         let mut now = now;
         if lit {
-            // A limit of one's own must not be overrun by a refresher that blocks this thread.
-            let leave_to_block = caller == Caller::Thread && limits.within.is_none();
-            if self.session.shared.drive(self.ticket, leave_to_block) {
+            if self.session.shared.drive(self.ticket) {
                 return Step::Again;
             }
             now = self.session.shared.slot.dial.now();
@@ -317,26 +314,22 @@ impl Turns for Acquire<'_> {
         match look {
             Look::Done(Err(error)) if !error.is_reentrant() => {
                 // The late answer of a refresh that was given up may lie in the air.
-                if lit && shared.drive(self.ticket, false) {
-                    Step::Again
-                } else {
-                    Step::Ready(Err(error))
-                }
+                if lit && shared.drive(self.ticket) { Step::Again } else { Step::Ready(Err(error)) }
             }
             Look::Done(result) => Step::Ready(result),
             Look::Leave { token, overdue } => {
-                // Rule C7: "While the old token is usable nobody MUST wait": no leave to block.
+                // Rule C7: "While the old token is usable nobody MUST wait".
                 if overdue {
                     shared.judge(self.ticket);
                 } else if lit {
-                    shared.drive(self.ticket, false);
+                    shared.drive(self.ticket);
                 }
                 Step::Ready(Ok(token))
             }
-            Look::Join(deadline) => self.join(limits, deadline, lit, now, caller),
+            Look::Join(deadline) => self.join(limits, deadline, lit, now),
             Look::Pause(until) => {
                 if lit {
-                    shared.drive(self.ticket, false);
+                    shared.drive(self.ticket);
                 }
                 Step::Pending(Some(until))
             }

@@ -163,7 +163,7 @@ impl Builder {
         self
     }
 
-    /// Where a blocking refresher runs for callers that must not block [a short-lived thread].
+    /// Where a blocking refresher runs [a short-lived thread].
     pub fn offload(mut self, hook: impl Fn(Job) -> io::Result<()> + Send + Sync + 'static) -> Self {
         self.hook = Arc::new(hook);
         self

@@ -117,7 +117,7 @@ impl Shared {
         let (lifecycle, token) =
             Self::begin(settings, ports.store.is_some(), session, grant.as_ref());
         let now = settings.dial.now();
-        Self::resume(ports, lifecycle, token, grant, None, now)
+        Self::resume(ports, &lifecycle, token, grant, None, now)
     }
 
     /// The state that a session begins in. With a store, the first flight reads it; what it holds
@@ -146,7 +146,7 @@ impl Shared {
     /// A session in some state.
     pub(super) fn resume(
         ports: Ports,
-        lifecycle: Lifecycle,
+        lifecycle: &Lifecycle,
         token: Option<AccessToken>,
         grant: Option<Grant>,
         version: Option<Version>,
@@ -154,7 +154,7 @@ impl Shared {
     ) -> Arc<Self> {
         let shared = Arc::new_cyclic(|shared| {
             let inner = Inner {
-                lifecycle,
+                lifecycle: *lifecycle,
                 token,
                 exposed: false,
                 grant,
@@ -190,7 +190,7 @@ impl Shared {
             return inner;
         }
         drop(inner);
-        self.drive(driver, false);
+        self.drive(driver);
         self.lock()
     }
 
@@ -224,11 +224,11 @@ impl Shared {
     }
 
     /// Polls once what is woken and unattended in the air. True where something landed.
-    pub(super) fn drive(&self, driver: Option<Ticket>, blocking: bool) -> bool {
+    pub(super) fn drive(&self, driver: Option<Ticket>) -> bool {
         let Some(mut crafts) = self.lock().deck.take_off(driver) else {
             return false;
         };
-        let landed = poll_all(&mut crafts, &self.ports, blocking);
+        let landed = poll_all(&mut crafts, &self.ports);
         if landed.is_empty() {
             let successor = {
                 let mut inner = self.lock();
@@ -297,7 +297,7 @@ impl Shared {
     /// more before its deadline is judged: an answer wins."
     pub(super) fn judge(&self, driver: Option<Ticket>) {
         self.lock().deck.arouse();
-        self.drive(driver, false);
+        self.drive(driver);
         let moment = self.ports.settings.moment();
         self.change(moment.now, |inner, afterwards| {
             inner.judge(&self.ports, moment, afterwards);

@@ -41,6 +41,8 @@ pub(super) enum Kind {
     Unknown,
     #[error("the access token was no longer usable when it arrived")]
     Stillborn,
+    #[error("the authorization server answered with no access token that can be used")]
+    Unusable,
     #[error("too many refreshes failed, or brought a token that was not needed: come back later")]
     OverBudget,
     #[error("the refresh token may have been used already, and is not sent again yet")]
@@ -140,6 +142,8 @@ impl Error {
                 | Kind::LoginMayHelp
                 | Kind::Unknown
                 | Kind::Stillborn
+                | Kind::Unusable
+                | Kind::InDoubt
                 | Kind::Store
         )
     }

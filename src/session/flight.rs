@@ -20,7 +20,7 @@ use super::waiters::{Ticket, Waiters};
 use crate::lifecycle::FlightId;
 use crate::primitives::thread::{self, ThreadId};
 use crate::primitives::{AtomicBool, Ordering, contained};
-use crate::refresh::{BoxFuture, Home, RefreshError, with_leave_to_block};
+use crate::refresh::{BoxFuture, Home, RefreshError};
 use crate::time::Timestamp;
 
 /// How many refreshes beyond their deadline are still listened to. Older ones are dropped.
@@ -54,12 +54,7 @@ impl Craft {
     }
 
     /// Polls once, within the refresher's home; a panic becomes an unknown outcome (rule C5).
-    fn poll(
-        &mut self,
-        ports: &Ports,
-        beacon: &Arc<Beacon>,
-        blocking: bool,
-    ) -> Poll<Option<(FlightId, Report)>> {
+    fn poll(&mut self, ports: &Ports, beacon: &Arc<Beacon>) -> Poll<Option<(FlightId, Report)>> {
         let waker = Waker::from(Arc::clone(beacon));
         let mut cx = Context::from_waker(&waker);
         let mut polled = Poll::Pending;
@@ -75,10 +70,10 @@ impl Craft {
         };
         let caught = contained(|| {
             // Rule C2: "one that needs its runtime MUST be spawned there or polled within it".
-            with_leave_to_block(blocking, || match &ports.home {
+            match &ports.home {
                 Home::Anywhere => poll(),
                 Home::Runtime(runtime) => runtime.enter(&mut poll),
-            });
+            }
         });
         if polled.is_ready() {
             // What came is not lost to a panic that came after it.
@@ -196,15 +191,11 @@ impl Wake for Bell {
 
 /// Polls all of `crafts` and keeps those that have not landed. Gives what the others brought:
 /// nothing, where it was a revocation.
-pub(super) fn poll_all(
-    crafts: &mut Vec<Aloft>,
-    ports: &Ports,
-    blocking: bool,
-) -> Vec<Option<(FlightId, Report)>> {
+pub(super) fn poll_all(crafts: &mut Vec<Aloft>, ports: &Ports) -> Vec<Option<(FlightId, Report)>> {
     let mut landed = Vec::new();
     let mut index = 0;
     while let Some(Aloft { craft, beacon, .. }) = crafts.get_mut(index) {
-        match craft.poll(ports, beacon, blocking) {
+        match craft.poll(ports, beacon) {
             Poll::Pending => index += 1,
             Poll::Ready(report) => {
                 landed.push(report);

@@ -66,7 +66,7 @@ impl Turns for Drive {
         if air.clear {
             return Step::Ready(Ok(()));
         }
-        if self.shared.drive(self.waiter, false) {
+        if self.shared.drive(self.waiter) {
             return Step::Again;
         }
         let now = self.shared.slot.dial.now();
@@ -198,7 +198,7 @@ impl Future for KeepFresh {
                 return Poll::Ready(());
             }
             let until = self.tend(&shared, cx.waker());
-            if shared.drive(self.waiter, false) {
+            if shared.drive(self.waiter) {
                 continue;
             }
             let now = shared.slot.dial.now();

@@ -237,8 +237,12 @@ impl Inner {
                 Landed::Kept
             }
             Effect::KeepRefreshToken => {
+                let error = match answer.unusable_because() {
+                    Some(because) => Error::new(Kind::Unusable).with_source(Arc::new(because)),
+                    None => Error::new(Kind::Stillborn),
+                };
                 self.grant = Some(answer);
-                self.fail(flight, Error::new(Kind::Stillborn), afterwards);
+                self.fail(flight, error, afterwards);
                 Landed::Kept
             }
             Effect::ReleaseOrphan => {

@@ -115,8 +115,9 @@ impl Session {
         Builder::of(refresher)
     }
 
-    /// A session that asks `refresh`, a closure that blocks, for new grants. It runs on the thread
-    /// of a blocking caller that must wait anyway; for all others see [`Builder::offload`].
+    /// A session that asks `refresh`, a closure that blocks, for new grants. It runs on a short-lived
+    /// thread of its own, unless [`Builder::offload`] says otherwise, so that a server that hangs keeps
+    /// no caller beyond the refresh's deadline, and what it answers later is still heard.
     pub fn builder_blocking<F>(refresh: F) -> Builder
     where
         F: Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static,
@@ -246,7 +247,20 @@ impl Session {
                     Rejection::Withdrawn
                 }
                 Effect::KeepUsing => Rejection::Kept,
-                _ => Rejection::Stale,
+                // The lifecycle answers a rejection in no other way.
+                Effect::Nothing
+                | Effect::Use
+                | Effect::UseAndStartRefresh(_)
+                | Effect::StartRefresh(_)
+                | Effect::Wait { .. }
+                | Effect::BackOff { .. }
+                | Effect::LogIn(_)
+                | Effect::Publish { .. }
+                | Effect::KeepRefreshToken
+                | Effect::ReleaseOrphan
+                | Effect::HoldBack
+                | Effect::Discard
+                | Effect::EndAttempt => Rejection::Stale,
             }
         })
     }

@@ -67,7 +67,7 @@ impl Session {
             _ => None,
         };
         let Prepared { ports, now } = prepared;
-        Self { shared: Shared::resume(ports, lifecycle, token, grant, version, now) }
+        Self { shared: Shared::resume(ports, &lifecycle, token, grant, version, now) }
     }
 
     /// What is left of this session, where nobody else has it, nothing is in the air, nobody waits

@@ -1,13 +1,17 @@
 //! A proxy on this machine that does to requests what networks and servers do.
 
+mod message;
+
 use core::fmt;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::prelude::rust_2024::*;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::{format, thread, vec};
+use std::{format, thread};
+
+use message::{Rest, for_client, for_server, receive, with_prefix};
 
 /// What happens to one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub enum Fault {
     LoseAnswer,
     /// The connection is reset, and the server never sees the request.
     ResetBefore,
+    /// The server never sees the request, and nothing comes back until [`FaultProxy::release`].
+    Swallow,
     /// The server handles the request; the connection is reset instead of its answer.
     ResetAfter,
     /// The server handles the request; the answer waits for [`FaultProxy::release`].
@@ -27,6 +33,12 @@ pub enum Fault {
     Truncate(usize),
     /// The answer comes a byte at a time, with this in between.
     Drip(Duration),
+    /// The server handles the request; the answer comes so much later.
+    Delay(Duration),
+    /// The server handles the request; these bytes stand before the body of its answer.
+    Prefix(Vec<u8>),
+    /// The server handles the request; this comes instead of its answer, byte by byte as it stands.
+    Replace(Vec<u8>),
     /// The server never sees the request; this is answered, byte by byte as it stands.
     Answer(Vec<u8>),
     /// The server never sees the request; so many bytes of a body come with a 200.
@@ -36,15 +48,23 @@ pub enum Fault {
 impl Fault {
     /// An answer of a status, a header and a body, instead of the server's.
     pub fn answer(status: u16, header: Option<(&str, &str)>, body: &str) -> Self {
-        let header = header.map(|(name, value)| format!("{name}: {value}\r\n"));
-        let (header, length) = (header.unwrap_or_default(), body.len());
-        let rest = format!("content-length: {length}\r\nconnection: close\r\n\r\n{body}");
-        Self::Answer(format!("HTTP/1.1 {status} Fault\r\n{header}{rest}").into_bytes())
+        Self::Answer(written(status, header, body))
+    }
+
+    /// The same instead of the answer of a server that has handled the request: a gateway's 502 or
+    /// 504, say.
+    pub fn replacing(status: u16, header: Option<(&str, &str)>, body: &str) -> Self {
+        Self::Replace(written(status, header, body))
     }
 
     /// A page for people, with a 200, as from a portal that asks one to log in.
     pub fn html() -> Self {
         Self::answer(200, Some(("content-type", "text/html")), "<!doctype html><h1>Welcome</h1>")
+    }
+
+    /// The server's answer behind a byte order mark (RFC 8259, section 8.1).
+    pub fn byte_order_mark() -> Self {
+        Self::Prefix(b"\xef\xbb\xbf".to_vec())
     }
 
     /// Bytes that are no HTTP.
@@ -53,8 +73,20 @@ impl Fault {
     }
 }
 
+/// An answer as it goes over the wire.
+fn written(status: u16, header: Option<(&str, &str)>, body: &str) -> Vec<u8> {
+    let header = header.map(|(name, value)| format!("{name}: {value}\r\n"));
+    let (header, length) = (header.unwrap_or_default(), body.len());
+    let rest = format!("content-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    format!("HTTP/1.1 {status} Fault\r\n{header}{rest}").into_bytes()
+}
+
 /// A proxy before any server of HTTP/1.1 on this machine, one request a connection. Each connection
-/// takes the next [`Fault`] of the script; those beyond it pass.
+/// takes the next [`Fault`] of the script; those beyond it pass, or meet the one that
+/// [`otherwise`](FaultProxy::otherwise) was given.
+///
+/// As a reverse proxy does, it names the server in a request's `Host`, and has redirects to the
+/// server's origin come to itself. All else passes as it is, but for `Connection`.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -75,14 +107,17 @@ impl Fault {
 /// ```
 ///
 /// It has a thread of its own and one a connection, and needs no runtime. Nothing is timed but
-/// [`Fault::Drip`]. Dropping it closes its port and lets go what is held.
+/// [`Fault::Drip`] and [`Fault::Delay`]. Dropping it closes its port and lets go what is held.
 pub struct FaultProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    server: SocketAddr,
+    proxy: SocketAddr,
+    server: Vec<SocketAddr>,
+    /// The server's host and port, as its clients write them.
+    authority: String,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -90,6 +125,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     script: VecDeque<Fault>,
+    /// What befalls those beyond the script, if anything does.
+    otherwise: Option<Fault>,
     connections: usize,
     forwarded: usize,
     held: usize,
@@ -104,9 +141,21 @@ impl FaultProxy {
     /// # Errors
     /// Where no port or no thread can be had.
     pub fn before(server: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::between((Ipv4Addr::LOCALHOST, 0).into(), &server.to_string())
+    }
+
+    /// A proxy that listens at `listen`, before the server at `authority`: a host and a port, such as
+    /// `localhost:8080`. The host is looked up now, and only now.
+    ///
+    /// # Errors
+    /// Where the host is not found, or the port or a thread cannot be had.
+    pub fn between(listen: SocketAddr, authority: &str) -> io::Result<Self> {
+        let server = authority.to_socket_addrs()?.collect();
+        let listener = TcpListener::bind(listen)?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { server, state: Mutex::default(), changed: Condvar::new() });
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let authority = authority.into();
+        let shared = Arc::new(Shared { proxy: address, server, authority, state, changed });
         let accepting = Arc::clone(&shared);
         let accept = move || {
             for client in listener.incoming() {
@@ -134,6 +183,11 @@ impl FaultProxy {
         self.shared.lock().script.push_back(fault);
     }
 
+    /// What befalls connections beyond the script \[nothing\].
+    pub fn otherwise(&self, fault: Fault) {
+        self.shared.lock().otherwise = Some(fault);
+    }
+
     /// How many connections came, with a request or without.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections
@@ -144,8 +198,8 @@ impl FaultProxy {
         self.shared.lock().forwarded
     }
 
-    /// Waits until an answer is held, so that the server has certainly handled its request. It
-    /// blocks the thread.
+    /// Waits until an answer is held, so that the server has certainly handled its request, or until a
+    /// request was swallowed. It blocks the thread.
     pub fn wait_until_held(&self) {
         let mut state = self.shared.lock();
         while state.held == 0 {
@@ -192,7 +246,8 @@ impl Shared {
         let fault = {
             let mut state = self.lock();
             state.connections += 1;
-            state.script.pop_front().unwrap_or(Fault::Pass)
+            let next = state.script.pop_front().or_else(|| state.otherwise.clone());
+            next.unwrap_or(Fault::Pass)
         };
         // Whoever hangs up meanwhile has had what was to happen.
         let _ = self.inflict(fault, client);
@@ -210,6 +265,10 @@ impl Shared {
             Fault::ResetBefore => {
                 receive(&mut client, Rest::LastByte)?;
                 return Ok(());
+            }
+            Fault::Swallow => {
+                receive(&mut client, Rest::Nothing)?;
+                self.hold();
             }
             Fault::ResetAfter => {
                 self.forward(&mut client, Rest::LastByte)?;
@@ -230,6 +289,19 @@ impl Shared {
                     client.write_all(&[byte])?;
                     thread::sleep(pause);
                 }
+            }
+            Fault::Delay(delay) => {
+                let answer = self.forward(&mut client, Rest::Nothing)?;
+                thread::sleep(delay);
+                client.write_all(&answer)?;
+            }
+            Fault::Prefix(prefix) => {
+                let answer = self.forward(&mut client, Rest::Nothing)?;
+                client.write_all(&with_prefix(&answer, &prefix))?;
+            }
+            Fault::Replace(answer) => {
+                self.forward(&mut client, Rest::Nothing)?;
+                client.write_all(&answer)?;
             }
             Fault::Answer(answer) => {
                 receive(&mut client, Rest::Nothing)?;
@@ -258,66 +330,13 @@ impl Shared {
     /// Has the server handle the request, and gives its answer, whole.
     fn forward(&self, client: &mut TcpStream, rest: Rest) -> io::Result<Vec<u8>> {
         let request = receive(client, rest)?;
-        let mut server = TcpStream::connect(self.server)?;
-        server.write_all(&closing(&request))?;
+        let mut server = TcpStream::connect(&*self.server)?;
+        server.write_all(&for_server(&request, &self.authority))?;
         let mut answer = Vec::new();
         server.read_to_end(&mut answer)?;
         self.lock().forwarded += 1;
-        Ok(answer)
+        Ok(for_client(&answer, &self.authority, self.proxy))
     }
-}
-
-/// What is left unread of a request.
-#[derive(Copy, Clone, PartialEq, Eq)]
-enum Rest {
-    Nothing,
-    LastByte,
-}
-
-/// Reads one request, whole.
-fn receive(client: &mut TcpStream, rest: Rest) -> io::Result<Vec<u8>> {
-    let mut request = Vec::new();
-    let mut buffer = vec![0; 65_536];
-    loop {
-        let seen = client.peek(&mut buffer)?;
-        if seen == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        request.extend_from_slice(&buffer[..seen]);
-        let whole = is_whole(&request);
-        let unread = usize::from(whole && rest == Rest::LastByte);
-        client.read_exact(&mut buffer[..seen - unread])?;
-        if whole {
-            return Ok(request);
-        }
-    }
-}
-
-/// Where the head of a request ends.
-fn head_of(request: &[u8]) -> Option<usize> {
-    request.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
-}
-
-fn is_whole(request: &[u8]) -> bool {
-    let Some(end) = head_of(request) else { return false };
-    let head = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
-    let value = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    if value("transfer-encoding:").is_some() {
-        return request.ends_with(b"0\r\n\r\n");
-    }
-    let length = value("content-length:").and_then(|length| length.parse().ok()).unwrap_or(0);
-    request.len() - end >= length
-}
-
-/// The request, with word to the server to close the connection behind its answer.
-fn closing(request: &[u8]) -> Vec<u8> {
-    let end = head_of(request).unwrap_or(request.len());
-    let head = String::from_utf8_lossy(&request[..end]);
-    let is_said = |line: &&str| !line.to_ascii_lowercase().starts_with("connection:");
-    let lines: Vec<_> = head.trim_end().split("\r\n").filter(is_said).collect();
-    let mut closing = format!("{}\r\nconnection: close\r\n\r\n", lines.join("\r\n")).into_bytes();
-    closing.extend_from_slice(&request[end..]);
-    closing
 }
 
 fn flood(client: &mut TcpStream, length: u64) -> io::Result<()> {

@@ -1,26 +1,27 @@
 //! Reading a token endpoint's answer (RFC 6749, sections 5.1 and 5.2), and telling failures apart.
 
-use core::fmt;
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::prelude::rust_2024::*;
 
 use http::StatusCode;
-use serde::Deserializer;
-use serde::de::{MapAccess, Visitor};
-use serde_json::value::RawValue;
 
+use super::lenient::{Reading, read};
+use super::lifetime::End;
+use super::members::Members;
+use super::question::Question;
+use super::refusal::Refusal;
 use crate::clock::{Clock, SharedClock};
 use crate::refresh::RefreshError;
-use crate::time::{ExpiresIn, Issuer, Lifetime, NumericDate, Span, Timestamp};
-use crate::token::{Grant, Secret};
+use crate::time::{ExpiresIn, Lifetime, Span, Timestamp};
+use crate::token::{Grant, Leniency, Secret, Unusable};
 
-/// Makes a grant, or one of three failures (rule B6), of a token endpoint's answer.
+/// Makes a grant, or the right failure (rule B6), of a token endpoint's answer. Where the request was
+/// made by a [`Client`](super::Client), [`Form::read_answer`](super::Form::read_answer) knows more.
 ///
-/// Of the headers, `Content-Type`, `Date` and `Retry-After` are looked at; of several with one name,
-/// the first. A `Retry-After` that is a date is counted from the `Date` beside it, or from the local
-/// wall clock where there is none. The body of a redirect, a 429 or a 5xx is not looked at; a body
-/// that broke off is given as far as it came.
+/// Of the headers, `Content-Type`, `Date`, `Retry-After` and `WWW-Authenticate` are looked at; of
+/// several with one name, the first. A date in `Retry-After` is counted from the `Date` beside it, or
+/// from the local wall clock where there is none. The body of a redirect is not looked at; a body that
+/// broke off is given as far as it came.
 ///
 /// ```
 /// use perennial::lifecycle::Failure;
@@ -34,18 +35,27 @@ use crate::token::{Grant, Secret};
 /// which must be kept (rule B14). A refresher hands it to its session like any other.
 ///
 /// # Errors
-/// *Declined* for a refusal in whatever dialect, *unavailable* for what may pass, with the server's
-/// `Retry-After`, and *unknown* for a success without a token in it.
+///
+/// | the answer | failure |
+/// |---|---|
+/// | 429; 503 with `Retry-After` or an `error`; 408, 421, 425, 511; a code that names passing trouble | *unavailable* |
+/// | `invalid_grant`, and codes documented to say that the refresh token is dead or a person must act | *declined* |
+/// | `invalid_client`, and codes documented to say what is to be corrected; 407 | *misconfigured* |
+/// | any other 4xx; an `error` that nobody knows, but with a 5xx | *unexplained* |
+/// | any other 5xx; a success in which no token was found | *unknown* |
+/// | a redirect | *unavailable* |
+///
+/// For the client credentials grant, *declined* and *unexplained* are *misconfigured*.
 pub fn read_answer<'a>(
     status: u16,
     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     body: &[u8],
 ) -> Result<Grant, RefreshError> {
-    Head::new(status, headers)?.answer(body, Ok(()))
+    Head::new(status, headers)?.answer(body, Ok(()), &Question::default())
 }
 
 /// The headers that are looked at.
-const HEADERS: [&str; 3] = ["content-type", "date", "retry-after"];
+const HEADERS: [&str; 4] = ["content-type", "date", "retry-after", "www-authenticate"];
 
 /// What an answer says before its body.
 pub(crate) struct Head<'a> {
@@ -53,6 +63,7 @@ pub(crate) struct Head<'a> {
     content_type: Option<&'a str>,
     date: Option<Timestamp>,
     retry_after: Option<&'a str>,
+    challenge: Option<&'a str>,
 }
 
 impl<'a> Head<'a> {
@@ -68,15 +79,20 @@ impl<'a> Head<'a> {
                 first[at].get_or_insert(value);
             }
         }
-        let [content_type, date, retry_after] = first.map(|value| value.and_then(text));
-        Ok(Self { status, content_type, date: date.and_then(http_date), retry_after })
+        let [content_type, date, retry_after, challenge] = first.map(|it| it.and_then(text));
+        let date = date.and_then(http_date);
+        Ok(Self { status, content_type, date, retry_after, challenge })
     }
 
-    /// Whether the body says anything that the status does not.
+    /// Whether the answer is likely to hold a grant, so that all of it is worth waiting for.
+    #[cfg(feature = "oauth2")]
+    pub(crate) fn is_success(&self) -> bool {
+        self.status.is_success()
+    }
+
+    /// Whether the body may be looked at: what a redirect brings is nobody's word.
     pub(crate) fn needs_body(&self) -> bool {
-        let status = self.status;
-        let passing = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-        !passing && !status.is_redirection()
+        !self.status.is_redirection()
     }
 
     /// The grant, or the failure, given what kept the body from being read to its end.
@@ -84,88 +100,146 @@ impl<'a> Head<'a> {
         &self,
         body: &[u8],
         ended: Result<(), RefreshError>,
+        question: &Question<'_>,
     ) -> Result<Grant, RefreshError> {
-        let status = self.status;
-        if status.is_success() {
-            return self.granted(body, ended);
+        if !self.needs_body() {
+            return Err(self.redirected());
         }
-        let error = if status.is_redirection() {
-            let text = "redirects are not followed with a refresh token";
-            RefreshError::unavailable(format!("the token endpoint answered {status}: {text}"))
-        } else if self.needs_body() {
-            // Whatever became of the body, the server has refused.
-            refused(status, &Members::read(body))
-        } else {
-            RefreshError::unavailable(format!("the token endpoint answered {status}"))
+        let dialect = question.dialect();
+        let speaks = |members: &Members| {
+            ["access_token", "refresh_token", "error"].iter().any(|it| members.value(it).is_some())
+                || dialect.names().iter().any(|(_, theirs)| members.value(theirs).is_some())
+                || dialect.envelopes().iter().any(|path| members.inside(path).is_some())
         };
-        Err(match self.retry_after() {
-            Some(delay) => error.retry_after(delay),
-            None => error,
-        })
+        let Reading { members, leniencies } = read(body, self.charset(), ended.is_ok(), speaks);
+        let members = members.renamed(dialect);
+        let grant = if members.refuses() || self.refuses(&members, question) {
+            // Whatever lies within, and whatever became of the rest of it, the server has refused.
+            beside_a_refusal(&members, question)
+                .ok_or_else(|| self.refusal(&members).judged(question))
+        } else {
+            self.granted(body, &members.unwrapped(dialect), ended, question)
+        }?;
+        let status = (!self.status.is_success()).then_some(Leniency::Status);
+        Ok(grant.read_with(leniencies).read_with(status))
     }
 
-    /// The grant of a 200. An answer understood only in half is kept for its refresh token (rule B14).
-    fn granted(&self, body: &[u8], ended: Result<(), RefreshError>) -> Result<Grant, RefreshError> {
-        let answer = Members::read(body);
-        let refresh_token = answer.text("refresh_token");
-        let whole = if answer.whole { Ok(()) } else { Err(self.not_json(body)) };
-        if let Err(error) = ended.and(whole) {
-            return refresh_token.map(Grant::of_refresh_token).ok_or(error);
+    /// Whether an answer of this status, without an access token that can be used, is a refusal.
+    fn refuses(&self, members: &Members, question: &Question<'_>) -> bool {
+        let granted = members.whole && bearer(members, question).is_ok();
+        !self.status.is_success() && !granted
+    }
+
+    fn redirected(&self) -> RefreshError {
+        let error = RefreshError::unavailable(format!(
+            "the token endpoint answered {}: redirects are not followed with a refresh token; \
+             configure the endpoint's own URL",
+            self.status
+        ));
+        match self.retry_after() {
+            Some(delay) => error.retry_after(delay),
+            None => error,
         }
-        let lifetime = Lifetime::of_answer(
-            answer.number::<ExpiresIn>("expires_in"),
-            answer.number::<NumericDate>("expires_at"),
-            self.date,
-            None,
-            Issuer::MayCache,
-        );
-        let sendable =
-            |token: &Secret| token.expose().bytes().all(|byte| (0x21..0x7f).contains(&byte));
-        let access_token = answer.text("access_token").filter(sendable);
-        let mut grant = match (access_token, refresh_token) {
-            (Some(access_token), None) => Grant::of_access_token(access_token, lifetime),
-            (Some(access_token), Some(refresh_token)) => {
+    }
+
+    fn refusal<'m>(&self, members: &'m Members) -> Refusal<'m> {
+        let told = members.literals("retry_after").find_map(|it| it.expose().parse().ok());
+        let retry_after = self.retry_after().or(told.map(|it: ExpiresIn| it.span().to_duration()));
+        Refusal::new(self.status, members, retry_after, self.is_challenged())
+    }
+
+    /// The grant of a success. One understood only in half is kept for its refresh token (rule B14).
+    fn granted(
+        &self,
+        body: &[u8],
+        answer: &Members,
+        ended: Result<(), RefreshError>,
+        question: &Question<'_>,
+    ) -> Result<Grant, RefreshError> {
+        let refresh_token = answer.text("refresh_token");
+        if !answer.whole {
+            let error = ended.err().unwrap_or_else(|| self.not_a_token_response(body));
+            let half = |token| Grant::of_refresh_token(token).unusable(Unusable::CutShort);
+            return refresh_token.map(half).ok_or(error);
+        }
+        let lifetime = self.lifetime(answer);
+        let padded = ["access_token", "refresh_token"].iter().any(|name| answer.is_padded(name));
+        let mut grant = match (bearer(answer, question), refresh_token) {
+            (Ok(access_token), None) => Grant::of_access_token(access_token, lifetime),
+            (Ok(access_token), Some(refresh_token)) => {
                 Grant::new(access_token, refresh_token, lifetime)
             }
-            (None, Some(refresh_token)) => Grant::of_refresh_token(refresh_token),
-            // Some servers refuse with a 200.
-            (None, None) if answer.text("error").is_some() => {
-                return Err(refused(self.status, &answer));
+            (Err(unusable), Some(refresh_token)) => {
+                Grant::of_refresh_token(refresh_token).unusable(unusable)
             }
-            (None, None) => {
-                return Err(RefreshError::unknown("the answer holds no usable access token"));
+            (Err(Unusable::Missing), None) => return Err(self.without_tokens(answer, question)),
+            (Err(unusable @ (Unusable::Dpop | Unusable::TokenType)), None) => {
+                return Err(RefreshError::misconfigured(unusable.to_string()));
             }
+            (Err(unusable), None) => return Err(RefreshError::unknown(unusable.to_string())),
         };
-        if let Some(expires_at) = self.refresh_token_expiry(&answer) {
+        if let Some(expires_at) = self.refresh_token_expiry(answer) {
             grant = grant.with_refresh_token_expiry(expires_at);
         }
-        if let Some(refresh_in) = answer.number::<ExpiresIn>("refresh_in") {
-            grant = grant.with_refresh_in(refresh_in.span());
+        let hint = answer.literals("refresh_in").find_map(|it| it.expose().parse().ok());
+        if let Some(refresh_in) = hint.map(ExpiresIn::span) {
+            grant = grant.with_refresh_in(refresh_in);
         }
         for name in ["scope", "id_token"] {
             if let Some(value) = answer.text(name) {
                 grant = grant.with_field(name, value);
             }
         }
-        Ok(grant)
+        Ok(grant.read_with(padded.then_some(Leniency::Padded)))
     }
 
-    /// When the refresh token will be over: `refresh_expires_in` is Keycloak's name for its lifetime,
-    /// `refresh_token_expires_in` GitHub's and Azure AD B2C's. Zero means that it has no end.
-    fn refresh_token_expiry(&self, answer: &Members<'_>) -> Option<Timestamp> {
-        let names = ["refresh_token_expires_in", "refresh_expires_in"];
-        let lifetime = names.into_iter().find_map(|name| answer.number::<ExpiresIn>(name))?.span();
-        let now = self.date.unwrap_or_else(|| SharedClock.wall());
-        (lifetime > Span::ZERO).then(|| now.saturating_add(lifetime))
+    /// Some refuse by a success and a number. Anything else may have been honoured.
+    fn without_tokens(&self, answer: &Members, question: &Question<'_>) -> RefreshError {
+        let refusal = self.refusal(answer);
+        if refusal.is_known(question) { refusal.judged(question) } else { nothing_found(answer) }
     }
 
-    fn not_json(&self, body: &[u8]) -> RefreshError {
+    fn lifetime(&self, answer: &Members) -> Lifetime {
+        match End::of_access_token(answer) {
+            Some(End::After(span)) => Lifetime::For(span),
+            Some(End::At(exp)) => Lifetime::Until { exp, issuer_now: self.date },
+            None => Lifetime::Unstated,
+        }
+    }
+
+    /// When the refresh token will be over. Nothing left, or zero, means that it has no end.
+    fn refresh_token_expiry(&self, answer: &Members) -> Option<Timestamp> {
+        match End::of_refresh_token(answer)? {
+            End::After(Span::ZERO) => None,
+            End::After(lifetime) => {
+                let now = self.date.unwrap_or_else(|| SharedClock.wall());
+                Some(now.saturating_add(lifetime))
+            }
+            End::At(expires_at) => Some(expires_at),
+        }
+    }
+
+    fn not_a_token_response(&self, body: &[u8]) -> RefreshError {
         let kind =
             self.content_type.and_then(|kind| kind.split(';').next()).unwrap_or("no content type");
         RefreshError::unknown(format!(
             "the answer is not a token response: {} bytes of {kind}",
             body.len()
         ))
+    }
+
+    fn charset(&self) -> Option<&str> {
+        let parameters = self.content_type?.split(';').skip(1);
+        parameters.map(str::trim).find_map(|it| {
+            let (name, value) = it.split_once('=')?;
+            name.eq_ignore_ascii_case("charset").then(|| value.trim_matches('"'))
+        })
+    }
+
+    /// Whether the client is asked to authenticate by the header (RFC 6749, section 5.2).
+    fn is_challenged(&self) -> bool {
+        let scheme = self.challenge.and_then(|it| it.split_ascii_whitespace().next());
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
     }
 
     /// `Retry-After` in both its forms (RFC 9110, section 10.2.3).
@@ -179,85 +253,91 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The members of a JSON object, as leniently as rule A4 and real servers ask for: an answer that
-/// breaks off, or is no JSON from some point on, has those that came whole before (rule B14).
-#[derive(Default)]
-struct Members<'a> {
-    values: BTreeMap<String, &'a RawValue>,
-    /// Whether it was one JSON object to its end.
-    whole: bool,
+/// A refresh token that came with a refusal (rule B14). The very one that was presented was not
+/// received; where it is not known which that was, none was.
+fn beside_a_refusal(members: &Members, question: &Question<'_>) -> Option<Grant> {
+    let presented = Secret::from(question.presented()?.expose().trim());
+    let token = members.text("refresh_token").filter(|token| *token != presented)?;
+    Some(Grant::of_refresh_token(token).unusable(Unusable::Missing))
 }
 
-impl<'a> Members<'a> {
-    fn read(body: &'a [u8]) -> Self {
-        let mut members = Self::default();
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let read = json.deserialize_map(Collect(&mut members)).and_then(|()| json.end());
-        members.whole = read.is_ok();
-        members
+/// Says where tokens are, in names that are known and hold nothing of the answer's.
+fn nothing_found(answer: &Members) -> RefreshError {
+    let found = elsewhere(answer);
+    if found.is_empty() {
+        return RefreshError::unknown("the answer holds no usable access token");
     }
-
-    /// A text; nothing for an absent, empty or other value.
-    fn text(&self, name: &str) -> Option<Secret> {
-        let text: String = serde_json::from_str(self.values.get(name)?.get()).ok()?;
-        (!text.is_empty()).then(|| Secret::from(text))
-    }
-
-    /// A number, or a text that holds one (rule A4); nothing for what cannot be read.
-    fn number<N: core::str::FromStr>(&self, name: &str) -> Option<N> {
-        self.values.get(name)?.get().trim_matches('"').parse().ok()
-    }
+    RefreshError::unknown(format!(
+        "the answer holds no `access_token` at its top, but {}: name that place by \
+         `ClientBuilder::dialect` or `ClientBuilder::provider`",
+        found.join(", ")
+    ))
 }
 
-struct Collect<'s, 'a>(&'s mut Members<'a>);
-
-impl<'de> Visitor<'de> for Collect<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some((name, value)) = map.next_entry()? {
-            self.0.values.insert(name, value);
+/// The access token, if it is one that may be sent as a bearer token. RFC 6749, section 7.1: a client
+/// must not use one whose type it does not understand.
+fn bearer(answer: &Members, question: &Question<'_>) -> Result<Secret, Unusable> {
+    /// `Bearer`, and what is documented to be sent as one: Slack's, Apigee's, eBay's.
+    const BEARER: [&str; 6] =
+        ["bearer", "bot", "user", "BearerToken", "User Access Token", "Application Access Token"];
+    let token = answer.text("access_token").ok_or(Unusable::Missing)?;
+    if let Some(kind) = answer.text("token_type") {
+        let kind = kind.expose();
+        let known = BEARER.iter().any(|known| known.eq_ignore_ascii_case(kind));
+        if kind.eq_ignore_ascii_case("dpop") {
+            return Err(Unusable::Dpop);
         }
-        Ok(())
+        if !known && !question.accepts(kind) {
+            return Err(Unusable::TokenType);
+        }
     }
+    let sendable = token.expose().bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    if sendable { Ok(token) } else { Err(Unusable::NotSendable) }
 }
 
-/// The failure of an answer that refuses (RFC 6749, section 5.2). Servers that refuse in another
-/// dialect, or with no body, refuse all the same; what is no refusal of the grant may pass.
-fn refused(status: StatusCode, answer: &Members<'_>) -> RefreshError {
-    let code = answer.text("error");
-    // The code is shown only where it is one that the standard knows: it came off the wire.
-    let known = [
-        "invalid_grant",
-        "invalid_client",
-        "invalid_request",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "invalid_scope",
+/// Known names of tokens that are not where RFC 6749 has them, and in what.
+fn elsewhere(answer: &Members) -> Vec<String> {
+    const TOKENS: [&str; 10] = [
+        "access_token",
+        "refresh_token",
+        "accessToken",
+        "refreshToken",
+        "AccessToken",
+        "RefreshToken",
+        "token",
+        "jwt",
+        "id_token",
+        "idToken",
     ];
-    let passing = ["temporarily_unavailable", "server_error", "slow_down"];
-    let is = |codes: &[&'static str]| {
-        let code = code.as_ref().map(Secret::expose);
-        codes.iter().copied().find(|known| code == Some(*known))
-    };
-    if let Some(code) = is(&passing) {
-        return RefreshError::unavailable(format!("the token endpoint answered {status}: {code}"));
-    }
-    let final_status =
-        status.is_success() || matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED);
-    match is(&known) {
-        Some(code) => {
-            RefreshError::declined(format!("the token endpoint answered {status}: {code}"))
+    const ENVELOPES: [&str; 13] = [
+        "data",
+        "authed_user",
+        "result",
+        "response",
+        "body",
+        "payload",
+        "token",
+        "tokens",
+        "session",
+        "credentials",
+        "AuthenticationResult",
+        "auth",
+        "content",
+    ];
+    let mut found = Vec::new();
+    for name in answer.names().filter_map(|name| TOKENS.iter().find(|known| **known == name)) {
+        if answer.text(name).is_some() {
+            found.push(format!("`{name}`"));
         }
-        None if final_status => {
-            RefreshError::declined(format!("the token endpoint answered {status}"))
-        }
-        None => RefreshError::unavailable(format!("the token endpoint answered {status}")),
     }
+    for name in answer.names() {
+        let Some(inner) = answer.inside(name) else { continue };
+        let place = ENVELOPES.iter().find(|known| **known == name);
+        let place = place.map_or("another member".into(), |known| format!("`{known}`"));
+        let inside = TOKENS.iter().filter(|known| inner.text(known).is_some());
+        found.extend(inside.map(|known| format!("`{known}` in {place}")));
+    }
+    found
 }
 
 /// A header's value, if it is such a text as HTTP knows.

@@ -8,6 +8,12 @@ use thiserror::Error as ThisError;
 use url::Url;
 
 use super::form::{Credentials, Form};
+use super::question::{Asked, Question};
+use super::refusal::{Classify, Refusal};
+use crate::lifecycle::Failure;
+use crate::provider::{Code, Dialect, Provider};
+use crate::refresh::ClientBackoff;
+use crate::time::Timestamp;
 use crate::token::Secret;
 
 /// An OAuth 2.0 client (RFC 6749, section 2) and its authorization server's endpoints. Cloning it
@@ -23,6 +29,17 @@ struct Settings {
     authentication: ClientAuthentication,
     /// Further fields of each token request: scope, audience, resources.
     fields: Vec<(String, String)>,
+    reading: Ways,
+    backoff: ClientBackoff,
+}
+
+/// How the answers are read.
+#[derive(Clone, Default)]
+struct Ways {
+    provider: Option<Provider>,
+    dialect: Option<Dialect>,
+    token_types: Vec<String>,
+    classify: Option<Classify>,
 }
 
 /// How a client with a secret authenticates (RFC 6749, section 2.3.1).
@@ -45,6 +62,7 @@ pub struct ClientBuilder {
     secret: Option<Secret>,
     authentication: ClientAuthentication,
     fields: Vec<(String, String)>,
+    reading: Ways,
     allow_plain_http: bool,
 }
 
@@ -79,18 +97,20 @@ impl Client {
             secret: None,
             authentication: ClientAuthentication::Basic,
             fields: Vec::new(),
+            reading: Ways::default(),
             allow_plain_http: false,
         }
     }
 
     /// Asks for a new grant with a refresh token (RFC 6749, section 6).
     pub fn refresh(&self, refresh_token: &Secret) -> Form<'_> {
-        self.token(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())])
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
+        self.token(&fields, Asked::RefreshToken(refresh_token.clone()))
     }
 
     /// Asks for a grant of the client's own (RFC 6749, section 4.4).
     pub fn client_credentials(&self) -> Form<'_> {
-        self.token(&[("grant_type", "client_credentials")])
+        self.token(&[("grant_type", "client_credentials")], Asked::Client)
     }
 
     /// Asks for a refresh token to be revoked (RFC 7009, section 2.1); `None` where no endpoint is
@@ -98,13 +118,21 @@ impl Client {
     pub fn revocation(&self, refresh_token: &Secret) -> Option<Form<'_>> {
         let url = self.0.revocation_endpoint.as_ref()?;
         let fields = [("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
-        Some(Form::new(url, &self.credentials(), fields))
+        Some(Form::new(url, &self.credentials(), fields, Question::default()))
     }
 
-    fn token(&self, fields: &[(&str, &str)]) -> Form<'_> {
+    /// What all sessions of this client, and of its clones, share while the server does not accept it
+    /// (rule B6): for [`session::Builder::client_backoff`](crate::session::Builder::client_backoff)
+    /// where the refresher is a closure.
+    pub fn backoff(&self) -> ClientBackoff {
+        self.0.backoff.clone()
+    }
+
+    fn token(&self, fields: &[(&str, &str)], grant: Asked) -> Form<'_> {
         let further = self.0.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let fields = fields.iter().copied().chain(further);
-        Form::new(&self.0.token_endpoint, &self.credentials(), fields)
+        let question = Question::new(self, grant);
+        Form::new(&self.0.token_endpoint, &self.credentials(), fields, question)
     }
 
     fn credentials(&self) -> Credentials<'_> {
@@ -113,6 +141,31 @@ impl Client {
             secret: self.0.secret.as_ref(),
             authentication: self.0.authentication,
         }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        let ways = &self.0.reading;
+        ways.dialect.or(ways.provider.map(|it| it.dialect())).unwrap_or_default()
+    }
+
+    pub(super) fn codes(&self) -> &'static [Code] {
+        self.0.reading.provider.map(|it| it.codes()).unwrap_or_default()
+    }
+
+    pub(super) fn classify(&self) -> Option<&Classify> {
+        self.0.reading.classify.as_ref()
+    }
+
+    pub(super) fn accepts(&self, token_type: &str) -> bool {
+        self.0.reading.token_types.iter().any(|known| known.eq_ignore_ascii_case(token_type))
+    }
+
+    pub(super) fn sends_basic(&self) -> bool {
+        self.0.secret.is_some() && self.0.authentication == ClientAuthentication::Basic
+    }
+
+    pub(super) fn host(&self) -> Option<&str> {
+        self.0.token_endpoint.host_str()
     }
 
     /// Whether any of the endpoints is on this machine, which no proxy should come between.
@@ -163,6 +216,59 @@ impl ClientBuilder {
         self
     }
 
+    /// Whose endpoints these are: what its error codes mean, and where its answers hold the tokens.
+    /// What it does with a refresh token seen twice is declared in the session's policy.
+    pub fn provider(mut self, provider: &Provider) -> Self {
+        self.reading.provider = Some(*provider);
+        self
+    }
+
+    /// Where its answers hold the tokens \[where RFC 6749 has them, or as its `provider` does\].
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.reading.dialect = Some(dialect);
+        self
+    }
+
+    /// A further `token_type` whose tokens are sent as bearer tokens (RFC 6749, section 7.1).
+    pub fn accept_token_type(mut self, token_type: impl Into<String>) -> Self {
+        self.reading.token_types.push(token_type.into());
+        self
+    }
+
+    /// A judgement of one's own of what the server refuses, before the crate's: `None` leaves it to
+    /// the crate. Without a delay in it, the server's `Retry-After` counts. For a client that asks for
+    /// itself, what is *declined* or *unexplained* becomes *misconfigured* all the same: it has nobody
+    /// to log in.
+    ///
+    /// By RFC 6749, section 5.2, `invalid_grant` is final, also from a server that means something else
+    /// by it; this program knows better of one:
+    ///
+    /// ```
+    /// use perennial::lifecycle::Failure;
+    /// use perennial::token::Secret;
+    /// use perennial::wire::Client;
+    ///
+    /// let client = Client::builder("https://auth.example.com/token", "my-client")
+    ///     .classify(|refusal| {
+    ///         let description = refusal.error_description().unwrap_or_default();
+    ///         let passing = description.ends_with("already being processed");
+    ///         passing.then_some(Failure::Unavailable { retry_after: None })
+    ///     })
+    ///     .build()?;
+    /// let form = client.refresh(&Secret::from("rt-1"));
+    /// let answer = r#"{"error":"invalid_grant","error_description":"it is already being processed"}"#;
+    /// let error = form.read_answer(400, [], answer.as_bytes()).unwrap_err();
+    /// assert_eq!(error.failure(), Failure::Unavailable { retry_after: None });
+    /// # Ok::<(), perennial::wire::ClientError>(())
+    /// ```
+    pub fn classify(
+        mut self,
+        judge: impl Fn(&Refusal<'_>) -> Option<Failure<Timestamp>> + Send + Sync + 'static,
+    ) -> Self {
+        self.reading.classify = Some(Arc::new(judge));
+        self
+    }
+
     /// Allows endpoints without TLS beyond this machine. For test networks only.
     pub fn allow_plain_http(mut self) -> Self {
         self.allow_plain_http = true;
@@ -185,6 +291,8 @@ impl ClientBuilder {
             secret: self.secret,
             authentication: self.authentication,
             fields: self.fields,
+            reading: self.reading,
+            backoff: ClientBackoff::default(),
         })))
     }
 }

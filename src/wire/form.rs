@@ -10,7 +10,10 @@ use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::ClientAuthentication;
-use crate::token::Secret;
+use super::answer::Head;
+use super::question::Question;
+use crate::refresh::RefreshError;
+use crate::token::{Grant, Secret};
 
 /// A request that is to be sent by POST, by whatever HTTP client. It holds secrets.
 ///
@@ -20,6 +23,7 @@ pub struct Form<'a> {
     url: &'a Url,
     authorization: Option<Zeroizing<String>>,
     body: Zeroizing<String>,
+    question: Question<'a>,
 }
 
 /// Who asks, and how it shows that.
@@ -35,6 +39,7 @@ impl<'a> Form<'a> {
         url: &'a Url,
         credentials: &Credentials<'_>,
         fields: impl IntoIterator<Item = (&'f str, &'f str)>,
+        question: Question<'a>,
     ) -> Self {
         let mut body = Serializer::new(String::new());
         for (name, value) in fields {
@@ -52,7 +57,7 @@ impl<'a> Form<'a> {
                 None
             }
         };
-        Self { url, authorization, body: Zeroizing::new(body.finish()) }
+        Self { url, authorization, body: Zeroizing::new(body.finish()), question }
     }
 
     /// Where it goes. May hold secrets of the program's, in its query.
@@ -66,6 +71,27 @@ impl<'a> Form<'a> {
         [("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json")]
             .into_iter()
             .chain(authorization)
+    }
+
+    /// Makes a grant, or the right failure, of the answer to this request: as
+    /// [`read_answer`](super::read_answer), which does not know what was asked, of whom, nor with what
+    /// refresh token.
+    ///
+    /// # Errors
+    /// As for [`read_answer`](super::read_answer).
+    pub fn read_answer<'h>(
+        &self,
+        status: u16,
+        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+        body: &[u8],
+    ) -> Result<Grant, RefreshError> {
+        Head::new(status, headers)?.answer(body, Ok(()), &self.question)
+    }
+
+    /// What its answer answers.
+    #[cfg(any(feature = "oauth2", feature = "ureq"))]
+    pub(crate) fn question(&self) -> &Question<'a> {
+        &self.question
     }
 
     /// Its body. It holds secrets.

@@ -2,7 +2,7 @@
 //! `wire`): for the adapters, and for programs with an HTTP client of their own.
 //!
 //! ```
-//! use perennial::wire::{Client, read_answer};
+//! use perennial::wire::Client;
 //! # use perennial::token::Secret;
 //!
 //! let client = Client::builder("https://auth.example.com/token", "my-client").build()?;
@@ -10,26 +10,69 @@
 //! assert_eq!(form.body(), "grant_type=refresh_token&refresh_token=rt-1&client_id=my-client");
 //! // Send it by POST to `form.url()`, with `form.headers()`. Then:
 //! let headers = [("Content-Type", &b"application/json"[..])];
-//! let grant = read_answer(200, headers, br#"{"access_token":"at-2","expires_in":"3600"}"#)?;
+//! let grant = form.read_answer(200, headers, br#"{"access_token":"at-2","expires_in":"3600"}"#)?;
 //! assert_eq!(grant.access_token().map(Secret::expose), Some("at-2"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Invariants: nothing here panics, whatever came; no error holds a word of a body but the error
-//! codes that the standard knows (rule G1); secrets go to https endpoints, or within this machine.
+//! # How long a token lives
+//! An access token's end is the first of these that can be read, and one that counts from now beats a
+//! date (rules A3, A4):
+//!
+//! | members, the better ones first | a number is |
+//! |---|---|
+//! | `expires_in_sec`, `expires_in` | seconds from now, whatever its size (RFC 6749, section 5.1) |
+//! | `expires_in_ms` | milliseconds from now |
+//! | `expiresIn`, `expireIn`, `expire_in`, `access_token_expires_in`, `accessTokenExpiresIn`, `expires`, `expire` | by its size |
+//! | `expires_at`, `expiresAt`, `expires_on`, `expiresOn`, `.expires`, `access_token_expires_at`, `accessTokenExpiresAt`, `access_token_expire_in`, `token_expiry`, `expire_time`, `expireTime`, `expiry`, `expiry_date`, `expiration`, `exp` | by its size |
+//!
+//! By its size: less than 10⁹ are seconds from now, which is 31 years of them; less than 10¹² is a date
+//! in seconds since the Unix epoch, and beyond that one in milli-, micro- or nanoseconds. A number may
+//! stand in a text, with an `s` behind it. Any of them may be a date in a text instead: HTTP's, RFC
+//! 3339's, ISO 8601's (with a space for the `T`, or without a zone, which is then UTC), RFC 2822's, or
+//! Azure App Service's. Dates count from the answer's `Date` header, or from the local wall clock.
+//!
+//! A member that can be read as none of these is as if it were not there: the policy then decides
+//! ([1 h], or until the resource server rejects the token). To take it for over would cost a refresh, and
+//! the caller its token, each time; a token that ends sooner is rejected, and renewed then.
+//!
+//! A refresh token's end: `refresh_token_expires_in`, `refresh_expires_in`, `x_refresh_token_expires_in`,
+//! `refreshTokenExpiresIn`, `refreshExpiresIn`, `refreshTokenExpireIn`, `refresh_token_expires_at`,
+//! `refresh_expires_at`, `refreshTokenExpiresAt`, `refresh_token_expires`, `refresh_token_expires_on`,
+//! `refresh_token_expire_in`, all by their size; zero means that it has no end.
+//!
+//! # The second reading
+//! An answer that is not one JSON object from end to end is read once more, leniently (rule B14): in
+//! another charset or behind a byte order mark, as a form, with text around the one closed object, with
+//! a member that cannot be read among good ones, with white space around a token, whatever the status
+//! and the content type. What had to be borne is said by
+//! [`Grant::leniencies`](crate::token::Grant::leniencies). It never takes a fragment: of two objects that
+//! differ, none; of one that is not closed, none that lies within. What came whole at the top of an
+//! answer that breaks off is kept for its refresh token alone. The body of a redirect is never read.
+//!
+//! Invariants: nothing here panics, whatever came; no error holds a word of a body but error codes that
+//! are known (rule G1); secrets go to https endpoints, or within this machine.
 //!
 //! Deliberately absent: I/O. How long an answer is waited for, and how much of it is taken, is the
 //! caller's to say; so is what a request that brought no answer at all means (rule B6).
 
 mod answer;
 mod client;
+mod codes;
 mod form;
+mod lenient;
+mod lifetime;
+mod members;
+mod question;
+mod refusal;
 
 #[cfg(any(feature = "oauth2", feature = "ureq"))]
 pub(crate) use answer::Head;
 pub use answer::read_answer;
 pub use client::{Client, ClientAuthentication, ClientBuilder, ClientError};
+pub use codes::known_codes;
 pub use form::Form;
+pub use refusal::Refusal;
 
 /// How many bytes of an answer the adapters read.
 pub const ANSWER_LIMIT: usize = 1 << 20;

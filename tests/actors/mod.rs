@@ -166,7 +166,7 @@ struct Actor {
 
 impl Actor {
     fn act(&self, scenario: Scenario) {
-        let (mut last, mut rejected) = (None::<AccessToken>, None::<AccessToken>);
+        let (mut last, mut rejected) = (None::<AccessToken>, None);
         for _ in 0..scenario.actions {
             let got = match dice(12) {
                 0 | 1 => self.session.token_blocking().ok(),
@@ -174,9 +174,15 @@ impl Actor {
                 4 => self.leave_early(),
                 5 => self.session.try_token().ok(),
                 6 => {
-                    // Rules B8, B9: it stays in use where another one cannot be paid for.
-                    let token = last.take().or_else(|| rejected.take());
-                    rejected = token.filter(|token| self.session.reject(token) != Rejection::Kept);
+                    // Rules B8, B9: one that could not be paid for stays in use.
+                    let told = last.take().or_else(|| rejected.clone());
+                    if let Some(token) = told {
+                        if self.session.reject(&token) == Rejection::Kept {
+                            last = Some(token);
+                        } else {
+                            rejected = Some(token);
+                        }
+                    }
                     None
                 }
                 7 => {

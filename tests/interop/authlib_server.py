@@ -79,6 +79,7 @@ class Password(grants.ResourceOwnerPasswordCredentialsGrant):
 
 class Refresh(grants.RefreshTokenGrant):
     INCLUDE_NEW_REFRESH_TOKEN = True
+    TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post"]
 
     def authenticate_refresh_token(self, refresh_token):
         with lock:

@@ -30,6 +30,8 @@ export async function serve(build) {
       foreign.handler(request, response);
     }
   });
+  // Five seconds by default: a client could ask again just as its connection is closed.
+  server.keepAliveTimeout = 60_000;
   await new Promise((resolve) => server.listen(0, HOST, resolve));
   const origin = `http://${HOST}:${server.address().port}`;
 

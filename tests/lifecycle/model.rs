@@ -12,9 +12,15 @@ pub(crate) struct Rules {
     pub(crate) missing: Option<i128>,
     pub(crate) base: i128,
     pub(crate) cap: i128,
+    /// The shortest and the longest delay while the client is misconfigured.
+    pub(crate) misconfigured: (i128, i128),
     pub(crate) retry_after_cap: i128,
+    /// After so many refusals without a reason, over so long, a login may help.
+    pub(crate) unexplained: (u32, i128),
     pub(crate) interval: i128,
     pub(crate) budget_window: i128,
+    /// So many rejections within so long; one is given back after so long at the earliest.
+    pub(crate) rejections: (u32, i128, i128),
     pub(crate) deadline: i128,
     pub(crate) reuse: Reuse,
 }
@@ -35,9 +41,12 @@ pub(crate) enum Told {
     Refreshed(u64, Token, bool, u32),
     Declined(u64),
     Unavailable(u64, Option<i128>, u32),
+    Misconfigured(u64, Option<i128>, u32),
+    Unexplained(u64, Option<i128>, u32),
     Unknown(u64, u32),
     Rejected(u64),
     Accepted(u64),
+    Recovered(u64),
     Installed(Option<Token>, Option<i128>),
     Cleared,
     TimePassed(u32),
@@ -55,13 +64,15 @@ pub(crate) enum Reply {
     Publish(u64),
     Keep,
     Orphan,
+    HoldBack,
     Discard,
     Withdraw,
+    KeepUsing,
     EndAttempt,
 }
 
-/// `refresh_after`, `unusable_from`, `expires_at`; nothing where only a rejection ends it.
-pub(crate) type Life = Option<[i128; 3]>;
+/// `sent`, `refresh_after`, `unusable_from`, `expires_at`; nothing where only a rejection ends it.
+pub(crate) type Life = Option<[i128; 4]>;
 
 /// A grant that came, by a login or by a refresh.
 struct Grant {
@@ -76,9 +87,29 @@ struct Grant {
 enum Fate {
     Landed,
     Declined,
-    Unavailable,
-    Unknown,
+    Failed(Trouble),
     Overdue,
+    /// It failed once it was overdue.
+    Closed,
+}
+
+/// How a refresh failed, other than for good.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Trouble {
+    Unavailable,
+    Misconfigured,
+    Unexplained,
+    Unknown,
+    /// What it brought was of no use.
+    Useless,
+}
+
+/// How a rejection was paid for.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Payment {
+    /// It cost nothing.
+    Free,
+    Paid,
 }
 
 struct Flight {
@@ -86,7 +117,6 @@ struct Flight {
     deadline: i128,
     /// Which of the grants it presented.
     presented: usize,
-    last_resort: bool,
     fates: Vec<(usize, Fate)>,
 }
 
@@ -102,8 +132,8 @@ enum Progress {
 enum Trust {
     Full,
     Until(i128),
-    OnceMore,
-    Over(Ending),
+    Doubted,
+    Declined,
 }
 
 pub(crate) struct Model {
@@ -112,12 +142,17 @@ pub(crate) struct Model {
     epochs: Vec<usize>,
     grants: Vec<Grant>,
     flights: Vec<Flight>,
-    rejections: Vec<(usize, u64)>,
+    /// Those that withdrew a token.
+    rejections: Vec<(usize, u64, Payment)>,
+    /// What the allowance paid for, each with its token's lifetime; nothing where a refresh helped.
+    allowance: Vec<(usize, Option<i128>)>,
     acceptances: Vec<(usize, u64)>,
     /// When a refresh was paid for from the budget.
     pub(crate) charges: Vec<usize>,
-    /// When something failed, and the delay that followed.
-    failures: Vec<(usize, i128)>,
+    /// When something failed, the delay that followed, and how.
+    failures: Vec<(usize, i128, Trouble)>,
+    /// When the present grant was declined.
+    declined: Vec<usize>,
 }
 
 pub(crate) fn clamp(instant: i128) -> i128 {
@@ -130,7 +165,7 @@ fn share(span: i128, draw: u32) -> i128 {
 
 /// 0 fresh, 1 due, 2 lapsed.
 fn phase(life: Life, now: i128) -> usize {
-    life.map_or(0, |[due, lapse, _]| usize::from(now >= due).max(2 * usize::from(now >= lapse)))
+    life.map_or(0, |[_, due, lapse, _]| usize::from(now >= due).max(2 * usize::from(now >= lapse)))
 }
 
 impl Model {
@@ -142,9 +177,11 @@ impl Model {
             grants: Vec::new(),
             flights: Vec::new(),
             rejections: Vec::new(),
+            allowance: Vec::new(),
             acceptances: Vec::new(),
             charges: Vec::new(),
             failures: Vec::new(),
+            declined: Vec::new(),
         }
     }
 
@@ -172,7 +209,7 @@ impl Model {
             None => clamp(end - self.rules.refresh_window),
         };
         let wish = clamp(wish - share(lifetime / 8, token.jitter));
-        Some([wish.max(sent + lifetime / 2).min(lapse), lapse, end])
+        Some([sent, wish.max(sent + lifetime / 2).min(lapse), lapse, end])
     }
 
     /// An instant set at step `from`, as the nows up to step `to` have pulled it in; nothing once
@@ -222,8 +259,51 @@ impl Model {
     }
 
     fn rejected_at(&self, number: u64) -> Option<usize> {
-        let found = self.rejections.iter().find(|(_, named)| *named == number);
-        found.map(|(step, _)| *step)
+        let found = self.rejections.iter().find(|(_, named, _)| *named == number);
+        found.map(|(step, ..)| *step)
+    }
+
+    /// When a stretch of time that began at step `from` is over, unless it is by now (rule A5).
+    fn stretch(&self, from: usize, longest: i128, to: usize) -> Option<i128> {
+        let instant = clamp(self.nows[from] + longest);
+        (instant > self.nows[from]).then(|| self.pulled(instant, longest, from, to)).flatten()
+    }
+
+    /// How many of the allowance are spent at step `to` (rule B9): what was paid, less what was given
+    /// back, of which there is one at a time.
+    fn spent(&self, to: usize) -> u32 {
+        let (_, whole, interval) = self.rules.rejections;
+        let (mut spent, mut opened, mut given, mut owed) = (0_u32, None, None, false);
+        let still = |begun: Option<(usize, i128)>, step: usize| {
+            begun.filter(|&(from, longest)| self.stretch(from, longest, step).is_some())
+        };
+        for step in self.epoch()..=to {
+            opened = still(opened, step);
+            spent = if opened.is_some() { spent } else { 0 };
+            given = still(given, step);
+            if owed && given.is_none() {
+                owed = false;
+                if spent > 0 {
+                    (spent, given) = (spent - 1, still(Some((step, interval)), step));
+                }
+            }
+            let Some((_, paid)) = self.allowance.iter().find(|(told, _)| *told == step) else {
+                continue;
+            };
+            match paid {
+                Some(lifetime) => {
+                    spent += 1;
+                    opened = opened.or(Some((step, whole.min(*lifetime))));
+                    // Over at once where it has no length.
+                    spent = if still(opened, step).is_some() { spent } else { 0 };
+                }
+                // There is nothing to give back.
+                None if spent == 0 => {}
+                None if given.is_some() => owed = true,
+                None => (spent, given) = (spent - 1, still(Some((step, interval)), step)),
+            }
+        }
+        spent
     }
 
     fn progress(&self) -> Progress {
@@ -242,14 +322,11 @@ impl Model {
         let presented = || self.flights.iter().filter(|flight| flight.presented == index);
         let unknown = |flight: &Flight| {
             let mut fates = flight.fates.iter();
-            let told = |fate| matches!(fate, Fate::Unknown | Fate::Overdue);
+            let told = |fate| matches!(fate, Fate::Failed(Trouble::Unknown) | Fate::Overdue);
             fates.find(|(step, fate)| told(*fate) && *step <= to).map(|(step, _)| *step)
         };
         if presented().any(|flight| flight.fates.iter().any(|(_, fate)| *fate == Fate::Declined)) {
-            return Trust::Over(Ending::Declined);
-        }
-        if presented().any(|flight| flight.last_resort && unknown(flight).is_some()) {
-            return Trust::Over(Ending::Unsettled);
+            return Trust::Declined;
         }
         let grant = &self.grants[index];
         let stored = grant.intent.map(|sent| (grant.step, sent.min(self.nows[grant.step])));
@@ -263,7 +340,7 @@ impl Model {
         });
         match (first, self.rules.reuse) {
             (None, _) | (Some(_), Reuse::ConfirmByUse | Reuse::Unrotated) => Trust::Full,
-            (Some(_), Reuse::Strict) => Trust::OnceMore,
+            (Some(_), Reuse::Strict) => Trust::Doubted,
             (
                 Some((told, sent)),
                 Reuse::OverlapAccessOnly(window)
@@ -273,10 +350,10 @@ impl Model {
                 let window = i128::from(window.as_millis());
                 let until = clamp(sent + window);
                 if self.nows[told] >= until {
-                    return Trust::OnceMore;
+                    return Trust::Doubted;
                 }
                 let until = self.pulled(until, window, told, to);
-                until.map_or(Trust::OnceMore, Trust::Until)
+                until.map_or(Trust::Doubted, Trust::Until)
             }
         }
     }
@@ -290,7 +367,7 @@ impl Model {
         let last = replaced.map_or(self.step(), |grant| grant.step);
         let window = (flight.step..=last).filter_map(|to| match self.trust(flight.presented, to) {
             Trust::Until(until) => Some(until),
-            Trust::Full | Trust::OnceMore | Trust::Over(_) => None,
+            Trust::Full | Trust::Doubted | Trust::Declined => None,
         });
         Some(flight.deadline.min(nearest).min(window.min().unwrap_or(nearest)))
     }
@@ -300,16 +377,55 @@ impl Model {
         self.row().count()
     }
 
-    fn row(&self) -> impl Iterator<Item = &(usize, i128)> {
+    fn row(&self) -> impl DoubleEndedIterator<Item = &(usize, i128, Trouble)> {
         let since = self.held().map_or(self.epoch(), |(grant, ..)| grant.step);
-        self.failures.iter().filter(move |(step, _)| *step >= since)
+        self.failures.iter().filter(move |(step, ..)| *step >= since)
+    }
+
+    /// The failures that tell of the present trouble, newest first.
+    fn troubles(&self) -> impl Iterator<Item = (usize, Trouble)> {
+        let settled = self.declined.last().copied();
+        let row = self.row().rev().map(|(step, _, trouble)| (*step, *trouble));
+        row.take_while(move |(step, _)| settled.is_none_or(|settled| *step > settled))
+    }
+
+    /// When the present refusals without a reason began, if there are enough of them; and until when
+    /// they have not lasted for long (rule B6).
+    fn unexplained(&self) -> Option<(usize, Option<i128>)> {
+        let refusals = self.troubles().take_while(|(_, trouble)| *trouble == Trouble::Unexplained);
+        let (first, _) = refusals.last()?;
+        let (_, window) = self.rules.unexplained;
+        Some((first, self.stretch(first, window, self.step())))
+    }
+
+    /// Whether a login may help (rule B6).
+    fn lasts(&self) -> bool {
+        let refusals = self.troubles().take_while(|(_, trouble)| *trouble == Trouble::Unexplained);
+        let enough = refusals.count() >= usize::try_from(self.rules.unexplained.0).unwrap_or(0);
+        enough && self.unexplained().is_some_and(|(_, early)| early.is_none())
+    }
+
+    fn misconfigured(&self) -> bool {
+        self.troubles().next().is_some_and(|(_, trouble)| trouble == Trouble::Misconfigured)
+    }
+
+    /// Until when the late answer of the refresh that is overdue is waited for (rule B6).
+    fn open(&self) -> Option<i128> {
+        let flight = self.flights.last().filter(|_| self.progress() == Progress::Overdue)?;
+        let (step, _) = flight.fates.first()?;
+        self.stretch(*step, self.rules.deadline, self.step())
+    }
+
+    /// From when on a doubted refresh token is presented although the old token works (rule B6).
+    fn last_chance(&self, [sent, _, lapse, end]: [i128; 4]) -> i128 {
+        clamp(lapse - self.rules.deadline.min((end - sent) / 8))
     }
 
     /// Rule B7: when the backoff is over.
     fn pause(&self) -> Option<i128> {
         // The latest of what the failures asked for, and how long it may last from any now.
         let mut latest: Option<(usize, i128, i128)> = None;
-        for &(step, delay) in self.row() {
+        for &(step, delay, _) in self.row() {
             let instant = clamp(self.nows[step] + delay);
             let asked =
                 latest.and_then(|(from, until, longest)| self.pulled(until, longest, from, step));

@@ -1,8 +1,8 @@
 //! What the model answers to each event.
 
 use super::{
-    Cause, Delay, Ending, Fate, Flight, Grant, Life, Meanwhile, Model, Progress, Remedy, Reply,
-    State, Token, Told, Trust, clamp, phase, share,
+    Cause, Delay, Ending, Fate, Flight, Grant, Life, Meanwhile, Model, Payment, Progress, Remedy,
+    Reply, Reuse, State, Token, Told, Trouble, Trust, clamp, phase, share,
 };
 
 impl Model {
@@ -14,20 +14,28 @@ impl Model {
             Told::Refreshed(flight, token, new, draw) => self.refreshed(flight, token, new, draw),
             Told::Declined(flight) => self.failed(flight, Fate::Declined, None, 0),
             Told::Unavailable(flight, asked, draw) => {
-                self.failed(flight, Fate::Unavailable, asked, draw)
+                self.failed(flight, Fate::Failed(Trouble::Unavailable), asked, draw)
             }
-            Told::Unknown(flight, draw) => self.failed(flight, Fate::Unknown, None, draw),
-            Told::Rejected(number) => {
-                let fresh = self.rejected_at(number).is_none();
-                if self.held_number() != Some(number) || !fresh {
-                    return Reply::Nothing;
-                }
-                self.rejections.push((step, number));
-                Reply::Withdraw
+            Told::Misconfigured(flight, asked, draw) => {
+                self.failed(flight, Fate::Failed(Trouble::Misconfigured), asked, draw)
             }
+            Told::Unexplained(flight, asked, draw) => {
+                self.failed(flight, Fate::Failed(Trouble::Unexplained), asked, draw)
+            }
+            Told::Unknown(flight, draw) => {
+                self.failed(flight, Fate::Failed(Trouble::Unknown), None, draw)
+            }
+            Told::Rejected(number) => self.rejected(number),
             Told::Accepted(number) => {
                 // Only of a token that is there can anything be learnt.
                 if self.held_number() == Some(number) {
+                    self.acceptances.push((step, number));
+                }
+                Reply::Nothing
+            }
+            Told::Recovered(number) => {
+                if self.held_number() == Some(number) {
+                    self.allowance.push((step, None));
                     self.acceptances.push((step, number));
                 }
                 Reply::Nothing
@@ -48,7 +56,7 @@ impl Model {
                     return Reply::Nothing;
                 }
                 self.end(Fate::Overdue);
-                self.fail(None, draw);
+                self.fail(Trouble::Unknown, None, draw);
                 Reply::EndAttempt
             }
         }
@@ -68,13 +76,73 @@ impl Model {
         }
     }
 
-    /// Notes a failure and its delay (rule B7).
-    fn fail(&mut self, asked: Option<i128>, draw: u32) {
-        let times = u32::try_from(self.failures_in_a_row().min(64)).unwrap_or(64);
-        let longest = (self.rules.base << times).min(self.rules.cap);
-        let asked = asked.map_or(0, |asked| asked.min(self.rules.retry_after_cap));
+    /// Notes a failure and its delay (rules B6, B7).
+    fn fail(&mut self, trouble: Trouble, asked: Option<i128>, draw: u32) {
         let step = self.step();
-        self.failures.push((step, share(longest, draw).max(asked)));
+        let times = u32::try_from(self.failures_in_a_row().min(63)).unwrap_or(63);
+        let doubled = |base: i128, cap: i128| (base << times).min(u64::MAX.into()).min(cap);
+        self.failures.push((step, 0, trouble));
+        let delay = if trouble == Trouble::Misconfigured {
+            let (base, cap) = self.rules.misconfigured;
+            let drawn = share(doubled(base, cap), draw);
+            drawn.max(base).max(asked.unwrap_or(0)).min(cap)
+        } else {
+            let asked = asked.map_or(0, |asked| asked.min(self.rules.retry_after_cap));
+            let longest = doubled(self.rules.base, self.rules.cap);
+            let longest = if self.lasts() { self.rules.cap } else { longest };
+            let trust = self.grant().map(|grant| self.trust(grant, step));
+            let longest = match (trust, self.rules.reuse) {
+                (
+                    Some(Trust::Until(_)),
+                    Reuse::OverlapAccessOnly(window)
+                    | Reuse::OverlapSuccessors(window)
+                    | Reuse::Idempotent(window),
+                ) if trouble != Trouble::Useless => longest.min(i128::from(window.as_millis()) / 8),
+                _ => longest,
+            };
+            share(longest, draw).max(asked)
+        };
+        if let Some(failure) = self.failures.last_mut() {
+            failure.1 = delay;
+        }
+    }
+
+    /// Rules B8, B9.
+    fn rejected(&mut self, number: u64) -> Reply {
+        let step = self.step();
+        let fresh = self.rejected_at(number).is_none();
+        let Some((grant, _, life)) = self.held().filter(|(_, held, _)| *held == number && fresh)
+        else {
+            return Reply::Nothing;
+        };
+        let due = self.seen_phase(grant.step, life) > 0;
+        let payment = if due || self.progress() == Progress::Out {
+            Payment::Free
+        } else if self.acceptances.iter().any(|(_, named)| *named == number) {
+            let (count, _, _) = self.rules.rejections;
+            if self.spent(step) >= count {
+                return Reply::KeepUsing;
+            }
+            let lifetime = life.map_or(i128::MAX, |[sent, .., end]| end - sent);
+            self.allowance.push((step, Some(lifetime)));
+            Payment::Paid
+        } else {
+            if self.overdrawn().is_some() {
+                return Reply::KeepUsing;
+            }
+            self.charges.push(step);
+            Payment::Paid
+        };
+        self.rejections.push((step, number, payment));
+        Reply::Withdraw
+    }
+
+    /// When the budget allows one more, unless it does now (rule B9).
+    fn overdrawn(&self) -> Option<i128> {
+        let now = self.now();
+        let full = clamp(self.full_at().unwrap_or(now) + self.rules.interval);
+        let window = self.rules.budget_window;
+        (full - now > window).then(|| clamp(full - window))
     }
 
     /// Rules B4, B10, B11, B14.
@@ -93,6 +161,13 @@ impl Model {
         if newest.filter_map(|grant| grant.by).any(|by| by >= number) {
             return Reply::Discard;
         }
+        // Rule B14.
+        if number < self.started()
+            && self.progress() == Progress::Out
+            && self.rules.reuse == Reuse::ConfirmByUse
+        {
+            return Reply::HoldBack;
+        }
         let stale = !new
             && self.held().is_some_and(|(_, held, life)| {
                 let rejected = self.rejected_at(held).is_some();
@@ -105,7 +180,7 @@ impl Model {
             });
         let published = self.publishable(Some(token)).filter(|_| !stale);
         if published.is_none() {
-            self.fail(None, draw);
+            self.fail(Trouble::Useless, None, draw);
         }
         self.grants.push(Grant { step, by: Some(number), published, intent: None });
         self.flights[flight].fates.push((step, Fate::Landed));
@@ -120,13 +195,20 @@ impl Model {
         let presented = self.flights.last().map(|flight| flight.presented);
         let still_held = presented == self.grant();
         match (self.progress(), fate) {
-            (Progress::Out, Fate::Declined) => self.end(fate),
-            (Progress::Out, _) => {
+            (Progress::Idle, _) => return Reply::Nothing,
+            (Progress::Out | Progress::Overdue, Fate::Declined) => {
                 self.end(fate);
-                self.fail(asked, draw);
+                if still_held {
+                    let step = self.step();
+                    self.declined.push(step);
+                }
             }
-            (Progress::Overdue, Fate::Declined) if still_held => self.end(fate),
-            (Progress::Overdue | Progress::Idle, _) => return Reply::Nothing,
+            (Progress::Overdue, _) => self.end(Fate::Closed),
+            (Progress::Out, Fate::Failed(trouble)) => {
+                self.end(fate);
+                self.fail(trouble, asked, draw);
+            }
+            (Progress::Out, Fate::Landed | Fate::Overdue | Fate::Closed) => {}
         }
         Reply::EndAttempt
     }
@@ -162,34 +244,45 @@ impl Model {
             return Reply::LogIn(Ending::NoGrant);
         };
         let trust = self.trust(presented, step);
-        if let Trust::Over(ending) = trust {
-            return Reply::LogIn(ending);
+        if trust == Trust::Declined {
+            return Reply::LogIn(Ending::Declined);
         }
-        if let (Trust::OnceMore, Some(Some([_, lapse, _]))) = (trust, self.usable()) {
-            return Reply::BackOff(lapse, Delay::Doubt);
+        if trust == Trust::Doubted {
+            match self.usable() {
+                Some(Some(life)) if now < self.last_chance(life) => {
+                    return Reply::BackOff(self.last_chance(life), Delay::Doubt);
+                }
+                Some(None) => return Reply::Use,
+                Some(Some(_)) | None => {}
+            }
+            if let Some(until) = self.open() {
+                return Reply::BackOff(until, Delay::Doubt);
+            }
+        }
+        if self.misconfigured() && self.rules.reuse == Reuse::Strict {
+            match self.usable() {
+                Some(Some([_, _, lapse, _])) => {
+                    return Reply::BackOff(lapse, Delay::Misconfigured);
+                }
+                Some(None) => return Reply::Use,
+                None => {}
+            }
         }
         if let Some(until) = self.pause() {
             return Reply::BackOff(until, Delay::Failure);
         }
         if !self.free() {
-            let full = clamp(self.full_at().unwrap_or(now) + self.rules.interval);
-            if full - now > self.rules.budget_window {
-                return Reply::BackOff(clamp(full - self.rules.budget_window), Delay::Budget);
+            if let Some(until) = self.overdrawn() {
+                return Reply::BackOff(until, Delay::Budget);
             }
             self.charges.push(step);
         }
         let whole = clamp(now + self.rules.deadline);
         let deadline = match trust {
             Trust::Until(until) => whole.min(until),
-            Trust::Full | Trust::OnceMore | Trust::Over(_) => whole,
+            Trust::Full | Trust::Doubted | Trust::Declined => whole,
         };
-        self.flights.push(Flight {
-            step,
-            deadline,
-            presented,
-            last_resort: trust == Trust::OnceMore,
-            fates: Vec::new(),
-        });
+        self.flights.push(Flight { step, deadline, presented, fates: Vec::new() });
         Reply::Start { flight: self.started(), deadline, cause }
     }
 
@@ -206,12 +299,11 @@ impl Model {
             return true;
         };
         let due = self.seen_phase(grant.step, life) > 0;
-        let first_try = self.rejected_at(number).is_some_and(|rejected| {
-            let worked = |(step, named): &(usize, u64)| *named == number && *step < rejected;
-            self.acceptances.iter().any(worked)
-                && !self.flights.iter().any(|flight| flight.step > rejected)
+        let paid = self.rejections.iter().any(|(rejected, named, payment)| {
+            let tried = self.flights.iter().any(|flight| flight.step > *rejected);
+            *named == number && *payment == Payment::Paid && !tried
         });
-        due || first_try
+        due || paid
     }
 
     /// The public view at the last now.
@@ -226,6 +318,8 @@ impl Model {
             (_, Some(0)) => State::Valid,
             (_, Some(_)) => State::Expiring,
             (_, None) if self.ending().is_some() => State::Expired(Remedy::LogIn),
+            (_, None) if self.misconfigured() => State::Expired(Remedy::Reconfigure),
+            (_, None) if self.lasts() => State::Expired(Remedy::TryLogIn),
             (_, None) => State::Expired(Remedy::Refresh),
         }
     }
@@ -234,8 +328,8 @@ impl Model {
     pub(crate) fn ending(&self) -> Option<Ending> {
         match self.grant().map(|index| self.trust(index, self.step())) {
             None => Some(Ending::NoGrant),
-            Some(Trust::Over(ending)) => Some(ending),
-            Some(Trust::Full | Trust::Until(_) | Trust::OnceMore) => None,
+            Some(Trust::Declined) => Some(Ending::Declined),
+            Some(Trust::Full | Trust::Until(_) | Trust::Doubted) => None,
         }
     }
 
@@ -249,6 +343,9 @@ impl Model {
         if self.progress() == Progress::Out {
             instants.extend(self.deadline());
         }
+        instants.extend(self.held_life().flatten().map(|life| self.last_chance(life)));
+        instants.extend(self.open());
+        instants.extend(self.unexplained().and_then(|(_, early)| early));
         instants.extend(self.pause());
         if let Some(full) = self.full_at() {
             instants.extend([full, full + self.rules.interval - self.rules.budget_window]);

@@ -40,9 +40,12 @@ pub(crate) enum Op {
     Refreshed(Which, Answer, bool, u32),
     Declined(Which),
     Unavailable(Which, Option<u64>, u32),
+    Misconfigured(Which, Option<u64>, u32),
+    Unexplained(Which, Option<u64>, u32),
     Unknown(Which, u32),
     Rejected(Which),
     Accepted(Which),
+    Recovered(Which),
     Installed(Option<Answer>, Option<i64>),
     Cleared,
     TimePassed(u32),
@@ -94,9 +97,16 @@ impl Op {
             Self::Unavailable(which, asked, draw) => {
                 Told::Unavailable(flight(which), asked.map(i128::from), draw)
             }
+            Self::Misconfigured(which, asked, draw) => {
+                Told::Misconfigured(flight(which), asked.map(i128::from), draw)
+            }
+            Self::Unexplained(which, asked, draw) => {
+                Told::Unexplained(flight(which), asked.map(i128::from), draw)
+            }
             Self::Unknown(which, draw) => Told::Unknown(flight(which), draw),
             Self::Rejected(which) => Told::Rejected(generation(which)),
             Self::Accepted(which) => Told::Accepted(generation(which)),
+            Self::Recovered(which) => Told::Recovered(generation(which)),
             Self::Installed(answer, intent) => {
                 Told::Installed(answer.map(token), intent.map(|ago| clamp(now - i128::from(ago))))
             }
@@ -153,18 +163,23 @@ fn clocks() -> impl Strategy<Value = Clock> {
 
 fn ops() -> impl Strategy<Value = Op> {
     let brief = prop_oneof![3 => Just(0), 1 => spans(60)];
-    let asked = prop_oneof![1 => Just(None), 1 => spans(40).prop_map(Some)];
+    let asked = || prop_oneof![1 => Just(None), 1 => spans(40).prop_map(Some)];
     let intent = prop_oneof![4 => Just(None), 1 => (-20_i64..60).prop_map(Some)];
     prop_oneof![
         20 => brief.prop_map(Op::Requested),
         8 => (which(), answers(), prop::bool::weighted(0.7), draws())
             .prop_map(|(which, answer, new, draw)| Op::Refreshed(which, answer, new, draw)),
         1 => which().prop_map(Op::Declined),
-        4 => (which(), asked, draws())
+        3 => (which(), asked(), draws())
             .prop_map(|(which, asked, draw)| Op::Unavailable(which, asked, draw)),
+        2 => (which(), asked(), draws())
+            .prop_map(|(which, asked, draw)| Op::Misconfigured(which, asked, draw)),
+        3 => (which(), asked(), draws())
+            .prop_map(|(which, asked, draw)| Op::Unexplained(which, asked, draw)),
         4 => (which(), draws()).prop_map(|(which, draw)| Op::Unknown(which, draw)),
         5 => which().prop_map(Op::Rejected),
         3 => which().prop_map(Op::Accepted),
+        2 => which().prop_map(Op::Recovered),
         2 => (prop::option::weighted(0.8, answers()), intent)
             .prop_map(|(answer, intent)| Op::Installed(answer, intent)),
         1 => Just(Op::Cleared),
@@ -182,7 +197,15 @@ fn together() -> impl Strategy<Value = Vec<(Clock, Op)>> {
         at_once(&[Op::Requested(u64::MAX), Op::Unavailable(newest, None, 0)]),
         at_once(&[Op::Accepted(newest), Op::Rejected(newest), Op::Requested(0)]),
         at_once(&[Op::Rejected(newest), Op::Requested(0), Op::Refreshed(newest, fresh, true, 0),]),
+        at_once(&[
+            Op::Accepted(newest),
+            Op::Rejected(newest),
+            Op::Requested(0),
+            Op::Refreshed(newest, fresh, true, 0),
+            Op::Recovered(newest),
+        ]),
         at_once(&[Op::Requested(u64::MAX), Op::Unknown(newest, 0)]),
+        at_once(&[Op::Requested(0), Op::Unexplained(newest, None, 0)]),
     ]
 }
 
@@ -213,21 +236,28 @@ pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     let life = (spans(40), spans(12), missing);
     let delays = (spans(8), spans(60), spans(40), spans(20));
     let budget = (spans(12), 1_u64..5, prop::bool::weighted(0.1), spans(10));
-    (life, delays, budget, reuse).prop_map(|(life, delays, budget, reuse)| {
-        let (interval, count, odd, odd_window) = budget;
-        let window = if odd { odd_window } else { interval.saturating_mul(count) };
-        Rules {
-            refresh_window: life.0.into(),
-            margin: life.1.into(),
-            missing: life.2,
-            base: delays.0.into(),
-            cap: delays.1.into(),
-            retry_after_cap: delays.2.into(),
-            // A budget smaller than one refresh is taken as one.
-            interval: interval.min(window).into(),
-            budget_window: window.into(),
-            deadline: delays.3.into(),
-            reuse,
-        }
-    })
+    let rejections = (0_u32..4, spans(40), spans(6));
+    let troubles = (spans(8), spans(30), 0_u32..4, spans(30));
+    (life, delays, (budget, rejections), troubles, reuse).prop_map(
+        |(life, delays, (budget, rejections), troubles, reuse)| {
+            let (interval, count, odd, odd_window) = budget;
+            let window = if odd { odd_window } else { interval.saturating_mul(count) };
+            Rules {
+                refresh_window: life.0.into(),
+                margin: life.1.into(),
+                missing: life.2,
+                base: delays.0.into(),
+                cap: delays.1.into(),
+                misconfigured: (troubles.0.into(), troubles.1.into()),
+                unexplained: (troubles.2, troubles.3.into()),
+                rejections: (rejections.0, rejections.1.into(), rejections.2.into()),
+                retry_after_cap: delays.2.into(),
+                // A budget smaller than one refresh is taken as one.
+                interval: interval.min(window).into(),
+                budget_window: window.into(),
+                deadline: delays.3.into(),
+                reuse,
+            }
+        },
+    )
 }

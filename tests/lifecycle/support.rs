@@ -162,6 +162,13 @@ impl Rig {
         self.machine.handle_accepted(&self.policy, generation, now)
     }
 
+    /// A rejected request succeeds with the token that is held.
+    #[track_caller]
+    pub(crate) fn recover(&mut self, now: Timestamp) -> Effect<Timestamp> {
+        let generation = self.held();
+        self.machine.handle_recovered(&self.policy, generation, now)
+    }
+
     pub(crate) fn state(&self, now: Timestamp) -> State {
         self.machine.state(now)
     }
@@ -185,8 +192,10 @@ pub(crate) fn started(effect: Effect<Timestamp>) -> Start<Timestamp> {
         | Effect::Publish { .. }
         | Effect::KeepRefreshToken
         | Effect::ReleaseOrphan
+        | Effect::HoldBack
         | Effect::Discard
         | Effect::Withdraw
+        | Effect::KeepUsing
         | Effect::EndAttempt) => panic!("a refresh was to start, but: {other:?}"),
     }
 }

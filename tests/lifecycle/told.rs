@@ -77,9 +77,18 @@ pub(crate) fn event(told: Told) -> Event<Timestamp> {
             let retry_after = asked.map(span);
             failed(flight, Failure::Unavailable { retry_after }, draw)
         }
+        Told::Misconfigured(flight, asked, draw) => {
+            let retry_after = asked.map(span);
+            failed(flight, Failure::Misconfigured { retry_after }, draw)
+        }
+        Told::Unexplained(flight, asked, draw) => {
+            let retry_after = asked.map(span);
+            failed(flight, Failure::Unexplained { retry_after }, draw)
+        }
         Told::Unknown(flight, draw) => failed(flight, Failure::Unknown, draw),
         Told::Rejected(number) => Event::Rejected { generation: named(&GENERATIONS, number) },
         Told::Accepted(number) => Event::Accepted { generation: named(&GENERATIONS, number) },
+        Told::Recovered(number) => Event::Recovered { generation: named(&GENERATIONS, number) },
         Told::Installed(token, intent) => {
             Event::Installed { token: token.map(times), intent: intent.map(at) }
         }
@@ -105,8 +114,10 @@ pub(crate) fn reply(effect: Effect<Timestamp>) -> Reply {
         Effect::Publish { generation } => Reply::Publish(generation.number()),
         Effect::KeepRefreshToken => Reply::Keep,
         Effect::ReleaseOrphan => Reply::Orphan,
+        Effect::HoldBack => Reply::HoldBack,
         Effect::Discard => Reply::Discard,
         Effect::Withdraw => Reply::Withdraw,
+        Effect::KeepUsing => Reply::KeepUsing,
         Effect::EndAttempt => Reply::EndAttempt,
     }
 }
@@ -116,7 +127,7 @@ pub(crate) fn life(machine: &Lifecycle) -> Option<Life> {
     machine.schedule().map(|schedule| match schedule {
         Schedule::UntilRejected => None,
         Schedule::Timed(life) => {
-            let deadlines = [life.refresh_after, life.unusable_from, life.expires_at];
+            let deadlines = [life.sent, life.refresh_after, life.unusable_from, life.expires_at];
             Some(deadlines.map(|instant| instant.as_millis().into()))
         }
     })
@@ -146,9 +157,16 @@ pub(crate) fn policy(rules: &Rules) -> Policy {
         }),
         backoff_base: span(rules.base),
         backoff_cap: span(rules.cap),
+        misconfigured_base: span(rules.misconfigured.0),
+        misconfigured_cap: span(rules.misconfigured.1),
         retry_after_cap: span(rules.retry_after_cap),
+        unexplained_count: rules.unexplained.0,
+        unexplained_window: span(rules.unexplained.1),
         budget_interval: span(rules.interval),
         budget_window: span(rules.budget_window),
+        rejections_count: rules.rejections.0,
+        rejections_window: span(rules.rejections.1),
+        rejections_interval: span(rules.rejections.2),
         refresh_deadline: span(rules.deadline),
         reuse: rules.reuse,
     })

@@ -1,6 +1,6 @@
 //! Grants that need no login: the client's own (RFC 6749, section 4.4), and a program's.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -113,26 +113,37 @@ async fn a_client_that_authenticates_in_the_body_asks_in_the_body() {
     }
 }
 
-// Rules B6, G1.
+// Rules B6, G1. Case X2.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_client_that_is_refused_is_told_so_and_asks_no_more() {
+async fn a_client_that_is_refused_is_told_so_and_what_to_correct_and_recovers() {
     for number in 0..2 {
-        let server = Server::answering(|_| {
+        let corrected = std::sync::Arc::new(AtomicBool::new(false));
+        let is_correct = std::sync::Arc::clone(&corrected);
+        let server = Server::answering(move |_| {
+            if is_correct.load(Ordering::SeqCst) {
+                return answer("200 OK", &[], r#"{"access_token":"own-1","expires_in":60}"#);
+            }
             let challenge = [("www-authenticate", "Basic realm=\"hush-url\"")];
             answer("401 Unauthorized", &challenge, r#"{"error":"invalid_client"}"#)
         })
         .await;
         let client = client_of(&server).build().expect("a client");
         let (name, builder) = builders(&client).into_iter().nth(number).expect("one of two");
-        let session = builder.without_grant().build().expect("a session");
-        for _ in 0..10 {
-            let error = soon(session.token()).await.expect_err("refused");
-            assert_mannered(&error);
-            assert!(error.is_login_required(), "{name}: {error:?}");
-            let text = "the token endpoint answered 401 Unauthorized: invalid_client";
-            assert_eq!(told(&error), (Failure::Declined, text.to_owned()), "{name}");
+        let time = VirtualTime::at(START);
+        let session = builder.without_grant().clock(time.clone()).build().expect("a session");
+        let error = soon(session.token()).await.expect_err("refused");
+        assert_mannered(&error);
+        assert!(!error.is_login_required(), "{name}: {error:?}");
+        let text = "the token endpoint at 127.0.0.1 answered 401 Unauthorized: invalid_client; \
+                    check the client id, the client secret, and how the client authenticates";
+        let misconfigured = Failure::Misconfigured { retry_after: None };
+        assert_eq!(told(&error), (misconfigured, text.to_owned()), "{name}");
+        for hour in 1..=48 {
+            time.advance(MINUTE * 60);
+            corrected.store(hour == 48, Ordering::SeqCst);
+            let token = soon(session.token()).await;
+            assert_eq!(token.is_ok(), hour == 48, "{name}: {token:?}");
         }
-        assert_eq!(server.requests(), 1, "{name}");
     }
 }
 

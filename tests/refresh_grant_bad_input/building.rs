@@ -3,11 +3,14 @@
 use std::error::Error as StdError;
 
 use perennial::adapters::oauth2::{RefreshGrant, TransportError};
+use perennial::adapters::ureq;
 use perennial::lifecycle::Failure;
+use perennial::session::Session;
 use perennial::testing::VirtualTime;
-use perennial::token::Grant;
+use perennial::time::Timestamp;
+use perennial::token::{Grant, Secret};
 use perennial::wire::{Client, ClientError};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::wire::scene::{START, Scene, builder, refresher, told};
 use crate::wire::{SECRETS, Server, assert_mannered, soon};
@@ -108,6 +111,100 @@ async fn what_a_refresher_was_built_with_is_not_seen_in_its_debug_text() {
     assert!(!after.contains("hush-client") && !after.contains("hush-url"), "{after}");
 }
 
+/// The first refresh over each adapter.
+async fn told_by_both(url: &str) -> [(Failure<Timestamp>, String); 2] {
+    let client = Client::builder(url, "app").client_secret("hush-client").allow_plain_http();
+    let client = client.build().expect("a client");
+    let over_reqwest = RefreshGrant::new(client.clone()).expect("a refresher");
+    let builders = [
+        Session::builder_with(over_reqwest),
+        Session::builder_blocking(ureq::refresh_grant(client)),
+    ];
+    let mut seen = Vec::new();
+    for builder in builders {
+        let grant = Grant::of_refresh_token("refresh-1");
+        let session = builder.grant(grant).build().expect("a session");
+        let error = soon(session.token()).await.expect_err("no server");
+        assert_mannered(&error);
+        seen.push(told(&error));
+    }
+    seen.try_into().expect("two")
+}
+
+// Rule B6.
+#[tokio::test]
+async fn what_was_never_sent_is_unavailable_and_says_why_over_both_adapters() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let refused = format!("http://{}/token", socket.local_addr().expect("an address"));
+    // Names under `.invalid` are nobody's (RFC 6761, section 6.4).
+    for (url, why) in [(refused.as_str(), "refused"), ("http://token.invalid/token", "name|host")] {
+        for (failure, text) in told_by_both(url).await {
+            assert_eq!(failure, Failure::Unavailable { retry_after: None }, "{url}: {text}");
+            assert!(text.starts_with("the token endpoint could not be reached: "), "{text}");
+            assert!(why.split('|').any(|why| text.contains(why)), "{text}");
+        }
+    }
+}
+
+// Rule B6.
+#[tokio::test]
+async fn a_server_that_takes_no_connection_is_unavailable_well_before_the_deadline() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let address = socket.local_addr().expect("an address");
+    let listener = socket.listen(1).expect("a listener");
+    // Its queue is full once some wait in it; nobody takes them out.
+    let waiting: Vec<_> = (0..8).map(|_| tokio::spawn(TcpStream::connect(address))).collect();
+    let full = async {
+        let mut done = 0;
+        while done < 2 {
+            tokio::task::yield_now().await;
+            done = waiting.iter().filter(|it| it.is_finished()).count();
+        }
+    };
+    soon(full).await;
+    let refresher = refresher(Client::builder(format!("http://{address}/token"), "app"));
+    let session = Session::builder_with(refresher)
+        .clock(|| START)
+        .grant(Grant::of_refresh_token("refresh-1"))
+        .build()
+        .expect("a session");
+    // Tokio's time, which from here on goes by only while nothing else is to be done.
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let error = soon(session.token()).await.expect_err("no connection");
+    assert_eq!(begun.elapsed().as_secs(), 10);
+    let (failure, text) = told(&error);
+    assert_eq!(failure, Failure::Unavailable { retry_after: None });
+    assert_eq!(text, "the token endpoint could not be reached: connecting timed out");
+    drop((listener, waiting));
+}
+
+// Rules E6, G1. Case X19: an HTTP client of the program's that follows redirects.
+#[tokio::test]
+async fn the_answer_of_where_a_redirect_led_is_not_taken() {
+    let elsewhere = Server::answering(|_| crate::wire::answer("200 OK", &[], crate::wire::GOOD));
+    let elsewhere = elsewhere.await;
+    let location = elsewhere.url("/token?hush-url");
+    let server = Server::answering(move |_| {
+        crate::wire::answer("307 Temporary Redirect", &[("location", &location)], "")
+    })
+    .await;
+    let client = Client::builder(server.url("/token"), "app").build().expect("a client");
+    let follows = reqwest::Client::new();
+    let refresher = RefreshGrant::new(client).expect("a refresher").http_client(follows);
+    let session = Session::builder_with(refresher)
+        .grant(Grant::of_refresh_token("refresh-1"))
+        .build()
+        .expect("a session");
+    let error = soon(session.token()).await.expect_err("nobody's word");
+    assert_mannered(&error);
+    assert!(!error.is_login_required(), "{error:?}");
+    let grant = session.grant().expect("a grant");
+    assert_eq!(grant.refresh_token().map(Secret::expose), Some("refresh-1"));
+}
+
 // Rules B5, B6.
 #[tokio::test]
 async fn a_server_that_is_not_there_is_unavailable_and_is_found_when_it_comes() {
@@ -128,7 +225,7 @@ async fn a_server_that_is_not_there_is_unavailable_and_is_found_when_it_comes() 
     assert!(error.is_unavailable() && !error.is_login_required(), "{error:?}");
     let (failure, text) = told(&error);
     assert_eq!(failure, Failure::Unavailable { retry_after: None });
-    assert_eq!(text, "the token endpoint could not be reached");
+    assert_eq!(text, "the token endpoint could not be reached: connection refused");
     assert!(error.source().and_then(StdError::source).is_some(), "says why not: {error:?}");
     let retry = error.when_to_retry().expect("an instant to come back at");
     assert!(

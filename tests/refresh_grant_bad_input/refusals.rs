@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use perennial::lifecycle::{Failure, State};
-use perennial::session::Error;
+use perennial::session::{Error, Session};
 use perennial::time::Span;
+use perennial::token::Grant;
 
 use crate::wire::scene::{
-    HOUR, START, Scene, client_of, mends_after, refresher, told, where_there_is_no_token,
+    HOUR, START, Scene, client_of, mends_after, refresher, token_of, told, where_there_is_no_token,
     while_the_old_token_works,
 };
 use crate::wire::{Exchange, Server, assert_mannered, soon};
@@ -15,16 +16,16 @@ use crate::wire::{Exchange, Server, assert_mannered, soon};
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// Every form in which servers say that a grant is over.
-const DECLINED: [(&str, &str, &str); 9] = [
+const DECLINED: [(&str, &str, &str); 5] = [
     ("400 Bad Request", r#"{"error":"invalid_grant"}"#, "400 Bad Request: invalid_grant"),
-    ("400 Bad Request", r#"{"error":"invalid_client"}"#, "400 Bad Request: invalid_client"),
-    ("401 Unauthorized", r#"{"error":"invalid_client"}"#, "401 Unauthorized: invalid_client"),
     ("403 Forbidden", r#"{"error":"invalid_grant"}"#, "403 Forbidden: invalid_grant"),
-    ("400 Bad Request", "", "400 Bad Request"),
-    ("400 Bad Request", "<html>hush-url</html>", "400 Bad Request"),
-    ("401 Unauthorized", r#"{"code":"hush-url","message":"expired"}"#, "401 Unauthorized"),
+    (
+        "500 Internal Server Error",
+        r#"{"error":"invalid_grant"}"#,
+        "500 Internal Server Error: invalid_grant",
+    ),
     // One large provider refuses with a 200.
-    ("200 OK", r#"{"error":"bad_refresh_token"}"#, "200 OK"),
+    ("200 OK", r#"{"error":"bad_refresh_token"}"#, "200 OK: bad_refresh_token"),
     ("200 OK", r#"{"error":"invalid_grant"}"#, "200 OK: invalid_grant"),
 ];
 
@@ -65,7 +66,7 @@ async fn a_declined_grant_serves_its_token_to_the_end_and_sends_nothing_more() {
         soon(scene.session.close()).await.expect("nothing in the air");
         assert_eq!(scene.server.requests(), 1, "{status} {body}");
         // Only a login helps, and does.
-        let grant = perennial::token::Grant::of_refresh_token("refresh-2");
+        let grant = Grant::of_refresh_token("refresh-2");
         soon(scene.session.install(grant)).await.expect("a login");
         scene.recovers("refresh-2").await;
     }
@@ -75,12 +76,14 @@ async fn a_declined_grant_serves_its_token_to_the_end_and_sends_nothing_more() {
 #[tokio::test]
 async fn an_answer_that_refuses_for_now_is_unavailable_and_costs_nothing() {
     let answers = [
-        ("403 Forbidden", "<html>hush-url</html>", "403 Forbidden"),
-        ("404 Not Found", "", "404 Not Found"),
         ("408 Request Timeout", "", "408 Request Timeout"),
-        ("429 Too Many Requests", r#"{"error":"invalid_grant"}"#, "429 Too Many Requests"),
-        ("500 Internal Server Error", "oops", "500 Internal Server Error"),
-        ("503 Service Unavailable", "", "503 Service Unavailable"),
+        ("425 Too Early", "<html>hush-url</html>", "425 Too Early"),
+        (
+            "429 Too Many Requests",
+            r#"{"error":"invalid_grant"}"#,
+            "429 Too Many Requests: invalid_grant",
+        ),
+        ("503 Service Unavailable", r#"{"error":"hush-url"}"#, "503 Service Unavailable"),
         ("400 Bad Request", r#"{"error":"slow_down"}"#, "400 Bad Request: slow_down"),
         (
             "400 Bad Request",
@@ -152,7 +155,7 @@ async fn retry_after_is_honoured_on_whatever_is_unavailable() {
         ("307 Temporary Redirect", ""),
         ("400 Bad Request", r#"{"error":"slow_down"}"#),
         ("403 Forbidden", "blocked"),
-        ("500 Internal Server Error", ""),
+        ("500 Internal Server Error", r#"{"error":"server_error"}"#),
     ] {
         let error = told_to_wait(status, &headers, body).await;
         assert!((seconds_to_wait(&error) - 120.0).abs() < 1e-6, "{status}: {error:?}");
@@ -202,11 +205,82 @@ async fn a_redirect_is_not_followed_and_its_target_sees_nothing() {
 #[tokio::test]
 async fn a_refusal_counts_also_where_its_body_never_ends_well() {
     let bad = async |mut exchange: Exchange| {
-        let head = "HTTP/1.1 400 Bad Request\r\ncontent-length: 100\r\n\r\n{\"error\":";
-        let _ = exchange.write(head.as_bytes()).await;
+        let head = "HTTP/1.1 400 Bad Request\r\ncontent-length: 100\r\n\r\n";
+        let _ = exchange.write(format!("{head}{{\"error\":\"invalid_grant\",").as_bytes()).await;
     };
     let (_, error) = where_there_is_no_token(bad, "refresh-1").await;
     assert!(error.is_login_required(), "{error:?}");
+}
+
+// Rules B6, B13.
+#[tokio::test]
+async fn a_refusal_whose_body_never_ends_counts_before_the_deadline() {
+    for (head, failure) in [
+        ("429 Too Many Requests\r\nretry-after: 120", {
+            Failure::Unavailable { retry_after: Some(Span::from_secs(120)) }
+        }),
+        ("404 Not Found", Failure::Unexplained { retry_after: None }),
+    ] {
+        let mut server = Server::start().await;
+        let session = Session::builder_with(refresher(client_of(&server)))
+            .clock(|| START)
+            .grant(Grant::of_refresh_token("refresh-1"))
+            .build()
+            .expect("a session");
+        let caller = tokio::spawn(token_of(&session));
+        let mut exchange = server.next().await;
+        let head = format!("HTTP/1.1 {head}\r\ncontent-length: 100\r\n\r\n<html>");
+        exchange.write(head.as_bytes()).await.expect("a client that listens");
+        // Tokio's time, which from here on goes by only while nothing else is to be done.
+        tokio::time::pause();
+        let begun = tokio::time::Instant::now();
+        let error = soon(caller).await.expect("a caller").expect_err("refused");
+        assert_eq!(told(&error).0, failure);
+        assert!(begun.elapsed().as_secs() <= 15, "{:?}", begun.elapsed());
+        tokio::time::resume();
+        drop(exchange);
+    }
+}
+
+// Rules B5, B6. Case X1, X3: a refusal in no words of OAuth, and one of the client, cost no grant.
+#[tokio::test]
+async fn a_refusal_that_says_nothing_of_the_grant_is_not_final_and_the_next_good_answer_mends_it() {
+    let html = ("content-type", "text/html");
+    for (status, headers, body) in [
+        ("400 Bad Request", html, "<html>hush-url</html>"),
+        ("401 Unauthorized", html, "<html>hush-url</html>"),
+        ("400 Bad Request", html, ""),
+        ("401 Unauthorized", JSON, r#"{"code":"hush-url","message":"expired"}"#),
+        ("403 Forbidden", html, "<html>hush-url</html>"),
+        ("404 Not Found", html, ""),
+    ] {
+        let bad = async |exchange: Exchange| exchange.answer(status, &[headers], body).await;
+        let error = mends_after(bad, "refresh-1").await;
+        let unexplained = Failure::Unexplained { retry_after: None };
+        assert_eq!(told(&error), (unexplained, format!("the token endpoint answered {status}")));
+    }
+    for status in ["400 Bad Request", "401 Unauthorized"] {
+        let bad = async |exchange: Exchange| {
+            exchange.answer(status, &[JSON], r#"{"error":"invalid_client"}"#).await;
+        };
+        let (mut scene, error) = where_there_is_no_token(bad, "refresh-1").await;
+        assert!(!error.is_login_required(), "{error:?}");
+        let (failure, text) = told(&error);
+        assert_eq!(failure, Failure::Misconfigured { retry_after: None });
+        assert!(text.contains("127.0.0.1") && text.contains("check the client id"), "{text}");
+        scene.recovers("refresh-1").await;
+        while_the_old_token_works(bad, "refresh-1").await.recovers("refresh-1").await;
+    }
+}
+
+// Rules B5, B6. Case X6: a gateway's word is not the server's.
+#[tokio::test]
+async fn a_gateways_failure_leaves_the_outcome_unknown_and_costs_nothing() {
+    for status in ["500 Internal Server Error", "502 Bad Gateway", "504 Gateway Timeout"] {
+        let bad = async |exchange: Exchange| exchange.answer(status, &[], "<html>").await;
+        let error = mends_after(bad, "refresh-1").await;
+        assert_eq!(told(&error).0, Failure::Unknown, "{status}");
+    }
 }
 
 // Rule G1.
@@ -218,7 +292,7 @@ async fn what_a_server_echoes_is_shown_in_no_error() {
         let refresher = refresher(client_of(&server).client_secret("hush-client"));
         let time = perennial::testing::VirtualTime::at(START);
         let session = crate::wire::scene::builder(refresher, &time)
-            .grant(perennial::token::Grant::new("access-1", "refresh-1", HOUR))
+            .grant(Grant::new("access-1", "refresh-1", HOUR))
             .build()
             .expect("a session");
         let mut scene = Scene { server, time, session };

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use perennial::lifecycle::{Meanwhile, Policy, State};
+use perennial::lifecycle::{Meanwhile, State};
 use perennial::session::{Acquire, Builder, Error, Session};
 use perennial::testing::{Scripted, VirtualTime};
 use perennial::time::Timestamp;
@@ -48,13 +48,6 @@ pub(crate) fn builder(script: &Scripted, time: &VirtualTime) -> Builder {
 /// The settings of all tests: virtual time, no jitter, backoff drawn at one half.
 pub(crate) fn standard(builder: Builder, time: &VirtualTime) -> Builder {
     builder.clock(time.clone()).without_jitter().draws(|| 1 << 31).grant(first_grant())
-}
-
-/// The defaults, but for an allowance for rejections that never ends: for tests whose every round
-/// rejects a token (rule B9).
-pub(crate) fn with_any_number_of_rejections() -> Policy {
-    let policy = Policy::builder().rejections(u32::MAX, 300 * SECOND, SECOND);
-    policy.build().expect("a policy that can be kept")
 }
 
 pub(crate) fn session(script: &Scripted, time: &VirtualTime) -> Session {

@@ -24,15 +24,13 @@ impl World {
         intent.into_iter().chain(calls).collect()
     }
 
-    /// Half of what may be left of the declared window, where a refresh is in doubt.
-    pub(crate) fn left_of_window(&self, session: usize, index: usize) -> Option<i64> {
+    /// The longest backoff within the declared window, where a refresh is in doubt and that may still
+    /// be open.
+    pub(crate) fn longest_in_window(&self, session: usize, index: usize) -> Option<i64> {
         let window = self.window()?;
         let ledger = &self.ledgers[session];
-        let (earliest, latest) = *self.doubts(session, self.calls[index].shown).first()?;
-        let now = ledger.now();
-        // With a store it is noted there first, for as long as that takes.
-        let left = if ledger.store.is_none() { earliest + window - now } else { 0 };
-        (now < latest + window).then(|| left.max(0) / 2)
+        let (_, latest) = *self.doubts(session, self.calls[index].shown).first()?;
+        (ledger.now() < latest + window).then_some(window / 8)
     }
 
     /// The window that the server declares, if it does.

@@ -12,7 +12,7 @@ pub(crate) enum Failed {
     Plainly {
         asked: Option<i64>,
     },
-    /// Half of what is left of the declared window.
+    /// At most an eighth of the declared window.
     InWindow {
         left: i64,
     },
@@ -23,9 +23,9 @@ pub(crate) enum Failed {
 
 impl Ledger {
     /// An attempt has failed, and is known to count.
-    pub(crate) fn failed(&mut self, how: Failed, half_draws: bool) {
+    pub(crate) fn failed(&mut self, how: &Failed, half_draws: bool) {
         let longest = |base: i64, cap: i64| (base << self.failures).min(cap);
-        let (longest, least) = match how {
+        let (longest, least) = match *how {
             Failed::Plainly { asked } => {
                 (longest(1_000, 60_000), asked.unwrap_or(0).min(RETRY_AFTER_CAP))
             }

@@ -272,7 +272,7 @@ impl World {
         let call = &self.calls[index];
         let (session, epoch, sent, deadline) = (call.session, call.epoch, call.sent, call.deadline);
         let (half_draws, allowed) = (self.plan.half_draws, self.plan.deadline);
-        let left = self.left_of_window(session, index);
+        let left = self.longest_in_window(session, index);
         let surely = self.all_is_seen(session);
         let ledger = &mut self.ledgers[session];
         let now = ledger.now();
@@ -300,7 +300,7 @@ impl World {
                     ledger.failures = 0;
                     ledger.not_before = i64::MIN;
                 } else if newest && !alive && ledger.store.is_none() {
-                    ledger.failed(Failed::Plainly { asked: None }, half_draws);
+                    ledger.failed(&Failed::Plainly { asked: None }, half_draws);
                 }
                 if ledger.epoch == epoch {
                     ledger.unexplained = None;
@@ -323,7 +323,7 @@ impl World {
                 let how = newest.then(|| ledger.takes(*outcome, *asked, left, surely)).flatten();
                 ledger.unsure |= newest && !counts;
                 if let Some(how) = how.filter(|_| counts) {
-                    ledger.failed(how, half_draws);
+                    ledger.failed(&how, half_draws);
                 }
                 (*outcome, -1)
             }
@@ -331,7 +331,7 @@ impl World {
                 if counts {
                     ledger.unexplained = None;
                     let how = left.map(|left| Failed::InWindow { left });
-                    ledger.failed(how.unwrap_or(Failed::Plainly { asked: None }), half_draws);
+                    ledger.failed(&how.unwrap_or(Failed::Plainly { asked: None }), half_draws);
                 }
                 self.saw(Corner::RefresherPanicked);
                 (Outcome::Unknown, -2)

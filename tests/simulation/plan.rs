@@ -85,7 +85,7 @@ impl Plan {
         Self {
             reuse,
             slow: mood & 3 == 3 && !calm,
-            sour: mood & 12 == 12 && !calm,
+            sour: mood & 0b1100 == 0b1100 && !calm,
             // Two holders of one grant may spend it twice: nobody has promised otherwise yet.
             stores: if calm && stores != Stores::None { Stores::Own } else { stores },
             processes,

@@ -49,9 +49,11 @@ impl Purse {
 
     /// A refresh has helped.
     pub(crate) fn give_back(&mut self, now: i64) {
-        if self.spent > 0 && self.returned_at.is_none_or(|at| now >= at) {
+        // One more is owed meanwhile; here it is given at once.
+        let next = self.returned_at.unwrap_or(now).max(now);
+        if self.spent > 0 && next <= now + GIVEN_BACK {
             self.spent -= 1;
-            self.returned_at = Some(now + GIVEN_BACK);
+            self.returned_at = Some(next + GIVEN_BACK);
         }
     }
 

@@ -11,6 +11,9 @@ use crate::refresh::{RefreshError, Request};
 use crate::token::Grant;
 use crate::wire::{ANSWER_LIMIT, Client, Form, Head};
 
+/// How long a connection may take to be made, where the program's agent does not say.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
 /// The `refresh_token` grant (RFC 6749, section 6), for
 /// [`Session::builder_blocking`](crate::session::Session::builder_blocking).
 ///
@@ -21,7 +24,8 @@ use crate::wire::{ANSWER_LIMIT, Client, Form, Head};
 /// use perennial::wire::Client;
 ///
 /// let client = Client::builder("https://auth.example.com/token", "my-client").build()?;
-/// let session = Session::builder_blocking(refresh_grant(client))
+/// let session = Session::builder_blocking(refresh_grant(client.clone()))
+///     .client_backoff(client.backoff()) // where several sessions share the client
 ///     .grant(Grant::of_refresh_token("the refresh token of a login"))
 ///     .build()?;
 /// let token = session.token_blocking()?;
@@ -72,6 +76,9 @@ fn exchange(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant
     // One total limit, not one a read.
     let limit = time_left.saturating_mul(2).max(Duration::from_millis(1));
     let request = agent.post(form.url()).config();
+    // A server that cannot be reached is not to be taken for one that does not answer.
+    let connect = agent.config().timeouts().connect.unwrap_or(CONNECT_LIMIT).min(time_left / 2);
+    let request = request.timeout_connect(Some(connect.max(Duration::from_millis(1))));
     let request = request.timeout_global(Some(limit)).http_status_as_error(false);
     let request = request.max_redirects(0).max_redirects_will_error(false).build();
     let request =
@@ -81,10 +88,10 @@ fn exchange(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant
     let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let head = Head::new(response.status().as_u16(), pairs)?;
     if !head.needs_body() {
-        return head.answer(&[], Ok(()));
+        return head.answer(&[], Ok(()), form.question());
     }
     let (body, ended) = body(&mut response);
-    head.answer(&body, ended)
+    head.answer(&body, ended, form.question())
 }
 
 /// The body up to the limit, and what kept it from being read to its end.
@@ -117,27 +124,50 @@ fn broken_off(error: &io::Error) -> RefreshError {
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest may grow, and is unknown")]
 fn not_sent(error: &Error) -> RefreshError {
     let unreachable = |why: &str| {
-        RefreshError::unavailable("the token endpoint could not be reached")
+        RefreshError::unavailable(format!("the token endpoint could not be reached: {why}"))
             .with_source(Reason(why.to_owned()))
     };
     match error {
         Error::HostNotFound => unreachable("the host was not found"),
-        Error::ConnectionFailed | Error::ConnectProxyFailed(_) => unreachable("no connection"),
-        Error::Tls(_) | Error::TlsRequired => unreachable("no TLS connection"),
-        Error::Timeout(Timeout::Resolve | Timeout::Connect) => unreachable("timed out"),
-        Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            unreachable("connection refused")
+        Error::ConnectionFailed => unreachable("no connection could be made"),
+        Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => {
+            unreachable("no connection through the proxy")
         }
+        Error::Tls(_) | Error::TlsRequired => unreachable("no TLS connection"),
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => unreachable("connecting timed out"),
+        Error::Io(error) => match before_sending(error) {
+            Some(why) => unreachable(why),
+            None => RefreshError::unknown("the token request was sent, and then broke off")
+                .with_source(Reason(error.kind().to_string())),
+        },
         Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => {
-            unreachable("the request could not be made")
+            RefreshError::unavailable("the token request could not be made")
         }
         Error::Timeout(_) => {
             RefreshError::unknown("the token request was sent, and then timed out")
         }
-        Error::Io(error) => RefreshError::unknown("the token request was sent, and then broke off")
-            .with_source(Reason(error.kind().to_string())),
         _ => RefreshError::unknown("the token request was sent, and then broke off"),
     }
+}
+
+/// What an error of I/O says, if it is one that comes only before anything was sent. A connection
+/// that was reset, or a host that became unreachable, may have been so at any time.
+fn before_sending(error: &io::Error) -> Option<&'static str> {
+    // The standard library's words for the failure of a look-up, and rustls's for a certificate that
+    // is not trusted: neither has a kind of its own.
+    let says = |words: &str| error.raw_os_error().is_none() && error.to_string().starts_with(words);
+    let kinds = [
+        (io::ErrorKind::ConnectionRefused, "connection refused"),
+        (io::ErrorKind::AddrNotAvailable, "no address of this machine is free for it"),
+    ];
+    if let Some((_, why)) = kinds.into_iter().find(|(kind, _)| *kind == error.kind()) {
+        return Some(why);
+    }
+    let words = [
+        ("failed to lookup address information", "the host was not found"),
+        ("invalid peer certificate", "its certificate is not trusted"),
+    ];
+    words.into_iter().find(|(words, _)| says(words)).map(|(_, why)| why)
 }
 
 /// What `ureq` said, without what it may have shown.

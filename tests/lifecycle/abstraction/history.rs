@@ -50,6 +50,12 @@ impl Grain {
             missing: rules.missing.map(span),
             base: span(rules.base),
             cap: span(rules.cap),
+            misconfigured: (span(rules.misconfigured.0), span(rules.misconfigured.1)),
+            unexplained: (rules.unexplained.0, span(rules.unexplained.1)),
+            rejections: {
+                let (count, window, interval) = rules.rejections;
+                (count, span(window), span(interval))
+            },
             retry_after_cap: span(rules.retry_after_cap),
             interval: span(rules.interval).min(window),
             budget_window: window,
@@ -74,10 +80,20 @@ impl Grain {
             Told::Unavailable(flight, asked, draw) => {
                 Told::Unavailable(flight, asked.map(|asked| self.span(asked)), self.draw(draw))
             }
+            Told::Misconfigured(flight, asked, draw) => {
+                Told::Misconfigured(flight, asked.map(|asked| self.span(asked)), self.draw(draw))
+            }
+            Told::Unexplained(flight, asked, draw) => {
+                Told::Unexplained(flight, asked.map(|asked| self.span(asked)), self.draw(draw))
+            }
             Told::Unknown(flight, draw) => Told::Unknown(flight, self.draw(draw)),
             Told::Installed(answer, intent) => Told::Installed(answer.map(token), intent.map(near)),
             Told::TimePassed(draw) => Told::TimePassed(self.draw(draw)),
-            Told::Declined(_) | Told::Rejected(_) | Told::Accepted(_) | Told::Cleared => told,
+            Told::Declined(_)
+            | Told::Rejected(_)
+            | Told::Accepted(_)
+            | Told::Recovered(_)
+            | Told::Cleared => told,
         }
     }
 }
@@ -103,6 +119,9 @@ pub(crate) fn tame(grain: Grain) -> Rules {
         missing: None,
         base: 1,
         cap: 8,
+        misconfigured: (2, 8),
+        unexplained: (2, 6),
+        rejections: (1, 6, 2),
         retry_after_cap: 8,
         interval: 2,
         budget_window: 4,
@@ -172,6 +191,12 @@ impl Image {
             missing: rules.missing.map(span),
             base: span(rules.base),
             cap: span(rules.cap),
+            misconfigured: (span(rules.misconfigured.0), span(rules.misconfigured.1)),
+            unexplained: (rules.unexplained.0, span(rules.unexplained.1)),
+            rejections: {
+                let (count, window, interval) = rules.rejections;
+                (count, span(window), span(interval))
+            },
             retry_after_cap: span(rules.retry_after_cap),
             interval: span(rules.interval),
             budget_window: span(rules.budget_window),
@@ -198,9 +223,16 @@ impl Image {
             Told::Unavailable(flight, asked, draw) => {
                 Told::Unavailable(past(flight), asked.map(span), draw)
             }
+            Told::Misconfigured(flight, asked, draw) => {
+                Told::Misconfigured(past(flight), asked.map(span), draw)
+            }
+            Told::Unexplained(flight, asked, draw) => {
+                Told::Unexplained(past(flight), asked.map(span), draw)
+            }
             Told::Unknown(flight, draw) => Told::Unknown(past(flight), draw),
             Told::Rejected(number) => Told::Rejected(past(number)),
             Told::Accepted(number) => Told::Accepted(past(number)),
+            Told::Recovered(number) => Told::Recovered(past(number)),
             Told::Installed(answer, intent) => {
                 Told::Installed(answer.map(token), intent.map(|intent| self.instant(intent, step)))
             }
@@ -223,8 +255,10 @@ impl Image {
             | Reply::LogIn(_)
             | Reply::Keep
             | Reply::Orphan
+            | Reply::HoldBack
             | Reply::Discard
             | Reply::Withdraw
+            | Reply::KeepUsing
             | Reply::EndAttempt => reply,
         }
     }

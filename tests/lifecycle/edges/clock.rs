@@ -93,40 +93,48 @@ fn a_refresh_has_no_more_time_than_its_deadline_when_the_clock_goes_back() {
 // Rules A5, B6.
 #[test]
 fn a_window_is_no_longer_than_declared_when_the_clock_goes_back() {
-    let policy = built(Policy::builder().reuse(Reuse::overlap_successors(secs(20))));
+    let policy = built(
+        Policy::builder().reuse(Reuse::overlap_successors(secs(20))).refresh_deadline(secs(10)),
+    );
     let mut rig = Rig::without_token(policy, sec(0));
     let flight = rig.start(sec(0)).flight;
     let _ = rig.fail(flight, Failure::Unknown, Draw::NONE, sec(1));
-    assert_eq!(rig.start(sec(LONG_AGO)).deadline, sec(LONG_AGO + 20));
+    let _ = rig.time_passes(Draw::NONE, sec(LONG_AGO));
+    assert_eq!(rig.start(sec(LONG_AGO + 15)).deadline, sec(LONG_AGO + 20));
 }
 
 // Rules A5, B6.
 #[test]
 fn a_retry_that_is_out_ends_within_its_window_also_when_the_clock_goes_back() {
-    let policy = built(Policy::builder().reuse(Reuse::overlap_successors(secs(20))));
+    let policy = built(
+        Policy::builder().reuse(Reuse::overlap_successors(secs(20))).refresh_deadline(secs(10)),
+    );
     let mut rig = Rig::without_token(policy, sec(0));
     let flight = rig.start(sec(0)).flight;
     let _ = rig.fail(flight, Failure::Unknown, Draw::NONE, sec(1));
-    assert_eq!(rig.start(sec(2)).deadline, sec(20));
-    let until = sec(LONG_AGO + 20);
+    assert_eq!(rig.start(sec(12)).deadline, sec(20));
+    let until = sec(LONG_AGO + 10);
     assert_eq!(rig.request(sec(LONG_AGO)), Effect::Wait { until });
 }
 
 // Rules A5, B6.
 #[test]
 fn a_window_that_was_over_when_the_outcome_was_told_stays_over() {
-    // The refresh has thirty seconds, the server's window twenty: it is over at the deadline.
-    let policy = built(Policy::builder().reuse(Reuse::overlap_successors(secs(20))));
+    // The deadline is judged late: the server's window of twenty seconds is over by then.
+    let policy = built(
+        Policy::builder().reuse(Reuse::overlap_successors(secs(20))).refresh_deadline(secs(10)),
+    );
     let mut rig = Rig::without_token(policy, sec(0));
     let _ = rig.start(sec(0));
     let _ = rig.time_passes(Draw::NONE, sec(30));
-    // Back inside the window: what was shown is remembered, and only the last try is left.
-    let start = rig.start(sec(5));
-    assert_eq!(start.deadline, sec(35));
+    // Back inside the window: what was shown is remembered, and the late answer is waited for.
+    let (until, reason) = (sec(15), Delay::Doubt);
+    assert_eq!(rig.request(sec(5)), Effect::BackOff { until, reason });
+    assert_eq!(rig.start(until).deadline, sec(25));
 
     let mut rig = Rig::empty(policy);
     let _ = rig.install(None, Some(sec(-20)), sec(0));
-    assert_eq!(rig.start(sec(-1)).deadline, sec(29));
+    assert_eq!(rig.start(sec(-1)).deadline, sec(9));
 }
 
 // Rules A5, B9.
@@ -178,8 +186,8 @@ fn the_first_sending_is_never_later_than_any_now_since() {
     let mut rig = Rig::without_token(policy, sec(1000));
     let flight = rig.start(sec(1000)).flight;
     // The clock shows an earlier time while it is out: it was sent no later than that.
-    assert_eq!(rig.request(sec(0)), Effect::Wait { until: sec(30) });
-    let _ = rig.fail(flight, Failure::Unknown, Draw::NONE, sec(20));
+    assert_eq!(rig.request(sec(0)), Effect::Wait { until: sec(20) });
+    let _ = rig.fail(flight, Failure::Unknown, Draw::NONE, sec(19));
     assert_eq!(rig.start(sec(40)).deadline, sec(60));
 }
 

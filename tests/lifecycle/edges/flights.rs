@@ -39,7 +39,7 @@ fn a_result_for_a_flight_that_was_never_started_changes_nothing() {
     let mut elsewhere = Rig::without_token(Policy::default(), sec(0));
     let _ = elsewhere.start(sec(0));
     let _ = elsewhere.time_passes(Draw::NONE, sec(30));
-    let foreign = elsewhere.start(sec(30)).flight;
+    let foreign = elsewhere.start(sec(60)).flight;
 
     let mut rig = Rig::with_hour(Policy::default(), sec(0));
     let before = rig.machine;
@@ -160,7 +160,7 @@ fn the_refusal_of_a_grant_that_was_already_replaced_is_no_refusal_of_the_new_one
     let _ = rig.land(first, lives(sec(0), 40_000), sec(31));
     assert_eq!(rig.time_passes(Draw::NONE, sec(60)), Effect::EndAttempt);
     let effect = rig.fail(second, Failure::Declined, MOST, sec(61));
-    assert_eq!(effect, Effect::Nothing);
+    assert_eq!(effect, Effect::EndAttempt);
     assert_eq!(rig.machine.ending(), None);
 }
 

@@ -15,7 +15,7 @@ use crate::support::{MOST, Rig, UNAVAILABLE, at, built, hour, lives, sec, secs, 
 fn laid_out(policy: &Policy, token: TokenTimes<Timestamp>) -> [u64; 3] {
     match Schedule::of(policy, token, token.sent) {
         Schedule::Timed(deadlines) => {
-            let Deadlines { refresh_after, unusable_from, expires_at } = deadlines;
+            let Deadlines { sent: _, refresh_after, unusable_from, expires_at } = deadlines;
             [refresh_after, unusable_from, expires_at]
                 .map(|instant| instant.since(token.sent).as_millis())
         }

@@ -89,7 +89,7 @@ fn a_policy_of_the_longest_durations_is_accepted_and_kept() {
         .backoff(longest, longest)
         .retry_after_cap(longest)
         .budget(u32::MAX, longest)
-        .refresh_deadline(longest)
+        .refresh_deadline(Duration::from_millis(u64::MAX / 2))
         .reuse(Reuse::overlap_successors(longest));
     let mut rig = Rig::empty(built(policy));
     let _ = rig.install(Some(lives(at(0), 80)), None, at(0));

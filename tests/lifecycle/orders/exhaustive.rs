@@ -41,9 +41,16 @@ fn policy(reuse: Reuse<Tick>) -> Policy<Tick> {
         missing_lifetime: MissingLifetime::UntilRejected,
         backoff_base: 2,
         backoff_cap: 3,
+        misconfigured_base: 2,
+        misconfigured_cap: 3,
         retry_after_cap: 4,
+        unexplained_count: 1,
+        unexplained_window: 2,
         budget_interval: 3,
         budget_window: 3,
+        rejections_count: 1,
+        rejections_window: 3,
+        rejections_interval: 2,
         refresh_deadline: 2,
         reuse,
     })
@@ -101,6 +108,8 @@ impl World {
                 (Failure::Unknown, most),
                 (Failure::Unknown, Draw::NONE),
                 (Failure::Unavailable { retry_after }, most),
+                (Failure::Misconfigured { retry_after: None }, most),
+                (Failure::Unexplained { retry_after: None }, most),
             ] {
                 events.push(Event::RefreshFailed { flight, failure, draw });
             }
@@ -108,6 +117,7 @@ impl World {
         for &generation in &self.generations[..2] {
             events.push(Event::Rejected { generation });
             events.push(Event::Accepted { generation });
+            events.push(Event::Recovered { generation });
         }
         events
     }
@@ -215,9 +225,12 @@ fn check_step(
         Effect::Use => assert!(usable(&shown)[usize::from(now.0)], "{}", context()),
         Effect::Nothing | Effect::LogIn(_) | Effect::KeepRefreshToken | Effect::ReleaseOrphan => {}
         Effect::Discard | Effect::Withdraw | Effect::EndAttempt => {}
+        Effect::HoldBack | Effect::KeepUsing => {}
     }
-    let quiet = matches!(effect, Effect::Discard | Effect::ReleaseOrphan)
-        || (effect == Effect::Nothing && matches!(event, Event::Rejected { .. }));
+    let quiet = matches!(
+        effect,
+        Effect::Discard | Effect::ReleaseOrphan | Effect::HoldBack | Effect::KeepUsing
+    ) || (effect == Effect::Nothing && matches!(event, Event::Rejected { .. }));
     // Rules B3, B8, B11: what is stale changes nothing but what its now has shown.
     if quiet {
         assert_eq!(after.machine, shown, "{}", context());
@@ -227,7 +240,9 @@ fn check_step(
     match event {
         Event::Refreshed { .. } => {
             let told = again(event).1;
-            assert!(matches!(told, Effect::Discard | Effect::ReleaseOrphan), "{}", context());
+            let held_back = effect == Effect::HoldBack && told == Effect::HoldBack;
+            let gone = matches!(told, Effect::Discard | Effect::ReleaseOrphan);
+            assert!(gone || held_back, "{}", context());
         }
         Event::RefreshFailed { .. } => assert_eq!(again(event).1, Effect::Nothing, "{}", context()),
         Event::Cleared => {
@@ -247,7 +262,7 @@ fn check_step(
             }
         }
         Event::Requested { .. } | Event::Rejected { .. } | Event::Accepted { .. } => {}
-        Event::Installed { .. } | Event::TimePassed { .. } => {}
+        Event::Recovered { .. } | Event::Installed { .. } | Event::TimePassed { .. } => {}
     }
 }
 
@@ -294,7 +309,8 @@ fn explore(reuse: Reuse<Tick>, depth: usize) -> (usize, usize) {
 
 /// Every kind of server; returns nothing, and prints how far it went.
 fn explore_all(depth: usize) {
-    for reuse in [Reuse::Strict, Reuse::OverlapSuccessors(4), Reuse::Unrotated] {
+    for reuse in [Reuse::Strict, Reuse::OverlapSuccessors(4), Reuse::ConfirmByUse, Reuse::Unrotated]
+    {
         let (states, transitions) = explore(reuse, depth);
         println!("{reuse:?}: {states} states, {transitions} transitions");
     }

@@ -108,10 +108,27 @@ fn led(places: Places, margin: u64, window: u64) -> Rig {
     rig
 }
 
+impl Places {
+    /// Whether the rejection withdrew the token. Rule B9: where it never worked it is paid from the
+    /// budget, which is spent just then wherever it matters now; but a refresh that is out is joined.
+    fn is_withdrawn(&self) -> bool {
+        match self.rejected {
+            Rejected::No => false,
+            Rejected::Untried => self.flight.is_some() || self.budget.is_none(),
+            Rejected::AfterItWorked => true,
+        }
+    }
+
+    /// Rule B2.
+    fn is_usable(&self) -> bool {
+        !self.is_withdrawn() && NOW < self.unusable_from
+    }
+}
+
 /// What the rules say of a caller who asks now.
 fn expected(places: Places, longer: bool, flights: u64) -> Effect<Timestamp> {
-    // Rule B2.
-    let usable = places.rejected == Rejected::No && NOW < places.unusable_from;
+    let usable = places.is_usable();
+    let last_chance = places.unusable_from - DEADLINE;
     let due = NOW >= places.refresh_after;
     let served = usable && !longer;
     if served && !due {
@@ -128,8 +145,8 @@ fn expected(places: Places, longer: bool, flights: u64) -> Effect<Timestamp> {
         Trust::Declined => return refused(Effect::LogIn(Ending::Declined)),
         Trust::Full => None,
         Trust::Window(closes) if NOW < closes => Some(at(closes)),
-        Trust::Window(_) | Trust::Doubt if usable => {
-            return later(at(places.unusable_from), Delay::Doubt);
+        Trust::Window(_) | Trust::Doubt if usable && NOW < last_chance => {
+            return later(at(last_chance), Delay::Doubt);
         }
         Trust::Window(_) | Trust::Doubt => None,
     };
@@ -138,15 +155,15 @@ fn expected(places: Places, longer: bool, flights: u64) -> Effect<Timestamp> {
         return later(at(pause), Delay::Failure);
     }
     // Rule B9.
-    let free = due || places.rejected == Rejected::AfterItWorked;
+    let free = due || places.is_withdrawn();
     if let Some(budget) = places.budget.filter(|budget| NOW < *budget && !free) {
         return later(at(budget), Delay::Budget);
     }
-    let cause = match places.rejected {
-        Rejected::Untried | Rejected::AfterItWorked => Cause::Rejected,
-        Rejected::No if NOW >= places.unusable_from => Cause::Lapsed,
-        Rejected::No if longer => Cause::TooBrief,
-        Rejected::No => Cause::Due,
+    let cause = match places.is_withdrawn() {
+        true => Cause::Rejected,
+        false if NOW >= places.unusable_from => Cause::Lapsed,
+        false if longer => Cause::TooBrief,
+        false => Cause::Due,
     };
     // Rules B6, B13.
     let whole = at(NOW + DEADLINE);
@@ -175,8 +192,7 @@ fn flight_id(number: u64) -> FlightId {
 
 /// What the rules say of the public view.
 fn expected_state(places: Places) -> State {
-    let usable = places.rejected == Rejected::No && NOW < places.unusable_from;
-    match (places.flight, usable) {
+    match (places.flight, places.is_usable()) {
         (Some(_), true) => State::Refreshing(Meanwhile::UseOld),
         (Some(_), false) => State::Refreshing(Meanwhile::Wait),
         (None, true) if NOW < places.refresh_after => State::Valid,
@@ -193,9 +209,12 @@ fn flights(places: Places) -> u64 {
     u64::from(first) + u64::from(second) + u64::from(places.flight.is_some())
 }
 
-/// Every place of now among the deadlines of a token: before, between, at and after them.
+/// Every place of now among the deadlines of a token: before, between, at and after them; and around
+/// the last chance to replace it before it lapses.
 fn lives_around_now(margin: i64, window: i64) -> impl Iterator<Item = [i64; 3]> {
-    (-1..=window + 1).map(move |left| [left - window, left - margin, left])
+    let last_chance = margin + DEADLINE;
+    let lefts = (-1..=window + 1).chain(last_chance - 1..=last_chance + 1);
+    lefts.map(move |left| [left - window, left - margin, left])
 }
 
 const TRUSTS: [Trust; 5] =

@@ -28,7 +28,7 @@ pub(crate) struct Shape {
 }
 
 /// What is told to the machine, in the order of the table. The first word is the kind.
-pub(crate) const EVENTS: [&str; 20] = [
+pub(crate) const EVENTS: [&str; 23] = [
     "requested",
     "requested for longer",
     "refreshed",
@@ -39,10 +39,13 @@ pub(crate) const EVENTS: [&str; 20] = [
     "failed: declined",
     "failed: unavailable",
     "failed: unknown",
+    "failed: misconfigured",
+    "failed: unexplained",
     "failed: an older refresh",
     "rejected",
     "rejected: an older token",
     "accepted",
+    "recovered",
     "installed",
     "installed: due already",
     "installed without a token",
@@ -78,9 +81,12 @@ pub(crate) fn policy(reuse: Reuse) -> Policy {
     Policy::builder()
         .refresh_window(millis(8))
         .margin(millis(4))
-        .backoff(millis(2), millis(2))
+        .backoff(millis(4), millis(4))
         .budget(1, millis(8))
-        .refresh_deadline(millis(6))
+        .misconfigured_backoff(millis(4), millis(4))
+        .unexplained(1, millis(1))
+        .rejections(1, millis(16), millis(2))
+        .refresh_deadline(millis(5))
         .reuse(reuse)
         .build()
         .expect("a policy that can be kept")
@@ -117,15 +123,18 @@ fn event(which: usize, node: &Node, policy: &Policy) -> Option<(Event<Timestamp>
         7 => failed(newest?, Failure::Declined),
         8 => failed(newest?, unavailable),
         9 => failed(newest?, Failure::Unknown),
-        10 => failed(older?, Failure::Declined),
-        11 => Event::Rejected { generation: node.generations[0]? },
-        12 => Event::Rejected { generation: node.generations[1]? },
-        13 => Event::Accepted { generation: node.generations[0]? },
-        14 => installed(Some(fresh), None),
-        15 => installed(Some(due), None),
-        16 => installed(None, None),
-        17 => installed(Some(fresh), Some(now)),
-        18 => Event::Cleared,
+        10 => failed(newest?, Failure::Misconfigured { retry_after: None }),
+        11 => failed(newest?, Failure::Unexplained { retry_after: None }),
+        12 => failed(older?, Failure::Declined),
+        13 => Event::Rejected { generation: node.generations[0]? },
+        14 => Event::Rejected { generation: node.generations[1]? },
+        15 => Event::Accepted { generation: node.generations[0]? },
+        16 => Event::Recovered { generation: node.generations[0]? },
+        17 => installed(Some(fresh), None),
+        18 => installed(Some(due), None),
+        19 => installed(None, None),
+        20 => installed(Some(fresh), Some(now)),
+        21 => Event::Cleared,
         _ => {
             let at = node.machine.poll_timeout(policy, now)?.at;
             return Some((Event::TimePassed { draw }, at));
@@ -173,15 +182,17 @@ fn named(effect: &Effect<Timestamp>) -> &'static str {
             Delay::Failure => "back off: failure",
             Delay::Budget => "back off: budget",
             Delay::Doubt => "back off: doubt",
+            Delay::Misconfigured => "back off: misconfigured",
         },
         Effect::LogIn(Ending::NoGrant) => "log in: no grant",
         Effect::LogIn(Ending::Declined) => "log in: declined",
-        Effect::LogIn(Ending::Unsettled) => "log in: unsettled",
         Effect::Publish { .. } => "publish",
         Effect::KeepRefreshToken => "keep the refresh token",
         Effect::ReleaseOrphan => "release the orphan",
+        Effect::HoldBack => "hold back",
         Effect::Discard => "discard",
         Effect::Withdraw => "withdraw",
+        Effect::KeepUsing => "keep using",
         Effect::EndAttempt => "end the attempt",
     }
 }

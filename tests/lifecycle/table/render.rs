@@ -7,12 +7,14 @@ use perennial::lifecycle::{Meanwhile, Remedy, State};
 
 use crate::explore::{EVENTS, Explored, Outcome, Shape};
 
-const STATES: [(State, char, &str); 6] = [
+const STATES: [(State, char, &str); 8] = [
     (State::Valid, 'V', "Valid"),
     (State::Expiring, 'E', "Expiring"),
     (State::Refreshing(Meanwhile::UseOld), 'U', "Refreshing, the old token works"),
     (State::Refreshing(Meanwhile::Wait), 'W', "Refreshing, callers wait"),
     (State::Expired(Remedy::Refresh), 'R', "Expired, a refresh may help"),
+    (State::Expired(Remedy::Reconfigure), 'C', "Expired, the configuration must be corrected"),
+    (State::Expired(Remedy::TryLogIn), 'T', "Expired, a login may help"),
     (State::Expired(Remedy::LogIn), 'L', "Expired, only a login can help"),
 ];
 
@@ -24,11 +26,12 @@ Generated from `apply` by tests/lifecycle_table.rs; UPDATE_EXPECT=1 rewrites it.
 Each shape is what callers can see: a state, what a caller is told, what one is told who wants a token
 that lives longer than the one that is held, and what would become of an answer to the newest refresh.
 Letters: V valid, E expiring, U refreshing while the old token works, W refreshing while callers wait,
-R expired and a refresh may help, L expired and only a login can help.
+R expired and a refresh may help, C expired and the configuration must be corrected, T expired and a
+login may help, L expired and only a login can help.
 
 Under each shape: every event, what the shell is told to do (- is nothing), and the shape that is left
 (= is the same one). Two lines for one event mean that what cannot be seen decides: how much of the
-budget is left, what was last rejected, whether this was the last try that doubt permits. An event is
+budget and of the allowance is left, what was last rejected, how far a doubt has gone. An event is
 missing where nothing of its kind exists yet, such as an answer before the first refresh.
 
 `time passes` lets time go on to `poll_timeout`, and tells `TimePassed`. `the same token` lives no
@@ -135,6 +138,8 @@ fn node(state: State) -> &'static str {
         State::Refreshing(Meanwhile::UseOld) => "UseOld",
         State::Refreshing(Meanwhile::Wait) => "Wait",
         State::Expired(Remedy::Refresh) => "Refresh",
+        State::Expired(Remedy::Reconfigure) => "Reconfigure",
+        State::Expired(Remedy::TryLogIn) => "TryLogIn",
         State::Expired(Remedy::LogIn) => "LogIn",
     }
 }
@@ -153,7 +158,7 @@ pub(crate) fn diagram(tables: &[&Explored]) -> String {
     let mut text = String::from(
         "```mermaid\nstateDiagram-v2\n    \
          state Refreshing {\n        UseOld: the old token works\n        Wait: callers wait\n    }\n    \
-         state Expired {\n        Refresh: a refresh may help\n        LogIn: only a login can help\n    }\n    \
+         state Expired {\n        Refresh: a refresh may help\n        Reconfigure: the configuration must be corrected\n        TryLogIn: a login may help\n        LogIn: only a login can help\n    }\n    \
          [*] --> LogIn\n",
     );
     for (from, _, _) in STATES {

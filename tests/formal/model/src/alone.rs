@@ -2,11 +2,13 @@
 //!
 //! A state is the machine, now, and the history that the rules are read off; all instants are
 //! relative to now, and all identities to the newest, so that the model is finite without a bound on
-//! time, on refreshes or on tokens, and is explored to its end.
+//! time, on refreshes or on tokens. The whole of it is explored to a depth, and two parts of it to their
+//! end: with a resource server that never says anything, and with an authorization server that fails in
+//! fewer ways and gives fewer kinds of answers.
 
 use std::hash::{Hash, Hasher};
 
-use perennial::lifecycle::{Event, Failure, Novelty, TokenTimes};
+use perennial::lifecycle::{Event, Failure, Novelty, Reuse, TokenTimes};
 use perennial::time::Draw;
 
 use crate::corners::{self, Corner};
@@ -44,9 +46,20 @@ pub(crate) enum Action {
     Back,
 }
 
+/// Which events are told.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    /// All that an authorization server may answer, and nothing that a resource server may.
+    Refusals,
+    /// All that a resource server may answer, and a part of what an authorization server may.
+    Rejections,
+}
+
 #[derive(Debug)]
 pub(crate) struct Alone {
     pub(crate) world: World,
+    pub(crate) part: Part,
 }
 
 impl Scenario for Alone {
@@ -62,7 +75,21 @@ impl Scenario for Alone {
     }
 
     fn possible(&self) -> Set {
-        corners::possible(self.world.reuse)
+        let possible = corners::possible(self.world.reuse);
+        match self.part {
+            Part::Whole => possible,
+            Part::Refusals => match self.world.reuse {
+                Reuse::Strict
+                | Reuse::OverlapAccessOnly(_)
+                | Reuse::OverlapSuccessors(_)
+                | Reuse::Idempotent(_) => possible & !corners::OF_REJECTIONS,
+                // Only where it falls together with the end of a doubt does what the budget allows show.
+                Reuse::ConfirmByUse | Reuse::Unrotated => {
+                    possible & !(corners::OF_REJECTIONS | Corner::WhyBudget.set())
+                }
+            },
+            Part::Rejections => possible & !corners::OF_REFUSALS,
+        }
     }
 
     fn start(&self) -> State {
@@ -76,14 +103,30 @@ impl Scenario for Alone {
             actions.push(Action::Back);
         }
         let mut tell = |event| actions.push(Action::Tell(event));
-        for usable_for in [0, 3, 20] {
-            tell(Event::Requested { usable_for });
-        }
-        self.answers(state, &mut tell);
-        self.resource_server(state, &mut tell);
-        Self::logins(state, &mut tell);
+        tell(Event::Requested { usable_for: 0 });
+        tell(Event::Requested { usable_for: 3 });
         tell(Event::TimePassed { draw: MOST });
-        tell(Event::TimePassed { draw: Draw::NONE });
+        match self.part {
+            Part::Whole => {
+                tell(Event::Requested { usable_for: 20 });
+                tell(Event::TimePassed { draw: Draw::NONE });
+                self.answers(state, &mut tell);
+                self.resource_server(state, &mut tell);
+                Self::logins(state, &mut tell);
+            }
+            Part::Refusals => {
+                tell(Event::TimePassed { draw: Draw::NONE });
+                self.answers(state, &mut tell);
+                Self::logins(state, &mut tell);
+            }
+            Part::Rejections => {
+                self.few_answers(state, &mut tell);
+                self.resource_server(state, &mut tell);
+                tell(Event::Cleared);
+                tell(Event::Installed { token: Some(lives(state.now, 8)), intent: None });
+                tell(Event::Installed { token: None, intent: Some(state.now.minus(1)) });
+            }
+        }
     }
 
     fn step(&self, state: &State, action: Action, wanted: Set) -> Step<State> {
@@ -133,6 +176,10 @@ impl Alone {
                 failed(Failure::Unavailable { retry_after: None }, Draw::NONE);
                 failed(Failure::Unknown, MOST);
                 failed(Failure::Unknown, Draw::NONE);
+                failed(Failure::Misconfigured { retry_after: None }, MOST);
+                failed(Failure::Misconfigured { retry_after: Some(6) }, Draw::NONE);
+                failed(Failure::Unexplained { retry_after: None }, MOST);
+                failed(Failure::Unexplained { retry_after: None }, Draw::NONE);
             }
             // An answer that is not kept is tried in one form alone.
             let kept = back < history.landed.min(history.ended);
@@ -142,11 +189,32 @@ impl Alone {
         }
     }
 
+    /// A part of that.
+    fn few_answers(&self, state: &State, tell: &mut impl FnMut(Told)) {
+        let State { machine, history, now, .. } = state;
+        for back in 0..FLIGHTS - 1 {
+            let Some(flight) = self.world.flight(machine, back) else { return };
+            if back == 0 {
+                let unavailable = Failure::Unavailable { retry_after: None };
+                for failure in [Failure::Declined, Failure::Unknown, unavailable] {
+                    tell(Event::RefreshFailed { flight, failure, draw: MOST });
+                }
+            }
+            let kept = back < history.landed.min(history.ended);
+            let until_rejected = TokenTimes { lifetime: None, ..lives(*now, 0) };
+            let answers = [lives(*now, 8), until_rejected, lives(now.minus(3), 8)];
+            for token in answers.into_iter().take(if kept { 3 } else { 1 }) {
+                tell(Event::Refreshed { flight, token, novelty: Novelty::New, draw: MOST });
+            }
+        }
+    }
+
     fn resource_server(&self, state: &State, tell: &mut impl FnMut(Told)) {
         for back in 0..2 {
             if let Some(generation) = self.world.generation(&state.machine, back) {
                 tell(Event::Rejected { generation });
                 tell(Event::Accepted { generation });
+                tell(Event::Recovered { generation });
             }
         }
         tell(Event::Rejected { generation: self.world.foreign });

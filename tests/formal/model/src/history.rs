@@ -3,15 +3,16 @@
 //! machine but the types of events and effects.
 
 use perennial::lifecycle::{
-    Cause, Delay, Effect, Ending, Failure, Novelty, Reuse, Start, TokenTimes,
+    Cause, Delay, Effect, Ending, Failure, Novelty, Remedy, Reuse, Start, TokenTimes,
 };
 use perennial::time::{Draw, Time};
 
 use crate::life::{Life, lay_out, outlives};
+use crate::payment::{Purse, Stretch, pulled, stretch};
 use crate::tick::{FAILURES, FLIGHTS, Tick};
 use crate::world::{
-    Answer, BACKOFF_BASE, BACKOFF_CAP, BUDGET_INTERVAL, BUDGET_WINDOW, Machine, REFRESH_DEADLINE,
-    RETRY_AFTER_CAP, World,
+    Answer, BACKOFF_BASE, BACKOFF_CAP, MISCONFIGURED_BASE, MISCONFIGURED_CAP, Machine,
+    REFRESH_DEADLINE, RETRY_AFTER_CAP, UNEXPLAINED_COUNT, UNEXPLAINED_WINDOW, World,
 };
 
 /// A token that was published, and what was said of it.
@@ -23,8 +24,8 @@ pub(crate) struct Token {
     pub(crate) seen_lapsed: bool,
     pub(crate) accepted: bool,
     pub(crate) rejected: bool,
-    /// The one try that is free after the rejection of a token that had worked was made.
-    pub(crate) free_try_made: bool,
+    /// Its replacement was paid for when it was rejected, and has not been asked for yet.
+    pub(crate) prepaid: bool,
 }
 
 /// What is known of the grant that is installed.
@@ -37,7 +38,6 @@ pub(crate) enum Grant {
     DoubtedSince(Tick),
     /// As before, and the server may refuse it.
     Doubted,
-    Unsettled,
     Declined,
 }
 
@@ -49,8 +49,19 @@ pub(crate) enum Refresh {
         sent: Tick,
         deadline: Tick,
     },
-    /// Judged unknown at its deadline.
-    Overdue,
+    /// Judged unknown at its deadline; for so long its late answer is waited for where the server may
+    /// refuse its refresh token.
+    Overdue(Stretch),
+}
+
+/// What the last failures have in common, since a refresh last succeeded.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Trouble {
+    /// Nothing, or something that passes.
+    Passing,
+    Misconfigured,
+    /// So many refusals without a reason in a row, and until when they may still be called early.
+    Unexplained(u8, Stretch),
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,17 +71,15 @@ pub(crate) struct History {
     pub(crate) refresh: Refresh,
     /// The refresh that was started last presented a grant that has been replaced since.
     pub(crate) outrun: bool,
-    /// It is the one more try that doubt permits.
-    pub(crate) last_resort: bool,
     /// How many refreshes were started since the newest one that landed, or was cut off.
     pub(crate) landed: u8,
     /// How many refreshes were started since the newest one of an earlier epoch.
     pub(crate) ended: u8,
     pub(crate) failures: u8,
-    /// Until when no refresh may start, and how long that was at most.
-    pub(crate) pause: Option<(Tick, u8)>,
-    /// When the budget is full again.
-    pub(crate) full_at: Option<Tick>,
+    pub(crate) trouble: Trouble,
+    /// Until when no refresh may start.
+    pub(crate) pause: Stretch,
+    pub(crate) purse: Purse,
 }
 
 impl Token {
@@ -84,22 +93,38 @@ impl Token {
     }
 }
 
+impl Trouble {
+    /// Refusals without a reason have come for so long that a login may be needed.
+    fn lasts(self, now: Tick) -> bool {
+        match self {
+            Self::Unexplained(count, early) => {
+                count == UNEXPLAINED_COUNT && early.is_none_or(|(until, _)| now >= until)
+            }
+            Self::Passing | Self::Misconfigured => false,
+        }
+    }
+}
+
 impl History {
     pub(crate) const NONE: Self = Self {
         token: None,
         grant: Grant::Absent,
         refresh: Refresh::Settled,
         outrun: false,
-        last_resort: false,
         landed: 0,
         ended: 0,
         failures: 0,
+        trouble: Trouble::Passing,
         pause: None,
-        full_at: None,
+        purse: Purse::FULL,
     };
 
     pub(crate) fn is_out(&self) -> bool {
         matches!(self.refresh, Refresh::Out { .. })
+    }
+
+    pub(crate) fn is_overdue(&self) -> bool {
+        matches!(self.refresh, Refresh::Overdue(_))
     }
 
     pub(crate) fn works(&self, now: Tick) -> bool {
@@ -110,8 +135,25 @@ impl History {
         match self.grant {
             Grant::Absent => Some(Ending::NoGrant),
             Grant::Declined => Some(Ending::Declined),
-            Grant::Unsettled => Some(Ending::Unsettled),
             Grant::Good | Grant::DoubtedSince(_) | Grant::Doubted => None,
+        }
+    }
+
+    /// What callers are told, once nothing is usable (rule B6).
+    pub(crate) fn remedy(&self, now: Tick) -> Remedy {
+        match self.trouble {
+            _ if self.ending().is_some() => Remedy::LogIn,
+            Trouble::Misconfigured => Remedy::Reconfigure,
+            lasting if lasting.lasts(now) => Remedy::TryLogIn,
+            Trouble::Passing | Trouble::Unexplained(..) => Remedy::Refresh,
+        }
+    }
+
+    /// Until when a late answer is waited for.
+    pub(crate) fn waits_for_late_answer(&self) -> Option<Tick> {
+        match (self.grant, self.refresh) {
+            (Grant::Doubted, Refresh::Overdue(waits)) => waits.map(|(until, _)| until),
+            _ => None,
         }
     }
 
@@ -121,23 +163,25 @@ impl History {
             token.seen_due |= token.life.is_some_and(|life| now >= life.due);
             token.seen_lapsed |= token.life.is_some_and(|life| now >= life.lapse);
         }
-        self.pause = self.pause.and_then(|(until, at_most)| {
-            (now < until).then(|| (until.min(now.plus(at_most)), at_most))
-        });
-        self.full_at = self
-            .full_at
-            .filter(|full_at| now < *full_at)
-            .map(|full_at| full_at.min(now.plus(BUDGET_WINDOW)));
+        self.pause = pulled(self.pause, now);
+        self.purse.notice(now);
+        if let Trouble::Unexplained(_, early) = &mut self.trouble {
+            *early = pulled(*early, now);
+        }
         let mut closes = None;
         if let (Grant::DoubtedSince(since), Some(window)) = (self.grant, world.reuse_window()) {
             let since = since.min(now);
             closes = Some(since.plus(window)).filter(|closes| now < *closes);
             self.grant = closes.map_or(Grant::Doubted, |_| Grant::DoubtedSince(since));
         }
-        if let Refresh::Out { sent, deadline } = &mut self.refresh {
-            *sent = (*sent).min(now);
-            *deadline = (*deadline).min(now.plus(REFRESH_DEADLINE));
-            *deadline = closes.map_or(*deadline, |closes| closes.min(*deadline));
+        match &mut self.refresh {
+            Refresh::Settled => {}
+            Refresh::Overdue(waits) => *waits = pulled(*waits, now),
+            Refresh::Out { sent, deadline } => {
+                *sent = (*sent).min(now);
+                *deadline = (*deadline).min(now.plus(REFRESH_DEADLINE));
+                *deadline = closes.map_or(*deadline, |closes| closes.min(*deadline));
+            }
         }
     }
 
@@ -163,7 +207,7 @@ impl History {
             Some(_) if works => Cause::TooBrief,
             Some(_) => Cause::Lapsed,
         };
-        match self.refused(now) {
+        match self.refused(world, now) {
             Some(_) if serves => Effect::Use,
             Some(refusal) => refusal,
             None => {
@@ -173,57 +217,68 @@ impl History {
         }
     }
 
-    /// Whether what doubts the grant is over, so that it may be presented once more at most.
-    pub(crate) fn only_once_more(&self) -> bool {
-        self.grant == Grant::Doubted
-    }
-
     /// Whether a refresh that starts now costs nothing (rule B9).
     fn is_free(&self) -> bool {
-        self.token.is_none_or(|token| {
-            token.seen_due || (token.rejected && token.accepted && !token.free_try_made)
-        })
+        self.token.is_none_or(|token| token.seen_due || token.prepaid)
     }
 
     /// What stands in the way of a refresh, if anything does (rules B6, B7, B9).
-    fn refused(&self, now: Tick) -> Option<Answer> {
+    fn refused(&self, world: &World, now: Tick) -> Option<Answer> {
         if let Some(ending) = self.ending() {
             return Some(Effect::LogIn(ending));
         }
-        if let Some(token) = self.token.filter(|token| self.only_once_more() && token.works(now)) {
-            return Some(match token.life {
-                Some(life) => Effect::BackOff { until: life.lapse, reason: Delay::Doubt },
-                None => Effect::LogIn(Ending::Unsettled),
-            });
+        // The life of the token that works, if one does.
+        let working = self.token.filter(|token| token.works(now)).map(|token| token.life);
+        if self.grant == Grant::Doubted {
+            let reason = Delay::Doubt;
+            match working {
+                Some(Some(life)) if now < life.last_chance() => {
+                    return Some(Effect::BackOff { until: life.last_chance(), reason });
+                }
+                Some(Some(_)) | None => {}
+                Some(None) => return Some(Effect::Use),
+            }
+            if let Some(until) = self.waits_for_late_answer() {
+                return Some(Effect::BackOff { until, reason });
+            }
+        }
+        if (self.trouble, world.reuse) == (Trouble::Misconfigured, Reuse::Strict) {
+            let reason = Delay::Misconfigured;
+            match working {
+                Some(Some(life)) => return Some(Effect::BackOff { until: life.lapse, reason }),
+                Some(None) => return Some(Effect::Use),
+                None => {}
+            }
         }
         if let Some((until, _)) = self.pause {
             return Some(Effect::BackOff { until, reason: Delay::Failure });
         }
-        if self.is_free() {
-            return None;
-        }
-        let until = self.full_at?.plus(BUDGET_INTERVAL).minus(BUDGET_WINDOW);
-        (until > now).then_some(Effect::BackOff { until, reason: Delay::Budget })
+        let until = self.purse.empty_until(now).filter(|_| !self.is_free())?;
+        Some(Effect::BackOff { until, reason: Delay::Budget })
     }
 
     fn start(&mut self, world: &World, before: &Machine, cause: Cause, now: Tick) -> Start<Tick> {
         let whole = now.plus(REFRESH_DEADLINE);
-        let deadline = match (self.grant, world.reuse_window()) {
-            (Grant::DoubtedSince(since), Some(window)) => whole.min(since.plus(window)),
-            _ => whole,
-        };
+        let deadline = self.closes(world).map_or(whole, |closes| closes.min(whole));
         if !self.is_free() {
-            self.full_at = Some(self.full_at.unwrap_or(now).plus(BUDGET_INTERVAL));
+            self.purse.pay(now);
         }
         if let Some(token) = &mut self.token {
-            token.free_try_made |= token.rejected && token.accepted;
+            token.prepaid = false;
         }
-        self.last_resort = self.only_once_more();
         self.outrun = false;
         self.landed = (self.landed + 1).min(FLIGHTS);
         self.ended = (self.ended + 1).min(FLIGHTS);
         self.refresh = Refresh::Out { sent: now, deadline };
         Start { flight: world.next_flight(before), deadline, cause }
+    }
+
+    /// When the window closes within which the grant is answered again.
+    fn closes(&self, world: &World) -> Option<Tick> {
+        match self.grant {
+            Grant::DoubtedSince(since) => world.reuse_window().map(|window| since.plus(window)),
+            Grant::Absent | Grant::Good | Grant::Doubted | Grant::Declined => None,
+        }
     }
 
     /// The refresh that was started `back` before the newest one brings a grant.
@@ -242,19 +297,23 @@ impl History {
         if back >= self.landed {
             return Effect::Discard;
         }
+        if world.reuse == Reuse::ConfirmByUse && back > 0 && self.is_out() {
+            return Effect::HoldBack;
+        }
         self.landed = back;
         self.grant = Grant::Good;
         match self.refresh {
             _ if back == 0 => self.refresh = Refresh::Settled,
-            Refresh::Out { .. } | Refresh::Overdue => self.outrun = true,
+            Refresh::Out { .. } | Refresh::Overdue(_) => self.outrun = true,
             Refresh::Settled => {}
         }
         let life = lay_out(token, now);
         let dead = life.is_some_and(|life| now >= life.lapse);
         let same = self.token.filter(|_| novelty == Novelty::Same);
         let again = same.is_some_and(|held| held.rejected || !outlives(life, held.life));
+        self.trouble = Trouble::Passing;
         if dead || again {
-            self.back_off(None, draw, now);
+            self.back_off(world, None, draw, now);
             return Effect::KeepRefreshToken;
         }
         self.failures = 0;
@@ -269,7 +328,7 @@ impl History {
             seen_lapsed: false,
             accepted: false,
             rejected: false,
-            free_try_made: false,
+            prepaid: false,
         });
         Effect::Publish { generation: world.next_generation(before) }
     }
@@ -283,28 +342,54 @@ impl History {
         draw: Draw,
         now: Tick,
     ) -> Answer {
-        let (sent, judged) = match self.refresh {
-            _ if back > 0 => return Effect::Nothing,
+        let sent = match self.refresh {
             Refresh::Settled => return Effect::Nothing,
-            Refresh::Out { sent, .. } => (sent, false),
-            Refresh::Overdue => (now, true),
+            _ if back > 0 => return Effect::Nothing,
+            Refresh::Out { sent, .. } => Some(sent),
+            Refresh::Overdue(_) => None,
         };
-        match failure {
-            // Of the grant that replaced the presented one it says nothing.
-            Failure::Declined if self.outrun => {
-                self.refresh = Refresh::Settled;
-                return if judged { Effect::Nothing } else { Effect::EndAttempt };
-            }
-            Failure::Declined => self.grant = Grant::Declined,
-            Failure::Unavailable { .. } | Failure::Unknown if judged => return Effect::Nothing,
-            Failure::Unavailable { retry_after } => self.back_off(retry_after, draw, now),
-            Failure::Unknown => {
-                self.doubt(world, sent, now);
-                self.back_off(None, draw, now);
-            }
-        }
         self.refresh = Refresh::Settled;
+        match (failure, sent) {
+            // Of the grant that replaced the presented one it says nothing.
+            (Failure::Declined, _) if self.outrun => {}
+            (Failure::Declined, _) => {
+                self.grant = Grant::Declined;
+                self.trouble = Trouble::Passing;
+            }
+            // It was judged unknown at its deadline.
+            (_, None) => {}
+            (Failure::Unavailable { retry_after }, Some(_)) => {
+                self.trouble = Trouble::Passing;
+                self.back_off(world, retry_after, draw, now);
+            }
+            (Failure::Unexplained { retry_after }, Some(_)) => {
+                self.trouble = match self.trouble {
+                    Trouble::Unexplained(count, early) => {
+                        Trouble::Unexplained((count + 1).min(UNEXPLAINED_COUNT), early)
+                    }
+                    Trouble::Passing | Trouble::Misconfigured => {
+                        Trouble::Unexplained(1, stretch(UNEXPLAINED_WINDOW, now))
+                    }
+                };
+                self.back_off(world, retry_after, draw, now);
+            }
+            (Failure::Misconfigured { retry_after }, Some(_)) => {
+                self.trouble = Trouble::Misconfigured;
+                let longest = Tick::doubled(MISCONFIGURED_BASE, self.failures.into());
+                let drawn = Tick::share(longest.min(MISCONFIGURED_CAP), draw);
+                let delay = drawn.max(retry_after.unwrap_or(0));
+                self.hold_off(delay.clamp(MISCONFIGURED_BASE, MISCONFIGURED_CAP), now);
+            }
+            (Failure::Unknown, Some(sent)) => self.unknown(world, sent, draw, now),
+        }
         Effect::EndAttempt
+    }
+
+    /// A refresh that was sent then ends, and nobody knows whether it was honoured.
+    fn unknown(&mut self, world: &World, sent: Tick, draw: Draw, now: Tick) {
+        self.doubt(world, sent, now);
+        self.trouble = Trouble::Passing;
+        self.back_off(world, None, draw, now);
     }
 
     /// The grant was presented at `sent`, and nobody knows what became of it.
@@ -312,51 +397,66 @@ impl History {
         if self.outrun {
             return;
         }
-        if self.last_resort {
-            self.grant = Grant::Unsettled;
-            return;
-        }
-        self.grant = match (world.reuse, self.grant) {
-            (Reuse::ConfirmByUse | Reuse::Unrotated, grant) => grant,
-            (Reuse::Strict, _) => Grant::Doubted,
-            (
-                Reuse::OverlapAccessOnly(_) | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_),
-                doubted @ (Grant::DoubtedSince(_) | Grant::Doubted),
-            ) => doubted,
-            (Reuse::OverlapAccessOnly(window) | Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window), _) if now < sent.plus(window) => {
-                Grant::DoubtedSince(sent)
-            }
-            (Reuse::OverlapAccessOnly(_) | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_), _) => Grant::Doubted,
+        self.grant = match (world.reuse, world.reuse_window(), self.grant) {
+            (Reuse::ConfirmByUse | Reuse::Unrotated, _, grant) => grant,
+            (_, Some(_), doubted @ (Grant::DoubtedSince(_) | Grant::Doubted)) => doubted,
+            (_, Some(window), _) if now < sent.plus(window) => Grant::DoubtedSince(sent),
+            (_, Some(_) | None, _) => Grant::Doubted,
         };
     }
 
-    fn back_off(&mut self, asked: Option<u8>, draw: Draw, now: Tick) {
-        let longest = Tick::doubled(BACKOFF_BASE, self.failures.into()).min(BACKOFF_CAP);
-        let asked = asked.map_or(0, |asked| asked.min(RETRY_AFTER_CAP));
-        let delay = Tick::share(longest, draw).max(asked);
+    fn back_off(&mut self, world: &World, asked: Option<u8>, draw: Draw, now: Tick) {
+        let doubled = Tick::doubled(BACKOFF_BASE, self.failures.into());
+        let longest = if self.trouble.lasts(now) { BACKOFF_CAP } else { doubled.min(BACKOFF_CAP) };
+        // In an open window an eighth of it at most.
+        let eighth = self.closes(world).and(world.reuse_window()).map(|window| window / 8);
+        let drawn = Tick::share(eighth.map_or(longest, |eighth| eighth.min(longest)), draw);
+        self.hold_off(drawn.max(asked.unwrap_or(0).min(RETRY_AFTER_CAP)), now);
+    }
+
+    fn hold_off(&mut self, delay: u8, now: Tick) {
         self.failures = (self.failures + 1).min(u8::try_from(FAILURES).unwrap_or(u8::MAX));
-        let until = now.plus(delay);
-        self.pause = match self.pause {
-            Some((earlier, at_most)) if earlier > until => Some((earlier, at_most)),
-            Some(_) | None => (delay > 0).then_some((until, delay)),
-        };
+        let asked_before = self.pause.filter(|(earlier, _)| *earlier > now.plus(delay));
+        self.pause = asked_before.or(stretch(delay, now));
     }
 
-    /// Whether the token that was published last is held, and not yet rejected: then it is now.
-    pub(crate) fn rejected(&mut self) -> Answer {
-        match &mut self.token {
-            Some(token) if !token.rejected => {
-                token.rejected = true;
-                Effect::Withdraw
+    /// The token that was published last is rejected (rules B8, B9).
+    pub(crate) fn rejected(&mut self, now: Tick) -> Answer {
+        let out = self.is_out();
+        let Some(token) = self.token.as_mut().filter(|token| !token.rejected) else {
+            return Effect::Nothing;
+        };
+        if !(token.seen_due || out) {
+            let paid = if token.accepted {
+                self.purse.pay_for_accepted(token.life.map(|life| life.length), now)
+            } else {
+                let pays = self.purse.empty_until(now).is_none();
+                if pays {
+                    self.purse.pay(now);
+                }
+                pays
+            };
+            if !paid {
+                return Effect::KeepUsing;
             }
-            Some(_) | None => Effect::Nothing,
+            token.prepaid = true;
         }
+        token.rejected = true;
+        Effect::Withdraw
     }
 
     pub(crate) fn accepted(&mut self) {
         if let Some(token) = self.token.as_mut().filter(|token| !token.rejected) {
             token.accepted = true;
         }
+    }
+
+    /// A request whose token had been rejected succeeds with the one that was published last.
+    pub(crate) fn recovered(&mut self, now: Tick) {
+        if self.token.is_some() {
+            self.purse.give_back(now);
+        }
+        self.accepted();
     }
 
     pub(crate) fn installed(
@@ -386,12 +486,11 @@ impl History {
     pub(crate) fn time_passed(&mut self, world: &World, draw: Draw, now: Tick) -> Answer {
         match self.refresh {
             Refresh::Out { sent, deadline } if now >= deadline => {
-                self.refresh = Refresh::Overdue;
-                self.doubt(world, sent, now);
-                self.back_off(None, draw, now);
+                self.refresh = Refresh::Overdue(stretch(REFRESH_DEADLINE, now));
+                self.unknown(world, sent, draw, now);
                 Effect::EndAttempt
             }
-            Refresh::Out { .. } | Refresh::Overdue | Refresh::Settled => Effect::Nothing,
+            Refresh::Out { .. } | Refresh::Overdue(_) | Refresh::Settled => Effect::Nothing,
         }
     }
 }

@@ -108,7 +108,9 @@ pub(crate) struct Rotation {
 pub(crate) fn of(declared: lifecycle::Reuse<Tick>) -> Option<Rotation> {
     let reuse = match declared {
         lifecycle::Reuse::Strict => Reuse::Strict,
-        lifecycle::Reuse::OverlapSuccessors(_) => Reuse::OverlapAccessOnly { window: WINDOW, uses: USES },
+        lifecycle::Reuse::OverlapAccessOnly(_) | lifecycle::Reuse::OverlapSuccessors(_) => {
+            Reuse::OverlapAccessOnly { window: WINDOW, uses: USES }
+        }
         lifecycle::Reuse::Idempotent(_) => Reuse::Idempotent { window: WINDOW, uses: USES },
         lifecycle::Reuse::ConfirmByUse => Reuse::ConfirmByUse,
         lifecycle::Reuse::Unrotated => return None,
@@ -151,7 +153,8 @@ impl History {
             Some(0) => {
                 self.newest += 1;
                 self.used = now;
-                let windowed = matches!(reuse, Reuse::OverlapAccessOnly { .. } | Reuse::Idempotent { .. });
+                let windowed =
+                    matches!(reuse, Reuse::OverlapAccessOnly { .. } | Reuse::Idempotent { .. });
                 self.borne = windowed.then(|| (now.plus(WINDOW), 0));
                 self.unconfirmed = reuse == Reuse::ConfirmByUse;
                 Effect::IssueSuccessor { number: self.newest }

@@ -2,10 +2,9 @@
 //! the history says, and against what can be seen without one.
 
 use perennial::lifecycle::{
-    Delay, Effect, Ending, Event, Failure, FlightId, Meanwhile, Novelty, Remedy, Schedule, State,
-    apply,
+    Delay, Effect, Ending, Event, Failure, FlightId, Meanwhile, Novelty, Schedule, State, apply,
 };
-use perennial::time::Draw;
+use perennial::time::{Draw, Time};
 
 use crate::history::{History, Refresh};
 use crate::life::{Instants, Life};
@@ -27,15 +26,19 @@ sentences! {
         KeepsWorking = "B5: a failure takes nothing from a token that works, and callers get it",
         Declined = "B6: declined is final until another grant comes",
         Unknown = "B6: what follows an unknown outcome is what the server is declared to bear",
+        Misconfigured = "B6: what a misconfigured client is told, and when it tries again, is the rule's",
+        Unexplained = "B6: refusals without a reason are counted in a row, and told of once they last",
         BackOff = "B7: no refresh starts before the backoff is over, and one may when it is",
-        Rejections = "B8: a current rejection makes unusable at once, a stale one changes nothing",
+        Rejections = "B8: a rejection that is paid for makes unusable at once, others change nothing",
         Budget = "B9: what nothing made due is paid from the budget, and what is free is not",
+        Allowance = "B9: rejections are paid for, and given back, as the rule says",
         BornDead = "B10: a token born dead counts as a failed refresh",
         Logout = "B11: a logout ends everything",
         Timeout = "B12: nothing visible changes before poll_timeout says, and something does then",
         Harmless = "B12: telling that time passed once more changes nothing",
         Deadline = "B13: a refresh is out until its deadline and no longer, and its answer counts",
         Kept = "B14: a refresh token that came is kept, but after a newer one or its epoch's end",
+        HeldBack = "B14: an answer whose repetition is out is held back under confirm by use, and no other",
         Starts = "a refresh that is needed and permitted is started",
     }
 }
@@ -91,8 +94,14 @@ fn expect(
         Event::RefreshFailed { flight, failure, draw } => {
             history.failed(world, back(flight), failure, draw, now)
         }
-        Event::Rejected { generation } if current(generation) => history.rejected(),
+        Event::Rejected { generation } if current(generation) => history.rejected(now),
         Event::Rejected { .. } => Effect::Nothing,
+        Event::Recovered { generation } => {
+            if current(generation) {
+                history.recovered(now);
+            }
+            Effect::Nothing
+        }
         Event::Accepted { generation } => {
             if current(generation) {
                 history.accepted();
@@ -109,6 +118,7 @@ fn life(machine: &Machine) -> Option<Life> {
     machine.schedule().map(|schedule| match schedule {
         Schedule::UntilRejected => None,
         Schedule::Timed(deadlines) => Some(Instants {
+            length: deadlines.expires_at.since(deadlines.sent),
             due: deadlines.refresh_after,
             lapse: deadlines.unusable_from,
             end: deadlines.expires_at,
@@ -134,8 +144,7 @@ fn state(history: &History, now: Tick) -> State {
             });
             if due { State::Expiring } else { State::Valid }
         }
-        (false, false) if history.ending().is_some() => State::Expired(Remedy::LogIn),
-        (false, false) => State::Expired(Remedy::Refresh),
+        (false, false) => State::Expired(history.remedy(now)),
     }
 }
 
@@ -145,7 +154,7 @@ fn agrees(machine: &Machine, history: &History, now: Tick) -> bool {
     let lapse = history.token.and_then(|token| token.life).map_or(now, |life| life.lapse);
     let deadline = match history.refresh {
         Refresh::Out { deadline, .. } => Some(deadline),
-        Refresh::Settled | Refresh::Overdue => None,
+        Refresh::Settled | Refresh::Overdue(_) => None,
     };
     [now, now.minus(4), lapse, lapse.minus(1)]
         .into_iter()
@@ -165,6 +174,8 @@ fn blame(expected: Answer, found: Answer, event: Told) -> Rule {
         (Effect::Publish { .. }, Effect::Publish { .. }) => Rule::Generations,
         (Effect::ReleaseOrphan | Effect::Discard, Effect::Publish { .. }) => Rule::Overwrites,
         (Effect::ReleaseOrphan | Effect::Discard, _) => Rule::Overwrites,
+        (Effect::HoldBack, _) | (_, Effect::HoldBack) => Rule::HeldBack,
+        (Effect::KeepUsing, _) | (_, Effect::KeepUsing) => Rule::Allowance,
         (Effect::Publish { .. } | Effect::KeepRefreshToken, Effect::ReleaseOrphan)
         | (Effect::Publish { .. } | Effect::KeepRefreshToken, Effect::Discard) => Rule::Kept,
         (Effect::KeepRefreshToken, _) => match event {
@@ -178,19 +189,22 @@ fn blame(expected: Answer, found: Answer, event: Told) -> Rule {
         (Effect::BackOff { reason: Delay::Failure, .. }, _) => Rule::BackOff,
         (Effect::BackOff { reason: Delay::Budget, .. }, _) => Rule::Budget,
         (Effect::BackOff { reason: Delay::Doubt, .. }, _) => Rule::Unknown,
-        (Effect::LogIn(Ending::Unsettled), _) => Rule::Unknown,
+        (Effect::BackOff { reason: Delay::Misconfigured, .. }, _) => Rule::Misconfigured,
         (Effect::LogIn(Ending::Declined), _) => Rule::Declined,
         (Effect::LogIn(Ending::NoGrant), _) => Rule::Logout,
         (_, Effect::BackOff { reason: Delay::Failure, .. }) => Rule::BackOff,
         (_, Effect::BackOff { reason: Delay::Budget, .. }) => Rule::Budget,
         (_, Effect::BackOff { reason: Delay::Doubt, .. }) => Rule::Unknown,
+        (_, Effect::BackOff { reason: Delay::Misconfigured, .. }) => Rule::Misconfigured,
         (Effect::StartRefresh(_) | Effect::UseAndStartRefresh(_), _) => Rule::Starts,
         (Effect::Use, _) => match event {
             Event::Requested { .. } => Rule::BackOff,
             _ => Rule::Superseded,
         },
         _ => match event {
-            Event::Rejected { .. } | Event::Accepted { .. } => Rule::Rejections,
+            Event::Rejected { .. } | Event::Accepted { .. } | Event::Recovered { .. } => {
+                Rule::Rejections
+            }
             Event::TimePassed { .. } => Rule::Deadline,
             Event::RefreshFailed { .. } => Rule::Superseded,
             Event::Cleared => Rule::Logout,
@@ -214,7 +228,10 @@ fn blame_event(event: Told, machine: &Machine, history: &History, now: Tick) -> 
         Event::RefreshFailed { failure: Failure::Declined, .. } => Rule::Declined,
         Event::RefreshFailed { failure: Failure::Unavailable { .. }, .. } => Rule::BackOff,
         Event::RefreshFailed { failure: Failure::Unknown, .. } => Rule::Unknown,
+        Event::RefreshFailed { failure: Failure::Misconfigured { .. }, .. } => Rule::Misconfigured,
+        Event::RefreshFailed { failure: Failure::Unexplained { .. }, .. } => Rule::Unexplained,
         Event::Rejected { .. } | Event::Accepted { .. } => Rule::Rejections,
+        Event::Recovered { .. } => Rule::Allowance,
         Event::Installed { .. } => Rule::Overwrites,
         Event::Cleared => Rule::Logout,
         Event::TimePassed { .. } => Rule::Deadline,
@@ -261,8 +278,12 @@ fn after_effect(
             let next = generation.number() == before.published() + 1 && generation.session() == 1;
             Rule::Generations.when(!next || after.generation() != Some(generation))
         }
-        Effect::ReleaseOrphan | Effect::Discard => {
+        Effect::ReleaseOrphan | Effect::Discard | Effect::HoldBack => {
             Rule::Superseded.when(*after != world.shown(*before, now))
+        }
+        Effect::KeepUsing => {
+            let kept = works(after, now) == works(&world.shown(*before, now), now);
+            Rule::Allowance.when(!kept || *after != world.shown(*before, now))
         }
         Effect::BackOff { until, .. } => Rule::BackOff.when(until <= now),
         Effect::Wait { until } => {
@@ -285,6 +306,10 @@ fn after_event(
     effect: Answer,
 ) -> Set {
     let mut broken = 0;
+    // Only the server declines.
+    let declines = matches!(event, Event::RefreshFailed { failure: Failure::Declined, .. });
+    let is_final = |machine: &Machine| machine.ending() == Some(Ending::Declined);
+    broken |= Rule::Declined.when(is_final(after) && !is_final(before) && !declines);
     if let (Event::RefreshFailed { .. } | Event::TimePassed { .. }, Effect::Nothing) =
         (event, effect)
     {

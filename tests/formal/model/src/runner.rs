@@ -15,7 +15,31 @@ use std::time::Instant;
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 /// A set of rules or of corners, by their places in the scenario's lists.
-pub(crate) type Set = u64;
+pub(crate) type Set = u128;
+
+/// How many a set holds.
+const ROOM: usize = 128;
+
+/// A set that many threads add to.
+#[derive(Debug, Default)]
+pub(crate) struct SharedSet([AtomicU64; 2]);
+
+impl SharedSet {
+    pub(crate) fn load(&self) -> Set {
+        let [low, high] = self.0.each_ref().map(|half| Set::from(half.load(Ordering::Relaxed)));
+        high << 64 | low
+    }
+
+    /// Adds these. Gives those that it held before.
+    pub(crate) fn add(&self, set: Set) -> Set {
+        let [low, high] = &self.0;
+        #[allow(clippy::cast_possible_truncation, reason = "the two halves")]
+        let (low_half, high_half) = (set as u64, (set >> 64) as u64);
+        let low = low.fetch_or(low_half, Ordering::Relaxed);
+        let high = high.fetch_or(high_half, Ordering::Relaxed);
+        Set::from(high) << 64 | Set::from(low)
+    }
+}
 
 /// What is explored.
 pub(crate) trait Scenario: Send + Sync + 'static {
@@ -77,7 +101,7 @@ pub(crate) enum Move<A> {
 struct Explored<S> {
     scenario: S,
     /// The corners that were reached.
-    reached: Arc<AtomicU64>,
+    reached: Arc<SharedSet>,
     /// How many states were judged, and their steps taken.
     judged: Arc<AtomicUsize>,
 }
@@ -109,12 +133,12 @@ impl<S: Scenario> Model for Explored<S> {
         Some(match action {
             Move::Broken(broken) => Node { broken, ..*node },
             Move::Ordinary(action) => {
-                let wanted = !self.reached.load(Ordering::Relaxed);
+                let wanted = !self.reached.load();
                 let step = self.scenario.step(&node.inner, action, wanted);
                 let Step { next, broken, mut corners } = step;
                 corners &= wanted;
                 if corners != 0 {
-                    corners &= !self.reached.fetch_or(corners, Ordering::Relaxed);
+                    corners &= !self.reached.add(corners);
                 }
                 Node { inner: next, broken, corners }
             }
@@ -136,19 +160,23 @@ type Condition<S> = fn(&Explored<S>, &Node<<S as Scenario>::State>) -> bool;
 /// A property's condition is a plain function, so that there must be one for each place.
 macro_rules! each_place {
     ($($place:literal)*) => {
-        fn keeps<S: Scenario>() -> [Condition<S>; 64] {
+        fn keeps<S: Scenario>() -> [Condition<S>; ROOM] {
             [$(|_, node| node.broken & (1 << $place) == 0),*]
         }
 
-        fn reaches<S: Scenario>() -> [Condition<S>; 64] {
+        fn reaches<S: Scenario>() -> [Condition<S>; ROOM] {
             [$(|_, node| node.corners & (1 << $place) != 0),*]
         }
     };
 }
 
 each_place!(
-    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
-    32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23
+    24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47
+    48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 67 68 69 70 71
+    72 73 74 75 76 77 78 79 80 81 82 83 84 85 86 87 88 89 90 91 92 93 94 95
+    96 97 98 99 100 101 102 103 104 105 106 107 108 109 110 111 112 113 114 115 116 117 118 119
+    120 121 122 123 124 125 126 127
 );
 
 /// How a model is run.
@@ -192,8 +220,8 @@ impl Findings {
 pub(crate) fn run<S: Scenario>(name: &str, scenario: S, manner: Manner) -> Findings {
     let began = Instant::now();
     let (rules, corners, possible) = (scenario.rules(), scenario.corners(), scenario.possible());
-    assert!(rules.len() <= 64 && corners.len() <= 64, "a set holds 64");
-    let reached = Arc::new(AtomicU64::new(0));
+    assert!(rules.len() <= ROOM && corners.len() <= ROOM, "they fit into a set");
+    let reached = Arc::new(SharedSet::default());
     let judged = Arc::new(AtomicUsize::new(0));
     let counters = (Arc::clone(&reached), Arc::clone(&judged));
     let explored = Explored { scenario, reached: counters.0, judged: counters.1 };
@@ -205,7 +233,7 @@ pub(crate) fn run<S: Scenario>(name: &str, scenario: S, manner: Manner) -> Findi
     }
     let checker = checker.spawn_bfs().join();
     // Those that were marked may have been met without the mark, too.
-    let marked = reached.load(Ordering::Relaxed).count_ones() as usize;
+    let marked = reached.load().count_ones() as usize;
     let unique = judged.load(Ordering::Relaxed).saturating_sub(marked);
     let found = discoveries(&checker);
     let depth = manner.depth.unwrap_or(checker.max_depth() - 1);

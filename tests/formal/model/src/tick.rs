@@ -5,6 +5,8 @@ use std::hash::{Hash, Hasher};
 
 use perennial::time::{Draw, Time};
 
+use crate::world::{REJECTIONS_COUNT, UNEXPLAINED_COUNT};
+
 /// Half of whatever is drawn from.
 pub(crate) const HALF: Draw = Draw::new(1 << 31);
 /// All of whatever is drawn from.
@@ -75,7 +77,9 @@ impl Time for Tick {
 const PAST: i16 = 8;
 /// Refreshes further back than this are not told apart: the models never tell of one that is older.
 pub(crate) const FLIGHTS: u8 = 3;
-/// More failures than this in a row are not told apart: the backoff has reached its cap.
+/// More failures than this in a row are not told apart: the backoff has reached its cap. The machine's
+/// other counts, of refusals without a reason that are missing and of rejections that were paid for, are
+/// no greater.
 pub(crate) const FAILURES: u32 = 2;
 
 /// Hashes a machine as it looks from `now`: each instant by its distance, each refresh by how many
@@ -83,8 +87,8 @@ pub(crate) const FAILURES: u32 = 2;
 /// many came since. So states that differ by a shift of all instants, or in how many refreshes and
 /// tokens there were before, are explored once, and time and history need no bound.
 ///
-/// It tells what it is given by its type: instants are `i16` (by [`Tick`]), the count of failures is
-/// the only `u32`, and the five `u64` come in the order of the machine's fields.
+/// It tells what it is given by its type: instants are `i16` (by [`Tick`]), small counts are `u32`, and
+/// the five `u64` come in the order of the machine's fields.
 pub(crate) struct Relative<'a, H> {
     inner: &'a mut H,
     now: Tick,
@@ -119,8 +123,8 @@ impl<H: Hasher> Hasher for Relative<'_, H> {
         self.inner.write_i16((instant - self.now.0).max(-PAST));
     }
 
-    fn write_u32(&mut self, failures: u32) {
-        self.inner.write_u32(failures.min(FAILURES));
+    fn write_u32(&mut self, count: u32) {
+        self.inner.write_u32(count.min(FAILURES));
     }
 
     fn write_u64(&mut self, counter: u64) {
@@ -135,6 +139,8 @@ impl<H: Hasher> Hasher for Relative<'_, H> {
         self.counters += 1;
     }
 }
+
+const _: () = assert!(UNEXPLAINED_COUNT as u32 <= FAILURES && REJECTIONS_COUNT as u32 <= FAILURES);
 
 #[cfg(test)]
 mod tests {

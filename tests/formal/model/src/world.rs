@@ -17,9 +17,19 @@ pub(crate) const REFRESH_WINDOW: u8 = 2;
 pub(crate) const MARGIN: u8 = 1;
 pub(crate) const BACKOFF_BASE: u8 = 1;
 pub(crate) const BACKOFF_CAP: u8 = 4;
+pub(crate) const MISCONFIGURED_BASE: u8 = 2;
+pub(crate) const MISCONFIGURED_CAP: u8 = 3;
 pub(crate) const RETRY_AFTER_CAP: u8 = 5;
+/// After how many refusals without a reason, and over how long, a login may be needed.
+pub(crate) const UNEXPLAINED_COUNT: u8 = 2;
+pub(crate) const UNEXPLAINED_WINDOW: u8 = 2;
 pub(crate) const BUDGET_INTERVAL: u8 = 2;
 pub(crate) const BUDGET_WINDOW: u8 = 4;
+/// How many rejections of accepted tokens are paid for within how long, and how fast those that
+/// helped are given back.
+pub(crate) const REJECTIONS_COUNT: u8 = 1;
+pub(crate) const REJECTIONS_WINDOW: u8 = 3;
+pub(crate) const REJECTIONS_INTERVAL: u8 = 1;
 pub(crate) const REFRESH_DEADLINE: u8 = 3;
 /// How long a server of the kinds that do so answers a refresh token again.
 pub(crate) const REUSE_WINDOW: u8 = 4;
@@ -43,7 +53,7 @@ pub(crate) struct World {
 
 /// The five kinds of server.
 pub(crate) const KINDS: [(&str, Reuse<Tick>); 5] = [
-    ("refuse", Reuse::Strict),
+    ("strict", Reuse::Strict),
     ("overlap", Reuse::OverlapSuccessors(REUSE_WINDOW)),
     ("idempotent", Reuse::Idempotent(REUSE_WINDOW)),
     ("confirm-by-use", Reuse::ConfirmByUse),
@@ -58,9 +68,16 @@ impl World {
             missing_lifetime: MissingLifetime::UntilRejected,
             backoff_base: BACKOFF_BASE,
             backoff_cap: BACKOFF_CAP,
+            misconfigured_base: MISCONFIGURED_BASE,
+            misconfigured_cap: MISCONFIGURED_CAP,
             retry_after_cap: RETRY_AFTER_CAP,
+            unexplained_count: UNEXPLAINED_COUNT.into(),
+            unexplained_window: UNEXPLAINED_WINDOW,
             budget_interval: BUDGET_INTERVAL,
             budget_window: BUDGET_WINDOW,
+            rejections_count: REJECTIONS_COUNT.into(),
+            rejections_window: REJECTIONS_WINDOW,
+            rejections_interval: REJECTIONS_INTERVAL,
             refresh_deadline: REFRESH_DEADLINE,
             reuse,
         })
@@ -135,7 +152,9 @@ impl World {
     /// The window within which the server answers a refresh token again, where it has one.
     pub(crate) fn reuse_window(&self) -> Option<u8> {
         match self.reuse {
-            Reuse::OverlapAccessOnly(window) | Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window) => Some(window),
+            Reuse::OverlapAccessOnly(window)
+            | Reuse::OverlapSuccessors(window)
+            | Reuse::Idempotent(window) => Some(window),
             Reuse::Strict | Reuse::ConfirmByUse | Reuse::Unrotated => None,
         }
     }

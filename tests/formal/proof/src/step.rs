@@ -33,6 +33,7 @@ impl<T: Time> Step<T> {
             Event::RefreshFailed { .. } => Kind::RefreshFailed,
             Event::Rejected { .. } => Kind::Rejected,
             Event::Accepted { .. } => Kind::Accepted,
+            Event::Recovered { .. } => Kind::Recovered,
             Event::Installed { .. } => Kind::Installed,
             Event::Cleared => Kind::Cleared,
             Event::TimePassed { .. } => Kind::TimePassed,
@@ -65,6 +66,7 @@ pub enum Kind {
     Requested,
     Rejected,
     Accepted,
+    Recovered,
     Installed,
     RefreshFailed,
     Refreshed,
@@ -72,12 +74,13 @@ pub enum Kind {
 
 impl Kind {
     /// Those first from which there are few ways to go.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Cleared,
         Self::TimePassed,
         Self::Requested,
         Self::Rejected,
         Self::Accepted,
+        Self::Recovered,
         Self::Installed,
         Self::RefreshFailed,
         Self::Refreshed,

@@ -26,7 +26,8 @@ pub(crate) enum Action {
     Looks(usize),
     /// The resource server takes the token of the caller at this place.
     Takes(usize),
-    /// The resource server answers 401 to the caller at this place, which asks for another token.
+    /// The resource server answers 401 to the caller at this place, which repeats its request with another
+    /// token, if there is one.
     Rejects(usize),
     /// The authorization server's answer, a login, a logout, or somebody who looks at the clock.
     Told(Told),
@@ -49,7 +50,7 @@ impl Adversary {
                 Caller::Waiting(_) => {
                     actions.extend([Action::Leaves(place), Action::Looks(place)]);
                 }
-                Caller::Carrying(_) => actions.extend([
+                Caller::Carrying(_) | Caller::Repeating(_) => actions.extend([
                     Action::Leaves(place),
                     Action::Takes(place),
                     Action::Rejects(place),
@@ -89,7 +90,7 @@ impl Adversary {
         failed(Failure::Declined, MOST);
         let sent = match history.refresh {
             Refresh::Out { sent, .. } if back == 0 => sent,
-            Refresh::Out { .. } | Refresh::Overdue | Refresh::Settled => {
+            Refresh::Out { .. } | Refresh::Overdue(_) | Refresh::Settled => {
                 now.minus(REFRESH_DEADLINE)
             }
         };
@@ -97,6 +98,8 @@ impl Adversary {
             failed(Failure::Unavailable { retry_after: None }, MOST);
             failed(Failure::Unavailable { retry_after: Some(4) }, Draw::NONE);
             failed(Failure::Unknown, MOST);
+            failed(Failure::Misconfigured { retry_after: None }, MOST);
+            failed(Failure::Unexplained { retry_after: None }, MOST);
         }
         let mut came = |token, novelty| {
             let draw = MOST;
@@ -116,6 +119,6 @@ impl Adversary {
     }
 }
 
-fn lives(sent: Tick, lifetime: u8) -> TokenTimes<Tick> {
+pub(super) fn lives(sent: Tick, lifetime: u8) -> TokenTimes<Tick> {
     TokenTimes { sent, lifetime: Some(lifetime), refresh_in: Some(HINT), jitter: Draw::NONE }
 }

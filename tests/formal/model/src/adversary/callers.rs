@@ -16,6 +16,9 @@ pub(crate) enum Wish {
     Patiently,
     /// A token that lives on for a while, or word of the first failure.
     Lasting,
+    /// Another token than the one that was rejected, to repeat the request with, or word of the first
+    /// failure.
+    Another,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,17 +27,20 @@ pub(crate) enum Caller {
     Waiting(Wish),
     /// Has the token that was published so many before the newest one, and sends a request with it.
     Carrying(u8),
+    /// As before, and repeats a request that was rejected.
+    Repeating(u8),
 }
 
 /// Older tokens than this are not told apart.
 pub(crate) const OLD: u8 = 2;
 
 impl Wish {
+    /// Those of callers who come.
     pub(crate) const ALL: [Self; 3] = [Self::Now, Self::Patiently, Self::Lasting];
 
     pub(crate) fn event(self) -> Event<Tick> {
         let usable_for = match self {
-            Self::Now | Self::Patiently => 0,
+            Self::Now | Self::Patiently | Self::Another => 0,
             Self::Lasting => 6,
         };
         Event::Requested { usable_for }
@@ -47,6 +53,7 @@ impl Caller {
             Self::Away => 0,
             Self::Waiting(wish) => 1 + wish as u8,
             Self::Carrying(back) => 8 + back,
+            Self::Repeating(back) => 16 + back,
         }
     }
 
@@ -57,19 +64,24 @@ impl Caller {
     /// What becomes of a caller with that wish, once it is given this answer.
     pub(crate) fn given(wish: Wish, answer: Answer) -> Self {
         match (answer, wish) {
-            (Effect::Use | Effect::UseAndStartRefresh(_), _) => Self::Carrying(0),
+            (Effect::Use | Effect::UseAndStartRefresh(_), Wish::Another) => Self::Repeating(0),
+            (
+                Effect::Use | Effect::UseAndStartRefresh(_),
+                Wish::Now | Wish::Patiently | Wish::Lasting,
+            ) => Self::Carrying(0),
             (Effect::StartRefresh(_) | Effect::Wait { .. }, _)
             | (Effect::BackOff { .. }, Wish::Patiently) => Self::Waiting(wish),
-            (Effect::BackOff { .. }, Wish::Now | Wish::Lasting) | (Effect::LogIn(_), _) => {
-                Self::Away
-            }
+            (Effect::BackOff { .. }, Wish::Now | Wish::Lasting | Wish::Another)
+            | (Effect::LogIn(_), _) => Self::Away,
             (
                 Effect::Nothing
                 | Effect::Publish { .. }
                 | Effect::KeepRefreshToken
                 | Effect::ReleaseOrphan
+                | Effect::HoldBack
                 | Effect::Discard
                 | Effect::Withdraw
+                | Effect::KeepUsing
                 | Effect::EndAttempt,
                 _,
             ) => unreachable!("the rules say how a request is answered"),
@@ -120,7 +132,7 @@ impl Adversary {
     /// happens but that it looks at the clock when it was told to.
     fn is_told(&self, state: &State, wish: Wish) -> bool {
         let mut alone = *state;
-        for _ in 0..4 {
+        for _ in 0..5 {
             match (self.ask(&alone, wish), wish) {
                 (Effect::Wait { until }, _) => {
                     alone.now = alone.now.max(until);
@@ -135,7 +147,7 @@ impl Adversary {
                 (Effect::BackOff { until, .. }, Wish::Patiently) => {
                     alone.now = alone.now.max(until);
                 }
-                (_, Wish::Now | Wish::Patiently | Wish::Lasting) => return true,
+                (_, Wish::Now | Wish::Patiently | Wish::Lasting | Wish::Another) => return true,
             }
         }
         false

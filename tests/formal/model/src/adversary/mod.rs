@@ -1,5 +1,5 @@
 //! The machine against an adversary. The authorization server answers any of the last refreshes at
-//! any time, once, again, or never: with a fresh token, a dead one, the old one, or one of the three
+//! any time, once, again, or never: with a fresh token, a dead one, the old one, or one of the five
 //! failures. The resource server rejects and accepts as it likes. Callers come, wait, leave, log in and
 //! out. Time passes, or jumps.
 //!
@@ -13,6 +13,8 @@ mod steps;
 
 use std::hash::{Hash, Hasher};
 use std::sync::LazyLock;
+
+use perennial::lifecycle::Reuse;
 
 use crate::corners::{self, Corner};
 use crate::history::History;
@@ -42,12 +44,24 @@ pub(crate) struct State {
     grant_from: u8,
     /// How many refreshes were started since the last login or logout.
     of_epoch: u8,
-    /// How often the refresh token that is held was sent, and may have been honoured.
+    /// How often the refresh token that is held was sent, and may have been honoured, and when first.
     presented: u8,
-    /// How many of those were sent after the server's window had closed.
-    presented_late: u8,
+    first_sent: Option<Tick>,
+    /// Until when a late answer is to be waited for, where one is.
+    late_until: Option<Tick>,
+    /// What came while its repetition was out.
+    held_back: Option<HeldBack>,
     /// When refreshes were paid for, the last one first, as far as that matters still.
     charges: [Option<Tick>; CHARGES],
+}
+
+/// An answer to the refresh that was started so many before the newest one.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+struct HeldBack {
+    back: u8,
+    sent: Tick,
+    lifetime: u8,
+    same: bool,
 }
 
 impl Hash for State {
@@ -58,7 +72,8 @@ impl Hash for State {
         for caller in self.callers {
             caller.code().hash(relative);
         }
-        (self.grant_from, self.of_epoch, self.presented, self.presented_late).hash(relative);
+        (self.grant_from, self.of_epoch, self.presented, self.first_sent).hash(relative);
+        (self.late_until, self.held_back).hash(relative);
         self.charges.hash(relative);
     }
 }
@@ -66,10 +81,11 @@ impl Hash for State {
 sentences! {
     /// The rules beyond those of the machine alone.
     Held {
-        Presented = "B6: a refresh token that may be refused is not presented a third time",
+        Presented = "B6: a refresh token that may be refused is not presented again before the last chance of the token in use, nor while its late answer is waited for",
+        Within = "B6: a retry within the server's window ends within it",
         Bounded = "B9: no stretch of time sees more paid refreshes than the budget holds",
         NobodyLeft = "B11: after a logout nobody waits, and nobody is handed a token",
-        Newest = "B14: the grant that is held is the newest that came of this epoch",
+        Newest = "B14: the grant that is held is the newest that came of this epoch, but for one held back",
         HandsNewest = "B2: whoever is handed a token is handed the newest one, and it works",
         Something = "C3: whoever waits has an instant, or a refresh, to wait for",
         Told = "C3: left alone with the clock, whoever waits is told or tried for",
@@ -91,6 +107,12 @@ sentences! {
         LoggedIn = "a waiting caller is served by a login",
         ServedMeanwhile = "the old token is handed out while a refresh is out",
         Again = "a refresh token is presented a second time",
+        KeepsItsAnswer = "a caller keeps its 401, and the token stays in use",
+        ReplayHelps = "a request is repeated with the next token, and succeeds",
+        ReplayInVain = "a request is repeated with the next token, and rejected again",
+        TellsAgain = "an answer that was held back is handed out, as its repetition came to nothing",
+        NotTwice = "an answer that was held back is dropped, as its repetition has landed",
+        OrphanedAgain = "an answer that was held back belongs to nobody any more",
         WaitsOut = "a patient caller waits until a backoff is over",
     }
 }
@@ -135,6 +157,17 @@ impl Scenario for Adversary {
         let scenes = ((1 << Scene::ALL.len()) - 1) << Corner::ALL.len();
         // The clock does not go back here, and the same token never comes with a longer life.
         let absent = Corner::PulledIn.set() | Corner::SameLonger.set();
+        let held_back = Scene::TellsAgain.if_so(true)
+            | Scene::NotTwice.if_so(true)
+            | Scene::OrphanedAgain.if_so(true);
+        let scenes = match self.world.reuse {
+            Reuse::ConfirmByUse => scenes,
+            Reuse::Strict
+            | Reuse::OverlapAccessOnly(_)
+            | Reuse::OverlapSuccessors(_)
+            | Reuse::Idempotent(_)
+            | Reuse::Unrotated => scenes & !held_back,
+        };
         (corners::possible(self.world.reuse) & !absent) | scenes
     }
 
@@ -147,7 +180,9 @@ impl Scenario for Adversary {
             grant_from: FLIGHTS,
             of_epoch: 0,
             presented: 0,
-            presented_late: 0,
+            first_sent: None,
+            late_until: None,
+            held_back: None,
             charges: [None; CHARGES],
         }
     }

@@ -1,6 +1,8 @@
-//! What may go wrong, once, and in which surroundings.
+//! What may go wrong, and in which surroundings.
 
-/// What goes wrong, once at most.
+use super::state::Fate;
+
+/// What goes wrong, as often as its row says at most.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Nothing,
@@ -12,9 +14,9 @@ pub(crate) enum Fault {
     RequestTwice,
     /// The request, or a copy of it, arrives at any later time; nobody hears the copy's answer.
     CopyLate,
-    AnswerLate,
-    /// The request arrives after its deadline, before the window of its first use closes.
-    RequestLate,
+    AnswerLate(Fate),
+    /// The request may arrive after its deadline, and its answer then comes as late.
+    RequestLate(Fate),
     /// While the request is under way, which goes on.
     CrashSending,
     /// Once the server has answered, before the answer is kept.
@@ -40,6 +42,8 @@ pub(crate) enum Holders {
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) fault: Fault,
+    /// How often it goes wrong, at most.
+    pub(crate) times: u8,
     pub(crate) holders: Holders,
     /// Whoever may start a refresh does so before time goes on.
     pub(crate) prompt: bool,

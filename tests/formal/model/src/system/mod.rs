@@ -3,7 +3,7 @@
 //!
 //! Around the two machines stands a small copy of what a session does with its store (rule F2:
 //! intent, exchange, persist, publish), and of what an authorization server answers for each effect.
-//! A line of the table lets one thing go wrong, once. Instants are hashed by how long ago they are,
+//! A line of the table lets one thing go wrong, as often as it says. Instants are hashed by how long ago they are,
 //! tokens by how many came since, so that each line is explored to its end.
 
 pub(crate) mod expected;
@@ -15,13 +15,13 @@ pub(crate) mod table;
 mod told;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use perennial::lifecycle::{self, MissingLifetime, RawPolicy};
 use perennial::rotation;
 use stateright::{Model, Property};
 
-use crate::runner::Set;
+use crate::runner::{Set, SharedSet};
 use crate::sentences::sentences;
 use crate::tick::Tick;
 use crate::world::World;
@@ -29,9 +29,11 @@ use faults::Row;
 use state::State;
 use told::Told;
 
-/// Spans, in ticks: how long an access token lives, how long a refresh may take, and for how long a
-/// server whose policy has a window bears a predecessor.
+/// Spans, in ticks: how long an access token lives, how long before its end it is refreshed, how long a
+/// refresh may take, and for how long a server whose policy has a window bears a predecessor.
 const LIFETIME: u8 = 8;
+/// So early that the old token still works when a refresh meets its deadline.
+const REFRESH_WINDOW: u8 = 4;
 const DEADLINE: u8 = 2;
 const WINDOW: u8 = 6;
 /// More uses of a predecessor than anybody honest makes.
@@ -101,14 +103,21 @@ impl System {
             (lifecycle::Reuse::ConfirmByUse, rotation::Reuse::ConfirmByUse),
         ][policy];
         let client = RawPolicy {
-            refresh_window: 2,
+            refresh_window: REFRESH_WINDOW,
             margin: 1,
             missing_lifetime: MissingLifetime::UntilRejected,
             backoff_base: 1,
             backoff_cap: 1,
+            misconfigured_base: 1,
+            misconfigured_cap: 1,
             retry_after_cap: 1,
+            unexplained_count: 1,
+            unexplained_window: 1,
             budget_interval: 2,
             budget_window: 4,
+            rejections_count: 1,
+            rejections_window: 4,
+            rejections_interval: 1,
             refresh_deadline: DEADLINE,
             reuse: declared,
         };
@@ -136,14 +145,14 @@ struct Node {
 struct Explored {
     system: System,
     /// The claims that were broken: the first way to break one, which is a shortest, is marked.
-    found: AtomicU64,
+    found: SharedSet,
     /// How many states were judged, and their steps taken.
     judged: Arc<AtomicUsize>,
 }
 
 impl Explored {
     fn new(system: System, judged: Arc<AtomicUsize>) -> Self {
-        Self { system, found: AtomicU64::new(0), judged }
+        Self { system, found: SharedSet::default(), judged }
     }
 }
 
@@ -163,7 +172,7 @@ impl Model for Explored {
     fn next_state(&self, node: &Node, action: Action) -> Option<Node> {
         let (inner, broken) = self.system.take(&node.inner, action, None);
         let broken = broken | self.system.judge(&inner);
-        let before = if broken == 0 { 0 } else { self.found.fetch_or(broken, Ordering::Relaxed) };
+        let before = if broken == 0 { 0 } else { self.found.add(broken) };
         Some(Node { inner, broken: broken & !before })
     }
 

@@ -29,6 +29,16 @@ pub(super) struct Holder {
     pub(super) asked: Tick,
     /// Somebody waits for a token.
     pub(super) waiting: bool,
+    /// An answer that is stored, and is told again once no refresh is out.
+    pub(super) held_back: Option<Answer>,
+}
+
+/// A grant that an answer brought.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) flight: FlightId,
+    pub(super) number: u64,
+    pub(super) asked: Tick,
 }
 
 /// A grant as it is stored.
@@ -57,9 +67,11 @@ pub(super) enum Leg {
 
 /// How long a message may be under way.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// It arrives before its refresh is given up.
     Ordinary,
+    /// It may take as long again.
+    OneMore,
     WithinWindow,
     Whenever,
 }
@@ -97,7 +109,8 @@ pub(crate) struct State {
     pub(super) messages: [Option<Message>; SLOTS],
     /// The refresh token that the thief has.
     pub(super) thief: Option<u64>,
-    pub(super) fault_left: bool,
+    /// How often the fault may still come.
+    pub(super) faults_left: u8,
 }
 
 pub(super) fn lives(asked: Tick) -> TokenTimes<Tick> {
@@ -117,7 +130,7 @@ impl State {
             stores: [stored; HOLDERS],
             messages: [None; SLOTS],
             thief: None,
-            fault_left: system.row.fault != Fault::Nothing,
+            faults_left: if system.row.fault == Fault::Nothing { 0 } else { system.row.times },
         }
     }
 }
@@ -129,7 +142,7 @@ impl Holder {
         let mut machine = system.world.past();
         let event = Event::Installed { token: Some(lives(asked)), intent };
         let _ = machine.handle(&system.world.policy, event, now);
-        Self { machine, held: number, access: number, asked, waiting: false }
+        Self { machine, held: number, access: number, asked, waiting: false, held_back: None }
     }
 }
 
@@ -146,6 +159,14 @@ impl Hash for State {
             holder.machine.hash(&mut Relative::new(hasher, *now));
             (behind(holder.held), behind(holder.access)).hash(hasher);
             (ago(holder.asked), holder.waiting).hash(hasher);
+            let of_it = |flight: FlightId| {
+                let newest = holder.machine.newest_flight().number();
+                newest.saturating_sub(flight.number()).min(OLDER)
+            };
+            let held_back = holder.held_back;
+            let held_back =
+                held_back.map(|it| (of_it(it.flight), behind(it.number), ago(it.asked)));
+            held_back.hash(hasher);
         }
         for Stored { number, asked, intent, writer } in self.stores {
             (behind(number), ago(asked), intent.map(ago)).hash(hasher);
@@ -175,6 +196,6 @@ impl Hash for State {
         };
         (tolerance, family.is_revoked()).hash(hasher);
         (self.history.first_use.map(ago), self.history.confirmed).hash(hasher);
-        (self.thief.map(behind), self.fault_left).hash(hasher);
+        (self.thief.map(behind), self.faults_left).hash(hasher);
     }
 }

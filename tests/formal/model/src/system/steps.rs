@@ -6,9 +6,9 @@ use perennial::lifecycle::{
 use perennial::time::Draw;
 
 use super::faults::{Fault, Holders};
-use super::state::{Fate, Holder, Leg, Message, Reply, State, Stored, lives};
+use super::state::{Answer, Fate, Holder, Leg, Message, Reply, State, Stored, lives};
 use super::told::{Told, Who};
-use super::{Action, Claim, LIFETIME, System, WINDOW};
+use super::{Action, Claim, DEADLINE, LIFETIME, System, WINDOW};
 use crate::runner::Set;
 use crate::tick::{MOST, Tick};
 
@@ -38,22 +38,22 @@ impl System {
                     | (Fault::CrashHearing, Some(Leg::Answer(_)))
                     | (Fault::CrashAtRest, None)
             );
-            if state.fault_left && crashes {
+            if state.faults_left > 0 && crashes {
                 actions.push(Action::Crashes(holder));
             }
         }
         for (place, message) in state.messages.iter().enumerate() {
             let Some(message) = message else { continue };
             actions.push(Action::Arrives(place));
-            if state.fault_left {
+            if state.faults_left > 0 {
                 let fault = match (self.row.fault, message.leg) {
                     (Fault::RequestLost, Leg::Request) => Some(Action::Lost(place)),
                     (Fault::AnswerLost, Leg::Answer(_)) => Some(Action::Lost(place)),
                     (Fault::RequestTwice | Fault::CopyLate, Leg::Request) if room => {
                         Some(Action::Doubled(place))
                     }
-                    (Fault::RequestLate, Leg::Request) => Some(Action::Delayed(place)),
-                    (Fault::AnswerLate, Leg::Answer(_)) => Some(Action::Delayed(place)),
+                    (Fault::RequestLate(_), Leg::Request) => Some(Action::Delayed(place)),
+                    (Fault::AnswerLate(_), Leg::Answer(_)) => Some(Action::Delayed(place)),
                     _ => None,
                 };
                 actions.extend(fault);
@@ -64,7 +64,7 @@ impl System {
         }
         if theft {
             match state.thief {
-                None if state.fault_left => actions.push(Action::Steals),
+                None if state.faults_left > 0 => actions.push(Action::Steals),
                 None => {}
                 Some(_) => actions.extend([Action::Presents, Action::Abuses]),
             }
@@ -88,6 +88,7 @@ impl System {
         let then = state.now.plus(1);
         let arrives = state.messages.iter().flatten().all(|message| match message.fate {
             Fate::Ordinary => then < message.deadline,
+            Fate::OneMore => then < message.deadline.plus(DEADLINE),
             Fate::WithinWindow => then < message.sent.plus(WINDOW),
             Fate::Whenever => true,
         });
@@ -166,7 +167,7 @@ fn is_usable(state: &State, holder: usize) -> bool {
 }
 
 fn must_log_in(holder: &Holder) -> bool {
-    matches!(holder.machine.ending(), Some(Ending::Declined | Ending::Unsettled))
+    holder.machine.ending() == Some(Ending::Declined)
 }
 
 /// A step in the making.
@@ -179,6 +180,9 @@ struct Step<'a> {
 
 impl Step<'_> {
     fn finish(mut self, before: &State) -> (State, Set) {
+        for holder in 0..self.system.row.holders.count() {
+            self.tells_again(holder);
+        }
         for (holder, it) in self.state.holders.iter().enumerate() {
             if must_log_in(it) && !must_log_in(&before.holders[holder]) {
                 self.told.note(Who::Holder(holder), "is told to log in");
@@ -272,7 +276,7 @@ impl Step<'_> {
     }
 
     fn lost(&mut self, place: usize) {
-        self.state.fault_left = false;
+        self.state.faults_left -= 1;
         let message = self.takes_out(place);
         let holder = Who::Holder(message.holder);
         match message.leg {
@@ -287,7 +291,7 @@ impl Step<'_> {
     }
 
     fn doubled(&mut self, place: usize) {
-        self.state.fault_left = false;
+        self.state.faults_left -= 1;
         let message = self.state.messages[place].expect("offered where there is one");
         let late = self.system.row.fault == Fault::CopyLate;
         let fate = if late { Fate::Whenever } else { message.fate };
@@ -296,12 +300,19 @@ impl Step<'_> {
     }
 
     fn delayed(&mut self, place: usize) {
-        self.state.fault_left = false;
+        self.state.faults_left -= 1;
         let message = self.state.messages[place].as_mut().expect("offered where there is one");
-        message.fate = if self.system.row.fault == Fault::RequestLate {
-            Fate::WithinWindow
-        } else {
-            Fate::Whenever
+        message.fate = match self.system.row.fault {
+            Fault::AnswerLate(fate) | Fault::RequestLate(fate) => fate,
+            Fault::Nothing
+            | Fault::RequestLost
+            | Fault::AnswerLost
+            | Fault::RequestTwice
+            | Fault::CopyLate
+            | Fault::CrashSending
+            | Fault::CrashHearing
+            | Fault::CrashAtRest
+            | Fault::Theft => unreachable!("offered where something may be late"),
         };
         let what = if message.leg == Leg::Request { "its request" } else { "the answer" };
         let text = format!("{what} is under way for long");
@@ -385,11 +396,24 @@ impl Step<'_> {
             *it = Holder { held: number, access: number, asked, waiting: false, ..*it };
         } else if effect == Effect::KeepRefreshToken {
             it.held = number;
+        } else if effect == Effect::HoldBack {
+            it.held_back = Some(Answer { flight, number, asked });
+            self.told.note(Who::Holder(holder), "stores the answer, and waits for the second");
+        }
+    }
+
+    /// What was held back is told again once no refresh is out (rule B14).
+    fn tells_again(&mut self, holder: usize) {
+        let it = &mut self.state.holders[holder];
+        if it.machine.refresh_deadline().is_none()
+            && let Some(Answer { flight, number, asked }) = it.held_back.take()
+        {
+            self.refreshed(holder, flight, number, asked);
         }
     }
 
     fn crashes(&mut self, holder: usize) {
-        self.state.fault_left = false;
+        self.state.faults_left -= 1;
         self.hangs_up(holder, None);
         let stored = &mut self.state.stores[self.system.row.holders.store(holder)];
         if stored.writer.is_some_and(|(writer, _)| writer == holder) {
@@ -428,7 +452,7 @@ impl Step<'_> {
     }
 
     fn steals(&mut self) {
-        self.state.fault_left = false;
+        self.state.faults_left -= 1;
         let number = self.state.holders[0].held;
         self.state.thief = Some(number);
         self.told.note(Who::Thief, &format!("copies refresh token {number}"));

@@ -1,73 +1,46 @@
-//! Refreshes: rules B3, B4, B13, B14.
+//! The outcomes of refreshes: rules B3, B4, B13, B14.
 
-use perennial::lifecycle::formal::{Attempt, Credential, Flight, flight_id};
-use perennial::lifecycle::{Cause, Effect, Event, Failure, Freshness};
+use perennial::lifecycle::formal::{Attempt, Credential, Flight, Parts};
+use perennial::lifecycle::{Effect, Event, Freshness, Reuse};
 use perennial::time::Time;
 
-use super::{Verdict, by_clock, ensure, is_out, is_rejected, token, usable};
+use super::parts::{by_clock, counts, from_now, is_out, is_withdrawn, token};
+use super::{Verdict, ensure};
 use crate::step::Step;
-
-pub(super) fn one_out<T: Time>(step: &Step<T>) -> Verdict {
-    let Step { before, shown, after, now, effect, .. } = *step;
-    let Some(start) = effect.start() else {
-        ensure(after.started == before.started, "a refresh that nobody was told to send")?;
-        ensure(after.flight == shown.flight, "a request touched the flight")?;
-        if let Flight::Out { deadline, .. } = shown.flight
-            && !effect.hands_out()
-        {
-            return ensure(effect == Effect::Wait { until: deadline }, "not joined");
-        }
-        return Ok(());
-    };
-    ensure(!is_out(&before), "a second refresh beside the one that is out")?;
-    ensure(after.started == before.started + 1, "an identity was skipped or used again")?;
-    ensure(start.flight == flight_id(after.started), "sent under another identity")?;
-    let attempt = match shown.credential {
-        Credential::Doubted => Attempt::LastResort,
-        Credential::Absent
-        | Credential::Ready
-        | Credential::DoubtedUntil(_)
-        | Credential::Unsettled
-        | Credential::Declined => Attempt::Ordinary,
-    };
-    let out = Flight::Out { sent: now, deadline: start.deadline, attempt };
-    ensure(after.flight == out, "what is out is not what was sent")?;
-    ensure(start.cause == cause(step), "sent for another reason")
-}
-
-/// Why a refresh would be sent.
-fn cause<T: Time>(step: &Step<T>) -> Cause {
-    match token(&step.shown) {
-        None => Cause::NoToken,
-        Some(held) if is_rejected(held.standing) => Cause::Rejected,
-        Some(_) if !usable(&step.shown, step.now) => Cause::Lapsed,
-        Some(_) if step.effect.hands_out() => Cause::Due,
-        Some(_) => Cause::TooBrief,
-    }
-}
 
 pub(super) fn superseded<T: Time>(step: &Step<T>) -> Verdict {
     let Step { before, shown, after, effect, .. } = *step;
     let nothing = match step.event {
         Event::Refreshed { flight, .. } if flight.number() <= before.ended => Effect::ReleaseOrphan,
-        Event::Refreshed { flight, .. }
-            if flight.number() <= before.landed || flight.number() > before.started =>
-        {
-            Effect::Discard
-        }
-        Event::RefreshFailed { flight, failure, .. } => {
-            let newest = flight.number() == before.started;
-            match (shown.flight, failure) {
-                (Flight::Out { .. }, _) | (Flight::Overdue { .. }, Failure::Declined) if newest => {
-                    return ensure(after.flight == Flight::Idle, "it failed, and is still out");
-                }
-                _ => Effect::Nothing,
+        Event::Refreshed { flight, .. } if !counts(&before, flight.number()) => Effect::Discard,
+        Event::RefreshFailed { flight, .. } => {
+            if flight.number() == before.started && shown.flight != Flight::Idle {
+                ensure(effect == Effect::EndAttempt, "it failed, and nobody is told")?;
+                return ensure(after.flight == Flight::Idle, "it failed, and is still out");
             }
+            Effect::Nothing
         }
         _ => return Ok(()),
     };
     ensure(effect == nothing, "a superseded result has an effect")?;
     ensure(after == shown, "a superseded result changed something")
+}
+
+/// Whether this is an answer that confirm by use makes wait for its repetition.
+fn is_held_back<T: Time>(step: &Step<T>, number: u64) -> bool {
+    let repeated = number < step.before.started && is_out(&step.shown);
+    matches!(step.policy.reuse, Reuse::ConfirmByUse) && repeated && counts(&step.before, number)
+}
+
+pub(super) fn hold_back<T: Time>(step: &Step<T>) -> Verdict {
+    let Event::Refreshed { flight, .. } = step.event else {
+        return Ok(());
+    };
+    if !is_held_back(step, flight.number()) {
+        return ensure(step.effect != Effect::HoldBack, "held back, and nothing repeats it");
+    }
+    ensure(step.effect == Effect::HoldBack, "handed out while its repetition is out")?;
+    ensure(step.after == step.shown, "what is held back changed something")
 }
 
 pub(super) fn landing<T: Time>(step: &Step<T>) -> Verdict {
@@ -76,7 +49,7 @@ pub(super) fn landing<T: Time>(step: &Step<T>) -> Verdict {
         return Ok(());
     };
     let number = flight.number();
-    if number <= before.ended || number <= before.landed || number > before.started {
+    if !counts(&before, number) || is_held_back(step, number) {
         return Ok(());
     }
     ensure(after.landed == number, "an answer may count twice")?;
@@ -87,7 +60,7 @@ pub(super) fn landing<T: Time>(step: &Step<T>) -> Verdict {
         _ if number == before.started => Flight::Idle,
         Flight::Idle => Flight::Idle,
         Flight::Out { sent, deadline, .. } => Flight::Out { sent, deadline, attempt },
-        Flight::Overdue { .. } => Flight::Overdue { attempt },
+        Flight::Overdue { open, .. } => Flight::Overdue { attempt, open },
     };
     ensure(after.flight == flight, "the flight is not as an answer leaves it")?;
     match effect {
@@ -97,7 +70,7 @@ pub(super) fn landing<T: Time>(step: &Step<T>) -> Verdict {
             };
             let shown = by_clock(&held.schedule, now);
             ensure(shown != Freshness::Lapsed, "published dead")?;
-            ensure(held.freshness == shown && !is_rejected(held.standing), "published worn")
+            ensure(held.freshness == shown && !is_withdrawn(held.standing), "published worn")
         }
         Effect::KeepRefreshToken => {
             ensure(after.holding == shown.holding, "a useless answer touched the token")
@@ -118,17 +91,25 @@ pub(super) fn deadline<T: Time>(step: &Step<T>) -> Verdict {
     let Event::TimePassed { .. } = step.event else {
         return Ok(());
     };
-    match shown.flight {
-        Flight::Out { deadline, attempt, .. } if now >= deadline => {
-            ensure(effect == Effect::EndAttempt, "the deadline was not judged")?;
-            ensure(
-                after.flight == Flight::Overdue { attempt },
-                "past its deadline, and still out",
-            )?;
-            ensure(after.landed < after.started || shown.landed == shown.started, "it cannot land")
-        }
-        Flight::Out { .. } | Flight::Idle | Flight::Overdue { .. } => {
-            ensure(effect == Effect::Nothing && after == shown, "time alone changed something")
-        }
+    let Flight::Out { deadline, attempt, .. } = shown.flight else {
+        return ensure(effect == Effect::Nothing && after == shown, "time changed something");
+    };
+    if now < deadline {
+        return ensure(effect == Effect::Nothing && after == shown, "judged before its deadline");
     }
+    ensure(effect == Effect::EndAttempt, "the deadline was not judged")?;
+    // Rule B6: its late answer is waited for "for at most one more refresh deadline".
+    let open = from_now(policy.refresh_deadline, now);
+    let overdue = Flight::Overdue { attempt, open };
+    ensure(after.flight == overdue, "past its deadline, and not as it should be")?;
+    ensure(after.landed < after.started, "past its deadline, and it cannot land")?;
+    let rest = Parts {
+        flight: after.flight,
+        credential: after.credential,
+        trouble: after.trouble,
+        failures: after.failures,
+        pause: after.pause,
+        ..shown
+    };
+    ensure(after == rest, "a deadline changed more than what is known of its refresh")
 }

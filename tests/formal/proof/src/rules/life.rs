@@ -1,13 +1,17 @@
 //! The life of a token: rules A5, B1, B2, B5, B10.
 
-use perennial::lifecycle::formal::{Budget, Credential, Flight, Holding, Parts, Pause};
+use perennial::lifecycle::formal::{
+    Budget, Credential, Flight, Holding, Parts, Pause, Refund, Rejections, Trouble,
+};
 use perennial::lifecycle::{
-    Effect, Event, Freshness, Meanwhile, MissingLifetime, Novelty, Reuse, Schedule, State,
-    TokenTimes,
+    Effect, Event, Freshness, Meanwhile, MissingLifetime, Novelty, Schedule, State, TokenTimes,
 };
 use perennial::time::Time;
 
-use super::{Verdict, by_clock, ensure, is_rejected, settled, token, usable};
+use super::parts::{
+    Declared, by_clock, declared, given_back, is_withdrawn, observed, token, usable,
+};
+use super::{Verdict, ensure, settled};
 use crate::step::Step;
 
 /// What this event says of a token, if it brings one.
@@ -19,6 +23,7 @@ pub(super) fn told<T: Time>(step: &Step<T>) -> Option<TokenTimes<T>> {
         | Event::RefreshFailed { .. }
         | Event::Rejected { .. }
         | Event::Accepted { .. }
+        | Event::Recovered { .. }
         | Event::Cleared
         | Event::TimePassed { .. } => None,
     }
@@ -26,10 +31,17 @@ pub(super) fn told<T: Time>(step: &Step<T>) -> Option<TokenTimes<T>> {
 
 /// Told of a token of another session, the machine sees `now` and nothing else.
 pub(super) fn observed_at<T: Time>(step: &Step<T>) -> Verdict {
-    let Step { policy, before, now, shown, .. } = *step;
-    let again = Step::take(policy, shown, step.event, now);
+    let Step { policy, before, now, shown, event, .. } = *step;
+    let Event::Rejected { generation } = event else {
+        return Ok(());
+    };
+    if generation.session() == before.session {
+        return Ok(());
+    }
+    ensure(step.after == shown, "told of another session, it does more than see the instant")?;
     // A budget without a window, which the builder refuses, is full at once; it is only not called so.
     if T::zero() < policy.budget_window {
+        let again = Step::take(policy, shown, event, now);
         ensure(again.shown == shown, "seeing an instant twice is not seeing it once")?;
         settled(&policy, &shown, now)?;
     }
@@ -40,23 +52,62 @@ pub(super) fn observed_at<T: Time>(step: &Step<T>) -> Verdict {
             Holding::Token(held)
         }
     };
-    let pause = match before.pause {
-        Pause::Until { instant, .. } if now >= instant => Pause::Over,
-        Pause::Until { instant, at_most } => {
-            Pause::Until { instant: instant.min(now.saturating_add(at_most)), at_most }
+    ensure(shown.holding == holding, "the token is not as its now shows it")?;
+    let pause = observed(before.pause, now);
+    ensure(shown.pause == pause, "the backoff is not as its now shows it")?;
+    let trouble = match before.trouble {
+        Trouble::Unexplained { missing, early } => {
+            Trouble::Unexplained { missing, early: observed(early, now) }
         }
-        Pause::Over => Pause::Over,
+        Trouble::None | Trouble::Passing | Trouble::Misconfigured => before.trouble,
     };
+    ensure(shown.trouble == trouble, "the refusals are not as their now shows them")?;
     let budget = match before.budget {
         Budget::FullAt(instant) if now < instant => {
             Budget::FullAt(instant.min(now.saturating_add(policy.budget_window)))
         }
         Budget::FullAt(_) | Budget::Full => Budget::Full,
     };
-    let credential = match (before.credential, policy.reuse) {
-        (Credential::DoubtedUntil(_), Reuse::ConfirmByUse | Reuse::Unrotated) => Credential::Ready,
-        (Credential::DoubtedUntil(_), Reuse::Strict) => Credential::Doubted,
-        (Credential::DoubtedUntil(until), Reuse::OverlapAccessOnly(window) | Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window)) => {
+    ensure(shown.budget == budget, "the budget is not as its now shows it")?;
+    let rejections = allowance_at(step);
+    ensure(shown.rejections == rejections, "the allowance is not as its now shows it")?;
+    let credential = grant_at(step);
+    ensure(shown.credential == credential, "the grant is not as its now shows it")?;
+    let flight = flight_at(step, credential);
+    ensure(shown.flight == flight, "the flight is not as its now shows it")?;
+    let rest = Parts { holding, pause, trouble, budget, rejections, credential, flight, ..before };
+    ensure(rest == shown, "an instant changed an identity or a count")
+}
+
+/// Once its window is over it is whole; once its interval is over, what is owed is given back.
+fn allowance_at<T: Time>(step: &Step<T>) -> Rejections<T> {
+    let Step { policy, before, now, .. } = *step;
+    let renewed = observed(before.rejections.renewed, now);
+    let spent = if renewed == Pause::Over { 0 } else { before.rejections.spent };
+    let (spent, refund) = match before.rejections.refund {
+        Refund::Ready => (spent, Refund::Ready),
+        Refund::Given(pause) => match observed(pause, now) {
+            Pause::Over => (spent, Refund::Ready),
+            pause @ Pause::Until { .. } => (spent, Refund::Given(pause)),
+        },
+        Refund::Owed(pause) => match observed(pause, now) {
+            // By then it may be whole again.
+            Pause::Over if spent == 0 => (spent, Refund::Ready),
+            Pause::Over => (spent - 1, given_back(policy.rejections_interval, now)),
+            pause @ Pause::Until { .. } => (spent, Refund::Owed(pause)),
+        },
+    };
+    Rejections { spent, renewed, refund }
+}
+
+/// What is known of the grant once `now` is seen: a window is over at its end, and no longer than the
+/// server's.
+fn grant_at<T: Time>(step: &Step<T>) -> Credential<T> {
+    let Step { policy, before, now, .. } = *step;
+    match (before.credential, declared(policy.reuse)) {
+        (Credential::DoubtedUntil(_), Declared::Always) => Credential::Ready,
+        (Credential::DoubtedUntil(_), Declared::Refuses) => Credential::Doubted,
+        (Credential::DoubtedUntil(until), Declared::Answers(window)) => {
             if now < until {
                 Credential::DoubtedUntil(until.min(now.saturating_add(window)))
             } else {
@@ -64,12 +115,12 @@ pub(super) fn observed_at<T: Time>(step: &Step<T>) -> Verdict {
             }
         }
         (credential, _) => credential,
-    };
-    ensure(shown.holding == holding, "the token is not as its now shows it")?;
-    ensure(shown.pause == pause, "the backoff is not as its now shows it")?;
-    ensure(shown.budget == budget, "the budget is not as its now shows it")?;
-    ensure(shown.credential == credential, "the grant is not as its now shows it")?;
-    let flight = match before.flight {
+    }
+}
+
+fn flight_at<T: Time>(step: &Step<T>, credential: Credential<T>) -> Flight<T> {
+    let Step { policy, before, now, .. } = *step;
+    match before.flight {
         Flight::Out { sent, deadline, attempt } => {
             let mut deadline = deadline.min(now.saturating_add(policy.refresh_deadline));
             if let Credential::DoubtedUntil(until) = credential {
@@ -77,11 +128,9 @@ pub(super) fn observed_at<T: Time>(step: &Step<T>) -> Verdict {
             }
             Flight::Out { sent: sent.min(now), deadline, attempt }
         }
-        Flight::Overdue { .. } | Flight::Idle => before.flight,
-    };
-    ensure(shown.flight == flight, "the flight is not as its now shows it")?;
-    let rest = Parts { holding, pause, budget, credential, flight, ..before };
-    ensure(rest == shown, "an instant changed an identity or a count")
+        Flight::Overdue { attempt, open } => Flight::Overdue { attempt, open: observed(open, now) },
+        Flight::Idle => Flight::Idle,
+    }
 }
 
 pub(super) fn latched<T: Time>(step: &Step<T>) -> Verdict {
@@ -96,14 +145,26 @@ pub(super) fn latched<T: Time>(step: &Step<T>) -> Verdict {
     ensure(is.freshness >= by_clock(&is.schedule, step.now), "what now shows was not remembered")?;
     let most = was.freshness.max(by_clock(&is.schedule, step.now));
     ensure(is.freshness <= most, "a token is held for older than anything has shown it to be")?;
-    ensure(is_rejected(is.standing) || !is_rejected(was.standing), "a rejection was forgotten")
+    ensure(is_withdrawn(is.standing) || !is_withdrawn(was.standing), "a withdrawal was forgotten")
 }
 
 pub(super) fn pulled_in<T: Time>(step: &Step<T>) -> Verdict {
     let Step { policy, now, after, .. } = *step;
-    if let Pause::Until { instant, at_most } = after.pause {
-        ensure(now < instant, "a backoff that is over was not dropped")?;
-        ensure(instant <= now.saturating_add(at_most), "a backoff lies too far ahead")?;
+    let ahead = |pause, longest| match pause {
+        Pause::Over => false,
+        Pause::Until { instant, .. } => instant <= now || now.saturating_add(longest) < instant,
+    };
+    if let Pause::Until { at_most, .. } = after.pause {
+        ensure(!ahead(after.pause, at_most), "a backoff that is over, or lies too far ahead")?;
+    }
+    if let Trouble::Unexplained { early, .. } = after.trouble {
+        ensure(!ahead(early, policy.unexplained_window), "too early for too long")?;
+    }
+    let Rejections { renewed, refund, .. } = after.rejections;
+    ensure(!ahead(renewed, policy.rejections_window), "the allowance is renewed too late")?;
+    if let Refund::Given(pause) | Refund::Owed(pause) = refund {
+        ensure(pause != Pause::Over, "the next is given back at once, and waits for it")?;
+        ensure(!ahead(pause, policy.rejections_interval), "one is given back too late")?;
     }
     if let Budget::FullAt(instant) = after.budget {
         let latest = now.saturating_add(policy.budget_window);
@@ -111,20 +172,27 @@ pub(super) fn pulled_in<T: Time>(step: &Step<T>) -> Verdict {
     }
     if let Credential::DoubtedUntil(until) = after.credential {
         ensure(now < until, "a window that is closed was not dropped")?;
-        if let Reuse::OverlapAccessOnly(window) | Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window) = policy.reuse {
-            ensure(until <= now.saturating_add(window), "a window closes too late")?;
-        } else {
+        let Declared::Answers(window) = declared(policy.reuse) else {
             return Err("a server without a window has one");
+        };
+        ensure(until <= now.saturating_add(window), "a window closes too late")?;
+    }
+    match after.flight {
+        Flight::Idle => Ok(()),
+        Flight::Overdue { open, .. } => {
+            ensure(!ahead(open, policy.refresh_deadline), "a late answer is waited for too long")
+        }
+        Flight::Out { sent, deadline, .. } => {
+            let latest = now.saturating_add(policy.refresh_deadline);
+            ensure(sent <= now && deadline <= latest, "a refresh may be out for too long")?;
+            match after.credential {
+                Credential::DoubtedUntil(until) => {
+                    ensure(deadline <= until, "a retry ends outside its window")
+                }
+                _ => Ok(()),
+            }
         }
     }
-    if let Flight::Out { sent, deadline, .. } = after.flight {
-        let latest = now.saturating_add(policy.refresh_deadline);
-        ensure(sent <= now && deadline <= latest, "a refresh may be out for too long")?;
-        if let Credential::DoubtedUntil(until) = after.credential {
-            ensure(deadline <= until, "a retry ends outside its window")?;
-        }
-    }
-    Ok(())
 }
 
 /// Rule B1, sentence by sentence, of the token that was published.
@@ -150,6 +218,7 @@ pub(super) fn schedule<T: Time>(step: &Step<T>) -> Verdict {
     };
     let sent = told.sent.min(step.now);
     ensure(life.expires_at == sent.saturating_add(lifetime), "not counted from when it was sent")?;
+    ensure(life.sent == sent, "it is not known when it was sent")?;
     ensure(sent <= life.refresh_after, "due before it was sent")?;
     ensure(life.refresh_after <= life.unusable_from, "due only once it has lapsed")?;
     ensure(life.unusable_from <= life.expires_at, "handed out past its expiry")?;
@@ -186,7 +255,7 @@ pub(super) fn same_again<T: Time>(step: &Step<T>) -> Verdict {
         (Schedule::Timed(comes), Schedule::Timed(held)) => comes.expires_at > held.expires_at,
         (_, Schedule::UntilRejected) => false,
     };
-    if outlives && !is_rejected(held.standing) {
+    if outlives && !is_withdrawn(held.standing) {
         return Ok(());
     }
     ensure(!matches!(step.effect, Effect::Publish { .. }), "the same token again was published")
@@ -199,7 +268,7 @@ pub(super) fn handed_out<T: Time>(step: &Step<T>) -> Verdict {
     let Some(held) = token(&step.before) else {
         return Err("handed out, and there is none");
     };
-    ensure(!is_rejected(held.standing), "handed out once it was rejected")?;
+    ensure(!is_withdrawn(held.standing), "handed out once it was withdrawn")?;
     ensure(held.freshness != Freshness::Lapsed, "handed out once it was seen lapsed")?;
     match held.schedule {
         Schedule::UntilRejected => Ok(()),

@@ -92,7 +92,9 @@ pub(super) fn answered<T: Time>(turn: &Turn<T>) -> Verdict {
     }
     let predecessor = number > 0 && number < before.newest && before.newest - number == 1;
     let told = match (policy.reuse, shown(turn)) {
-        (Reuse::OverlapAccessOnly { uses: most, .. }, Tolerance::Open { uses, .. }) if uses < most => {
+        (Reuse::OverlapAccessOnly { uses: most, .. }, Tolerance::Open { uses, .. })
+            if uses < most =>
+        {
             Effect::RenewAccess
         }
         (Reuse::Idempotent { uses: most, .. }, Tolerance::Open { uses, .. }) if uses < most => {
@@ -136,7 +138,9 @@ fn first_use<T: Time>(turn: &Turn<T>) -> Verdict {
     let Some((window, _)) = overlap(policy.reuse) else {
         let tolerated = match policy.reuse {
             Reuse::ConfirmByUse => Tolerance::Unconfirmed,
-            Reuse::Strict | Reuse::OverlapAccessOnly { .. } | Reuse::Idempotent { .. } => Tolerance::Closed,
+            Reuse::Strict | Reuse::OverlapAccessOnly { .. } | Reuse::Idempotent { .. } => {
+                Tolerance::Closed
+            }
         };
         return ensure(after.tolerance == tolerated, "the first use opens what it should not");
     };

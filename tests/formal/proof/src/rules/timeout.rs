@@ -1,12 +1,15 @@
 //! What may be waited for: rule B12.
 
-use perennial::lifecycle::formal::{Budget, Credential, Flight, Holding, Parts, Pause, observed};
+use perennial::lifecycle::formal::{
+    Budget, Credential, Flight, Holding, Parts, Pause, Refund, Rejections, Trouble, observed,
+};
 use perennial::lifecycle::{
-    Delay, Effect, Ending, Event, Lifecycle, Policy, RawPolicy, Reuse, State, apply,
+    Delay, Effect, Ending, Event, Lifecycle, Policy, RawPolicy, State, apply,
 };
 use perennial::time::{Draw, Time};
 
-use super::{Verdict, by_clock, ensure};
+use super::parts::{Declared, by_clock, declared};
+use super::{Verdict, ensure};
 use crate::step::Look;
 
 /// Everything that a caller can see without an event.
@@ -49,28 +52,46 @@ pub fn settled<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>, now: T) -> Verd
     if let Holding::Token(held) = parts.holding {
         ensure(held.freshness >= by_clock(&held.schedule, now), "its token is older")?;
     }
-    if let Pause::Until { instant, at_most } = parts.pause {
-        ensure(now < instant && instant <= now.saturating_add(at_most), "its backoff is another")?;
+    let is_seen = |pause| match pause {
+        Pause::Over => true,
+        Pause::Until { instant, at_most } => {
+            now < instant && instant <= now.saturating_add(at_most)
+        }
+    };
+    ensure(is_seen(parts.pause), "its backoff is another")?;
+    if let Trouble::Unexplained { early, .. } = parts.trouble {
+        ensure(is_seen(early), "its refusals are others")?;
     }
+    let Rejections { spent, renewed, refund } = parts.rejections;
+    ensure(is_seen(renewed), "its allowance is another")?;
+    if let Refund::Given(pause) | Refund::Owed(pause) = refund {
+        ensure(pause != Pause::Over && is_seen(pause), "its allowance is another")?;
+    }
+    ensure(spent == 0 || renewed != Pause::Over, "its allowance is another")?;
     if let Budget::FullAt(instant) = parts.budget {
         let latest = now.saturating_add(policy.budget_window);
         ensure(now < instant && instant <= latest, "its budget is another")?;
     }
-    match (parts.credential, policy.reuse) {
-        (Credential::DoubtedUntil(until), Reuse::OverlapAccessOnly(window) | Reuse::OverlapSuccessors(window) | Reuse::Idempotent(window)) => {
-            ensure(now < until && until <= now.saturating_add(window), "its window is another")?;
-        }
-        (Credential::DoubtedUntil(_), _) => return Err("it has a window, and the server has none"),
-        _ => {}
+    if let Credential::DoubtedUntil(until) = parts.credential {
+        let Declared::Answers(window) = declared(policy.reuse) else {
+            return Err("it has a window, and the server has none");
+        };
+        ensure(now < until && until <= now.saturating_add(window), "its window is another")?;
     }
-    if let Flight::Out { sent, deadline, .. } = parts.flight {
-        let latest = now.saturating_add(policy.refresh_deadline);
-        ensure(sent <= now && deadline <= latest, "its deadline is another")?;
-        if let Credential::DoubtedUntil(until) = parts.credential {
-            ensure(deadline <= until, "its deadline is another")?;
+    match parts.flight {
+        Flight::Idle => Ok(()),
+        Flight::Overdue { open, .. } => ensure(is_seen(open), "what it waits for is another"),
+        Flight::Out { sent, deadline, .. } => {
+            let latest = now.saturating_add(policy.refresh_deadline);
+            ensure(sent <= now && deadline <= latest, "its deadline is another")?;
+            match parts.credential {
+                Credential::DoubtedUntil(until) => {
+                    ensure(deadline <= until, "its deadline is another")
+                }
+                _ => Ok(()),
+            }
         }
     }
-    Ok(())
 }
 
 pub(super) fn exact<T: Time>(look: &Look<T>) -> Verdict {

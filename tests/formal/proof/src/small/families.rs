@@ -5,24 +5,28 @@ use perennial::lifecycle::{Event, Failure, MissingLifetime, Novelty, RawPolicy, 
 
 use super::Count;
 use super::any::{
-    Any, Case, FAILURES, IDENTITIES, NUMBER, SESSION, budgets, credentials, flights, holdings,
-    logged_out, pauses, reuses,
+    ATTEMPTS, Any, Case, FAILURES, IDENTITIES, NUMBER, SESSION, budgets, consistent, credentials,
+    flights, holdings, pauses, reuses,
 };
 use super::tick::{Tick, draw, instants, spans};
+use super::troubles::{doubted, said, troubled, windows};
 use super::turns::{outlived, tolerated};
 use crate::step::{Kind, Look};
 
 type Family = fn(&mut Count, &mut Any);
 
 /// Every family under its name, but for the one that draws everything.
-pub const FAMILIES: [(&str, Family); 10] = [
+pub const FAMILIES: [(&str, Family); 13] = [
     ("token x grant x flight x budget, requested", requested),
     ("budget x policy x token, requested", budget),
     ("answer x policy, refreshed and installed", answers),
     ("token x answer, refreshed", replaced),
     ("backoff x policy x failure", failures),
     ("grant x flight x server, failed and overdue and installed", doubts),
-    ("token x rejection", rejections),
+    ("doubt x token x late answer x backoff, requested", doubted),
+    ("window x backoff x failure", windows),
+    ("trouble x grant x server x failure", troubled),
+    ("token x allowance x what resource servers say", said),
     ("token x now x then, looked at", looks),
     ("server: tolerance x policy x event", tolerated),
     ("server: lifetimes x event", outlived),
@@ -34,17 +38,15 @@ fn requested(count: &mut Count, any: &mut Any) {
         for credential in credentials() {
             for budget in budgets() {
                 for kind in 0..3 {
-                    let mut before = any.state();
+                    let policy = any.policy();
+                    let mut before = any.state(&policy);
                     (before.holding, before.credential, before.budget) =
-                        (holding, credential, budget);
+                        (any.dated(holding), credential, budget);
                     if (kind == 0) != (before.flight == Flight::Idle) {
                         before = with_flight(before, kind, any);
                     }
-                    if credential == Credential::Absent {
-                        logged_out(&mut before);
-                    }
+                    consistent(&policy, &mut before);
                     for now in instants() {
-                        let policy = any.policy();
                         for usable_for in spans() {
                             let event = Event::Requested { usable_for };
                             count.step(&Case { policy, before, event, now });
@@ -58,11 +60,11 @@ fn requested(count: &mut Count, any: &mut Any) {
 
 /// The state with no flight, one that is out, or one that is overdue.
 fn with_flight(mut state: Parts<Tick>, kind: u8, any: &mut Any) -> Parts<Tick> {
-    let attempt = super::any::ATTEMPTS[usize::from(any.span() % 3)];
+    let attempt = ATTEMPTS[usize::from(any.span() & 1)];
     state.flight = match kind {
         0 => Flight::Idle,
         1 => Flight::Out { sent: any.instant(), deadline: any.instant(), attempt },
-        _ => Flight::Overdue { attempt },
+        _ => Flight::Overdue { attempt, open: any.pause() },
     };
     (state.ended, state.landed, state.started) = IDENTITIES[1];
     state
@@ -75,8 +77,9 @@ fn budget(count: &mut Count, any: &mut Any) {
             for interval in spans() {
                 for window in spans() {
                     for now in instants() {
-                        let (mut before, mut policy) = (any.state(), any.policy());
-                        (before.holding, before.budget) = (holding, budget);
+                        let mut policy = any.policy();
+                        let mut before = any.state(&policy);
+                        (before.holding, before.budget) = (any.dated(holding), budget);
                         (before.credential, before.pause) = (Credential::Ready, Pause::Over);
                         before.flight = Flight::Idle;
                         (policy.budget_interval, policy.budget_window) = (interval, window);
@@ -132,7 +135,7 @@ fn answer(
     token: TokenTimes<Tick>,
     now: Tick,
 ) {
-    let before = any.state();
+    let before = any.state(&policy);
     let coin = any.span();
     let novelty = if coin & 1 == 0 { Novelty::New } else { Novelty::Same };
     let draw = draw(coin);
@@ -152,15 +155,15 @@ fn replaced(count: &mut Count, any: &mut Any) {
                 for now in instants() {
                     for novelty in [Novelty::New, Novelty::Same] {
                         for identities in [IDENTITIES[1], IDENTITIES[3]] {
-                            let mut before = any.state();
+                            let policy = any.policy();
+                            let mut before = any.state(&policy);
                             (before.ended, before.landed, before.started) = identities;
-                            before.holding = holding;
+                            before.holding = any.dated(holding);
                             let mut token = any.token();
                             (token.sent, token.lifetime) = (sent, Some(lifetime));
                             let flight = flight_id(before.started - u64::from(any.span() & 1));
                             let draw = draw(any.span());
                             let event = Event::Refreshed { flight, token, novelty, draw };
-                            let policy = any.policy();
                             count.step(&Case { policy, before, event, now });
                         }
                     }
@@ -181,10 +184,17 @@ fn failures(count: &mut Count, any: &mut Any) {
                             for asked in [None].into_iter().chain(spans().map(Some)) {
                                 let mut policy = any.policy();
                                 (policy.backoff_base, policy.backoff_cap) = (base, cap);
-                                let mut before = with_flight(any.state(), 1, any);
+                                (policy.misconfigured_base, policy.misconfigured_cap) = (base, cap);
+                                let mut before = with_flight(any.state(&policy), 1, any);
                                 (before.pause, before.failures) = (pause, failures);
+                                consistent(&policy, &mut before);
                                 let flight = flight_id(before.started);
-                                let failure = Failure::Unavailable { retry_after: asked };
+                                let retry_after = asked;
+                                let failure = match any.span() {
+                                    0..4 => Failure::Unavailable { retry_after },
+                                    4..6 => Failure::Misconfigured { retry_after },
+                                    _ => Failure::Unexplained { retry_after },
+                                };
                                 let draw = draw(share);
                                 let event = Event::RefreshFailed { flight, failure, draw };
                                 count.step(&Case { policy, before, event, now });
@@ -206,15 +216,14 @@ fn doubts(count: &mut Count, any: &mut Any) {
             for &reuse in &reuses {
                 for refresh_deadline in spans() {
                     for now in instants() {
-                        let (mut before, mut policy) = (any.state(), any.policy());
+                        let mut policy = any.policy();
+                        (policy.reuse, policy.refresh_deadline) = (reuse, refresh_deadline);
+                        let mut before = any.state(&policy);
                         if flight != Flight::Idle {
                             (before.ended, before.landed, before.started) = IDENTITIES[1];
                         }
                         (before.credential, before.flight) = (credential, flight);
-                        if credential == Credential::Absent {
-                            logged_out(&mut before);
-                        }
-                        (policy.reuse, policy.refresh_deadline) = (reuse, refresh_deadline);
+                        consistent(&policy, &mut before);
                         let newest = flight_id(before.started);
                         let draw = draw(any.span());
                         let failed =
@@ -237,39 +246,16 @@ fn doubts(count: &mut Count, any: &mut Any) {
     }
 }
 
-/// Every token meets every rejection and acceptance, a few times over.
-fn rejections(count: &mut Count, any: &mut Any) {
-    for _ in 0..50 {
-        for holding in holdings() {
-            for now in instants() {
-                let (mut before, policy) = (any.state(), any.policy());
-                if before.credential != Credential::Absent {
-                    before.holding = holding;
-                }
-                for (session, number) in
-                    [(SESSION, 1), (SESSION, NUMBER), (SESSION, 3), (SESSION + 1, NUMBER)]
-                {
-                    let generation = generation(session, number);
-                    for event in [Event::Rejected { generation }, Event::Accepted { generation }] {
-                        count.step(&Case { policy, before, event, now });
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// Every token and grant, looked at from every now at every then.
 fn looks(count: &mut Count, any: &mut Any) {
     for holding in holdings() {
         for credential in credentials() {
             for now in instants() {
                 for then in instants() {
-                    let (mut machine, policy) = (any.state(), any.policy());
-                    (machine.holding, machine.credential) = (holding, credential);
-                    if credential == Credential::Absent {
-                        logged_out(&mut machine);
-                    }
+                    let policy = any.policy();
+                    let mut machine = any.state(&policy);
+                    (machine.holding, machine.credential) = (any.dated(holding), credential);
+                    consistent(&policy, &mut machine);
                     count.look(&Look { policy, machine, now, then });
                 }
             }
@@ -280,7 +266,8 @@ fn looks(count: &mut Count, any: &mut Any) {
 /// Everything drawn, until there are `transitions` in all.
 pub fn everything(count: &mut Count, any: &mut Any, transitions: u64) {
     while count.transitions + count.looks < transitions {
-        let (policy, before) = (any.policy(), any.state());
+        let policy = any.policy();
+        let before = any.state(&policy);
         for now in instants() {
             for kind in Kind::ALL {
                 let event = any.event(kind);

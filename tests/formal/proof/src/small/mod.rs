@@ -8,6 +8,7 @@
 pub mod any;
 pub mod families;
 pub mod tick;
+pub mod troubles;
 pub mod turns;
 
 use crate::rules::{Property, invariant, of_looks, of_steps, of_turns};

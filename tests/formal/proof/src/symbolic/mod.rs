@@ -8,11 +8,13 @@
 //! - [`solver`]: z3 on a pipe.
 //! - [`tree`]: the decisions taken so far, so that none is asked about twice.
 //! - [`sym`]: the `Time` whose comparisons are decisions.
-//! - [`states`]: every state and event of the client's machine, but for the numbers, which are variables.
+//! - [`states`]: every state and policy of the client's machine, but for the numbers, which are variables.
+//! - [`events`]: every event of it, likewise.
 //! - [`turns`]: the same of the server's.
 //! - [`prove`]: all of it, property by property.
 
 pub mod encode;
+pub mod events;
 pub mod prove;
 pub mod search;
 pub mod solver;

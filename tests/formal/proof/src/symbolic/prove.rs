@@ -3,11 +3,12 @@
 use core::fmt::Debug;
 use std::time::{Duration, Instant as Clock};
 
-use perennial::lifecycle::formal::{Budget, Credential, Flight, Holding, Parts, Pause, Standing};
-use perennial::lifecycle::{Freshness, Lifecycle, Reuse, Schedule};
+use perennial::lifecycle::formal::{Budget, Credential, Flight, Parts, Pause, Trouble};
+use perennial::lifecycle::{Lifecycle, Reuse};
 
+use super::events::events;
 use super::solver::Confirmed;
-use super::states;
+use super::states::{self, Choice};
 use super::sym::{Instant, Length, begin, explore, here, with};
 use super::tree::{Cost, ROOT, Tree};
 use super::turns::turns;
@@ -141,11 +142,10 @@ impl Proof {
         let wanted = rules::of_steps().into_iter().filter(|property| self.wanted(property));
         let mut cases: Vec<_> = wanted.map(Case::new).collect();
         if cases.iter().any(|case| case.property.name == "invariant") {
-            let policy = states::policy(Reuse::Strict, states::missing_lifetimes()[0]);
             let new = Lifecycle::<Instant>::new(1).into();
+            let policy = states::policy(Reuse::Strict, Choice::of(&new));
             invariant(&policy, &new).expect("a new machine has what is assumed of every state");
         }
-        let all = states::states();
         for kind in Kind::ALL {
             let begun = clock();
             let mut concerned: Vec<_> =
@@ -154,14 +154,16 @@ impl Proof {
                 continue;
             }
             let steps = self.report.steps;
+            let all = states::states(kind);
             for state in &all {
-                for reuse in states::reuses() {
+                for reuse in states::reuses(state) {
                     self.on_state(kind, state, reuse, &mut concerned);
                 }
             }
             for state in few(&all) {
                 for failures in states::failures_in_full() {
-                    let state = Parts { failures, ..state };
+                    let trouble = if failures == 0 { Trouble::None } else { state.trouble };
+                    let state = Parts { failures, trouble, ..state };
                     self.on_state(kind, &state, Reuse::Strict, &mut concerned);
                 }
             }
@@ -178,13 +180,12 @@ impl Proof {
         reuse: Reuse<Instant>,
         cases: &mut [&mut Case<Step<Instant>>],
     ) {
-        let missing = states::missing_lifetimes();
-        for (event, which) in states::events(kind, state) {
+        for (event, choice) in events(kind, state) {
             let refuted = cases.iter().all(|case| case.line.counterexample.is_some());
             if refuted || !self.is_taken() {
                 continue;
             }
-            let policy = states::policy(reuse, missing[which]);
+            let policy = states::policy(reuse, choice);
             self.report.starts += 1;
             let mut steps = 0;
             explore(ROOT, || {
@@ -229,17 +230,16 @@ impl Proof {
             return;
         }
         with(|tree| tree.simplifies = true);
-        let missing_lifetime = states::missing_lifetimes()[0];
         let (now, then) = (states::now(), states::then());
-        for machine in states::states_but_for_identities() {
-            if waits(&machine) > AT_ONCE {
+        for machine in states::states_to_look_at() {
+            if states::waits(&machine) > states::AT_ONCE && !is_doubted_throughout(&machine) {
                 continue;
             }
-            for reuse in states::reuses() {
+            for reuse in states::reuses_looked_at(&machine) {
                 if case.line.counterexample.is_some() || !self.is_taken() {
                     continue;
                 }
-                let policy = states::policy(reuse, missing_lifetime);
+                let policy = states::policy(reuse, Choice::of(&machine));
                 self.report.starts += 1;
                 explore(ROOT, || {
                     let reached = invariant(&policy, &machine);
@@ -253,25 +253,11 @@ impl Proof {
     }
 }
 
-/// How many things are waited for at once, at most, where `poll_timeout` is looked at.
-const AT_ONCE: usize = 2;
-
-/// How many things change by themselves: the token, the flight, the backoff, the budget, the window.
-fn waits(state: &Parts<Instant>) -> usize {
-    let timed = match state.holding {
-        Holding::Token(held) => matches!(held.schedule, Schedule::Timed(_)),
-        Holding::Nothing => false,
-    };
-    [
-        timed,
-        matches!(state.flight, Flight::Out { .. }),
-        matches!(state.pause, Pause::Until { .. }),
-        matches!(state.budget, Budget::FullAt(_)),
-        matches!(state.credential, Credential::DoubtedUntil(_)),
-    ]
-    .into_iter()
-    .filter(|waits| *waits)
-    .count()
+/// Where a doubt makes three of them follow on each other: the token's last chance, the late answer, the
+/// backoff.
+fn is_doubted_throughout(state: &Parts<Instant>) -> bool {
+    let open = matches!(state.flight, Flight::Overdue { open: Pause::Until { .. }, .. });
+    state.credential == Credential::Doubted && open && states::waits(state) == 3
 }
 
 /// The states on which every count of failures is tried: the count meets the flight, the backoff and
@@ -279,16 +265,12 @@ fn waits(state: &Parts<Instant>) -> usize {
 fn few(all: &[Parts<Instant>]) -> Vec<Parts<Instant>> {
     all.iter()
         .filter(|state| {
-            let simple = match state.holding {
-                Holding::Nothing => true,
-                Holding::Token(held) => {
-                    matches!(held.schedule, Schedule::Timed(_))
-                        && held.freshness == Freshness::Fresh
-                        && held.standing == Standing::Untried
-                }
-            };
-            let full = state.budget == Budget::Full;
-            simple && full && state.credential == Credential::Ready && state.started == 4
+            states::is_bare(state)
+                && states::is_simple(state)
+                && state.budget == Budget::Full
+                && state.credential == Credential::Ready
+                && state.trouble == Trouble::Passing
+                && state.rejections.spent == 0
         })
         .copied()
         .collect()

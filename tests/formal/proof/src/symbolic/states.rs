@@ -2,27 +2,24 @@
 //! and spans any at all.
 
 use perennial::lifecycle::formal::{
-    Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Standing, flight_id,
-    generation,
+    Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Refund, Rejections, Standing,
+    Trouble,
 };
-use perennial::lifecycle::{
-    Deadlines, Event, Failure, FlightId, Freshness, MissingLifetime, Novelty, RawPolicy, Reuse,
-    Schedule, TokenTimes,
-};
-use perennial::time::Draw;
+use perennial::lifecycle::{Deadlines, Freshness, MissingLifetime, RawPolicy, Reuse, Schedule};
 
 use super::sym::{Instant, Length};
 use crate::step::Kind;
 
 /// The session of every machine here.
-const SESSION: u64 = 1;
+pub(super) const SESSION: u64 = 1;
 /// The generation that it stands at.
-const NUMBER: u64 = 2;
+pub(super) const NUMBER: u64 = 2;
 /// Neither none nor at a bound; `failures_in_full` has the others.
 const FAILURES: u32 = 3;
-/// Two draws that need not be alike.
-const JITTER: Draw = Draw::new(1);
-const DELAY: Draw = Draw::new(2);
+/// The same of what a policy counts.
+pub(super) const COUNT: u32 = 3;
+const WHOLE: Rejections<Instant> =
+    Rejections { spent: 0, renewed: Pause::Over, refund: Refund::Ready };
 
 pub fn now() -> Instant {
     Instant::any("now")
@@ -34,38 +31,80 @@ pub fn then() -> Instant {
 
 pub const FRESHNESSES: [Freshness; 3] = [Freshness::Fresh, Freshness::Due, Freshness::Lapsed];
 const STANDINGS: [Standing; 4] =
-    [Standing::Untried, Standing::Accepted, Standing::RejectedUntried, Standing::RejectedAccepted];
-const ATTEMPTS: [Attempt; 3] = [Attempt::Ordinary, Attempt::LastResort, Attempt::Outrun];
+    [Standing::Untried, Standing::Accepted, Standing::WithdrawnPaid, Standing::Withdrawn];
+const ATTEMPTS: [Attempt; 2] = [Attempt::Ordinary, Attempt::Outrun];
 
 /// Every declaration of what the server does with a refresh token seen twice.
-pub fn reuses() -> [Reuse<Instant>; 5] {
+fn all_reuses() -> [Reuse<Instant>; 6] {
     let window = Length::any("policy.reuse window");
     [
         Reuse::Strict,
-        Reuse::OverlapSuccessors(window),
         Reuse::Idempotent(window),
         Reuse::ConfirmByUse,
+        Reuse::OverlapAccessOnly(window),
+        Reuse::OverlapSuccessors(window),
         Reuse::Unrotated,
     ]
 }
 
-pub fn missing_lifetimes() -> [MissingLifetime<Instant>; 2] {
-    [MissingLifetime::Assume(Length::any("policy.missing")), MissingLifetime::UntilRejected]
+/// Those that may differ in this state: all in simple ones, and elsewhere one of those that
+/// refuse, answer for a while, and always answer.
+pub fn reuses(state: &Parts<Instant>) -> Vec<Reuse<Instant>> {
+    let simple = is_simple(state) && state.pause == Pause::Over && state.budget == Budget::Full;
+    all_reuses().into_iter().take(if simple { 6 } else { 3 }).collect()
 }
 
-pub fn policy(
-    reuse: Reuse<Instant>,
-    missing_lifetime: MissingLifetime<Instant>,
-) -> RawPolicy<Instant> {
+/// Those that may differ in what is seen of this state: where nothing is in doubt, and the client is
+/// accepted, nothing of it is asked.
+pub fn reuses_looked_at(state: &Parts<Instant>) -> Vec<Reuse<Instant>> {
+    let [strict, idempotent, confirm, ..] = all_reuses();
+    match (state.credential, state.trouble) {
+        (Credential::DoubtedUntil(_), _) => vec![idempotent],
+        (_, Trouble::Misconfigured) => vec![strict, idempotent, confirm],
+        (_, Trouble::None | Trouble::Passing | Trouble::Unexplained { .. }) => vec![strict],
+    }
+}
+
+/// What of a policy is no span: each matters to a few events alone.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Whether a lifetime that is not stated is assumed.
+    pub assumes: bool,
+    /// How many refusals without a reason make a login worth a try.
+    pub unexplained: u32,
+    /// How many rejections of accepted tokens are allowed.
+    pub rejections: u32,
+}
+
+impl Choice {
+    /// What the policy is of a state to which it does not matter.
+    pub fn of(state: &Parts<Instant>) -> Self {
+        let rejections = if state.rejections.spent > COUNT { u32::MAX } else { COUNT };
+        Self { assumes: true, unexplained: COUNT, rejections }
+    }
+}
+
+pub fn policy(reuse: Reuse<Instant>, choice: Choice) -> RawPolicy<Instant> {
     RawPolicy {
         refresh_window: Length::any("policy.refresh_window"),
         margin: Length::any("policy.margin"),
-        missing_lifetime,
+        missing_lifetime: if choice.assumes {
+            MissingLifetime::Assume(Length::any("policy.missing"))
+        } else {
+            MissingLifetime::UntilRejected
+        },
         backoff_base: Length::any("policy.backoff_base"),
         backoff_cap: Length::any("policy.backoff_cap"),
+        misconfigured_base: Length::any("policy.misconfigured_base"),
+        misconfigured_cap: Length::any("policy.misconfigured_cap"),
         retry_after_cap: Length::any("policy.retry_after_cap"),
+        unexplained_count: choice.unexplained,
+        unexplained_window: Length::any("policy.unexplained_window"),
         budget_interval: Length::any("policy.budget_interval"),
         budget_window: Length::any("policy.budget_window"),
+        rejections_count: choice.rejections,
+        rejections_window: Length::any("policy.rejections_window"),
+        rejections_interval: Length::any("policy.rejections_interval"),
         refresh_deadline: Length::any("policy.refresh_deadline"),
         reuse,
     }
@@ -73,58 +112,109 @@ pub fn policy(
 
 fn holdings() -> Vec<Holding<Instant>> {
     let timed = Schedule::Timed(Deadlines {
+        sent: Instant::any("token sent"),
         refresh_after: Instant::any("refresh_after"),
         unusable_from: Instant::any("unusable_from"),
         expires_at: Instant::any("expires_at"),
     });
+    let fresh = |freshness| (Schedule::UntilRejected, freshness);
+    let lives = FRESHNESSES.map(|freshness| (timed, freshness));
     let mut all = vec![Holding::Nothing];
-    for schedule in [Schedule::UntilRejected, timed] {
-        for freshness in FRESHNESSES {
-            for standing in STANDINGS {
-                all.push(Holding::Token(Held { schedule, freshness, standing }));
-            }
+    for (schedule, freshness) in [fresh(Freshness::Fresh)].into_iter().chain(lives) {
+        for standing in STANDINGS {
+            all.push(Holding::Token(Held { schedule, freshness, standing }));
         }
     }
     all
 }
 
-fn credentials() -> [Credential<Instant>; 6] {
+fn credentials() -> [Credential<Instant>; 5] {
     [
         Credential::Absent,
         Credential::Ready,
         Credential::DoubtedUntil(Instant::any("doubted until")),
         Credential::Doubted,
-        Credential::Unsettled,
         Credential::Declined,
     ]
 }
 
 fn flights() -> Vec<Flight<Instant>> {
     let (sent, deadline) = (Instant::any("sent"), Instant::any("deadline"));
-    let out = ATTEMPTS.map(|attempt| Flight::Out { sent, deadline, attempt });
-    let overdue = ATTEMPTS.map(|attempt| Flight::Overdue { attempt });
-    [Flight::Idle].into_iter().chain(out).chain(overdue).collect()
+    let mut all = vec![Flight::Idle];
+    for attempt in ATTEMPTS {
+        all.push(Flight::Out { sent, deadline, attempt });
+        all.extend(pauses("open", "open at most").map(|open| Flight::Overdue { attempt, open }));
+    }
+    all
 }
 
-fn pauses() -> [Pause<Instant>; 2] {
-    let instant = Instant::any("pause");
-    [Pause::Over, Pause::Until { instant, at_most: Length::any("at most") }]
+fn pauses(name: &'static str, length: &'static str) -> [Pause<Instant>; 2] {
+    [Pause::Over, Pause::Until { instant: Instant::any(name), at_most: Length::any(length) }]
+}
+
+fn backoffs() -> [Pause<Instant>; 2] {
+    pauses("pause", "at most")
 }
 
 fn budgets() -> [Budget<Instant>; 2] {
     [Budget::Full, Budget::FullAt(Instant::any("full at"))]
 }
 
+/// Every way in which the last refresh can have failed, but that it passes.
+fn troubles() -> Vec<Trouble<Instant>> {
+    let mut all = vec![Trouble::None, Trouble::Misconfigured];
+    for missing in 0..COUNT {
+        all.extend(
+            pauses("early", "early at most").map(|early| Trouble::Unexplained { missing, early }),
+        );
+    }
+    all
+}
+
+/// Each order that what is spent and its limit can be in, and the end of both.
+fn allowances() -> Vec<Rejections<Instant>> {
+    let mut all = Vec::new();
+    let [_, pause] = pauses("refund", "refund at most");
+    for refund in [Refund::Ready, Refund::Given(pause), Refund::Owed(pause)] {
+        for renewed in pauses("renewed", "renewed at most") {
+            for spent in [0, 1, COUNT - 1, COUNT, u32::MAX - 1, u32::MAX] {
+                if spent == 0 || renewed != Pause::Over {
+                    all.push(Rejections { spent, renewed, refund });
+                }
+            }
+        }
+    }
+    all
+}
+
 /// The newest that ended, landed, started: every order that identities can be in, with room between
 /// those that differ.
 const IDENTITIES: [(u64, u64, u64); 4] = [(1, 1, 1), (1, 1, 4), (1, 4, 4), (1, 4, 7)];
-/// One below, at, and above each of those.
-const NUMBERS: [u64; 7] = [0, 1, 2, 4, 5, 7, 8];
 
-/// Any state, reachable or not, but that identities are in order and what is out has not landed. What
-/// else [`invariant`](crate::rules::invariant) rules out is left out when it is met.
-pub fn states() -> Vec<Parts<Instant>> {
-    let mut all = Vec::new();
+/// A machine after a logout.
+fn logged_out() -> Parts<Instant> {
+    Parts {
+        session: SESSION,
+        number: NUMBER,
+        holding: Holding::Nothing,
+        credential: Credential::Absent,
+        flight: Flight::Idle,
+        started: 1,
+        landed: 1,
+        ended: 1,
+        failures: 0,
+        trouble: Trouble::None,
+        pause: Pause::Over,
+        budget: Budget::Full,
+        rejections: WHOLE,
+    }
+}
+
+/// Any state, reachable or not, of which nothing speaks against
+/// [`invariant`](crate::rules::invariant) but what is known of instants and spans: that is left out
+/// when it is met. What the last failure was, and the allowance, are in [`troubled`] and [`spent`].
+fn plain() -> Vec<Parts<Instant>> {
+    let mut all = vec![logged_out()];
     for holding in holdings() {
         for flight in flights() {
             for (ended, landed, started) in IDENTITIES {
@@ -132,22 +222,26 @@ pub fn states() -> Vec<Parts<Instant>> {
                     continue;
                 }
                 for credential in credentials() {
-                    for pause in pauses() {
-                        for budget in budgets() {
-                            all.push(Parts {
-                                session: SESSION,
-                                number: NUMBER,
-                                holding,
-                                credential,
-                                flight,
-                                started,
-                                landed,
-                                ended,
-                                failures: FAILURES,
-                                pause,
-                                budget,
-                            });
-                        }
+                    let trouble = match (credential, flight) {
+                        (Credential::Absent, _) => continue,
+                        (Credential::Declined, Flight::Idle) => Trouble::None,
+                        (Credential::Declined, _) => continue,
+                        _ => Trouble::Passing,
+                    };
+                    for pause in backoffs() {
+                        all.extend(budgets().map(|budget| Parts {
+                            holding,
+                            credential,
+                            flight,
+                            started,
+                            landed,
+                            ended,
+                            failures: FAILURES,
+                            trouble,
+                            pause,
+                            budget,
+                            ..logged_out()
+                        }));
                     }
                 }
             }
@@ -156,109 +250,121 @@ pub fn states() -> Vec<Parts<Instant>> {
     all
 }
 
-/// Those of them that differ in more than identities.
-pub fn states_but_for_identities() -> Vec<Parts<Instant>> {
-    states().into_iter().filter(|parts| (parts.landed, parts.started) == (1, 4)).collect()
+/// Those in which it matters how the last refresh failed: the grant, the flight, the backoff, the token.
+fn troubled() -> Vec<Parts<Instant>> {
+    let mut all = Vec::new();
+    for state in plain().into_iter().filter(|state| is_simple(state)) {
+        for trouble in troubles() {
+            let over = match state.flight {
+                Flight::Idle | Flight::Out { attempt: Attempt::Ordinary, .. } => false,
+                Flight::Out { attempt: Attempt::Outrun, .. } | Flight::Overdue { .. } => true,
+            };
+            if state.budget == Budget::Full
+                && state.trouble == Trouble::Passing
+                && (!over || trouble == Trouble::None)
+            {
+                all.push(Parts { trouble, ..state });
+            }
+        }
+    }
+    all
+}
+
+/// Those in which it matters what is left of the allowance: the token, the flight, the budget.
+fn spent() -> Vec<Parts<Instant>> {
+    let mut all = Vec::new();
+    for state in plain().into_iter().filter(|state| is_simple(state)) {
+        if state.credential == Credential::Ready && state.pause == Pause::Over {
+            for rejections in allowances().into_iter().filter(|allowance| *allowance != WHOLE) {
+                all.push(Parts { rejections, ..state });
+            }
+        }
+    }
+    all
+}
+
+pub fn is_simple(state: &Parts<Instant>) -> bool {
+    (state.ended, state.landed, state.started) == (1, 1, 4)
+}
+
+/// How many things are waited for at once, at most, where `poll_timeout` is looked at, and where an
+/// answer or a login comes.
+pub const AT_ONCE: usize = 2;
+
+/// How many things change by themselves: the token, the flight or what it leaves, the backoff, the budget,
+/// the window, the refusals.
+pub fn waits(state: &Parts<Instant>) -> usize {
+    usize::from(is_out(state)) + waits_besides(state)
+}
+
+fn is_out(state: &Parts<Instant>) -> bool {
+    matches!(state.flight, Flight::Out { .. })
+}
+
+/// The same, but for a flight that is out, which an answer ends.
+fn waits_besides(state: &Parts<Instant>) -> usize {
+    let timed = match state.holding {
+        Holding::Token(held) => matches!(held.schedule, Schedule::Timed(_)),
+        Holding::Nothing => false,
+    };
+    let early = Trouble::Unexplained { missing: 0, early: Pause::Over };
+    [
+        timed,
+        matches!(state.flight, Flight::Overdue { open: Pause::Until { .. }, .. }),
+        matches!(state.pause, Pause::Until { .. }),
+        matches!(state.budget, Budget::FullAt(_)),
+        matches!(state.credential, Credential::DoubtedUntil(_)),
+        matches!(state.trouble, Trouble::Unexplained { .. }) && state.trouble != early,
+    ]
+    .into_iter()
+    .filter(|waits| *waits)
+    .count()
+}
+
+/// Every state that such an event is told to. An answer and a login ask for neither the budget nor
+/// the allowance, nor how the last refresh failed: they meet those in few states.
+pub fn states(kind: Kind) -> Vec<Parts<Instant>> {
+    let asks = match kind {
+        Kind::Installed | Kind::Refreshed => false,
+        Kind::Cleared
+        | Kind::TimePassed
+        | Kind::Requested
+        | Kind::Rejected
+        | Kind::Accepted
+        | Kind::Recovered
+        | Kind::RefreshFailed => true,
+    };
+    let plain = plain().into_iter().filter(|state| {
+        let full = state.budget == Budget::Full || is_simple(state);
+        asks || (full && waits_besides(state) <= AT_ONCE)
+    });
+    let others = [troubled(), spent()].concat().into_iter().filter(|state| {
+        let few = state.pause == Pause::Over && state.budget == Budget::Full && is_bare(state);
+        asks || few
+    });
+    plain.chain(others).collect()
+}
+
+/// Whether its token is none, or one of which nothing has been seen or said.
+pub fn is_bare(state: &Parts<Instant>) -> bool {
+    match state.holding {
+        Holding::Nothing => true,
+        Holding::Token(held) => {
+            matches!(held.schedule, Schedule::Timed(_))
+                && held.freshness == Freshness::Fresh
+                && held.standing == Standing::Untried
+        }
+    }
+}
+
+/// Those of them that differ in more than identities and the allowance, of which nothing is visible.
+pub fn states_to_look_at() -> Vec<Parts<Instant>> {
+    let plain = plain().into_iter().filter(is_simple);
+    [plain.collect(), troubled()].concat()
 }
 
 /// Every count of failures that the machine may treat in another way: none, each that doubles by
 /// less than 64 bits, those about there, and the last there is.
 pub fn failures_in_full() -> impl Iterator<Item = u32> {
     (0..=66).chain([u32::MAX - 1, u32::MAX])
-}
-
-/// The ways in which a token can be told of, with what the policy says of its lifetime.
-fn tokens() -> [(TokenTimes<Instant>, usize); 5] {
-    let lifetime = Some(Length::any("lifetime"));
-    let refresh_in = Some(Length::any("refresh in"));
-    let token = |lifetime, refresh_in| TokenTimes {
-        sent: Instant::any("sent at"),
-        lifetime,
-        refresh_in,
-        jitter: JITTER,
-    };
-    [
-        (token(lifetime, None), 0),
-        (token(lifetime, refresh_in), 0),
-        (token(None, None), 0),
-        (token(None, refresh_in), 0),
-        // Its lifetime is not stated and not assumed: a hint would change nothing.
-        (token(None, None), 1),
-    ]
-}
-
-fn failures() -> [Failure<Instant>; 4] {
-    [
-        Failure::Declined,
-        Failure::Unknown,
-        Failure::Unavailable { retry_after: None },
-        Failure::Unavailable { retry_after: Some(Length::any("retry after")) },
-    ]
-}
-
-/// Every identity that differs from the others in its place among those of the state.
-fn identities(state: &Parts<Instant>) -> impl Iterator<Item = FlightId> {
-    let Parts { started, landed, ended, .. } = *state;
-    let place = move |number: u64| (number.cmp(&ended), number.cmp(&landed), number.cmp(&started));
-    NUMBERS.into_iter().enumerate().filter_map(move |(index, number)| {
-        let known = NUMBERS[..index].iter().any(|&earlier| place(earlier) == place(number));
-        (!known).then(|| flight_id(number))
-    })
-}
-
-/// Every event of a kind that may be told to this state, each with which of [`missing_lifetimes`]
-/// it is to be told under.
-pub fn events(kind: Kind, state: &Parts<Instant>) -> Vec<(Event<Instant>, usize)> {
-    let mut all = Vec::new();
-    let generations =
-        [(SESSION, NUMBER), (SESSION, NUMBER - 1), (SESSION, NUMBER + 1), (SESSION + 1, NUMBER)];
-    match kind {
-        Kind::Requested => {
-            all.push((Event::Requested { usable_for: Length::any("usable for") }, 0));
-        }
-        Kind::Refreshed => {
-            for flight in identities(state) {
-                let number = flight.number();
-                let lands = number > state.landed && number <= state.started;
-                for (token, missing) in tokens() {
-                    for novelty in [Novelty::New, Novelty::Same] {
-                        let event = Event::Refreshed { flight, token, novelty, draw: DELAY };
-                        all.push((event, missing));
-                    }
-                }
-                if !lands {
-                    // What does not count is dropped before it is looked at: one will do.
-                    all.truncate(all.len() - 9);
-                }
-            }
-        }
-        Kind::RefreshFailed => {
-            for flight in identities(state) {
-                for failure in failures() {
-                    all.push((Event::RefreshFailed { flight, failure, draw: DELAY }, 0));
-                }
-            }
-        }
-        Kind::Rejected => {
-            all.extend(generations.map(|(session, number)| {
-                (Event::Rejected { generation: generation(session, number) }, 0)
-            }));
-        }
-        Kind::Accepted => {
-            all.extend(generations.map(|(session, number)| {
-                (Event::Accepted { generation: generation(session, number) }, 0)
-            }));
-        }
-        Kind::Installed => {
-            for intent in [None, Some(Instant::any("intent"))] {
-                all.push((Event::Installed { token: None, intent }, 0));
-                for (token, missing) in tokens() {
-                    all.push((Event::Installed { token: Some(token), intent }, missing));
-                }
-            }
-        }
-        Kind::Cleared => all.push((Event::Cleared, 0)),
-        Kind::TimePassed => all.push((Event::TimePassed { draw: DELAY }, 0)),
-    }
-    all
 }

@@ -1,0 +1,48 @@
+//! What bytes hold as one member's value: the judge of whether a token was made up.
+
+use std::collections::BTreeSet;
+
+/// Each text that `body` holds as one member's value, without white space around it: a JSON string
+/// behind a colon, or what stands in a form, in any charset that the body may be in.
+pub fn held(body: &[u8]) -> BTreeSet<String> {
+    let wide = |of: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = body.chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units)
+    };
+    let latin = body.iter().copied().map(char::from).collect();
+    let mut held = BTreeSet::new();
+    for text in [
+        String::from_utf8_lossy(body).into_owned(),
+        latin,
+        wide(u16::from_le_bytes),
+        wide(u16::from_be_bytes),
+    ] {
+        values_in(&text, &mut held);
+        // An answer that was made JSON twice.
+        let text = text.trim_start_matches('\u{FEFF}').trim();
+        if let Ok(inner) = serde_json::from_str::<String>(text) {
+            values_in(&inner, &mut held);
+        }
+    }
+    held
+}
+
+fn values_in(text: &str, held: &mut BTreeSet<String>) {
+    // Line breaks within a string are no JSON, and are borne.
+    let escaped = text.replace('\r', "\\r").replace('\n', "\\n").replace('\t', "\\t");
+    for (at, _) in escaped.match_indices('"') {
+        let before = escaped[..at].trim_end_matches([' ']).trim_end_matches("\\n");
+        let before = before.trim_end_matches("\\r").trim_end_matches("\\t").trim_end();
+        if !before.ends_with(':') {
+            continue;
+        }
+        let read = serde_json::Deserializer::from_str(&escaped[at..]).into_iter::<String>().next();
+        if let Some(Ok(value)) = read {
+            held.insert(value.trim().to_owned());
+        }
+    }
+    let form = text.trim_start_matches('\u{FEFF}').trim();
+    for (_, value) in url::form_urlencoded::parse(form.as_bytes()) {
+        held.insert(value.trim().to_owned());
+    }
+}

@@ -1,0 +1,72 @@
+//! What an answer answers: without that it cannot be judged what was received, and what is to be done.
+
+use std::prelude::rust_2024::*;
+
+use super::Client;
+use super::refusal::Classify;
+use crate::provider::{Code, Dialect};
+use crate::token::Secret;
+
+/// A request to a token endpoint, as far as its answer depends on it.
+#[derive(Clone, Default)]
+pub(crate) struct Question<'a> {
+    client: Option<&'a Client>,
+    grant: Asked,
+}
+
+/// What is shown for a grant.
+#[derive(Clone, Default)]
+pub(super) enum Asked {
+    /// It is not known.
+    #[default]
+    Unknown,
+    /// This refresh token.
+    RefreshToken(Secret),
+    /// The client itself (RFC 6749, section 4.4): there is nobody to log in.
+    Client,
+}
+
+impl<'a> Question<'a> {
+    pub(super) fn new(client: &'a Client, grant: Asked) -> Self {
+        Self { client: Some(client), grant }
+    }
+
+    /// The refresh token that was presented, as far as is known.
+    pub(super) fn presented(&self) -> Option<&Secret> {
+        match &self.grant {
+            Asked::RefreshToken(presented) => Some(presented),
+            Asked::Unknown | Asked::Client => None,
+        }
+    }
+
+    /// Whether the client asks for itself.
+    pub(super) fn is_clients_own(&self) -> bool {
+        matches!(self.grant, Asked::Client)
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.client.map(Client::dialect).unwrap_or_default()
+    }
+
+    pub(super) fn codes(&self) -> &'static [Code] {
+        self.client.map(Client::codes).unwrap_or_default()
+    }
+
+    pub(super) fn classify(&self) -> Option<&Classify> {
+        self.client.and_then(Client::classify)
+    }
+
+    /// Whether the client authenticates by the `Authorization` header.
+    pub(super) fn sends_basic(&self) -> bool {
+        self.client.is_some_and(Client::sends_basic)
+    }
+
+    /// Whether the program takes tokens of this type for bearer tokens.
+    pub(super) fn accepts(&self, token_type: &str) -> bool {
+        self.client.is_some_and(|client| client.accepts(token_type))
+    }
+
+    pub(super) fn host(&self) -> Option<&str> {
+        self.client.and_then(Client::host)
+    }
+}

@@ -1,0 +1,283 @@
+//! An answer that holds no grant, and what it means (rule B6).
+
+use core::fmt;
+use core::time::Duration;
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::codes::{CLIENT, meaning};
+use super::members::Members;
+use super::question::Question;
+use crate::lifecycle::Failure;
+use crate::provider::Meaning;
+use crate::refresh::RefreshError;
+use crate::time::{Span, Timestamp};
+use crate::token::Secret;
+
+/// An answer by which a token endpoint refuses: what a hook of
+/// [`ClientBuilder::classify`](super::ClientBuilder::classify) judges by.
+///
+/// What it holds came off the wire, and may repeat what was sent: it is not to be logged.
+pub struct Refusal<'a> {
+    status: StatusCode,
+    members: &'a Members,
+    codes: Vec<Secret>,
+    error: Option<Secret>,
+    description: Option<Secret>,
+    uri: Option<Secret>,
+    retry_after: Option<Duration>,
+    challenged: bool,
+}
+
+/// A program's own judgement of a refusal.
+pub(super) type Classify =
+    Arc<dyn Fn(&Refusal<'_>) -> Option<Failure<Timestamp>> + Send + Sync + 'static>;
+
+impl<'a> Refusal<'a> {
+    pub(super) fn new(
+        status: StatusCode,
+        members: &'a Members,
+        retry_after: Option<Duration>,
+        challenged: bool,
+    ) -> Self {
+        let codes = codes(status, members);
+        Self {
+            status,
+            members,
+            error: codes.first().cloned(),
+            codes,
+            description: members.text("error_description"),
+            uri: members.text("error_uri"),
+            retry_after,
+            challenged,
+        }
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// Its error code: `error` (RFC 6749, section 5.2), or what stands for it in another dialect.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_ref().map(Secret::expose)
+    }
+
+    /// Its `error_description`.
+    pub fn error_description(&self) -> Option<&str> {
+        self.description.as_ref().map(Secret::expose)
+    }
+
+    /// Its `error_uri`.
+    pub fn error_uri(&self) -> Option<&str> {
+        self.uri.as_ref().map(Secret::expose)
+    }
+
+    /// How long the server asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Whether it names a code that is known.
+    pub(super) fn is_known(&self, question: &Question<'_>) -> bool {
+        meaning(question.codes(), &self.codes.iter().map(Secret::expose)).is_some()
+    }
+
+    /// The failure that it is, and in words that show nothing of the answer but known codes.
+    pub(super) fn judged(&self, question: &Question<'_>) -> RefreshError {
+        let own = question.classify().and_then(|classify| classify(self));
+        let (verdict, code) = match own {
+            Some(failure) => (Verdict::of(failure), None),
+            None => self.verdict(question),
+        };
+        let verdict = if question.is_clients_own() { verdict.without_login() } else { verdict };
+        let code = code.map(|code| format!(": {code}")).unwrap_or_default();
+        let text = format!(
+            "the token endpoint{} answered {}{code}",
+            verdict.of_host(question),
+            self.status
+        );
+        let error = match verdict {
+            Verdict::Declined => RefreshError::declined(text),
+            Verdict::Misconfigured(setting) => {
+                RefreshError::misconfigured(format!("{text}; check {setting}"))
+            }
+            Verdict::Unavailable => RefreshError::unavailable(text),
+            Verdict::Unexplained => RefreshError::unexplained(text),
+            Verdict::Unknown => RefreshError::unknown(text),
+        };
+        let asked = own.and_then(wait_of).or(self.retry_after);
+        match asked {
+            Some(delay) => error.retry_after(delay),
+            None => error,
+        }
+    }
+
+    fn verdict(&self, question: &Question<'_>) -> (Verdict, Option<&'static str>) {
+        let status = self.status;
+        let codes = self.codes.iter().map(Secret::expose);
+        let code = meaning(question.codes(), &codes);
+        let shown = code.map(|code| code.text());
+        // Definitely not honoured, whatever else it says; and nothing is final from so little.
+        let busy = status == StatusCode::SERVICE_UNAVAILABLE
+            && (self.members.refuses() || self.retry_after.is_some());
+        if status == StatusCode::TOO_MANY_REQUESTS || busy || is_transient(self.members) {
+            return (Verdict::Unavailable, shown);
+        }
+        let verdict = match code.map(|code| code.meaning()) {
+            Some(Meaning::Passing) => Verdict::Unavailable,
+            Some(Meaning::Declined) => Verdict::Declined,
+            Some(Meaning::Misconfigured(setting)) => Verdict::Misconfigured(setting),
+            None => self.unnamed(question),
+        };
+        (verdict, shown)
+    }
+
+    /// By its status alone.
+    fn unnamed(&self, question: &Question<'_>) -> Verdict {
+        match self.status {
+            // Not even taken up (RFC 9110, sections 15.5.9 and 15.5.20; RFC 8470, section 5.2), or the
+            // word of a network's gatekeeper (RFC 6585, section 6).
+            StatusCode::REQUEST_TIMEOUT
+            | StatusCode::MISDIRECTED_REQUEST
+            | StatusCode::TOO_EARLY
+            | StatusCode::NETWORK_AUTHENTICATION_REQUIRED => Verdict::Unavailable,
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Verdict::Misconfigured("the credentials for the proxy, in the HTTP client")
+            }
+            // RFC 6749, section 5.2: how a client is refused that authenticated by the header.
+            StatusCode::UNAUTHORIZED if self.challenged && question.sends_basic() => {
+                Verdict::Misconfigured(CLIENT)
+            }
+            status if status.is_client_error() || status.is_success() => Verdict::Unexplained,
+            // What is none of RFC 9110's either (section 15).
+            _ => Verdict::Unknown,
+        }
+    }
+}
+
+/// What it says may hold secrets.
+impl fmt::Debug for Refusal<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Refusal")
+            .field("status", &self.status)
+            .field("retry_after", &self.retry_after)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Copy, Clone)]
+enum Verdict {
+    Declined,
+    Misconfigured(&'static str),
+    Unavailable,
+    Unexplained,
+    Unknown,
+}
+
+impl Verdict {
+    fn of(failure: Failure<Timestamp>) -> Self {
+        match failure {
+            Failure::Declined => Self::Declined,
+            Failure::Misconfigured { .. } => Self::Misconfigured("the settings of this client"),
+            Failure::Unavailable { .. } => Self::Unavailable,
+            Failure::Unexplained { .. } => Self::Unexplained,
+            Failure::Unknown => Self::Unknown,
+        }
+    }
+
+    /// A client that asks for itself has nobody to log in: what refuses it is to be set right.
+    fn without_login(self) -> Self {
+        match self {
+            Self::Declined | Self::Unexplained => Self::Misconfigured(CLIENT),
+            Self::Misconfigured(_) | Self::Unavailable | Self::Unknown => self,
+        }
+    }
+
+    /// Whose answer it was, where somebody has to look there.
+    fn of_host(self, question: &Question<'_>) -> String {
+        match self {
+            Self::Misconfigured(_) => question.host().map(|host| format!(" at {host}")),
+            Self::Declined | Self::Unavailable | Self::Unexplained | Self::Unknown => None,
+        }
+        .unwrap_or_default()
+    }
+}
+
+fn wait_of(failure: Failure<Timestamp>) -> Option<Duration> {
+    match failure {
+        Failure::Misconfigured { retry_after }
+        | Failure::Unavailable { retry_after }
+        | Failure::Unexplained { retry_after } => retry_after.map(Span::to_duration),
+        Failure::Declined | Failure::Unknown => None,
+    }
+}
+
+/// Whatever an answer may name as its error code, the standard's place first. A number that only
+/// repeats the status is none.
+fn codes(status: StatusCode, members: &Members) -> Vec<Secret> {
+    let mut named = Vec::new();
+    for name in ["error", "error_code", "errorCode", "error_type", "code", "errcode", "status"] {
+        match members.value(name) {
+            Some(Value::Object(inner)) if name == "error" => {
+                within(&Value::Object(inner), &mut named);
+            }
+            Some(value) => named.extend(plain(&value)),
+            None => {}
+        }
+    }
+    // AWS: `com.amazon.service#Code:page`.
+    let kind = members.text("__type");
+    let kind = kind.as_ref().and_then(|kind| kind.expose().rsplit('#').next()?.split(':').next());
+    named.extend(kind.map(Secret::from));
+    let list = |name: &str| match members.value(name) {
+        Some(Value::Array(list)) => list,
+        _ => Vec::new(),
+    };
+    let numbers = list("error_codes");
+    let numbers = numbers.iter().filter_map(Value::as_u64);
+    named.extend(numbers.map(|number| Secret::from(format!("AADSTS{number}"))));
+    for error in list("errors") {
+        within(&error, &mut named);
+    }
+    let fault = members.value("fault");
+    let fault = fault.as_ref().and_then(|fault| fault.pointer("/detail/errorcode"));
+    named.extend(fault.and_then(plain));
+    named.retain(|code| code.expose() != status.as_str());
+    named
+}
+
+/// The codes of an error that is an object.
+fn within(error: &Value, codes: &mut Vec<Secret>) {
+    let text = |name: &str| error.get(name).and_then(plain);
+    let names = ["code", "errorType", "status", "type", "error", "reason", "message"];
+    codes.extend(names.into_iter().filter_map(text));
+    if let (Some(kind), Some(code)) = (text("type"), error.get("code").and_then(Value::as_i64)) {
+        codes.push(Secret::from(format!("{}/{code}", kind.expose())));
+    }
+}
+
+/// A text, or a whole number.
+fn plain(value: &Value) -> Option<Secret> {
+    match value {
+        Value::String(text) if !text.trim().is_empty() => Some(Secret::from(text.trim())),
+        Value::Number(number) if number.is_i64() => Some(Secret::from(number.to_string())),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => None,
+    }
+}
+
+/// Meta's word for what may pass.
+fn is_transient(members: &Members) -> bool {
+    let flag = |value: &Value| value.get("is_transient").and_then(Value::as_bool) == Some(true);
+    members.value("error").as_ref().is_some_and(flag)
+        || members.value("is_transient") == Some(Value::Bool(true))
+}
