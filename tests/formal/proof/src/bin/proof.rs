@@ -21,7 +21,7 @@ fn main() -> ExitCode {
             (unknown, _) => panic!("{unknown} is no option, or not that"),
         }
     }
-    let report = prove(options);
+    let report = prove(&options);
     let mut broken = 0;
     for line in &report.lines {
         let verdict = if line.counterexample.is_some() { "REFUTED" } else { "holds" };

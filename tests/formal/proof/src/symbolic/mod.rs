@@ -10,6 +10,7 @@
 //! - [`sym`]: the `Time` whose comparisons are decisions.
 //! - [`states`]: every state and policy of the client's machine, but for the numbers, which are variables.
 //! - [`events`]: every event of it, likewise.
+//! - [`together`]: which of them meet.
 //! - [`turns`]: the same of the server's.
 //! - [`prove`]: all of it, property by property.
 
@@ -21,6 +22,7 @@ pub mod solver;
 pub mod states;
 pub mod sym;
 pub mod term;
+pub mod together;
 pub mod tree;
 pub mod turns;
 pub mod value;

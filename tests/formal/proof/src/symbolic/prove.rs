@@ -1,15 +1,17 @@
 //! All of it: each property on every way that the shipped source can go, with what it cost.
 
 use core::fmt::Debug;
+use std::thread::spawn;
 use std::time::{Duration, Instant as Clock};
 
-use perennial::lifecycle::formal::{Budget, Credential, Flight, Parts, Pause, Trouble};
+use perennial::lifecycle::formal::Parts;
 use perennial::lifecycle::{Lifecycle, Reuse};
 
 use super::events::events;
 use super::solver::Confirmed;
 use super::states::{self, Choice};
 use super::sym::{Instant, Length, begin, explore, here, with};
+use super::together;
 use super::tree::{Cost, ROOT, Tree};
 use super::turns::turns;
 use crate::rules::{self, Numbers, Property, invariant, settled};
@@ -98,14 +100,33 @@ struct Proof {
     counted: u64,
 }
 
-/// Proves what `options` say.
-pub fn prove(options: Options) -> Report {
+/// Proves what `options` say: the steps of both machines, and beside them the looks at the client's, each
+/// with a tree and solvers of its own.
+pub fn prove(options: &Options) -> Report {
+    let looks = options.clone();
+    let looks = spawn(move || part(looks, Proof::looks));
+    let mut report = part(options.clone(), |proof| {
+        proof.arithmetic();
+        proof.steps();
+        proof.turns();
+    });
+    let looks = looks.join().expect("the other half of the proof does not panic");
+    report.lines.extend(looks.lines);
+    report.starts += looks.starts;
+    report.cost.queries += looks.cost.queries;
+    report.cost.decisions += looks.cost.decisions;
+    report.cost.known += looks.cost.known;
+    if let (Some(all), Some(agreed)) = (&mut report.agreed, looks.agreed) {
+        all.agreed += agreed.agreed;
+        all.undecided += agreed.undecided;
+    }
+    report
+}
+
+fn part(options: Options, work: impl FnOnce(&mut Proof)) -> Report {
     begin(options.confirmed);
     let mut proof = Proof { options, report: Report::default(), counted: 0 };
-    proof.arithmetic();
-    proof.steps();
-    proof.turns();
-    proof.looks();
+    work(&mut proof);
     let mut report = proof.report;
     report.agreed = with(Tree::agreed);
     report.cost = with(|tree| tree.cost);
@@ -154,18 +175,13 @@ impl Proof {
                 continue;
             }
             let steps = self.report.steps;
-            let all = states::states(kind);
-            for state in &all {
-                for reuse in states::reuses(state) {
-                    self.on_state(kind, state, reuse, &mut concerned);
+            for state in together::states(kind) {
+                for reuse in together::servers(kind, &state) {
+                    self.on_state(kind, &state, reuse, &mut concerned);
                 }
             }
-            for state in few(&all) {
-                for failures in states::failures_in_full() {
-                    let trouble = if failures == 0 { Trouble::None } else { state.trouble };
-                    let state = Parts { failures, trouble, ..state };
-                    self.on_state(kind, &state, Reuse::Strict, &mut concerned);
-                }
+            for state in together::counted(kind) {
+                self.on_state(kind, &state, Reuse::Strict, &mut concerned);
             }
             let steps = self.report.steps - steps;
             eprintln!("{kind:?}: {steps} ways, {:.1} s", begun.elapsed().as_secs_f64());
@@ -231,11 +247,8 @@ impl Proof {
         }
         with(|tree| tree.simplifies = true);
         let (now, then) = (states::now(), states::then());
-        for machine in states::states_to_look_at() {
-            if states::waits(&machine) > states::AT_ONCE && !is_doubted_throughout(&machine) {
-                continue;
-            }
-            for reuse in states::reuses_looked_at(&machine) {
+        for machine in together::looked_at() {
+            for reuse in together::servers_looked_at(&machine) {
                 if case.line.counterexample.is_some() || !self.is_taken() {
                     continue;
                 }
@@ -251,27 +264,4 @@ impl Proof {
         }
         self.report.lines.push(case.line);
     }
-}
-
-/// Where a doubt makes three of them follow on each other: the token's last chance, the late answer, the
-/// backoff.
-fn is_doubted_throughout(state: &Parts<Instant>) -> bool {
-    let open = matches!(state.flight, Flight::Overdue { open: Pause::Until { .. }, .. });
-    state.credential == Credential::Doubted && open && states::waits(state) == 3
-}
-
-/// The states on which every count of failures is tried: the count meets the flight, the backoff and
-/// the policy, and nothing else.
-fn few(all: &[Parts<Instant>]) -> Vec<Parts<Instant>> {
-    all.iter()
-        .filter(|state| {
-            states::is_bare(state)
-                && states::is_simple(state)
-                && state.budget == Budget::Full
-                && state.credential == Credential::Ready
-                && state.trouble == Trouble::Passing
-                && state.rejections.spent == 0
-        })
-        .copied()
-        .collect()
 }

@@ -8,7 +8,6 @@ use perennial::lifecycle::formal::{
 use perennial::lifecycle::{Deadlines, Freshness, MissingLifetime, RawPolicy, Reuse, Schedule};
 
 use super::sym::{Instant, Length};
-use crate::step::Kind;
 
 /// The session of every machine here.
 pub(super) const SESSION: u64 = 1;
@@ -35,7 +34,7 @@ const STANDINGS: [Standing; 4] =
 const ATTEMPTS: [Attempt; 2] = [Attempt::Ordinary, Attempt::Outrun];
 
 /// Every declaration of what the server does with a refresh token seen twice.
-fn all_reuses() -> [Reuse<Instant>; 6] {
+pub(super) fn reuses() -> [Reuse<Instant>; 6] {
     let window = Length::any("policy.reuse window");
     [
         Reuse::Strict,
@@ -45,24 +44,6 @@ fn all_reuses() -> [Reuse<Instant>; 6] {
         Reuse::OverlapSuccessors(window),
         Reuse::Unrotated,
     ]
-}
-
-/// Those that may differ in this state: all in simple ones, and elsewhere one of those that
-/// refuse, answer for a while, and always answer.
-pub fn reuses(state: &Parts<Instant>) -> Vec<Reuse<Instant>> {
-    let simple = is_simple(state) && state.pause == Pause::Over && state.budget == Budget::Full;
-    all_reuses().into_iter().take(if simple { 6 } else { 3 }).collect()
-}
-
-/// Those that may differ in what is seen of this state: where nothing is in doubt, and the client is
-/// accepted, nothing of it is asked.
-pub fn reuses_looked_at(state: &Parts<Instant>) -> Vec<Reuse<Instant>> {
-    let [strict, idempotent, confirm, ..] = all_reuses();
-    match (state.credential, state.trouble) {
-        (Credential::DoubtedUntil(_), _) => vec![idempotent],
-        (_, Trouble::Misconfigured) => vec![strict, idempotent, confirm],
-        (_, Trouble::None | Trouble::Passing | Trouble::Unexplained { .. }) => vec![strict],
-    }
 }
 
 /// What of a policy is no span: each matters to a few events alone.
@@ -192,7 +173,7 @@ fn allowances() -> Vec<Rejections<Instant>> {
 const IDENTITIES: [(u64, u64, u64); 4] = [(1, 1, 1), (1, 1, 4), (1, 4, 4), (1, 4, 7)];
 
 /// A machine after a logout.
-fn logged_out() -> Parts<Instant> {
+pub(super) fn logged_out() -> Parts<Instant> {
     Parts {
         session: SESSION,
         number: NUMBER,
@@ -213,7 +194,7 @@ fn logged_out() -> Parts<Instant> {
 /// Any state, reachable or not, of which nothing speaks against
 /// [`invariant`](crate::rules::invariant) but what is known of instants and spans: that is left out
 /// when it is met. What the last failure was, and the allowance, are in [`troubled`] and [`spent`].
-fn plain() -> Vec<Parts<Instant>> {
+pub(super) fn plain() -> Vec<Parts<Instant>> {
     let mut all = vec![logged_out()];
     for holding in holdings() {
         for flight in flights() {
@@ -251,7 +232,7 @@ fn plain() -> Vec<Parts<Instant>> {
 }
 
 /// Those in which it matters how the last refresh failed: the grant, the flight, the backoff, the token.
-fn troubled() -> Vec<Parts<Instant>> {
+pub(super) fn troubled() -> Vec<Parts<Instant>> {
     let mut all = Vec::new();
     for state in plain().into_iter().filter(|state| is_simple(state)) {
         for trouble in troubles() {
@@ -271,7 +252,7 @@ fn troubled() -> Vec<Parts<Instant>> {
 }
 
 /// Those in which it matters what is left of the allowance: the token, the flight, the budget.
-fn spent() -> Vec<Parts<Instant>> {
+pub(super) fn spent() -> Vec<Parts<Instant>> {
     let mut all = Vec::new();
     for state in plain().into_iter().filter(|state| is_simple(state)) {
         if state.credential == Credential::Ready && state.pause == Pause::Over {
@@ -283,88 +264,6 @@ fn spent() -> Vec<Parts<Instant>> {
     all
 }
 
-pub fn is_simple(state: &Parts<Instant>) -> bool {
+pub(super) fn is_simple(state: &Parts<Instant>) -> bool {
     (state.ended, state.landed, state.started) == (1, 1, 4)
-}
-
-/// How many things are waited for at once, at most, where `poll_timeout` is looked at, and where an
-/// answer or a login comes.
-pub const AT_ONCE: usize = 2;
-
-/// How many things change by themselves: the token, the flight or what it leaves, the backoff, the budget,
-/// the window, the refusals.
-pub fn waits(state: &Parts<Instant>) -> usize {
-    usize::from(is_out(state)) + waits_besides(state)
-}
-
-fn is_out(state: &Parts<Instant>) -> bool {
-    matches!(state.flight, Flight::Out { .. })
-}
-
-/// The same, but for a flight that is out, which an answer ends.
-fn waits_besides(state: &Parts<Instant>) -> usize {
-    let timed = match state.holding {
-        Holding::Token(held) => matches!(held.schedule, Schedule::Timed(_)),
-        Holding::Nothing => false,
-    };
-    let early = Trouble::Unexplained { missing: 0, early: Pause::Over };
-    [
-        timed,
-        matches!(state.flight, Flight::Overdue { open: Pause::Until { .. }, .. }),
-        matches!(state.pause, Pause::Until { .. }),
-        matches!(state.budget, Budget::FullAt(_)),
-        matches!(state.credential, Credential::DoubtedUntil(_)),
-        matches!(state.trouble, Trouble::Unexplained { .. }) && state.trouble != early,
-    ]
-    .into_iter()
-    .filter(|waits| *waits)
-    .count()
-}
-
-/// Every state that such an event is told to. An answer and a login ask for neither the budget nor
-/// the allowance, nor how the last refresh failed: they meet those in few states.
-pub fn states(kind: Kind) -> Vec<Parts<Instant>> {
-    let asks = match kind {
-        Kind::Installed | Kind::Refreshed => false,
-        Kind::Cleared
-        | Kind::TimePassed
-        | Kind::Requested
-        | Kind::Rejected
-        | Kind::Accepted
-        | Kind::Recovered
-        | Kind::RefreshFailed => true,
-    };
-    let plain = plain().into_iter().filter(|state| {
-        let full = state.budget == Budget::Full || is_simple(state);
-        asks || (full && waits_besides(state) <= AT_ONCE)
-    });
-    let others = [troubled(), spent()].concat().into_iter().filter(|state| {
-        let few = state.pause == Pause::Over && state.budget == Budget::Full && is_bare(state);
-        asks || few
-    });
-    plain.chain(others).collect()
-}
-
-/// Whether its token is none, or one of which nothing has been seen or said.
-pub fn is_bare(state: &Parts<Instant>) -> bool {
-    match state.holding {
-        Holding::Nothing => true,
-        Holding::Token(held) => {
-            matches!(held.schedule, Schedule::Timed(_))
-                && held.freshness == Freshness::Fresh
-                && held.standing == Standing::Untried
-        }
-    }
-}
-
-/// Those of them that differ in more than identities and the allowance, of which nothing is visible.
-pub fn states_to_look_at() -> Vec<Parts<Instant>> {
-    let plain = plain().into_iter().filter(is_simple);
-    [plain.collect(), troubled()].concat()
-}
-
-/// Every count of failures that the machine may treat in another way: none, each that doubles by
-/// less than 64 bits, those about there, and the last there is.
-pub fn failures_in_full() -> impl Iterator<Item = u32> {
-    (0..=66).chain([u32::MAX - 1, u32::MAX])
 }

@@ -1,0 +1,188 @@
+//! Which states, servers and events of the client's machine are put together: all that meet in one
+//! decision of it, and little more.
+
+use perennial::lifecycle::formal::{
+    Attempt, Budget, Credential, Flight, Holding, Parts, Pause, Standing, Trouble,
+};
+use perennial::lifecycle::{Freshness, Reuse, Schedule};
+
+use super::states::{is_simple, logged_out, plain, reuses, spent, troubled};
+use super::sym::Instant;
+use crate::step::Kind;
+
+/// What an event asks a state for.
+struct Asks {
+    /// For everything at once that may be waited for.
+    all: bool,
+    budget: bool,
+    allowance: bool,
+    trouble: bool,
+    server: bool,
+}
+
+impl Asks {
+    #[rustfmt::skip]
+    fn of(kind: Kind) -> Self {
+        let nothing = Self { all: false, budget: false, allowance: false, trouble: false, server: false };
+        match kind {
+            Kind::Requested => Self { all: true, budget: true, trouble: true, ..nothing },
+            Kind::Rejected => Self { all: true, budget: true, allowance: true, ..nothing },
+            Kind::Recovered => Self { allowance: true, ..nothing },
+            Kind::RefreshFailed | Kind::TimePassed => Self { trouble: true, server: true, ..nothing },
+            Kind::Refreshed | Kind::Installed => Self { server: true, ..nothing },
+            Kind::Accepted | Kind::Cleared => nothing,
+        }
+    }
+}
+
+/// Every state that such an event is told to. What it does not ask for it meets in few.
+pub fn states(kind: Kind) -> Vec<Parts<Instant>> {
+    let asks = Asks::of(kind);
+    let plain = plain().into_iter().filter(|state| {
+        let budget = asks.budget || state.budget == Budget::Full || is_simple(state);
+        asks.all || (budget && waits_besides(state) <= AT_ONCE)
+    });
+    let few = |state: &Parts<Instant>| {
+        state.pause == Pause::Over && state.budget == Budget::Full && is_bare(state)
+    };
+    let troubled = troubled().into_iter().filter(|state| asks.trouble || few(state));
+    let spent = spent().into_iter().filter(|state| asks.allowance || few(state));
+    plain.chain(troubled).chain(spent).collect()
+}
+
+/// The servers that may make a difference to that: all in simple states; elsewhere one of those that
+/// refuse, that answer for a while and that always answer, or where nothing is asked of it, one.
+pub fn servers(kind: Kind, state: &Parts<Instant>) -> Vec<Reuse<Instant>> {
+    let simple = is_simple(state) && state.pause == Pause::Over && state.budget == Budget::Full;
+    let known = match (state.credential, state.trouble) {
+        (Credential::DoubtedUntil(_), _) | (_, Trouble::Misconfigured) => true,
+        (_, Trouble::None | Trouble::Passing | Trouble::Unexplained { .. }) => false,
+    };
+    let different = if simple {
+        6
+    } else if known || Asks::of(kind).server {
+        3
+    } else {
+        1
+    };
+    reuses().into_iter().take(different).collect()
+}
+
+/// Those that may differ in what is seen of this state: where nothing is in doubt, and the client is
+/// accepted, nothing of it is asked.
+pub fn servers_looked_at(state: &Parts<Instant>) -> Vec<Reuse<Instant>> {
+    let [strict, idempotent, confirm, ..] = reuses();
+    match (state.credential, state.trouble) {
+        (Credential::DoubtedUntil(_), _) => vec![idempotent],
+        (_, Trouble::Misconfigured) => vec![strict, idempotent, confirm],
+        (_, Trouble::None | Trouble::Passing | Trouble::Unexplained { .. }) => vec![strict],
+    }
+}
+
+/// Those of them that are looked at: one of several that differ only in identities, in the allowance,
+/// in whether the token was accepted, in whether what is out was outrun, in how many refusals are missing
+/// for a login, and in whether none failed or one did, of all of which nothing is visible.
+pub fn looked_at() -> Vec<Parts<Instant>> {
+    let plain = plain().into_iter().filter(is_simple).collect();
+    let mut all = [plain, troubled()].concat();
+    all.retain(|state| {
+        let standing = match state.holding {
+            Holding::Nothing => true,
+            Holding::Token(held) => held.standing != Standing::Accepted,
+        };
+        let attempt = match state.flight {
+            Flight::Idle => true,
+            Flight::Out { attempt, .. } | Flight::Overdue { attempt, .. } => {
+                attempt == Attempt::Ordinary
+            }
+        };
+        let trouble = match state.trouble {
+            Trouble::None => state.credential == Credential::Declined,
+            Trouble::Passing | Trouble::Misconfigured => true,
+            Trouble::Unexplained { missing, .. } => missing < 2,
+        };
+        standing && attempt && trouble
+    });
+    all.push(logged_out());
+    all.retain(|state| waits(state) <= AT_ONCE || is_doubted_throughout(state));
+    all
+}
+
+/// Where a doubt makes three of them follow on each other: the token's last chance, the late answer, the
+/// backoff.
+fn is_doubted_throughout(state: &Parts<Instant>) -> bool {
+    let open = matches!(state.flight, Flight::Overdue { open: Pause::Until { .. }, .. });
+    state.credential == Credential::Doubted && open && waits(state) == 3
+}
+
+/// How many things are waited for at once, at most, where `poll_timeout` is looked at, and where an
+/// answer or a login comes.
+const AT_ONCE: usize = 2;
+
+/// How many things change by themselves: the token, the flight or what it leaves, the backoff, the budget,
+/// the window, the refusals.
+pub fn waits(state: &Parts<Instant>) -> usize {
+    usize::from(is_out(state)) + waits_besides(state)
+}
+
+fn is_out(state: &Parts<Instant>) -> bool {
+    matches!(state.flight, Flight::Out { .. })
+}
+
+/// The same, but for a flight that is out, which an answer ends.
+fn waits_besides(state: &Parts<Instant>) -> usize {
+    let timed = match state.holding {
+        Holding::Token(held) => matches!(held.schedule, Schedule::Timed(_)),
+        Holding::Nothing => false,
+    };
+    let early = Trouble::Unexplained { missing: 0, early: Pause::Over };
+    [
+        timed,
+        matches!(state.flight, Flight::Overdue { open: Pause::Until { .. }, .. }),
+        matches!(state.pause, Pause::Until { .. }),
+        matches!(state.budget, Budget::FullAt(_)),
+        matches!(state.credential, Credential::DoubtedUntil(_)),
+        matches!(state.trouble, Trouble::Unexplained { .. }) && state.trouble != early,
+    ]
+    .into_iter()
+    .filter(|waits| *waits)
+    .count()
+}
+
+/// Whether its token is none, or one of which nothing has been seen or said.
+fn is_bare(state: &Parts<Instant>) -> bool {
+    match state.holding {
+        Holding::Nothing => true,
+        Holding::Token(held) => {
+            matches!(held.schedule, Schedule::Timed(_))
+                && held.freshness == Freshness::Fresh
+                && held.standing == Standing::Untried
+        }
+    }
+}
+
+/// Every count of failures that the machine may treat in another way: none, each that doubles by
+/// less than 64 bits, those about there, and the last there is.
+fn failures_in_full() -> impl Iterator<Item = u32> {
+    (0..=66).chain([u32::MAX - 1, u32::MAX])
+}
+
+/// The states on which every count of failures is tried: the count meets the flight, the backoff and
+/// the policy, and nothing else.
+pub fn counted(kind: Kind) -> Vec<Parts<Instant>> {
+    let few = plain().into_iter().filter(|state| {
+        let out = matches!(state.flight, Flight::Out { .. });
+        is_simple(state)
+            && state.holding == Holding::Nothing
+            && (out || !matches!(kind, Kind::Refreshed | Kind::Installed))
+            && state.budget == Budget::Full
+            && state.credential == Credential::Ready
+    });
+    let with = |state: Parts<Instant>| {
+        failures_in_full().map(move |failures| {
+            let trouble = if failures == 0 { Trouble::None } else { state.trouble };
+            Parts { failures, trouble, ..state }
+        })
+    };
+    few.flat_map(with).collect()
+}
