@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use perennial::lifecycle::{Policy, Reuse, State};
+use perennial::lifecycle::{Policy, Reuse};
 use perennial::refresh::{Job, RefreshError, Request};
 use perennial::session::{Builder, Session};
 use perennial::testing::{Answer, Scripted, VirtualTime};
@@ -21,7 +21,8 @@ use session_support::{
 
 fn lapsed_from(builder: Builder) -> (Session, VirtualTime) {
     let time = VirtualTime::at(START);
-    let session = standard(builder, &time).build().expect("sendable");
+    let builder = standard(builder, &time).timer(time.clone());
+    let session = builder.build().expect("sendable");
     time.advance(HOUR);
     (session, time)
 }
@@ -52,8 +53,10 @@ fn any_number_of_threads_make_one_request() {
 #[test]
 fn a_blocking_refresher_keeps_no_blocking_caller_beyond_its_deadline_and_still_counts() {
     let (go, going) = mpsc::channel::<()>();
-    let going = Mutex::new(going);
+    let (going, sent) = (Mutex::new(going), Arc::new(AtomicBool::new(false)));
+    let sending = Arc::clone(&sent);
     let refresh = Session::builder_blocking(move |_: Request| {
+        sending.store(true, Ordering::SeqCst);
         going.lock().expect("no panic").recv().expect("it is let go");
         Ok(Scripted::grant(1))
     });
@@ -62,10 +65,8 @@ fn a_blocking_refresher_keeps_no_blocking_caller_beyond_its_deadline_and_still_c
         let session = session.clone();
         move || session.token_blocking()
     });
-    watched({
-        let session = session.clone();
-        move || until(|| matches!(session.state(), State::Refreshing(_)))
-    });
+    // Before that it could still be called off, and would be told as never sent.
+    watched(move || until(|| sent.load(Ordering::SeqCst)));
     time.advance(Duration::from_secs(30));
     let error =
         watched(move || caller.join().expect("no panic")).expect_err("its deadline has passed");
@@ -323,7 +324,8 @@ fn a_refresher_may_use_the_old_token_while_it_works() {
         assert_eq!(text(session.token_blocking()), "at-1");
         ready(Ok(Scripted::grant(1)))
     });
-    let session = standard(builder, &time).build().expect("sendable");
+    let builder = standard(builder, &time).timer(time.clone());
+    let session = builder.build().expect("sendable");
     time.advance(DUE);
     *own.lock().expect("no panic") = Some(session.clone());
     let asking = session.clone();
@@ -393,9 +395,9 @@ fn a_blocking_refresher_that_hangs_blocks_nobody_else() {
     watched(move || until(|| calls.load(Ordering::SeqCst) == 1));
     time.advance(30 * SECOND);
     assert!(session.token_blocking().expect_err("its deadline has passed").is_unavailable());
+    assert!(watched(move || stuck.join().expect("no panic")), "it left at its deadline");
     time.advance(SECOND);
     let other = session.clone();
     assert_eq!(text(watched(move || other.token_blocking())), "at-3");
     answer.send(()).expect("it still hangs");
-    assert!(watched(move || stuck.join().expect("no panic")), "it left at its deadline");
 }

@@ -173,8 +173,8 @@ fn never_answered(reuse: Reuse) -> (Session, VirtualTime, Arc<Mutex<Vec<(Timesta
 #[test]
 fn a_second_sending_lies_within_the_declared_window_where_the_deadline_is_the_default() {
     let declared = [
-        (provider::OKTA, 30),
-        (provider::SUPABASE, 10),
+        (provider::OKTA.reuse(), 30),
+        (provider::SUPABASE.reuse(), 10),
         (Reuse::idempotent(10 * SECOND), 10),
         (Reuse::overlap_access_only(3 * SECOND), 3),
         (Reuse::overlap_successors(120 * SECOND), 120),
