@@ -262,6 +262,18 @@ impl Grant {
     }
 }
 
+impl Grant {
+    /// This grant with the refresh token of `other`, and with when that is over.
+    pub(crate) fn with_refresh_token_of(mut self, other: &Self) -> Self {
+        self.refresh_token.clone_from(&other.refresh_token);
+        match other.field(REFRESH_TOKEN_EXPIRES_AT) {
+            Some(expiry) => self.fields.insert(REFRESH_TOKEN_EXPIRES_AT.to_owned(), expiry.clone()),
+            None => self.fields.remove(REFRESH_TOKEN_EXPIRES_AT),
+        };
+        self
+    }
+}
+
 impl fmt::Debug for Grant {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

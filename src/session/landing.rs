@@ -27,8 +27,10 @@ pub(super) struct HeldBack {
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum Landed {
     Kept,
-    /// A newer one has landed, or its epoch has ended.
-    Gone,
+    /// A newer one has landed.
+    Late,
+    /// Its epoch has ended.
+    Orphaned,
 }
 
 impl Inner {
@@ -142,9 +144,7 @@ impl Inner {
     /// Whether `grant` came with the refresh token that is held, in exchange for another: an answer
     /// that the server has given before.
     fn repeats(&self, grant: &Unsaved) -> bool {
-        let presented = grant.renewed.as_ref().and_then(Grant::refresh_token);
-        self.holds_refresh_token_of(&grant.stored.grant)
-            && presented != grant.stored.grant.refresh_token()
+        self.holds_refresh_token_of(&grant.stored.grant) && brought_one(grant)
     }
 
     fn holds_refresh_token_of(&self, grant: &Grant) -> bool {
@@ -186,13 +186,15 @@ impl Inner {
         moment: Moment,
         afterwards: &mut Afterwards,
     ) {
-        let answer = grant.stored.grant.clone();
+        let answer = self.keeping_refresh_token(&grant);
         let wall = grant.stored.acquired_at;
         let times = times_of_answer(&answer, grant.sent, wall, moment.jitter);
         let error = match stored {
             Ok(()) => {
-                if self.land(ports, flight, answer, times, moment, afterwards) == Landed::Kept {
-                    self.unsaved = None;
+                match self.land(ports, flight, answer, times, moment, afterwards) {
+                    Landed::Kept => self.unsaved = None,
+                    Landed::Late => self.keep_refresh_token_of(&grant),
+                    Landed::Orphaned => {}
                 }
                 return;
             }
@@ -214,6 +216,32 @@ impl Inner {
             grant.published = true;
             self.unsaved = Some(grant);
         }
+    }
+
+    /// The answer of `grant`, with the refresh token to hold once it has landed. Where the answer brought
+    /// none, it stands for the one that was presented, which a late answer may have replaced since.
+    fn keeping_refresh_token(&self, grant: &Unsaved) -> Grant {
+        let answer = grant.stored.grant.clone();
+        match &self.grant {
+            Some(held) if !brought_one(grant) && !self.holds_presented_by(grant) => {
+                answer.with_refresh_token_of(held)
+            }
+            Some(_) | None => answer,
+        }
+    }
+
+    /// A newer refresh has landed before `grant`. Rule B14: "A refresh token that was received MUST NOT be
+    /// thrown away while its grant is installed", unless the newer one brought another.
+    fn keep_refresh_token_of(&mut self, grant: &Unsaved) {
+        if brought_one(grant) && self.holds_presented_by(grant) {
+            let held = self.grant.take();
+            self.grant = held.map(|held| held.with_refresh_token_of(&grant.stored.grant));
+        }
+    }
+
+    /// Whether the refresh token that the request for `grant` presented is still the one that is held.
+    fn holds_presented_by(&self, grant: &Unsaved) -> bool {
+        grant.renewed.as_ref().is_some_and(|presented| self.holds_refresh_token_of(presented))
     }
 
     /// A grant has come by a flight.
@@ -247,7 +275,7 @@ impl Inner {
             }
             Effect::ReleaseOrphan => {
                 self.orphan(ports, Some(answer), moment.now, afterwards);
-                Landed::Gone
+                Landed::Orphaned
             }
             Effect::HoldBack => {
                 // Of several that answer one refresh token the newest lives longest.
@@ -266,7 +294,7 @@ impl Inner {
             | Effect::LogIn(_)
             | Effect::Withdraw
             | Effect::KeepUsing
-            | Effect::EndAttempt => Landed::Gone,
+            | Effect::EndAttempt => Landed::Late,
         }
     }
 
@@ -338,6 +366,12 @@ impl Inner {
         afterwards.errors.extend(self.last_failure.take().map(|(_, error)| error));
         self.tell_all(afterwards);
     }
+}
+
+/// Whether the answer brought a refresh token other than the one that was presented for it.
+fn brought_one(grant: &Unsaved) -> bool {
+    let presented = grant.renewed.as_ref().and_then(Grant::refresh_token);
+    grant.stored.grant.refresh_token() != presented
 }
 
 /// The token that `effect` publishes, out of `grant`.
