@@ -40,7 +40,7 @@ fn failing(error: &RefreshError) -> Answer {
     Answer::Fail(error.clone())
 }
 
-// Rule B6, X51. The connection is reset before the request arrives; the server has seen nothing.
+// Rule B6. Case X51. The connection is reset before the request arrives; the server has seen nothing.
 #[test]
 fn any_number_of_resets_in_a_row_is_no_logout_under_any_policy() {
     let reset = RefreshError::unknown("connection reset");
@@ -62,7 +62,7 @@ fn any_number_of_resets_in_a_row_is_no_logout_under_any_policy() {
     }
 }
 
-// Rules B6, B7, B13, X51. The same for one who waits through them.
+// Rules B6, B7, B13. Case X51. The same for one who waits through them.
 #[test]
 fn who_is_patient_waits_through_any_number_of_resets() {
     let reset = RefreshError::unknown("connection reset");
@@ -101,7 +101,7 @@ fn modes() -> impl Iterator<Item = Mode> {
     })
 }
 
-// Rules B6, B14, X52. The server takes 2.5 s, the deadline is 2 s, the old token lapses meanwhile.
+// Rules B6, B14. Case X52. The server takes 2.5 s, the deadline is 2 s, the old token lapses meanwhile.
 #[test]
 fn a_late_answer_is_waited_for_and_used_instead_of_asking_again() {
     for mode in modes() {
@@ -168,7 +168,7 @@ fn never_answered(reuse: Reuse) -> (Session, VirtualTime, Arc<Mutex<Vec<(Timesta
     (session, time, sent)
 }
 
-// Rules B6, B13, X8, X53. With the default deadline the answer never comes: who asks again, does so
+// Rules B6, B13. Cases X8, X53. With the default deadline the answer never comes: who asks again, does so
 // and is done within the window.
 #[test]
 fn a_second_sending_lies_within_the_declared_window_where_the_deadline_is_the_default() {
@@ -236,7 +236,7 @@ fn refused(
     (session, time, asked)
 }
 
-// Rule B6, X3. A secret is being changed for an hour.
+// Rule B6. Case X3. A secret is being changed for an hour.
 #[test]
 fn a_client_that_is_not_accepted_recovers_within_the_backoff_and_nobody_is_told_to_log_in() {
     let error = RefreshError::misconfigured("invalid_client: check the client secret");
@@ -272,7 +272,7 @@ fn a_client_that_is_not_accepted_asks_once_while_its_token_works() {
     assert_eq!(text(at_once(session.token())), "at-2");
 }
 
-// Rule B6, X2. There is no login that could help.
+// Rule B6. Case X2. There is no login that could help.
 #[test]
 fn client_credentials_that_are_not_accepted_at_first_are_asked_with_again() {
     for error in [RefreshError::misconfigured("invalid_client"), RefreshError::unexplained("401")] {

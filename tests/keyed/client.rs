@@ -13,7 +13,7 @@ use crate::session_support::{HOUR, SECOND, START};
 
 const KEYS: u64 = 1000;
 
-// Rule B6, X3. Each key's user comes every second while a secret is being changed, for an hour.
+// Rule B6. Case X3. Each key's user comes every second while a secret is being changed, for an hour.
 #[test]
 fn of_a_thousand_keys_one_asks_in_each_backoff_of_a_client_that_is_refused() {
     let (time, asked) = (VirtualTime::at(START), Arc::new(Mutex::new(Vec::<Timestamp>::new())));
