@@ -112,10 +112,8 @@ fn a_late_answer_is_waited_for_and_used_instead_of_asking_again() {
         let builder = if mode.timer { builder.timer(time.clone()) } else { builder };
         let builder = if mode.spawner { builder.spawner(tasks.spawner()) } else { builder };
         let session = builder.build().expect("sendable");
-        let ask = || match mode.blocking {
-            true => session.token_blocking(),
-            false => at_once(session.token()),
-        };
+        let ask =
+            || if mode.blocking { session.token_blocking() } else { at_once(session.token()) };
         time.advance(Duration::from_secs(3589));
         assert_eq!(text(ask()), "at-1", "it is due, and works");
         tasks.run();
@@ -149,15 +147,18 @@ fn a_late_answer_is_not_waited_for_longer_than_a_refresh_may_take() {
     assert!(at_once(session.token()).expect_err("its deadline").is_unavailable());
     let error = at_once(session.token()).expect_err("a late answer may come");
     assert_eq!(error.when_to_retry(), Some(time.now().saturating_add(Span::from_secs(30))));
-    time.advance(30 * SECOND - Duration::from_millis(1));
+    time.advance(Duration::from_millis(29_999));
     at_once(session.token()).expect_err("a late answer may come");
     assert_eq!(script.requests(), 1);
     time.advance(Duration::from_millis(1));
     assert_eq!(text(at_once(session.token())), "at-3");
 }
 
+/// When a request was sent, and how long it may take.
+type Sent = (Timestamp, Duration);
+
 /// A session whose requests are noted, with how long each may take, and are never answered.
-fn never_answered(reuse: Reuse) -> (Session, VirtualTime, Arc<Mutex<Vec<(Timestamp, Duration)>>>) {
+fn never_answered(reuse: Reuse) -> (Session, VirtualTime, Arc<Mutex<Vec<Sent>>>) {
     let (time, sent) = (VirtualTime::at(START), Arc::new(Mutex::new(Vec::new())));
     let (noted, clock) = (Arc::clone(&sent), time.clone());
     let builder = Session::builder(move |request: Request| {

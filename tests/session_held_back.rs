@@ -143,7 +143,10 @@ fn a_late_answer_that_was_held_back_is_an_orphan_after_a_login() {
 
 /// Answers that the test gives in any order.
 #[derive(Clone, Default)]
-struct Apart(Arc<Mutex<Vec<(Option<Grant>, Option<Waker>)>>>);
+struct Apart(Arc<Mutex<Vec<Asked>>>);
+
+/// The answer to one request, once it is given, and who waits for it.
+type Asked = (Option<Grant>, Option<Waker>);
 
 impl Apart {
     fn refresh(&self) -> impl Future<Output = Result<Grant, RefreshError>> + Send + use<> {

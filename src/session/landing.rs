@@ -186,7 +186,7 @@ impl Inner {
         moment: Moment,
         afterwards: &mut Afterwards,
     ) {
-        let answer = self.keeping_refresh_token(&grant);
+        let answer = self.keeping_refresh_token(ports, flight, &grant);
         let wall = grant.stored.acquired_at;
         let times = times_of_answer(&answer, grant.sent, wall, moment.jitter);
         let error = match stored {
@@ -219,11 +219,13 @@ impl Inner {
     }
 
     /// The answer of `grant`, with the refresh token to hold once it has landed. Where the answer brought
-    /// none, it stands for the one that was presented, which a late answer may have replaced since.
-    fn keeping_refresh_token(&self, grant: &Unsaved) -> Grant {
+    /// none, it has the one that was presented, which a late answer may have replaced since. Where there
+    /// is a store, that has decided it, and the one presented may be newer than the one held here.
+    fn keeping_refresh_token(&self, ports: &Ports, flight: FlightId, grant: &Unsaved) -> Grant {
         let answer = grant.stored.grant.clone();
+        let decided = ports.store.is_some() || self.ended.includes(flight);
         match &self.grant {
-            Some(held) if !brought_one(grant) && !self.holds_presented_by(grant) => {
+            Some(held) if !decided && !brought_one(grant) && !self.holds_presented_by(grant) => {
                 answer.with_refresh_token_of(held)
             }
             Some(_) | None => answer,
