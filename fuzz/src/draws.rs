@@ -109,19 +109,27 @@ impl<'a> Draws<'a> {
             margin: span(),
             backoff_base: span(),
             backoff_cap: span(),
+            misconfigured_base: span(),
+            misconfigured_cap: span(),
             retry_after_cap: span(),
             budget_interval: interval.min(window),
             budget_window: window,
+            unexplained_window: span(),
+            rejections_window: span(),
+            rejections_interval: span(),
             refresh_deadline: span(),
+            unexplained_count: u32::from(self.byte() % 5),
+            rejections_count: u32::from(self.byte() % 5),
             missing_lifetime: match self.optional_span() {
                 Some(millis) => MissingLifetime::Assume(Span::from_millis(millis)),
                 None => MissingLifetime::UntilRejected,
             },
-            reuse: match self.byte() % 5 {
+            reuse: match self.byte() % 6 {
                 0 => Reuse::Strict,
                 1 => Reuse::OverlapSuccessors(Span::from_millis(self.span())),
                 2 => Reuse::Idempotent(Span::from_millis(self.span())),
                 3 => Reuse::ConfirmByUse,
+                4 => Reuse::OverlapAccessOnly(Span::from_millis(self.span())),
                 _ => Reuse::Unrotated,
             },
         }
