@@ -4,7 +4,7 @@ use super::Lifecycle;
 use super::event::Effect;
 use super::policy::Policy;
 use super::schedule::{Freshness, Schedule};
-use super::state::{Flight, Generation, Holding, Standing};
+use super::state::{Flight, Generation, Holding, Pause, Standing};
 use crate::time::Time;
 
 impl<T: Time> Lifecycle<T> {
@@ -23,6 +23,13 @@ impl<T: Time> Lifecycle<T> {
         };
         match (held.standing, held.freshness, self.flight) {
             (Standing::Withdrawn | Standing::WithdrawnPaid, _, _) => return Effect::Nothing,
+            // Rule B8: "nor is a token withdrawn that has worked, while the backoff holds its
+            // replacement off".
+            (
+                Standing::Accepted,
+                Freshness::Fresh | Freshness::Due,
+                Flight::Idle | Flight::Overdue { .. },
+            ) if self.pause != Pause::Over => return Effect::KeepUsing,
             // Another one is under way, or is free.
             (Standing::Untried | Standing::Accepted, _, Flight::Out { .. })
             | (

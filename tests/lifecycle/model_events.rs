@@ -115,10 +115,15 @@ impl Model {
         else {
             return Reply::Nothing;
         };
-        let due = self.seen_phase(grant.step, life) > 0;
+        let phase = self.seen_phase(grant.step, life);
+        let (due, lapsed) = (phase > 0, phase > 1);
+        let worked = self.acceptances.iter().any(|(_, named)| *named == number);
+        if worked && !lapsed && self.progress() != Progress::Out && self.pause().is_some() {
+            return Reply::KeepUsing;
+        }
         let payment = if due || self.progress() == Progress::Out {
             Payment::Free
-        } else if self.acceptances.iter().any(|(_, named)| *named == number) {
+        } else if worked {
             let (count, _, _) = self.rules.rejections;
             if self.spent(step) >= count {
                 return Reply::KeepUsing;

@@ -69,6 +69,14 @@ impl World {
         !spawns && !self.calls.iter().any(refused)
     }
 
+    /// Whether a refresh may have failed since the token that is held has come.
+    pub(crate) fn may_be_held_off(&self, session: usize) -> bool {
+        let ledger = &self.ledgers[session];
+        let newest = ledger.calls.last().map(|newest| self.calls[*newest].outcome);
+        let renewed = ledger.failures == 0 && newest.is_none_or(|it| it == Outcome::Granted);
+        !renewed || ledger.store.is_some() || !self.all_is_seen(session)
+    }
+
     /// A grant came after its deadline.
     pub(crate) fn saw_late(&mut self, session: usize, index: usize, now: i64) {
         let newest = self.ledgers[session].calls.last().copied();

@@ -113,12 +113,17 @@ impl World {
         }
     }
 
-    /// Rule B9: it stays in use only where its replacement cannot be paid for.
+    /// Rules B8, B9: it stays in use only where its replacement cannot be paid for, or is held off.
     fn kept(&mut self, session: usize, token: &AccessToken, before: State) {
         self.saw(Corner::KeptDespiteRejection);
         let ledger = &self.ledgers[session];
         let now = ledger.now();
         let accepted = ledger.accepted.contains(&token.generation().number());
+        // Rule B8: "nor is a token withdrawn that has worked, while the backoff holds its replacement
+        // off". Not each failure is seen here.
+        if accepted && self.may_be_held_off(session) {
+            return;
+        }
         // What failed before it was sent may have been paid for, too.
         let payable = if accepted {
             !ledger.purse.may_lack_rejections(now)

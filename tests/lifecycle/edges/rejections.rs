@@ -1,9 +1,9 @@
 //! The allowance for rejections of tokens that had worked: one resource's 401 is not everybody's.
 
-use perennial::lifecycle::{Effect, MissingLifetime, Policy, State};
-use perennial::time::Timestamp;
+use perennial::lifecycle::{Effect, MissingLifetime, Policy, Remedy, State};
+use perennial::time::{Draw, Span, Timestamp};
 
-use crate::support::{Rig, built, hour, lives, sec, secs};
+use crate::support::{Rig, built, hour, lives, sec, secs, unavailable_for};
 
 /// The token works, then it is rejected; where that withdraws it another one comes at once.
 #[track_caller]
@@ -171,4 +171,38 @@ fn an_allowance_of_none_leaves_each_rejection_to_its_caller() {
     let _ = rig.accept(sec(0));
     assert_eq!(rig.reject(sec(0)), Effect::KeepUsing);
     assert_eq!(rig.request_for(0, sec(0)), Effect::Use);
+}
+
+// Rules B5, B8. Case X21: the authorization server asks for ten minutes, and one resource says 401.
+#[test]
+fn a_token_that_has_worked_is_not_withdrawn_while_the_backoff_holds_its_replacement_off() {
+    for accepted in [true, false] {
+        let mut rig = Rig::with_hour(Policy::default(), sec(0));
+        if accepted {
+            let _ = rig.accept(sec(0));
+        }
+        let flight = rig.start(sec(3300)).flight;
+        let _ = rig.fail(flight, unavailable_for(Span::from_secs(600)), Draw::NONE, sec(3301));
+        let (effect, state) = (rig.reject(sec(3302)), rig.state(sec(3302)));
+        if accepted {
+            assert_eq!((effect, state), (Effect::KeepUsing, State::Expiring));
+            assert_eq!(rig.request(sec(3302)), Effect::Use);
+            // Nor is anything held against it later.
+            assert_eq!(rig.state(sec(3589)), State::Expiring);
+        } else {
+            assert_eq!((effect, state), (Effect::Withdraw, State::Expired(Remedy::Refresh)));
+        }
+    }
+}
+
+// Rule B8: once the backoff is over.
+#[test]
+fn a_rejection_after_the_backoff_withdraws_the_token_and_the_refresh_starts() {
+    let mut rig = Rig::with_hour(Policy::default(), sec(0));
+    let _ = rig.accept(sec(0));
+    let flight = rig.start(sec(3300)).flight;
+    let _ = rig.fail(flight, unavailable_for(Span::from_secs(99)), Draw::NONE, sec(3301));
+    assert_eq!(rig.reject(sec(3399)), Effect::KeepUsing);
+    assert_eq!(rig.reject(sec(3400)), Effect::Withdraw);
+    assert!(rig.request(sec(3400)).start().is_some());
 }

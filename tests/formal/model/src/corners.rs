@@ -75,6 +75,7 @@ sentences! {
         PaidAccepted = "the rejection of a token that had worked is paid from the allowance",
         FreeRejection = "a rejection is free, as the token is due",
         RefusedUntried = "a token that never worked stays in use, as the budget is spent",
+        RefusedInBackoff = "a token that had worked stays in use, as nothing can replace it yet",
         RefusedAccepted = "a token that had worked stays in use, as the allowance is spent",
         GivenBack = "a refresh that helped is given back",
         NotYetGivenBack = "a refresh that helped is not given back, as one was just now",
@@ -121,6 +122,7 @@ pub(crate) const OF_REJECTIONS: Set = Corner::StartRejected.set()
     | Corner::PaidAccepted.set()
     | Corner::FreeRejection.set()
     | Corner::RefusedUntried.set()
+    | Corner::RefusedInBackoff.set()
     | Corner::RefusedAccepted.set()
     | Corner::GivenBack.set()
     | Corner::NotYetGivenBack.set()
@@ -352,5 +354,6 @@ fn rejected(was: &History, history: &History, effect: Answer) -> Set {
         | Corner::PaidUntried.when(withdrawn && prepaid && !token.accepted)
         | Corner::PaidAccepted.when(withdrawn && prepaid && token.accepted)
         | Corner::RefusedUntried.when(refused && !token.accepted)
-        | Corner::RefusedAccepted.when(refused && token.accepted)
+        | Corner::RefusedInBackoff.when(refused && token.accepted && was.pause.is_some())
+        | Corner::RefusedAccepted.when(refused && token.accepted && was.pause.is_none())
 }

@@ -426,6 +426,9 @@ impl History {
         let Some(token) = self.token.as_mut().filter(|token| !token.rejected) else {
             return Effect::Nothing;
         };
+        if token.accepted && !token.seen_lapsed && !out && self.pause.is_some() {
+            return Effect::KeepUsing;
+        }
         if !(token.seen_due || out) {
             let paid = if token.accepted {
                 self.purse.pay_for_accepted(token.life.map(|life| life.length), now)

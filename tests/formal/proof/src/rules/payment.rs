@@ -78,6 +78,12 @@ pub(super) fn payment<T: Time>(step: &Step<T>) -> Verdict {
             "a rejection that concerns nothing has an effect",
         );
     };
+    let worked = held.standing == Standing::Accepted && held.freshness != Freshness::Lapsed;
+    if worked && !is_out(&shown) && shown.pause != Pause::Over {
+        ensure(effect == Effect::KeepUsing, "withdrawn though nothing can replace it yet")?;
+        ensure(after == shown, "held off, and something changed")?;
+        return ensure(usable(&after, now), "held off, and no longer of use");
+    }
     let due = held.freshness != Freshness::Fresh;
     let payment = if due || is_out(&shown) {
         Payment::Nothing
