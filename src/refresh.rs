@@ -43,6 +43,7 @@
 mod client_backoff;
 
 pub use client_backoff::ClientBackoff;
+pub(crate) use client_backoff::Refused;
 
 use core::fmt;
 use core::future::Future;

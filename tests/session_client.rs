@@ -162,3 +162,66 @@ fn a_session_that_does_not_ask_serves_the_token_that_works() {
     let mut unused = Hand::new(sessions[0].token());
     assert_eq!(text(unused.ready()), "at-1");
 }
+
+// Rule B6. It asks for what it may not have, for ever; the others are asked every ten seconds, in an
+// order that changes, and their tokens live for an hour.
+#[test]
+fn a_session_that_is_refused_for_ever_keeps_no_other_from_asking_for_more_than_half_a_minute() {
+    for bad in [1, 10] {
+        let (time, shared) = (VirtualTime::at(START), ClientBackoff::default());
+        let session = |refused: bool| {
+            let refresher = move |_: Request| {
+                let refusal = RefreshError::misconfigured("invalid_scope");
+                let answer = if refused { Err(refusal) } else { Ok(Scripted::grant(1)) };
+                async move { answer }
+            };
+            let builder = session_support::standard(Session::builder(refresher), &time);
+            builder.client_backoff(shared.clone()).build().expect("sendable")
+        };
+        let sessions: Vec<_> = (0..40).map(|number| session(number < bad)).collect();
+        time.advance(HOUR / 2);
+        let mut failed = vec![0; sessions.len()];
+        for tick in 0..2 * 360 {
+            for place in 0..sessions.len() {
+                let number = (place * 7 + tick * 11) % sessions.len();
+                failed[number] += usize::from(at_once(sessions[number].token()).is_err());
+            }
+            time.advance(10 * SECOND);
+        }
+        let (refused, good) = failed.split_at(bad);
+        assert!(refused.iter().all(|calls| *calls > 300), "{refused:?}");
+        // The first calls come before its instant is over, the last one just then.
+        assert!(good.iter().all(|calls| *calls <= 3 * bad + 3), "{good:?}");
+    }
+}
+
+// Rule B6. Its refresh token is dead, so the client was accepted.
+#[test]
+fn the_refusal_of_a_refresh_token_lifts_it() {
+    let (first, third) = (Scripted::new().then(refused()), Scripted::new());
+    let second = Scripted::new().then(Answer::Fail(RefreshError::declined("invalid_grant")));
+    let ([one, other, last], time) = lapsed([&first, &second, &third]);
+    assert!(at_once(one.token()).expect_err("refused").is_misconfigured());
+    time.advance(30 * SECOND);
+    assert!(at_once(other.token()).expect_err("declined").is_login_required());
+    assert_eq!(text(at_once(last.token())), "at-2");
+}
+
+// Rule B6. What it is held off for is another's refusal, however often.
+#[test]
+fn a_session_that_was_held_off_asks_within_half_a_minute_of_the_first_success() {
+    let first = (0..8).fold(Scripted::new(), |script, _| script.then(refused()));
+    let second = Scripted::new();
+    let ([one, other], time) = lapsed([&first, &second]);
+    // The first of them is always there first, and the server does not accept the client for a while.
+    let mut recovered = None;
+    for second in 0..7200 {
+        let good = at_once(one.token()).is_ok();
+        recovered = recovered.or(good.then_some(second));
+        let works = at_once(other.token()).is_ok();
+        let late = recovered.is_some_and(|since| second > since + 30);
+        assert!(works || !late, "{second} s, and good since {recovered:?}");
+        time.advance(SECOND);
+    }
+    assert!(recovered.is_some(), "it does not recover");
+}

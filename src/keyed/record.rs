@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::prelude::rust_2024::*;
 
 use crate::lifecycle::{Lifecycle, Packed};
+use crate::refresh::Refused;
 use crate::session::Session;
 use crate::session::rest::Rest;
 use crate::store::Version;
@@ -62,11 +63,12 @@ struct Extra {
     lifecycle: Lifecycle,
     grant: Option<Grant>,
     version: Option<Version>,
+    refused: Refused,
 }
 
 impl Idle {
     pub(super) fn pack(rest: Rest, since: u32) -> Self {
-        let Rest { lifecycle, grant, version } = rest;
+        let Rest { lifecycle, grant, version, refused } = rest;
         let small_version =
             version.map_or(Some(0), |version| u32::try_from(version.number()).ok()?.checked_add(1));
         if let (Some(packed), Some(lifetime), Some(version)) =
@@ -79,15 +81,15 @@ impl Idle {
             let lifecycle = packed;
             return Self { lifecycle, access, refresh, extra: None, lifetime, version, since };
         }
-        let extra = Some(Box::new(Extra { lifecycle, grant, version }));
+        let extra = Some(Box::new(Extra { lifecycle, grant, version, refused }));
         let lifecycle = Packed::EMPTY;
         Self { lifecycle, access: None, refresh: None, extra, lifetime: 0, version: 0, since }
     }
 
     pub(super) fn unpack(self) -> Rest {
         if let Some(extra) = self.extra {
-            let Extra { lifecycle, grant, version } = *extra;
-            return Rest { lifecycle, grant, version };
+            let Extra { lifecycle, grant, version, refused } = *extra;
+            return Rest { lifecycle, grant, version, refused };
         }
         let lifetime = Lifetime::For(Span::from_millis(self.lifetime.into()));
         let grant = match (self.access, self.refresh) {
@@ -97,7 +99,9 @@ impl Idle {
             (None, refresh) => refresh.map(Grant::of_refresh_token),
         };
         let version = self.version.checked_sub(1).map(|number| Version::new(number.into()));
-        Rest { lifecycle: Lifecycle::unpack(self.lifecycle), grant, version }
+        let lifecycle = Lifecycle::unpack(self.lifecycle);
+        // One that was refused since its last grant is not at rest.
+        Rest { lifecycle, grant, version, refused: Refused::Never }
     }
 
     pub(super) fn lifecycle(&self) -> Lifecycle {

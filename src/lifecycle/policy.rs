@@ -201,6 +201,11 @@ impl Policy {
         self.refresh_deadline.to_duration()
     }
 
+    /// The shortest backoff while the server does not accept the client.
+    pub fn misconfigured_base(&self) -> Duration {
+        self.misconfigured.base.to_duration()
+    }
+
     /// The longest that anything waits while the server does not accept the client.
     pub fn misconfigured_cap(&self) -> Duration {
         self.misconfigured.cap.to_duration()

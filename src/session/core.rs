@@ -19,6 +19,7 @@ use super::stage::Stage;
 use super::waiters::Ticket;
 use crate::lifecycle::{Effect, Event, FlightId, Lifecycle, Policy, Start, apply};
 use crate::primitives::{Mutex, MutexGuard, contained};
+use crate::refresh::Refused;
 use crate::store::{Version, times_of_answer};
 use crate::time::{Draw, Span, Timestamp};
 use crate::token::{AccessToken, Grant};
@@ -54,6 +55,8 @@ pub(super) struct Inner {
     pub(super) held_back: Option<HeldBack>,
     /// The last attempt that failed, and how: told to all who waited for it.
     pub(super) last_failure: Option<(FlightId, Error)>,
+    /// What the refusals of its client tell (rule B6).
+    pub(super) refused: Refused,
     pub(super) watchers: Watchers,
 }
 
@@ -117,7 +120,7 @@ impl Shared {
         let (lifecycle, token) =
             Self::begin(settings, ports.store.is_some(), session, grant.as_ref());
         let now = settings.dial.now();
-        Self::resume(ports, &lifecycle, token, grant, None, now)
+        Self::resume(ports, &lifecycle, token, grant, None, Refused::Never, now)
     }
 
     /// The state that a session begins in. With a store, the first flight reads it; what it holds
@@ -150,6 +153,7 @@ impl Shared {
         token: Option<AccessToken>,
         grant: Option<Grant>,
         version: Option<Version>,
+        refused: Refused,
         now: Timestamp,
     ) -> Arc<Self> {
         let shared = Arc::new_cyclic(|shared| {
@@ -166,6 +170,7 @@ impl Shared {
                 stage: Arc::default(),
                 held_back: None,
                 last_failure: None,
+                refused,
                 watchers: Watchers::default(),
             };
             let slot = Slot::new(ports.settings.dial.clone());
@@ -330,6 +335,7 @@ impl Inner {
             grant: self.grant.clone(),
             version: self.version,
             unsaved: self.unsaved.clone(),
+            refused: self.refused,
             ended: Arc::clone(&self.ended),
             answered: Arc::clone(&self.answered),
             landed: self.answered.landed(),

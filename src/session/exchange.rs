@@ -14,7 +14,7 @@ use super::stage::Stage;
 use super::timed_store::TimedStore;
 use crate::lifecycle::{Cause, Failure, FlightId, Freshness, Schedule};
 use crate::primitives::{AtomicU64, Ordering, contained};
-use crate::refresh::{RefreshError, Request};
+use crate::refresh::{RefreshError, Refused, Request};
 use crate::store::{StoreError, StoredGrant, Swap, Version};
 use crate::time::{Draw, Timestamp};
 use crate::token::Grant;
@@ -30,6 +30,7 @@ pub(super) struct Orders {
     pub(super) version: Option<Version>,
     /// A grant that was received and could not be stored.
     pub(super) unsaved: Option<Unsaved>,
+    pub(super) refused: Refused,
     pub(super) ended: Arc<Ended>,
     pub(super) stage: Arc<Stage>,
     /// The answers that have come, and how many had landed when this set out.
@@ -312,7 +313,7 @@ async fn ask(
     if sent >= orders.deadline {
         return Err(not_sent(TOO_LATE));
     }
-    if let Some(left) = ports.client_backoff.left(sent, &ports.settings.policy) {
+    if let Some(left) = ports.client_backoff.left(orders.refused, sent, &ports.settings.policy) {
         let text = "not sent: the authorization server has just refused this client, \
              for this session or for another";
         return Err(RefreshError::misconfigured(text).retry_after(left));

@@ -12,8 +12,9 @@ use super::received::{Outcome, Report, Unsaved};
 use crate::lifecycle::{
     Effect, Event, Failure, FlightId, Lifecycle, Novelty, Policy, Reuse, TokenTimes, apply,
 };
+use crate::refresh::Refused;
 use crate::store::{StoreError, StoredGrant, on_timeline, times_of_answer};
-use crate::time::Timestamp;
+use crate::time::{Draw, Timestamp};
 use crate::token::{AccessToken, Grant};
 
 /// An answer that came while its repetition was out, under confirm by use (rule B14).
@@ -95,6 +96,12 @@ impl Inner {
             }
             Outcome::Failed(error) => {
                 let failure = error.failure();
+                // What was not sent, since the client had been refused, waits as long as that one does.
+                let waits = newest && !self.stage.is_sent();
+                let moment = match failure {
+                    Failure::Misconfigured { .. } if waits => Moment { draw: Draw::NONE, ..moment },
+                    _ => moment,
+                };
                 self.refuse(ports, flight, failure, error.into(), moment, afterwards);
             }
             // Rule F5: "what needs the store MUST fail with a clear error and recover by itself".
@@ -165,10 +172,14 @@ impl Inner {
         let event = Event::RefreshFailed { flight, failure, draw };
         if self.lifecycle.handle(&ports.settings.policy, event, now) == Effect::EndAttempt {
             // Rule B6: "which all sessions of the client share".
-            if let (Failure::Misconfigured { .. }, true, Some(until)) =
-                (failure, self.stage.is_sent(), self.lifecycle.backoff_until())
-            {
-                ports.client_backoff.hold(until);
+            match (failure, self.stage.is_sent(), self.lifecycle.backoff_until()) {
+                (Failure::Misconfigured { .. }, true, Some(until)) => {
+                    self.refused =
+                        ports.client_backoff.hold(self.refused, until, now, &ports.settings.policy);
+                }
+                // It was the refresh token that was refused, and not who presented it.
+                (Failure::Declined, true, _) => ports.client_backoff.lift(),
+                _ => {}
             }
             self.fail(flight, error, afterwards);
         } else {
@@ -261,6 +272,7 @@ impl Inner {
         match effect {
             Effect::Publish { .. } => {
                 ports.client_backoff.lift();
+                self.refused = Refused::Never;
                 self.token = published(&self.lifecycle, effect, &answer);
                 self.grant = Some(answer);
                 self.tell_all(afterwards);

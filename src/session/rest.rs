@@ -10,7 +10,7 @@ use super::keep::{Drive, Extent, spawn};
 use super::ports::{Hooks, Ports, Settings};
 use super::{Session, builder};
 use crate::lifecycle::{Lifecycle, Policy};
-use crate::refresh::{BoxFuture, Home, Refresh};
+use crate::refresh::{BoxFuture, Home, Refresh, Refused};
 use crate::store::{AnyStore, Version};
 use crate::time::Timestamp;
 use crate::token::{AccessToken, Grant};
@@ -20,6 +20,7 @@ pub(crate) struct Rest {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) grant: Option<Grant>,
     pub(crate) version: Option<Version>,
+    pub(crate) refused: Refused,
 }
 
 impl Rest {
@@ -27,7 +28,7 @@ impl Rest {
     pub(crate) fn first(settings: &Settings, store: bool, grant: Option<Grant>) -> Self {
         let (lifecycle, _) =
             Shared::begin(settings, store, builder::next_session(), grant.as_ref());
-        Self { lifecycle, grant, version: None }
+        Self { lifecycle, grant, version: None, refused: Refused::Never }
     }
 }
 
@@ -54,7 +55,7 @@ impl Prepared {
 impl Session {
     /// The session that `rest` is left of. Calls none of the program's code.
     pub(crate) fn take_up(prepared: Prepared, rest: Rest) -> Self {
-        let Rest { lifecycle, grant, version } = rest;
+        let Rest { lifecycle, grant, version, refused } = rest;
         let secret = grant.as_ref().and_then(Grant::access_token);
         let token = match (secret, lifecycle.generation(), lifecycle.schedule()) {
             (Some(secret), Some(generation), Some(schedule)) => {
@@ -67,7 +68,7 @@ impl Session {
             _ => None,
         };
         let Prepared { ports, now } = prepared;
-        Self { shared: Shared::resume(ports, &lifecycle, token, grant, version, now) }
+        Self { shared: Shared::resume(ports, &lifecycle, token, grant, version, refused, now) }
     }
 
     /// What is left of this session, where nobody else has it, nothing is in the air, nobody waits
@@ -86,6 +87,7 @@ impl Session {
             lifecycle: inner.lifecycle,
             grant: inner.grant.take(),
             version: inner.version,
+            refused: inner.refused,
         })
     }
 
