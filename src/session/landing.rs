@@ -98,10 +98,15 @@ impl Inner {
                 let failure = error.failure();
                 // What was not sent, since the client had been refused, waits as long as that one does.
                 let waits = newest && !self.stage.is_sent();
-                let moment = match failure {
-                    Failure::Misconfigured { .. } if waits => Moment { draw: Draw::NONE, ..moment },
-                    _ => moment,
+                let draw = match failure {
+                    Failure::Misconfigured { .. } if waits => Draw::NONE,
+                    Failure::Misconfigured { .. }
+                    | Failure::Declined
+                    | Failure::Unavailable { .. }
+                    | Failure::Unexplained { .. }
+                    | Failure::Unknown => moment.draw,
                 };
+                let moment = Moment { draw, ..moment };
                 self.refuse(ports, flight, failure, error.into(), moment, afterwards);
             }
             // Rule F5: "what needs the store MUST fail with a clear error and recover by itself".

@@ -50,11 +50,17 @@ impl World {
         counts: bool,
         now: i64,
     ) {
-        let ledger = &self.ledgers[session];
+        let ledger = &mut self.ledgers[session];
         let (process, sure) = (ledger.process, ledger.store.is_none() && counts);
         match outcome {
+            // Where it was refused before, others may have been accepted since.
+            Outcome::Misconfigured if std::mem::replace(&mut ledger.refused, true) => {}
             Outcome::Misconfigured if sure => self.barred[process] = now + REFUSED,
-            Outcome::Granted => self.barred[process] = i64::MIN,
+            Outcome::Granted => {
+                ledger.refused = false;
+                self.barred[process] = i64::MIN;
+            }
+            Outcome::Declined => self.barred[process] = i64::MIN,
             _ => {}
         }
     }
@@ -73,7 +79,8 @@ impl World {
     pub(crate) fn may_be_held_off(&self, session: usize) -> bool {
         let ledger = &self.ledgers[session];
         let newest = ledger.calls.last().map(|newest| self.calls[*newest].outcome);
-        let renewed = ledger.failures == 0 && newest.is_none_or(|it| it == Outcome::Granted);
+        let sound = ledger.failures == 0 && !ledger.same_again;
+        let renewed = sound && newest.is_none_or(|it| it == Outcome::Granted);
         !renewed || ledger.store.is_some() || !self.all_is_seen(session)
     }
 

@@ -91,6 +91,10 @@ pub(crate) struct Ledger {
     /// Whether the last of them may have come too late to count.
     pub(crate) unsure: bool,
     pub(crate) not_before: i64,
+    /// Whether the newest answer may have counted as a failure: the same token again.
+    pub(crate) same_again: bool,
+    /// Whether its client was refused since its last grant.
+    pub(crate) refused: bool,
     pub(crate) purse: Purse,
     /// The access tokens that were handed out.
     pub(crate) handed: BTreeSet<Number>,
@@ -136,6 +140,8 @@ impl Ledger {
             unexplained: None,
             unsure: false,
             not_before: i64::MIN,
+            same_again: false,
+            refused: false,
             purse: Purse::default(),
             handed: BTreeSet::new(),
             generation: 0,
@@ -173,6 +179,7 @@ impl Ledger {
     /// Another grant has come: neither backoff nor certainty outlives it.
     fn renewed(&mut self, access: Option<Number>) {
         self.failures = 0;
+        self.same_again = false;
         self.not_before = i64::MIN;
         self.latest = access;
         if self.held.is_some_and(|held| Some(held.access) != access) {
@@ -297,6 +304,7 @@ impl World {
                     ledger.renewed(Some(answer.access));
                 } else if ledger.epoch == epoch && alive {
                     // It may live longer, and be published anew.
+                    ledger.same_again = true;
                     ledger.failures = 0;
                     ledger.not_before = i64::MIN;
                 } else if newest && !alive && ledger.store.is_none() {
