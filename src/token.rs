@@ -219,6 +219,21 @@ impl Grant {
         self.reading.unusable.filter(|_| self.access_token.is_none())
     }
 
+    /// What to do about a refresh token that stands where none is looked for, and was not taken
+    /// ([`Leniency::Elsewhere`]). It names that place where it is a known one, and holds nothing of the
+    /// answer.
+    pub fn found_elsewhere(&self) -> Option<&str> {
+        self.reading.elsewhere.as_deref()
+    }
+
+    /// Notes that a refresh token stands elsewhere.
+    #[cfg(feature = "wire")]
+    pub(crate) fn with_elsewhere(mut self, said: impl Into<std::boxed::Box<str>>) -> Self {
+        self.reading.note(Leniency::Elsewhere);
+        self.reading.elsewhere = Some(said.into());
+        self
+    }
+
     /// Notes what had to be borne.
     #[cfg(feature = "wire")]
     pub(crate) fn read_with(mut self, leniencies: impl IntoIterator<Item = Leniency>) -> Self {

@@ -5,15 +5,21 @@ use std::prelude::rust_2024::*;
 
 use http::StatusCode;
 
-use super::lenient::{Reading, read};
+use super::lenient::{Likeness, read};
 use super::lifetime::End;
-use super::members::Members;
+use super::members::{Members, Token};
+use super::places::{codes, says_error};
 use super::question::Question;
 use super::refusal::Refusal;
+use super::tokens::{
+    Beside, bearer, elsewhere, is_beside, looks_like_a_token, refresh_token,
+    refresh_token_by_another_name, refresh_tokens_elsewhere, repeats,
+};
 use crate::clock::{Clock, SharedClock};
+use crate::provider::Dialect;
 use crate::refresh::RefreshError;
 use crate::time::{ExpiresIn, Lifetime, Span, Timestamp};
-use crate::token::{Grant, Leniency, Secret, Unusable};
+use crate::token::{Grant, Leniency, Unusable};
 
 /// Makes a grant, or the right failure (rule B6), of a token endpoint's answer. Where the request was
 /// made by a [`Client`](super::Client), [`Form::read_answer`](super::Form::read_answer) knows more.
@@ -85,7 +91,6 @@ impl<'a> Head<'a> {
     }
 
     /// Whether the answer is likely to hold a grant, so that all of it is worth waiting for.
-    #[cfg(feature = "oauth2")]
     pub(crate) fn is_success(&self) -> bool {
         self.status.is_success()
     }
@@ -106,28 +111,69 @@ impl<'a> Head<'a> {
             return Err(self.redirected());
         }
         let dialect = question.dialect();
-        let speaks = |members: &Members| {
-            ["access_token", "refresh_token", "error"].iter().any(|it| members.value(it).is_some())
-                || dialect.names().iter().any(|(_, theirs)| members.value(theirs).is_some())
-                || dialect.envelopes().iter().any(|path| members.inside(path).is_some())
-        };
-        let Reading { members, leniencies } = read(body, self.charset(), ended.is_ok(), speaks);
-        let members = members.renamed(dialect);
-        let grant = if members.refuses() || self.refuses(&members, question) {
-            // Whatever lies within, and whatever became of the rest of it, the server has refused.
-            beside_a_refusal(&members, question)
-                .ok_or_else(|| self.refusal(&members).judged(question))
+        let likeness = |members: &Members| self.likeness(members, dialect);
+        let members = read(body, self.charset(), ended.is_ok(), likeness).renamed(dialect);
+        // Whatever lies within, and whatever became of the rest of it, a server that says `error` at
+        // the top has refused.
+        let refused = refuses(&members);
+        let members = if refused { members } else { members.unwrapped(dialect) };
+        let refused = refused || refuses(&members);
+        let borne = members.borne.clone();
+        let grant = if refused || !self.is_success() && !self.grants(&members, question) {
+            self.beside_a_refusal(&members, question)
+                .ok_or_else(|| self.refusal(&members, question).judged(question))
         } else {
-            self.granted(body, &members.unwrapped(dialect), ended, question)
+            self.granted(body, &members, ended, question)
         }?;
-        let status = (!self.status.is_success()).then_some(Leniency::Status);
-        Ok(grant.read_with(leniencies).read_with(status))
+        let status = (!self.is_success()).then_some(Leniency::Status);
+        Ok(grant.read_with(borne).read_with(status))
     }
 
-    /// Whether an answer of this status, without an access token that can be used, is a refusal.
-    fn refuses(&self, members: &Members, question: &Question<'_>) -> bool {
-        let granted = members.whole && bearer(members, question).is_ok();
-        !self.status.is_success() && !granted
+    /// How much an object with other things around it looks like the answer.
+    fn likeness(&self, members: &Members, dialect: Dialect) -> Likeness {
+        let theirs = |standard: &str| {
+            let mut names = dialect.names().iter().filter(|(name, _)| *name == standard);
+            names.any(|(_, theirs)| members.value(theirs).is_some())
+        };
+        let mut opened = dialect.envelopes().iter().filter_map(|path| members.inside(path));
+        if members.text("access_token").is_some() || theirs("access_token") {
+            return Likeness::AccessToken;
+        }
+        if opened.next().is_some()
+            || ["access_token", "refresh_token", "error"]
+                .iter()
+                .any(|it| members.value(it).is_some())
+            || dialect.names().iter().any(|(standard, _)| theirs(standard))
+        {
+            return Likeness::Standard;
+        }
+        let code = codes(self.status, members, dialect).is_empty();
+        if code { Likeness::None } else { Likeness::Code }
+    }
+
+    /// Whether an answer of an error status is a grant all the same: a token response in all but its
+    /// status, which neither a code nor a frame contradicts (rule B14).
+    fn grants(&self, members: &Members, question: &Question<'_>) -> bool {
+        members.whole
+            && !members.borne.contains(&Leniency::Framed)
+            && bearer(members, question).is_ok_and(|(token, _)| looks_like_a_token(&token))
+            && is_beside(Beside::AccessToken, members)
+            && !self.refusal(members, question).is_final(question)
+    }
+
+    /// A refresh token that came with a refusal, half of a token response (rule B14). The very one that
+    /// was presented was not received; where it is not known which that was, none was.
+    fn beside_a_refusal(&self, members: &Members, question: &Question<'_>) -> Option<Grant> {
+        let limited = self.status == StatusCode::TOO_MANY_REQUESTS
+            || self.status == StatusCode::SERVICE_UNAVAILABLE;
+        let framed = !self.is_success() && members.borne.contains(&Leniency::Framed);
+        let said = limited || framed || self.refusal(members, question).is_known(question);
+        let unsaid = question.presented().is_none();
+        if said || unsaid || !is_beside(Beside::RefreshToken, members) {
+            return None;
+        }
+        let token = refresh_token(members).filter(|token| is_credible(token, question))?;
+        Some(Grant::of_refresh_token(token.secret).unusable(Unusable::Missing))
     }
 
     fn redirected(&self) -> RefreshError {
@@ -142,10 +188,12 @@ impl<'a> Head<'a> {
         }
     }
 
-    fn refusal<'m>(&self, members: &'m Members) -> Refusal<'m> {
-        let told = members.literals("retry_after").find_map(|it| it.expose().parse().ok());
-        let retry_after = self.retry_after().or(told.map(|it: ExpiresIn| it.span().to_duration()));
-        Refusal::new(self.status, members, retry_after, self.is_challenged())
+    fn refusal<'m>(&self, members: &'m Members, question: &Question<'_>) -> Refusal<'m> {
+        let told = || members.literals("retry_after").find_map(|it| it.expose().parse().ok());
+        let told = || told().map(|it: ExpiresIn| it.span().to_duration());
+        let retry_after = self.retry_after().or_else(told);
+        let dialect = question.dialect();
+        Refusal::new(self.status, members, dialect, retry_after, self.is_challenged())
     }
 
     /// The grant of a success. One understood only in half is kept for its refresh token (rule B14).
@@ -156,21 +204,34 @@ impl<'a> Head<'a> {
         ended: Result<(), RefreshError>,
         question: &Question<'_>,
     ) -> Result<Grant, RefreshError> {
-        let refresh_token = answer.text("refresh_token");
+        let taken = refresh_token(answer);
         if !answer.whole {
             let error = ended.err().unwrap_or_else(|| self.not_a_token_response(body));
-            let half = |token| Grant::of_refresh_token(token).unusable(Unusable::CutShort);
-            return refresh_token.map(half).ok_or(error);
+            let half = |it: Token| Grant::of_refresh_token(it.secret).unusable(Unusable::CutShort);
+            return taken.map(half).ok_or(error);
         }
+        let mut borne = Vec::new();
+        let taken = if self.is_success() {
+            taken.or_else(|| {
+                let renamed = refresh_token_by_another_name(answer)?;
+                borne.push(Leniency::Renamed);
+                Some(renamed)
+            })
+        } else {
+            taken.filter(|token| is_credible(token, question))
+        };
+        borne.extend(taken.as_ref().and_then(|token| token.borne));
         let lifetime = self.lifetime(answer);
-        let padded = ["access_token", "refresh_token"].iter().any(|name| answer.is_padded(name));
-        let mut grant = match (bearer(answer, question), refresh_token) {
-            (Ok(access_token), None) => Grant::of_access_token(access_token, lifetime),
-            (Ok(access_token), Some(refresh_token)) => {
-                Grant::new(access_token, refresh_token, lifetime)
+        let mut grant = match (bearer(answer, question), taken) {
+            (Ok((access_token, how)), refresh_token) => {
+                borne.extend(how);
+                match refresh_token {
+                    Some(token) => Grant::new(access_token, token.secret, lifetime),
+                    None => said_elsewhere(Grant::of_access_token(access_token, lifetime), answer),
+                }
             }
-            (Err(unusable), Some(refresh_token)) => {
-                Grant::of_refresh_token(refresh_token).unusable(unusable)
+            (Err(unusable), Some(token)) => {
+                Grant::of_refresh_token(token.secret).unusable(unusable)
             }
             (Err(Unusable::Missing), None) => return Err(self.without_tokens(answer, question)),
             (Err(unusable @ (Unusable::Dpop | Unusable::TokenType)), None) => {
@@ -190,12 +251,12 @@ impl<'a> Head<'a> {
                 grant = grant.with_field(name, value);
             }
         }
-        Ok(grant.read_with(padded.then_some(Leniency::Padded)))
+        Ok(grant.read_with(borne))
     }
 
     /// Some refuse by a success and a number. Anything else may have been honoured.
     fn without_tokens(&self, answer: &Members, question: &Question<'_>) -> RefreshError {
-        let refusal = self.refusal(answer);
+        let refusal = self.refusal(answer, question);
         if refusal.is_known(question) { refusal.judged(question) } else { nothing_found(answer) }
     }
 
@@ -253,91 +314,43 @@ impl<'a> Head<'a> {
     }
 }
 
-/// A refresh token that came with a refusal (rule B14). The very one that was presented was not
-/// received; where it is not known which that was, none was.
-fn beside_a_refusal(members: &Members, question: &Question<'_>) -> Option<Grant> {
-    let presented = Secret::from(question.presented()?.expose().trim());
-    let token = members.text("refresh_token").filter(|token| *token != presented)?;
-    Some(Grant::of_refresh_token(token).unusable(Unusable::Missing))
+/// Whether members are a refusal: an `error` that says that there is one (RFC 6749, section 5.2), and
+/// beside it no access token.
+fn refuses(members: &Members) -> bool {
+    let token = members.token("access_token");
+    says_error(members) && !token.is_some_and(|token| looks_like_a_token(&token.secret))
+}
+
+/// Whether a refresh token in an answer that is no plain success was received. Rule B14: "only if it
+/// looks like one, is not the one presented in any encoding".
+fn is_credible(token: &Token, question: &Question<'_>) -> bool {
+    let repeated = question.presented().is_some_and(|it| repeats(&token.secret, it));
+    looks_like_a_token(&token.secret) && !repeated
+}
+
+/// What to do about tokens that were found.
+const NAME_IT: &str = "name that place by `ClientBuilder::dialect` or `ClientBuilder::provider`";
+
+/// A grant that brought no refresh token where one is looked for, but may have elsewhere.
+fn said_elsewhere(grant: Grant, answer: &Members) -> Grant {
+    let found = refresh_tokens_elsewhere(answer);
+    if found.is_empty() {
+        return grant;
+    }
+    let found = found.join(", ");
+    grant.with_elsewhere(format!("the answer holds {found}, which was not taken: {NAME_IT}"))
 }
 
 /// Says where tokens are, in names that are known and hold nothing of the answer's.
 fn nothing_found(answer: &Members) -> RefreshError {
-    let found = elsewhere(answer);
+    let found: Vec<_> = elsewhere(answer).into_iter().map(|(_, place)| place).collect();
     if found.is_empty() {
         return RefreshError::unknown("the answer holds no usable access token");
     }
     RefreshError::unknown(format!(
-        "the answer holds no `access_token` at its top, but {}: name that place by \
-         `ClientBuilder::dialect` or `ClientBuilder::provider`",
+        "the answer holds no `access_token` at its top, but {}: {NAME_IT}",
         found.join(", ")
     ))
-}
-
-/// The access token, if it is one that may be sent as a bearer token. RFC 6749, section 7.1: a client
-/// must not use one whose type it does not understand.
-fn bearer(answer: &Members, question: &Question<'_>) -> Result<Secret, Unusable> {
-    /// `Bearer`, and what is documented to be sent as one: Slack's, Apigee's, eBay's.
-    const BEARER: [&str; 6] =
-        ["bearer", "bot", "user", "BearerToken", "User Access Token", "Application Access Token"];
-    let token = answer.text("access_token").ok_or(Unusable::Missing)?;
-    if let Some(kind) = answer.text("token_type") {
-        let kind = kind.expose();
-        let known = BEARER.iter().any(|known| known.eq_ignore_ascii_case(kind));
-        if kind.eq_ignore_ascii_case("dpop") {
-            return Err(Unusable::Dpop);
-        }
-        if !known && !question.accepts(kind) {
-            return Err(Unusable::TokenType);
-        }
-    }
-    let sendable = token.expose().bytes().all(|byte| (0x21..0x7f).contains(&byte));
-    if sendable { Ok(token) } else { Err(Unusable::NotSendable) }
-}
-
-/// Known names of tokens that are not where RFC 6749 has them, and in what.
-fn elsewhere(answer: &Members) -> Vec<String> {
-    const TOKENS: [&str; 10] = [
-        "access_token",
-        "refresh_token",
-        "accessToken",
-        "refreshToken",
-        "AccessToken",
-        "RefreshToken",
-        "token",
-        "jwt",
-        "id_token",
-        "idToken",
-    ];
-    const ENVELOPES: [&str; 13] = [
-        "data",
-        "authed_user",
-        "result",
-        "response",
-        "body",
-        "payload",
-        "token",
-        "tokens",
-        "session",
-        "credentials",
-        "AuthenticationResult",
-        "auth",
-        "content",
-    ];
-    let mut found = Vec::new();
-    for name in answer.names().filter_map(|name| TOKENS.iter().find(|known| **known == name)) {
-        if answer.text(name).is_some() {
-            found.push(format!("`{name}`"));
-        }
-    }
-    for name in answer.names() {
-        let Some(inner) = answer.inside(name) else { continue };
-        let place = ENVELOPES.iter().find(|known| **known == name);
-        let place = place.map_or("another member".into(), |known| format!("`{known}`"));
-        let inside = TOKENS.iter().filter(|known| inner.text(known).is_some());
-        found.extend(inside.map(|known| format!("`{known}` in {place}")));
-    }
-    found
 }
 
 /// A header's value, if it is such a text as HTTP knows.

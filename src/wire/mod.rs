@@ -63,8 +63,11 @@ mod form;
 mod lenient;
 mod lifetime;
 mod members;
+mod places;
 mod question;
 mod refusal;
+mod scan;
+mod tokens;
 
 #[cfg(any(feature = "oauth2", feature = "ureq"))]
 pub(crate) use answer::Head;
