@@ -21,16 +21,21 @@
 //!
 //! | members, the better ones first | a number is |
 //! |---|---|
-//! | `expires_in_sec`, `expires_in` | seconds from now, whatever its size (RFC 6749, section 5.1) |
+//! | `expires_in_sec`, `expires_in`, `expires_in_seconds`, `expiresInSeconds` | seconds from now, whatever its size (RFC 6749, section 5.1) |
 //! | `expires_in_ms` | milliseconds from now |
-//! | `expiresIn`, `expireIn`, `expire_in`, `access_token_expires_in`, `accessTokenExpiresIn`, `expires`, `expire` | by its size |
-//! | `expires_at`, `expiresAt`, `expires_on`, `expiresOn`, `.expires`, `access_token_expires_at`, `accessTokenExpiresAt`, `access_token_expire_in`, `token_expiry`, `expire_time`, `expireTime`, `expiry`, `expiry_date`, `expiration`, `exp` | by its size |
+//! | `expiresIn`, `ExpiresIn`, `expireIn`, `expire_in`, `access_token_expires_in`, `accessTokenExpiresIn`, `expires`, `expire` | by its size |
+//! | `expires_at`, `expiresAt`, `expires_on`, `expiresOn`, `.expires`, `access_token_expires_at`, `accessTokenExpiresAt`, `access_token_expires`, `accessTokenExpires`, `access_expiration`, `access_token_expiration`, `accessTokenExpiration`, `accessTokenExpiry`, `valid_until`, `validUntil`, `access_token_expire_in`, `token_expiry`, `expire_time`, `expireTime`, `expiry`, `expiry_date`, `expiration`, `exp` | by its size |
 //!
 //! By its size: less than 10⁹ are seconds from now, which is 31 years of them; less than 10¹² is a date
-//! in seconds since the Unix epoch, and beyond that one in milli-, micro- or nanoseconds. A number may
-//! stand in a text, with an `s` behind it. Any of them may be a date in a text instead: HTTP's, RFC
-//! 3339's, ISO 8601's (with a space for the `T`, or without a zone, which is then UTC), RFC 2822's, or
-//! Azure App Service's. Dates count from the answer's `Date` header, or from the local wall clock.
+//! in seconds since the Unix epoch, and beyond that one in milli-, micro- or nanoseconds; but fourteen
+//! digits that make a date of the years 1970 to 2200, such as 20231114222320, are that. A number may
+//! stand in a text, with an `s` behind it.
+//!
+//! Any of them may be a duration in a text instead: `15m`, `1 hour 30 minutes`, `PT10M`, `00:10:00`. Or
+//! a date: HTTP's, RFC 3339's, ISO 8601's (with a space for the `T`, or without a zone, which is then
+//! UTC), RFC 2822's, JavaScript's or Go's own, ASP.NET's `/Date(1700000600000)/`, or Azure App Service's.
+//! Dates count from the answer's `Date` header, or from the local wall clock. A text for the first day
+//! of the epoch or one before it, such as `0001-01-01T00:00:00Z`, is what languages write for no date.
 //!
 //! A member that can be read as none of these is as if it were not there: the policy then decides
 //! ([1 h], or until the resource server rejects the token). To take it for over would cost a refresh, and
@@ -38,8 +43,8 @@
 //!
 //! A refresh token's end: `refresh_token_expires_in`, `refresh_expires_in`, `x_refresh_token_expires_in`,
 //! `refreshTokenExpiresIn`, `refreshExpiresIn`, `refreshTokenExpireIn`, `refresh_token_expires_at`,
-//! `refresh_expires_at`, `refreshTokenExpiresAt`, `refresh_token_expires`, `refresh_token_expires_on`,
-//! `refresh_token_expire_in`, all by their size; zero means that it has no end.
+//! `refresh_expires_at`, `refreshTokenExpiresAt`, `refresh_token_expires`, `refreshTokenExpires`,
+//! `refresh_expiration`, `refresh_token_expiration`, `refresh_token_expires_on`, `refresh_token_expire_in`, all by their size; zero means that it has no end.
 //!
 //! # The second reading
 //! An answer that is not one JSON object from end to end is read once more, leniently (rule B14): in
@@ -59,6 +64,7 @@
 mod answer;
 mod client;
 mod codes;
+mod dates;
 mod form;
 mod lenient;
 mod lifetime;
