@@ -17,6 +17,8 @@ mod credible;
 mod dialects;
 #[path = "answers/lifetimes.rs"]
 mod lifetimes;
+#[path = "answers/odd.rs"]
+mod odd;
 #[path = "answers/own.rs"]
 mod own;
 #[path = "answers/places.rs"]

@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::lenient::{Likeness, read};
 use super::lifetime::End;
 use super::members::{Members, Token};
-use super::places::{codes, says_error};
+use super::places::{codes, says_error, waits};
 use super::question::Question;
 use super::refusal::Refusal;
 use super::tokens::{
@@ -24,9 +24,9 @@ use crate::token::{Grant, Leniency, Unusable};
 /// Makes a grant, or the right failure (rule B6), of a token endpoint's answer. Where the request was
 /// made by a [`Client`](super::Client), [`Form::read_answer`](super::Form::read_answer) knows more.
 ///
-/// Of the headers, `Content-Type`, `Date`, `Retry-After` and `WWW-Authenticate` are looked at; of
-/// several with one name, the first. A date in `Retry-After` is counted from the `Date` beside it, or
-/// from the local wall clock where there is none. The body of a redirect is not looked at; a body that
+/// Of the headers, `Content-Type`, `Date` and `Retry-After` are looked at, of several with one name the
+/// first, and each `WWW-Authenticate`. A date in `Retry-After` is counted from the `Date` beside it, or
+/// from the local wall clock where there is none, or one from before the year 2000. The body of a redirect is not looked at; a body that
 /// broke off is given as far as it came.
 ///
 /// ```
@@ -60,8 +60,11 @@ pub fn read_answer<'a>(
     Head::new(status, headers)?.answer(body, Ok(()), &Question::default())
 }
 
-/// The headers that are looked at.
-const HEADERS: [&str; 4] = ["content-type", "date", "retry-after", "www-authenticate"];
+/// 2000-01-01: before it there was no OAuth, and a server's clock that shows it was never set.
+const LONG_AGO: Timestamp = Timestamp::from_secs(946_684_800);
+
+/// The headers of which the first is looked at.
+const HEADERS: [&str; 3] = ["content-type", "date", "retry-after"];
 
 /// What an answer says before its body.
 pub(crate) struct Head<'a> {
@@ -69,7 +72,8 @@ pub(crate) struct Head<'a> {
     content_type: Option<&'a str>,
     date: Option<Timestamp>,
     retry_after: Option<&'a str>,
-    challenge: Option<&'a str>,
+    /// Whether the client is asked to authenticate by the header (RFC 6749, section 5.2).
+    challenged: bool,
 }
 
 impl<'a> Head<'a> {
@@ -80,14 +84,17 @@ impl<'a> Head<'a> {
         let status = StatusCode::from_u16(status)
             .map_err(|_| RefreshError::unknown("the answer's status is none of HTTP"))?;
         let mut first = [None; HEADERS.len()];
+        let mut challenged = false;
         for (name, value) in headers {
             if let Some(at) = HEADERS.iter().position(|known| name.eq_ignore_ascii_case(known)) {
                 first[at].get_or_insert(value);
+            } else if name.eq_ignore_ascii_case("www-authenticate") {
+                challenged |= text(value).is_some_and(challenges_basic);
             }
         }
-        let [content_type, date, retry_after, challenge] = first.map(|it| it.and_then(text));
-        let date = date.and_then(http_date);
-        Ok(Self { status, content_type, date, retry_after, challenge })
+        let [content_type, date, retry_after] = first.map(|it| it.and_then(text));
+        let date = date.and_then(http_date).filter(|date| *date > LONG_AGO);
+        Ok(Self { status, content_type, date, retry_after, challenged })
     }
 
     /// Whether the answer is likely to hold a grant, so that all of it is worth waiting for.
@@ -182,18 +189,18 @@ impl<'a> Head<'a> {
              configure the endpoint's own URL",
             self.status
         ));
-        match self.retry_after() {
+        match self.retry_after.and_then(|it| self.wait(it)) {
             Some(delay) => error.retry_after(delay),
             None => error,
         }
     }
 
     fn refusal<'m>(&self, members: &'m Members, question: &Question<'_>) -> Refusal<'m> {
-        let told = || members.literals("retry_after").find_map(|it| it.expose().parse().ok());
-        let told = || told().map(|it: ExpiresIn| it.span().to_duration());
-        let retry_after = self.retry_after().or_else(told);
+        let retry_after = self.retry_after.and_then(|it| self.wait(it));
+        let told = || waits(members).iter().find_map(|it| self.wait(it.expose()));
+        let retry_after = retry_after.or_else(told);
         let dialect = question.dialect();
-        Refusal::new(self.status, members, dialect, retry_after, self.is_challenged())
+        Refusal::new(self.status, members, dialect, retry_after, self.challenged)
     }
 
     /// The grant of a success. One understood only in half is kept for its refresh token (rule B14).
@@ -283,8 +290,10 @@ impl<'a> Head<'a> {
     fn not_a_token_response(&self, body: &[u8]) -> RefreshError {
         let kind =
             self.content_type.and_then(|kind| kind.split(';').next()).unwrap_or("no content type");
+        // As gzip marks it (RFC 1952, section 2.3.1): nobody asked for that.
+        let bytes = if body.starts_with(&[0x1f, 0x8b]) { "compressed bytes" } else { "bytes" };
         RefreshError::unknown(format!(
-            "the answer is not a token response: {} bytes of {kind}",
+            "the answer is not a token response: {} {bytes} of {kind}",
             body.len()
         ))
     }
@@ -297,20 +306,16 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// Whether the client is asked to authenticate by the header (RFC 6749, section 5.2).
-    fn is_challenged(&self) -> bool {
-        let scheme = self.challenge.and_then(|it| it.split_ascii_whitespace().next());
-        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
-    }
-
-    /// `Retry-After` in both its forms (RFC 9110, section 10.2.3).
-    fn retry_after(&self) -> Option<Duration> {
-        let value = self.retry_after?.trim();
-        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    /// `Retry-After` in both its forms (RFC 9110, section 10.2.3), and in others in which it is met: a
+    /// fraction, a unit behind it, or a date as a number.
+    fn wait(&self, text: &str) -> Option<Duration> {
+        match End::told(text).filter(|_| !text.trim().starts_with('-'))? {
+            End::After(wait) => Some(wait.to_duration()),
+            End::At(date) => {
+                let now = self.date.unwrap_or_else(|| SharedClock.wall());
+                Some(date.since(now).to_duration())
+            }
         }
-        let now = self.date.unwrap_or_else(|| SharedClock.wall());
-        Some(http_date(value)?.since(now).to_duration())
     }
 }
 
@@ -357,6 +362,19 @@ fn nothing_found(answer: &Members) -> RefreshError {
 fn text(value: &[u8]) -> Option<&str> {
     let visible = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
     core::str::from_utf8(value).ok().filter(|text| text.as_bytes().iter().all(visible))
+}
+
+/// Whether one of a header's challenges is for `Basic` (RFC 9110, section 11.6.1).
+fn challenges_basic(header: &str) -> bool {
+    let mut quoted = false;
+    let mut parts = header.split(|c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    });
+    parts.any(|part| {
+        let scheme = part.split_ascii_whitespace().next();
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
+    })
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {

@@ -141,6 +141,19 @@ fn is_error(value: &Value) -> bool {
     }
 }
 
+/// What an answer's body says of how long to wait.
+pub(super) fn waits(members: &Members) -> Vec<Secret> {
+    const NAMES: [&str; 2] = ["retry_after", "retryAfter"];
+    let error = members.value("error");
+    let within = |name: &str| match error.as_ref()?.get(name)? {
+        Value::Number(number) => Some(Secret::from(number.to_string())),
+        value => plain(value),
+    };
+    let mut waits: Vec<_> = NAMES.iter().filter_map(|it| members.literals(it).next()).collect();
+    waits.extend(NAMES.iter().filter_map(|name| within(name)));
+    waits
+}
+
 /// Meta's word for what may pass.
 pub(super) fn is_transient(members: &Members) -> bool {
     let says = |value: Option<&Value>| {

@@ -106,7 +106,8 @@ impl<'a> Refusal<'a> {
             Some(failure) => (Verdict::of(failure), None),
             None => self.verdict(question),
         };
-        let verdict = if question.is_clients_own() { verdict.without_login() } else { verdict };
+        let verdict =
+            if question.is_clients_own() { verdict.without_login(self.status) } else { verdict };
         let code = code.map(|code| format!(": {code}")).unwrap_or_default();
         let text = format!(
             "the token endpoint{} answered {}{code}",
@@ -203,8 +204,13 @@ impl Verdict {
     }
 
     /// A client that asks for itself has nobody to log in: what refuses it is to be set right.
-    fn without_login(self) -> Self {
+    fn without_login(self, status: StatusCode) -> Self {
+        let nobody_there =
+            status == StatusCode::NOT_FOUND || status == StatusCode::METHOD_NOT_ALLOWED;
         match self {
+            Self::Unexplained if nobody_there => {
+                Self::Misconfigured("the URL of the token endpoint")
+            }
             Self::Declined | Self::Unexplained => Self::Misconfigured(CLIENT),
             Self::Misconfigured(_) | Self::Unavailable | Self::Unknown => self,
         }
