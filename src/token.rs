@@ -219,19 +219,17 @@ impl Grant {
         self.reading.unusable.filter(|_| self.access_token.is_none())
     }
 
-    /// What to do about a refresh token that stands where none is looked for, and was not taken
-    /// ([`Leniency::Elsewhere`]). It names that place where it is a known one, and holds nothing of the
-    /// answer.
+    /// Where a refresh token stands that was not taken ([`Leniency::Elsewhere`]), and what to do about
+    /// it. The words hold nothing of the answer.
     pub fn found_elsewhere(&self) -> Option<&str> {
         self.reading.elsewhere.as_deref()
     }
 
     /// Notes that a refresh token stands elsewhere.
     #[cfg(feature = "wire")]
-    pub(crate) fn with_elsewhere(mut self, said: impl Into<std::boxed::Box<str>>) -> Self {
-        self.reading.note(Leniency::Elsewhere);
+    pub(crate) fn with_elsewhere(mut self, said: String) -> Self {
         self.reading.elsewhere = Some(said.into());
-        self
+        self.read_with([Leniency::Elsewhere])
     }
 
     /// Notes what had to be borne.

@@ -255,13 +255,13 @@ impl Raw {
         says_something(trimmed).then(|| Token { secret: Secret::from(trimmed), borne })
     }
 
-    /// A whole number that is not zero.
+    /// A whole number, of more digits than a count or a flag has.
     fn digits(&self) -> Option<Token> {
         let Self::Json(raw) = self else { return None };
         let digits = raw.expose();
         let whole = digits.bytes().all(|it| it.is_ascii_digit()) && !digits.starts_with('0');
         let token = || Token { secret: raw.clone(), borne: Some(Leniency::Shaped) };
-        (whole && !digits.is_empty()).then(token)
+        (whole && digits.len() >= 8).then(token)
     }
 
     fn says_something(&self) -> bool {

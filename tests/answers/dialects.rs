@@ -220,7 +220,9 @@ fn a_refresh_token_that_is_a_number_or_alone_in_a_list_is_kept() {
     }
     for value in [
         "0",
-        "-5",
+        "17",
+        "1234567",
+        "-987654321",
         "1.5",
         "1e9",
         "true",
