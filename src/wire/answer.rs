@@ -38,7 +38,8 @@ use crate::token::{Grant, Leniency, Unusable};
 /// ```
 ///
 /// A grant without an access token was understood only in half: it stands for its refresh token,
-/// which must be kept (rule B14). A refresher hands it to its session like any other.
+/// which must be kept (rule B14). A refresher hands it to its session like any other. Outside 2xx, and
+/// beside an `error`, tokens are taken only of what is a token response in all but that.
 ///
 /// # Errors
 ///
@@ -211,25 +212,25 @@ impl<'a> Head<'a> {
         ended: Result<(), RefreshError>,
         question: &Question<'_>,
     ) -> Result<Grant, RefreshError> {
-        let taken = refresh_token(answer);
+        let found = refresh_token(answer);
         if !answer.whole {
             let error = ended.err().unwrap_or_else(|| self.not_a_token_response(body));
             let half = |it: Token| Grant::of_refresh_token(it.secret).unusable(Unusable::CutShort);
-            return taken.map(half).ok_or(error);
+            return found.map(half).ok_or(error);
         }
         let mut borne = Vec::new();
-        let taken = if self.is_success() {
-            taken.or_else(|| {
+        let found = if self.is_success() {
+            found.or_else(|| {
                 let renamed = refresh_token_by_another_name(answer)?;
                 borne.push(Leniency::Renamed);
                 Some(renamed)
             })
         } else {
-            taken.filter(|token| is_credible(token, question))
+            found.filter(|token| is_credible(token, question))
         };
-        borne.extend(taken.as_ref().and_then(|token| token.borne));
+        borne.extend(found.as_ref().and_then(|token| token.borne));
         let lifetime = self.lifetime(answer);
-        let mut grant = match (bearer(answer, question), taken) {
+        let mut grant = match (bearer(answer, question), found) {
             (Ok((access_token, how)), refresh_token) => {
                 borne.extend(how);
                 match refresh_token {

@@ -49,11 +49,32 @@
 //! # The second reading
 //! An answer that is not one JSON object from end to end is read once more, leniently (rule B14): in
 //! another charset or behind a byte order mark, as a form, with text around the one closed object, with
-//! a member that cannot be read among good ones, with white space around a token, whatever the status
-//! and the content type. What had to be borne is said by
-//! [`Grant::leniencies`](crate::token::Grant::leniencies). It never takes a fragment: of two objects that
-//! differ, none; of one that is not closed, none that lies within. What came whole at the top of an
-//! answer that breaks off is kept for its refresh token alone. The body of a redirect is never read.
+//! a member that cannot be read among good ones, with white space or `Bearer` before a token; and so is
+//! an envelope that a dialect names, which may also be a text or a list of one. What had to be borne is
+//! said by [`Grant::leniencies`](crate::token::Grant::leniencies). It never takes a fragment: of two
+//! objects that differ, none; of one that is not closed, none that lies within. It takes nothing of a web
+//! page, nor of what lies in a `script`, `pre`, `code` or `textarea`, or in an attribute. What came whole
+//! at the top of an answer that breaks off is kept for its refresh token alone. The body of a redirect is
+//! never read.
+//!
+//! # What is a token
+//! A text that is no word for nothing: `null`, `undefined`, `None` and their like are none. A refresh
+//! token may also be a whole number of eight digits or more. Where the status is no success, or an `error`
+//! stands beside it, a token must look like one (it has digits, or both cases, and nothing of a masked
+//! or of a worded text), must not repeat the refresh token that was presented, in whatever encoding, and
+//! another part of a token response must stand beside it. There a known code, a frame, and, for a refresh
+//! token alone, 429 and 503 speak against it (rule B14).
+//!
+//! A refresh token beside an access token is taken from `refreshToken` and `RefreshToken` as well. One
+//! that stands elsewhere is not, but is said:
+//! [`Grant::found_elsewhere`](crate::token::Grant::found_elsewhere).
+//!
+//! # Where a code is looked for
+//! In `error`, `error_code`, `errorCode`, `error_type`, `code`, `errcode`, `status`, `errors`, `detail`,
+//! `message` and `title`, at the top and in a dialect's envelopes; three levels deep within these, also in
+//! lists; in AWS's `__type`, Entra ID's `error_codes` and Apigee's `fault`. A text counts only where all
+//! of it is a [known code](known_codes). An `error` that is empty, `0`, `ok`, `none` or `success`, or whose
+//! `code` is, says that there is none.
 //!
 //! Invariants: nothing here panics, whatever came; no error holds a word of a body but error codes that
 //! are known (rule G1); secrets go to https endpoints, or within this machine.

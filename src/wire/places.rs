@@ -145,9 +145,10 @@ fn is_error(value: &Value) -> bool {
 pub(super) fn waits(members: &Members) -> Vec<Secret> {
     const NAMES: [&str; 2] = ["retry_after", "retryAfter"];
     let error = members.value("error");
-    let within = |name: &str| match error.as_ref()?.get(name)? {
-        Value::Number(number) => Some(Secret::from(number.to_string())),
-        value => plain(value),
+    let within = |name: &str| {
+        let value = error.as_ref()?.get(name)?;
+        let number = value.as_number().map(|it| Secret::from(it.to_string()));
+        number.or_else(|| plain(value))
     };
     let mut waits: Vec<_> = NAMES.iter().filter_map(|it| members.literals(it).next()).collect();
     waits.extend(NAMES.iter().filter_map(|name| within(name)));

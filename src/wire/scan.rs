@@ -100,7 +100,7 @@ fn end_of(bytes: &[u8], start: usize) -> Option<usize> {
 }
 
 /// What stands within a text's brackets, where it is one pair of them and nothing more.
-pub(super) fn within<'t>(text: &'t str, open: char, close: char) -> Option<&'t str> {
+pub(super) fn within(text: &str, open: char, close: char) -> Option<&str> {
     let inside = text.strip_prefix(open)?.strip_suffix(close)?;
     (end_of(text.as_bytes(), 0) == Some(text.len())).then_some(inside)
 }

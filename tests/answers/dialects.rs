@@ -204,18 +204,18 @@ fn a_refresh_token_in_another_place_is_not_taken_and_its_place_is_named() {
 // Rule B14.
 #[test]
 fn a_refresh_token_that_is_a_number_or_alone_in_a_list_is_kept() {
-    let taken = |value: &str| {
+    let read_of = |value: &str| {
         let body = format!(r#"{{"access_token":"at-2","refresh_token":{value},"expires_in":600}}"#);
         read(200, &[JSON], &body).expect("a grant")
     };
-    let token = |grant: &Grant| tokens(grant).1.map(str::to_owned);
+    let refresh_token = |grant: &Grant| tokens(grant).1.map(str::to_owned);
     for (value, held) in [
         ("987654321", "987654321"),
         (r#"["rt-2"]"#, "rt-2"),
         ("12345678901234567890123", "12345678901234567890123"),
     ] {
-        let grant = taken(value);
-        assert_eq!(token(&grant).as_deref(), Some(held), "{value}");
+        let grant = read_of(value);
+        assert_eq!(refresh_token(&grant).as_deref(), Some(held), "{value}");
         assert_eq!(grant.leniencies().collect::<Vec<_>>(), [Leniency::Shaped], "{value}");
     }
     for value in [
@@ -232,7 +232,7 @@ fn a_refresh_token_that_is_a_number_or_alone_in_a_list_is_kept() {
         r#"[["rt-2"]]"#,
         "[null]",
     ] {
-        assert_eq!(token(&taken(value)), None, "{value}");
+        assert_eq!(refresh_token(&read_of(value)), None, "{value}");
     }
     // A number is no access token, which is sent as it is.
     let error = refused(200, &[JSON], r#"{"access_token":987654321}"#);
