@@ -136,8 +136,16 @@ pub(super) fn pieces(inside: &str) -> Vec<&str> {
     pieces
 }
 
-/// A name and what is said to be its value.
+/// A name and what is said to be its value, behind any comments.
 pub(super) fn member(piece: &str) -> Option<(String, &str)> {
+    let mut piece = piece.trim_start();
+    while let Some((_, behind)) = match piece.get(..2) {
+        Some("//") => piece.split_once('\n'),
+        Some("/*") => piece[2..].split_once("*/"),
+        Some(_) | None => None,
+    } {
+        piece = behind.trim_start();
+    }
     let mut json = serde_json::Deserializer::from_str(piece).into_iter::<String>();
     let name = json.next()?.ok()?;
     let raw = piece[json.byte_offset()..].trim_start().strip_prefix(':')?.trim();

@@ -193,8 +193,10 @@ pub(super) fn elsewhere(answer: &Members) -> Vec<(&'static str, String)> {
         "content",
     ];
     let mut found = Vec::new();
-    for name in answer.names().filter_map(|name| TOKENS.iter().find(|known| **known == name)) {
-        if answer.text(name).is_some() {
+    // At the top, the first two are where they should be.
+    let others = &TOKENS[2..];
+    for name in answer.names().filter_map(|name| others.iter().find(|known| **known == name)) {
+        if answer.token_or_number(name).is_some() {
             found.push((*name, format!("`{name}`")));
         }
     }
@@ -202,7 +204,7 @@ pub(super) fn elsewhere(answer: &Members) -> Vec<(&'static str, String)> {
         let Some(inner) = answer.inside(name) else { continue };
         let place = ENVELOPES.iter().find(|known| **known == name);
         let place = place.map_or("another member".into(), |known| format!("`{known}`"));
-        let inside = TOKENS.iter().filter(|known| inner.text(known).is_some());
+        let inside = TOKENS.iter().filter(|known| inner.token_or_number(known).is_some());
         found.extend(inside.map(|known| (*known, format!("`{known}` in {place}"))));
     }
     // As many as anybody reads.

@@ -192,11 +192,14 @@ fn a_word_for_nothing_is_no_token() {
             format!(r#"{{"access_token":"at-9","refresh_token":"{nothing}","expires_in":600}}"#);
         let grant = read(200, &[JSON], &as_refresh).expect("a grant");
         assert_eq!(tokens(&grant), (Some("at-9"), None), "{nothing}");
+        assert_eq!(grant.leniencies().count(), 0, "nor is it one elsewhere: {nothing}");
         let as_access = format!(r#"{{"access_token":"{nothing}","refresh_token":"rt-2"}}"#);
         let grant = read(200, &[JSON], &as_access).expect("half a grant");
         assert_eq!(tokens(&grant), (None, Some("rt-2")), "{nothing}");
         let neither = format!(r#"{{"access_token":"{nothing}","refresh_token":"{nothing}"}}"#);
-        assert_eq!(refused(200, &[JSON], &neither).failure(), Failure::Unknown, "{nothing}");
+        let error = refused(200, &[JSON], &neither);
+        assert_eq!(error.failure(), Failure::Unknown, "{nothing}");
+        assert_eq!(error.to_string(), "the answer holds no usable access token", "{nothing}");
     }
     let form = "access_token=at-9&refresh_token=undefined&expires_in=600";
     assert_eq!(tokens(&read(200, &[FORM], form).expect("a grant")), (Some("at-9"), None));

@@ -180,6 +180,10 @@ fn one_member_that_cannot_be_read_costs_only_itself() {
             assert_eq!(tokens(&grant), (Some("at-2"), Some("rt-2")), "{body}");
         }
     }
+    for comment in ["// x\n", "/* x */", "// x\n // y\n", "/**/ // x\r\n"] {
+        let body = GOOD.replace(r#""refresh"#, &format!("{comment}\"refresh"));
+        assert_good(read(200, &[JSON], &body), &[]);
+    }
     let comma = format!("{},}}", &GOOD[..GOOD.len() - 1]);
     assert_good(read(200, &[JSON], &comma), &[]);
 }
