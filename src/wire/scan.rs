@@ -6,6 +6,9 @@ use std::prelude::rust_2024::*;
 /// Elements of a web page that show what they hold, or run it: an object within is no answer.
 const VEILS: [&str; 4] = ["script", "pre", "code", "textarea"];
 
+/// In how many objects an answer is looked for. Where more of them stand side by side, none is one.
+const MOST_OBJECTS: usize = 1000;
+
 /// Whether a text is a web page from its beginning.
 pub(super) fn is_page(text: &str) -> bool {
     const PAGES: [&str; 4] = ["<!doctype", "<html", "<head", "<body"];
@@ -72,6 +75,9 @@ fn closed_objects(text: &str) -> Vec<Range<usize>> {
         let Some(end) = end_of(bytes, start) else { break };
         found.push(start..end);
         at = end;
+        if found.len() > MOST_OBJECTS {
+            return Vec::new();
+        }
     }
     found
 }
