@@ -33,8 +33,7 @@ fn values_in(text: &str, held: &mut BTreeSet<String>) {
     // Line breaks within a string are no JSON, and are borne.
     let escaped = text.replace('\r', "\\r").replace('\n', "\\n").replace('\t', "\\t");
     for (at, _) in escaped.match_indices('"') {
-        let before = escaped[..at].trim_end_matches([' ']).trim_end_matches("\\n");
-        let before = before.trim_end_matches("\\r").trim_end_matches("\\t").trim_end();
+        let before = without_white_space_behind(&escaped[..at]);
         if !before.ends_with([':', '[']) {
             continue;
         }
@@ -58,6 +57,18 @@ fn values_in(text: &str, held: &mut BTreeSet<String>) {
     }
     for inner in made_twice {
         values_in(&inner, held);
+    }
+}
+
+/// White space in whichever order, of which some was escaped.
+fn without_white_space_behind(mut text: &str) -> &str {
+    loop {
+        let trimmed = ["\\n", "\\r", "\\t"].iter().fold(text, |text, it| text.trim_end_matches(it));
+        let trimmed = trimmed.trim_end();
+        if trimmed.len() == text.len() {
+            return text;
+        }
+        text = trimmed;
     }
 }
 
