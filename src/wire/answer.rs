@@ -174,7 +174,7 @@ impl<'a> Head<'a> {
     fn beside_a_refusal(&self, members: &Members, question: &Question<'_>) -> Option<Grant> {
         let limited = self.status == StatusCode::TOO_MANY_REQUESTS
             || self.status == StatusCode::SERVICE_UNAVAILABLE;
-        let framed = !self.is_success() && members.borne.contains(&Leniency::Framed);
+        let framed = members.borne.contains(&Leniency::Framed);
         let said = limited || framed || self.refusal(members, question).is_known(question);
         let unsaid = question.presented().is_none();
         if said || unsaid || !is_beside(Beside::RefreshToken, members) {

@@ -155,11 +155,15 @@ fn a_web_page_is_no_grant_whatever_its_scripts_and_examples_hold() {
 
 // Rules B6, B14. Case X13.
 #[test]
-fn of_what_stands_in_a_frame_an_error_status_lets_only_the_refusal_be_heard() {
+fn of_what_stands_in_a_frame_only_a_success_lets_more_than_a_refusal_be_heard() {
     let framed = format!("<br /><b>Notice</b>: x\n{GOOD}");
     assert_good(read(200, &[HTML], &framed), &[Leniency::Framed]);
     assert_eq!(refused(404, &[HTML], &framed).failure(), UNEXPLAINED);
     assert_eq!(refused(500, &[HTML], &framed).failure(), Failure::Unknown);
+    let half = r#"<br />x {"error":"hush","refresh_token":"rt-2","expires_in":600}"#;
+    for status in [200, 400] {
+        assert_eq!(refused(status, &[HTML], half).failure(), UNEXPLAINED, "{status}");
+    }
     let noticed = r#"<br />Notice: x {"error":"invalid_grant"}"#;
     assert_eq!(refused(400, &[HTML], noticed).failure(), Failure::Declined);
     // A script that is over veils nothing, nor does a word that only begins like one.
