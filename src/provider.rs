@@ -176,7 +176,8 @@ impl Dialect {
     }
 
     /// Members that hold the tokens, tried in turn where the top of the answer has none; a path
-    /// into deeper ones is written with dots.
+    /// into deeper ones is written with dots. Each is an object, a list of one, or a text that holds
+    /// one. Error codes are looked for there as well.
     #[must_use]
     pub const fn inside(mut self, envelopes: &'static [&'static str]) -> Self {
         self.envelopes = envelopes;

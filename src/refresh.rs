@@ -264,7 +264,7 @@ impl RefreshError {
         self
     }
 
-    /// In which of three ways it failed.
+    /// In which of five ways it failed (rule B6).
     pub fn failure(&self) -> Failure<Timestamp> {
         self.failure
     }

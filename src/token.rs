@@ -219,6 +219,19 @@ impl Grant {
         self.reading.unusable.filter(|_| self.access_token.is_none())
     }
 
+    /// Where a refresh token stands that was not taken ([`Leniency::Elsewhere`]), and what to do about
+    /// it. The words hold nothing of the answer.
+    pub fn found_elsewhere(&self) -> Option<&str> {
+        self.reading.elsewhere.as_deref()
+    }
+
+    /// Notes that a refresh token stands elsewhere.
+    #[cfg(feature = "wire")]
+    pub(crate) fn with_elsewhere(mut self, said: String) -> Self {
+        self.reading.elsewhere = Some(said.into());
+        self.read_with([Leniency::Elsewhere])
+    }
+
     /// Notes what had to be borne.
     #[cfg(feature = "wire")]
     pub(crate) fn read_with(mut self, leniencies: impl IntoIterator<Item = Leniency>) -> Self {

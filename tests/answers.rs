@@ -11,10 +11,18 @@ use perennial::wire::{Client, ClientBuilder};
 
 #[path = "answers/bytes.rs"]
 mod bytes;
+#[path = "answers/credible.rs"]
+mod credible;
+#[path = "answers/dialects.rs"]
+mod dialects;
 #[path = "answers/lifetimes.rs"]
 mod lifetimes;
+#[path = "answers/odd.rs"]
+mod odd;
 #[path = "answers/own.rs"]
 mod own;
+#[path = "answers/places.rs"]
+mod places;
 #[path = "answers/refused.rs"]
 mod refused;
 #[path = "answers/token_types.rs"]

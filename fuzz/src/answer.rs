@@ -7,7 +7,7 @@ use perennial::token::Unusable;
 use perennial::wire::known_codes;
 
 /// What an error may say of where tokens are, besides known codes.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 24] = [
     "access_token",
     "refresh_token",
     "accessToken",
@@ -21,7 +21,15 @@ const NAMES: [&str; 16] = [
     "data",
     "authed_user",
     "result",
+    "response",
+    "body",
+    "payload",
+    "tokens",
+    "session",
+    "credentials",
     "AuthenticationResult",
+    "auth",
+    "content",
     "ClientBuilder::dialect",
     "ClientBuilder::provider",
 ];
@@ -66,7 +74,11 @@ impl<'a> Answer<'a> {
     /// what kind; or known names.
     pub fn is_not_quoted_by(&self, error: &RefreshError, nothing: &RefreshError) -> bool {
         let (text, failure) = (error.to_string(), error.failure());
-        let garbled = format!("the answer is not a token response: {} bytes of ", self.body.len());
+        let compressed = if self.body.starts_with(&[0x1f, 0x8b]) { "compressed " } else { "" };
+        let garbled = format!(
+            "the answer is not a token response: {} {compressed}bytes of ",
+            self.body.len()
+        );
         let nothing = nothing.to_string();
         // A 407 says what to check by itself.
         let (nothing, check) = nothing.split_once("; check").unwrap_or((&nothing, ""));

@@ -1,6 +1,7 @@
 //! How a grant was read off the wire, where that was not plain.
 
 use core::fmt;
+use std::boxed::Box;
 
 use thiserror::Error;
 
@@ -21,6 +22,15 @@ pub enum Leniency {
     Unreadable,
     /// White space stood around a token.
     Padded,
+    /// The name of the scheme, `Bearer`, stood before the access token.
+    Prefixed,
+    /// A token was a number, or the one element of a list.
+    Shaped,
+    /// The refresh token stood beside the access token by another name, such as `refreshToken`.
+    Renamed,
+    /// A refresh token stands where none is looked for, and was not taken:
+    /// [`Grant::found_elsewhere`](super::Grant::found_elsewhere) says where.
+    Elsewhere,
     /// Its status was not one of success.
     Status,
     /// It broke off: what came whole before that was kept.
@@ -28,18 +38,22 @@ pub enum Leniency {
 }
 
 impl Leniency {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::ByteOrderMark,
         Self::Charset,
         Self::Form,
         Self::Framed,
         Self::Unreadable,
         Self::Padded,
+        Self::Prefixed,
+        Self::Shaped,
+        Self::Renamed,
+        Self::Elsewhere,
         Self::Status,
         Self::CutShort,
     ];
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         1 << self as u8
     }
 }
@@ -76,8 +90,10 @@ pub enum Unusable {
 #[derive(Clone, Default)]
 pub(super) struct Reading {
     /// One bit for each of [`Leniency::ALL`]: a grant is passed around by value.
-    borne: u8,
+    borne: u16,
     pub(super) unusable: Option<Unusable>,
+    /// What was found elsewhere, in words that hold nothing of the answer's but known names.
+    pub(super) elsewhere: Option<Box<str>>,
 }
 
 impl Reading {

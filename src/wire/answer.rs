@@ -5,22 +5,28 @@ use std::prelude::rust_2024::*;
 
 use http::StatusCode;
 
-use super::lenient::{Reading, read};
+use super::lenient::{Likeness, read};
 use super::lifetime::End;
-use super::members::Members;
+use super::members::{Members, Token};
+use super::places::{codes, says_error, waits};
 use super::question::Question;
 use super::refusal::Refusal;
+use super::tokens::{
+    Beside, bearer, elsewhere, is_beside, looks_like_a_token, refresh_token,
+    refresh_token_by_another_name, refresh_tokens_elsewhere, repeats,
+};
 use crate::clock::{Clock, SharedClock};
+use crate::provider::Dialect;
 use crate::refresh::RefreshError;
 use crate::time::{ExpiresIn, Lifetime, Span, Timestamp};
-use crate::token::{Grant, Leniency, Secret, Unusable};
+use crate::token::{Grant, Leniency, Unusable};
 
 /// Makes a grant, or the right failure (rule B6), of a token endpoint's answer. Where the request was
 /// made by a [`Client`](super::Client), [`Form::read_answer`](super::Form::read_answer) knows more.
 ///
-/// Of the headers, `Content-Type`, `Date`, `Retry-After` and `WWW-Authenticate` are looked at; of
-/// several with one name, the first. A date in `Retry-After` is counted from the `Date` beside it, or
-/// from the local wall clock where there is none. The body of a redirect is not looked at; a body that
+/// Of the headers, `Content-Type`, `Date` and `Retry-After` are looked at, of several with one name the
+/// first, and each `WWW-Authenticate`. A date in `Retry-After` is counted from the `Date` beside it, or
+/// from the local wall clock where there is none, or one from before the year 2000. The body of a redirect is not looked at; a body that
 /// broke off is given as far as it came.
 ///
 /// ```
@@ -32,7 +38,8 @@ use crate::token::{Grant, Leniency, Secret, Unusable};
 /// ```
 ///
 /// A grant without an access token was understood only in half: it stands for its refresh token,
-/// which must be kept (rule B14). A refresher hands it to its session like any other.
+/// which must be kept (rule B14). A refresher hands it to its session like any other. Outside 2xx, and
+/// beside an `error`, tokens are taken only of what is a token response in all but that.
 ///
 /// # Errors
 ///
@@ -54,8 +61,11 @@ pub fn read_answer<'a>(
     Head::new(status, headers)?.answer(body, Ok(()), &Question::default())
 }
 
-/// The headers that are looked at.
-const HEADERS: [&str; 4] = ["content-type", "date", "retry-after", "www-authenticate"];
+/// 2000-01-01: before it there was no OAuth, and a server's clock that shows it was never set.
+const LONG_AGO: Timestamp = Timestamp::from_secs(946_684_800);
+
+/// The headers of which the first is looked at.
+const HEADERS: [&str; 3] = ["content-type", "date", "retry-after"];
 
 /// What an answer says before its body.
 pub(crate) struct Head<'a> {
@@ -63,7 +73,8 @@ pub(crate) struct Head<'a> {
     content_type: Option<&'a str>,
     date: Option<Timestamp>,
     retry_after: Option<&'a str>,
-    challenge: Option<&'a str>,
+    /// Whether the client is asked to authenticate by the header (RFC 6749, section 5.2).
+    challenged: bool,
 }
 
 impl<'a> Head<'a> {
@@ -74,18 +85,20 @@ impl<'a> Head<'a> {
         let status = StatusCode::from_u16(status)
             .map_err(|_| RefreshError::unknown("the answer's status is none of HTTP"))?;
         let mut first = [None; HEADERS.len()];
+        let mut challenged = false;
         for (name, value) in headers {
             if let Some(at) = HEADERS.iter().position(|known| name.eq_ignore_ascii_case(known)) {
                 first[at].get_or_insert(value);
+            } else if name.eq_ignore_ascii_case("www-authenticate") {
+                challenged |= text(value).is_some_and(challenges_basic);
             }
         }
-        let [content_type, date, retry_after, challenge] = first.map(|it| it.and_then(text));
-        let date = date.and_then(http_date);
-        Ok(Self { status, content_type, date, retry_after, challenge })
+        let [content_type, date, retry_after] = first.map(|it| it.and_then(text));
+        let date = date.and_then(http_date).filter(|date| *date > LONG_AGO);
+        Ok(Self { status, content_type, date, retry_after, challenged })
     }
 
     /// Whether the answer is likely to hold a grant, so that all of it is worth waiting for.
-    #[cfg(feature = "oauth2")]
     pub(crate) fn is_success(&self) -> bool {
         self.status.is_success()
     }
@@ -106,28 +119,69 @@ impl<'a> Head<'a> {
             return Err(self.redirected());
         }
         let dialect = question.dialect();
-        let speaks = |members: &Members| {
-            ["access_token", "refresh_token", "error"].iter().any(|it| members.value(it).is_some())
-                || dialect.names().iter().any(|(_, theirs)| members.value(theirs).is_some())
-                || dialect.envelopes().iter().any(|path| members.inside(path).is_some())
-        };
-        let Reading { members, leniencies } = read(body, self.charset(), ended.is_ok(), speaks);
-        let members = members.renamed(dialect);
-        let grant = if members.refuses() || self.refuses(&members, question) {
-            // Whatever lies within, and whatever became of the rest of it, the server has refused.
-            beside_a_refusal(&members, question)
-                .ok_or_else(|| self.refusal(&members).judged(question))
+        let likeness = |members: &Members| self.likeness(members, dialect);
+        let members = read(body, self.charset(), ended.is_ok(), likeness).renamed(dialect);
+        // Whatever lies within, and whatever became of the rest of it, a server that says `error` at
+        // the top has refused.
+        let refused = refuses(&members);
+        let members = if refused { members } else { members.unwrapped(dialect) };
+        let refused = refused || refuses(&members);
+        let borne = members.borne.clone();
+        let grant = if refused || !self.is_success() && !self.grants(&members, question) {
+            self.beside_a_refusal(&members, question)
+                .ok_or_else(|| self.refusal(&members, question).judged(question))
         } else {
-            self.granted(body, &members.unwrapped(dialect), ended, question)
+            self.granted(body, &members, ended, question)
         }?;
-        let status = (!self.status.is_success()).then_some(Leniency::Status);
-        Ok(grant.read_with(leniencies).read_with(status))
+        let status = (!self.is_success()).then_some(Leniency::Status);
+        Ok(grant.read_with(borne).read_with(status))
     }
 
-    /// Whether an answer of this status, without an access token that can be used, is a refusal.
-    fn refuses(&self, members: &Members, question: &Question<'_>) -> bool {
-        let granted = members.whole && bearer(members, question).is_ok();
-        !self.status.is_success() && !granted
+    /// How much an object with other things around it looks like the answer.
+    fn likeness(&self, members: &Members, dialect: Dialect) -> Likeness {
+        let theirs = |standard: &str| {
+            let mut names = dialect.names().iter().filter(|(name, _)| *name == standard);
+            names.any(|(_, theirs)| members.value(theirs).is_some())
+        };
+        let mut opened = dialect.envelopes().iter().filter_map(|path| members.inside(path));
+        if members.text("access_token").is_some() || theirs("access_token") {
+            return Likeness::AccessToken;
+        }
+        if opened.next().is_some()
+            || ["access_token", "refresh_token", "error"]
+                .iter()
+                .any(|it| members.value(it).is_some())
+            || dialect.names().iter().any(|(standard, _)| theirs(standard))
+        {
+            return Likeness::Standard;
+        }
+        let code = codes(self.status, members, dialect).is_empty();
+        if code { Likeness::None } else { Likeness::Code }
+    }
+
+    /// Whether an answer of an error status is a grant all the same: a token response in all but its
+    /// status, which neither a code nor a frame contradicts (rule B14).
+    fn grants(&self, members: &Members, question: &Question<'_>) -> bool {
+        members.whole
+            && !members.borne.contains(&Leniency::Framed)
+            && bearer(members, question).is_ok_and(|(token, _)| looks_like_a_token(&token))
+            && is_beside(Beside::AccessToken, members)
+            && !self.refusal(members, question).is_final(question)
+    }
+
+    /// A refresh token that came with a refusal, half of a token response (rule B14). The very one that
+    /// was presented was not received; where it is not known which that was, none was.
+    fn beside_a_refusal(&self, members: &Members, question: &Question<'_>) -> Option<Grant> {
+        let limited = self.status == StatusCode::TOO_MANY_REQUESTS
+            || self.status == StatusCode::SERVICE_UNAVAILABLE;
+        let framed = members.borne.contains(&Leniency::Framed);
+        let said = limited || framed || self.refusal(members, question).is_known(question);
+        let unsaid = question.presented().is_none();
+        if said || unsaid || !is_beside(Beside::RefreshToken, members) {
+            return None;
+        }
+        let token = refresh_token(members).filter(|token| is_credible(token, question))?;
+        Some(Grant::of_refresh_token(token.secret).unusable(Unusable::Missing))
     }
 
     fn redirected(&self) -> RefreshError {
@@ -136,16 +190,18 @@ impl<'a> Head<'a> {
              configure the endpoint's own URL",
             self.status
         ));
-        match self.retry_after() {
+        match self.retry_after.and_then(|it| self.wait(it)) {
             Some(delay) => error.retry_after(delay),
             None => error,
         }
     }
 
-    fn refusal<'m>(&self, members: &'m Members) -> Refusal<'m> {
-        let told = members.literals("retry_after").find_map(|it| it.expose().parse().ok());
-        let retry_after = self.retry_after().or(told.map(|it: ExpiresIn| it.span().to_duration()));
-        Refusal::new(self.status, members, retry_after, self.is_challenged())
+    fn refusal<'m>(&self, members: &'m Members, question: &Question<'_>) -> Refusal<'m> {
+        let retry_after = self.retry_after.and_then(|it| self.wait(it));
+        let told = || waits(members).iter().find_map(|it| self.wait(it.expose()));
+        let retry_after = retry_after.or_else(told);
+        let dialect = question.dialect();
+        Refusal::new(self.status, members, dialect, retry_after, self.challenged)
     }
 
     /// The grant of a success. One understood only in half is kept for its refresh token (rule B14).
@@ -156,21 +212,34 @@ impl<'a> Head<'a> {
         ended: Result<(), RefreshError>,
         question: &Question<'_>,
     ) -> Result<Grant, RefreshError> {
-        let refresh_token = answer.text("refresh_token");
+        let found = refresh_token(answer);
         if !answer.whole {
             let error = ended.err().unwrap_or_else(|| self.not_a_token_response(body));
-            let half = |token| Grant::of_refresh_token(token).unusable(Unusable::CutShort);
-            return refresh_token.map(half).ok_or(error);
+            let half = |it: Token| Grant::of_refresh_token(it.secret).unusable(Unusable::CutShort);
+            return found.map(half).ok_or(error);
         }
+        let mut borne = Vec::new();
+        let found = if self.is_success() {
+            found.or_else(|| {
+                let renamed = refresh_token_by_another_name(answer)?;
+                borne.push(Leniency::Renamed);
+                Some(renamed)
+            })
+        } else {
+            found.filter(|token| is_credible(token, question))
+        };
+        borne.extend(found.as_ref().and_then(|token| token.borne));
         let lifetime = self.lifetime(answer);
-        let padded = ["access_token", "refresh_token"].iter().any(|name| answer.is_padded(name));
-        let mut grant = match (bearer(answer, question), refresh_token) {
-            (Ok(access_token), None) => Grant::of_access_token(access_token, lifetime),
-            (Ok(access_token), Some(refresh_token)) => {
-                Grant::new(access_token, refresh_token, lifetime)
+        let mut grant = match (bearer(answer, question), found) {
+            (Ok((access_token, how)), refresh_token) => {
+                borne.extend(how);
+                match refresh_token {
+                    Some(token) => Grant::new(access_token, token.secret, lifetime),
+                    None => said_elsewhere(Grant::of_access_token(access_token, lifetime), answer),
+                }
             }
-            (Err(unusable), Some(refresh_token)) => {
-                Grant::of_refresh_token(refresh_token).unusable(unusable)
+            (Err(unusable), Some(token)) => {
+                Grant::of_refresh_token(token.secret).unusable(unusable)
             }
             (Err(Unusable::Missing), None) => return Err(self.without_tokens(answer, question)),
             (Err(unusable @ (Unusable::Dpop | Unusable::TokenType)), None) => {
@@ -190,12 +259,12 @@ impl<'a> Head<'a> {
                 grant = grant.with_field(name, value);
             }
         }
-        Ok(grant.read_with(padded.then_some(Leniency::Padded)))
+        Ok(grant.read_with(borne))
     }
 
     /// Some refuse by a success and a number. Anything else may have been honoured.
     fn without_tokens(&self, answer: &Members, question: &Question<'_>) -> RefreshError {
-        let refusal = self.refusal(answer);
+        let refusal = self.refusal(answer, question);
         if refusal.is_known(question) { refusal.judged(question) } else { nothing_found(answer) }
     }
 
@@ -222,8 +291,10 @@ impl<'a> Head<'a> {
     fn not_a_token_response(&self, body: &[u8]) -> RefreshError {
         let kind =
             self.content_type.and_then(|kind| kind.split(';').next()).unwrap_or("no content type");
+        // As gzip marks it (RFC 1952, section 2.3.1): nobody asked for that.
+        let bytes = if body.starts_with(&[0x1f, 0x8b]) { "compressed bytes" } else { "bytes" };
         RefreshError::unknown(format!(
-            "the answer is not a token response: {} bytes of {kind}",
+            "the answer is not a token response: {} {bytes} of {kind}",
             body.len()
         ))
     }
@@ -236,114 +307,75 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// Whether the client is asked to authenticate by the header (RFC 6749, section 5.2).
-    fn is_challenged(&self) -> bool {
-        let scheme = self.challenge.and_then(|it| it.split_ascii_whitespace().next());
-        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
-    }
-
-    /// `Retry-After` in both its forms (RFC 9110, section 10.2.3).
-    fn retry_after(&self) -> Option<Duration> {
-        let value = self.retry_after?.trim();
-        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    /// `Retry-After` in both its forms (RFC 9110, section 10.2.3), and in others in which it is met: a
+    /// fraction, a unit behind it, or a date as a number.
+    fn wait(&self, text: &str) -> Option<Duration> {
+        match End::told(text).filter(|_| !text.trim().starts_with('-'))? {
+            End::After(wait) => Some(wait.to_duration()),
+            End::At(date) => {
+                let now = self.date.unwrap_or_else(|| SharedClock.wall());
+                Some(date.since(now).to_duration())
+            }
         }
-        let now = self.date.unwrap_or_else(|| SharedClock.wall());
-        Some(http_date(value)?.since(now).to_duration())
     }
 }
 
-/// A refresh token that came with a refusal (rule B14). The very one that was presented was not
-/// received; where it is not known which that was, none was.
-fn beside_a_refusal(members: &Members, question: &Question<'_>) -> Option<Grant> {
-    let presented = Secret::from(question.presented()?.expose().trim());
-    let token = members.text("refresh_token").filter(|token| *token != presented)?;
-    Some(Grant::of_refresh_token(token).unusable(Unusable::Missing))
+/// Whether members are a refusal: an `error` that says that there is one (RFC 6749, section 5.2), and
+/// beside it no access token.
+fn refuses(members: &Members) -> bool {
+    let token = members.token("access_token");
+    says_error(members) && !token.is_some_and(|token| looks_like_a_token(&token.secret))
+}
+
+/// Whether a refresh token in an answer that is no plain success was received. Rule B14: "only if it
+/// looks like one, is not the one presented in any encoding".
+fn is_credible(token: &Token, question: &Question<'_>) -> bool {
+    let repeated = question.presented().is_some_and(|it| repeats(&token.secret, it));
+    looks_like_a_token(&token.secret) && !repeated
+}
+
+/// What to do about tokens that were found.
+const NAME_IT: &str = "name that place by `ClientBuilder::dialect` or `ClientBuilder::provider`";
+
+/// A grant that brought no refresh token where one is looked for, but may have elsewhere.
+fn said_elsewhere(grant: Grant, answer: &Members) -> Grant {
+    let found = refresh_tokens_elsewhere(answer);
+    if found.is_empty() {
+        return grant;
+    }
+    let found = found.join(", ");
+    grant.with_elsewhere(format!("the answer holds {found}, which was not taken: {NAME_IT}"))
 }
 
 /// Says where tokens are, in names that are known and hold nothing of the answer's.
 fn nothing_found(answer: &Members) -> RefreshError {
-    let found = elsewhere(answer);
+    let found: Vec<_> = elsewhere(answer).into_iter().map(|(_, place)| place).collect();
     if found.is_empty() {
         return RefreshError::unknown("the answer holds no usable access token");
     }
     RefreshError::unknown(format!(
-        "the answer holds no `access_token` at its top, but {}: name that place by \
-         `ClientBuilder::dialect` or `ClientBuilder::provider`",
+        "the answer holds no `access_token` at its top, but {}: {NAME_IT}",
         found.join(", ")
     ))
-}
-
-/// The access token, if it is one that may be sent as a bearer token. RFC 6749, section 7.1: a client
-/// must not use one whose type it does not understand.
-fn bearer(answer: &Members, question: &Question<'_>) -> Result<Secret, Unusable> {
-    /// `Bearer`, and what is documented to be sent as one: Slack's, Apigee's, eBay's.
-    const BEARER: [&str; 6] =
-        ["bearer", "bot", "user", "BearerToken", "User Access Token", "Application Access Token"];
-    let token = answer.text("access_token").ok_or(Unusable::Missing)?;
-    if let Some(kind) = answer.text("token_type") {
-        let kind = kind.expose();
-        let known = BEARER.iter().any(|known| known.eq_ignore_ascii_case(kind));
-        if kind.eq_ignore_ascii_case("dpop") {
-            return Err(Unusable::Dpop);
-        }
-        if !known && !question.accepts(kind) {
-            return Err(Unusable::TokenType);
-        }
-    }
-    let sendable = token.expose().bytes().all(|byte| (0x21..0x7f).contains(&byte));
-    if sendable { Ok(token) } else { Err(Unusable::NotSendable) }
-}
-
-/// Known names of tokens that are not where RFC 6749 has them, and in what.
-fn elsewhere(answer: &Members) -> Vec<String> {
-    const TOKENS: [&str; 10] = [
-        "access_token",
-        "refresh_token",
-        "accessToken",
-        "refreshToken",
-        "AccessToken",
-        "RefreshToken",
-        "token",
-        "jwt",
-        "id_token",
-        "idToken",
-    ];
-    const ENVELOPES: [&str; 13] = [
-        "data",
-        "authed_user",
-        "result",
-        "response",
-        "body",
-        "payload",
-        "token",
-        "tokens",
-        "session",
-        "credentials",
-        "AuthenticationResult",
-        "auth",
-        "content",
-    ];
-    let mut found = Vec::new();
-    for name in answer.names().filter_map(|name| TOKENS.iter().find(|known| **known == name)) {
-        if answer.text(name).is_some() {
-            found.push(format!("`{name}`"));
-        }
-    }
-    for name in answer.names() {
-        let Some(inner) = answer.inside(name) else { continue };
-        let place = ENVELOPES.iter().find(|known| **known == name);
-        let place = place.map_or("another member".into(), |known| format!("`{known}`"));
-        let inside = TOKENS.iter().filter(|known| inner.text(known).is_some());
-        found.extend(inside.map(|known| format!("`{known}` in {place}")));
-    }
-    found
 }
 
 /// A header's value, if it is such a text as HTTP knows.
 fn text(value: &[u8]) -> Option<&str> {
     let visible = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
     core::str::from_utf8(value).ok().filter(|text| text.as_bytes().iter().all(visible))
+}
+
+/// Whether one of a header's challenges is for `Basic` (RFC 9110, section 11.6.1).
+fn challenges_basic(header: &str) -> bool {
+    let mut quoted = false;
+    let mut parts = header.split(|c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    });
+    parts.any(|part| {
+        let scheme = part.split_ascii_whitespace().next();
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
+    })
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {

@@ -27,6 +27,9 @@ const GOOGLE: &str = "Google Cloud APIs, Errors, google.rpc.Code";
 const APIGEE: &str = "Apigee, Rate limiting errors";
 const ENTRA: &str = "Microsoft Entra authentication and authorization error codes";
 const OPENAI: &str = "OpenAI, Error codes";
+const ENTRA_TOKENS: &str =
+    "Microsoft identity platform, authorization code flow, Error codes for token endpoint errors";
+const SALESFORCE: &str = "Salesforce Help, OAuth 2.0 Authorization Errors";
 const AUTH0: &str = "Auth0, Authentication API, Standard error responses";
 
 const KNOWN: &[Code] = &[
@@ -52,6 +55,8 @@ const KNOWN: &[Code] = &[
     Code::declined("unauthorized.bad_refresh_token", "Monzo API, Refreshing access"),
     Code::declined("unauthorized.bad_refresh_token.evicted", "Monzo API, Refreshing access"),
     Code::declined("ExpiredTokenException", "AWS IAM Identity Center OIDC, CreateToken, Errors"),
+    Code::declined("inactive_user", SALESFORCE),
+    Code::declined("inactive_org", SALESFORCE),
     // Misconfigured: the client, or what it asks for.
     Code::misconfigured("invalid_client", CLIENT, RFC_6749),
     Code::misconfigured("unauthorized_client", GRANT_TYPE, RFC_6749),
@@ -63,6 +68,9 @@ const KNOWN: &[Code] = &[
     Code::misconfigured("use_dpop_nonce", BOUND, "RFC 9449, section 8"),
     Code::misconfigured("invalid_authorization_details", FIELDS, "RFC 9396, section 5"),
     Code::misconfigured("incorrect_client_credentials", CLIENT, GITHUB),
+    Code::misconfigured("application_suspended", "the app, which is suspended", GITHUB),
+    Code::misconfigured("invalid_client_credentials", CLIENT, SALESFORCE),
+    Code::misconfigured("invalid_resource", RESOURCE, ENTRA_TOKENS),
     Code::misconfigured("bad_client_secret", SECRET, SLACK),
     Code::misconfigured("invalid_client_id", CLIENT, SLACK),
     // Passing trouble. Some of them say that part of the work may have been done: those who document

@@ -2,19 +2,21 @@
 
 use std::prelude::rust_2024::*;
 
-use time::format_description::well_known::{Iso8601, Rfc2822, Rfc3339};
-use time::{OffsetDateTime, PrimitiveDateTime};
-
+use super::dates::{date, duration, of_digits};
 use super::members::Members;
 use crate::time::{ExpiresIn, NumericDate, Span, Timestamp};
 
 /// Members that say when an access token ends, the better ones first.
-const OF_ACCESS_TOKEN: [Named; 25] = [
+const OF_ACCESS_TOKEN: [Named; 36] = [
     // Zoho has milliseconds in `expires_in` where this stands beside it.
     Named("expires_in_sec", Unit::Seconds),
     Named("expires_in", Unit::Seconds),
+    Named("expires_in_seconds", Unit::Seconds),
+    Named("expiresInSeconds", Unit::Seconds),
     Named("expires_in_ms", Unit::Milliseconds),
     Named("expiresIn", Unit::Told),
+    // Amazon Cognito.
+    Named("ExpiresIn", Unit::Told),
     Named("expireIn", Unit::Told),
     Named("expire_in", Unit::Told),
     Named("access_token_expires_in", Unit::Told),
@@ -28,6 +30,15 @@ const OF_ACCESS_TOKEN: [Named; 25] = [
     Named(".expires", Unit::Told),
     Named("access_token_expires_at", Unit::Told),
     Named("accessTokenExpiresAt", Unit::Told),
+    Named("access_token_expires", Unit::Told),
+    Named("accessTokenExpires", Unit::Told),
+    // dj-rest-auth has both.
+    Named("access_expiration", Unit::Told),
+    Named("access_token_expiration", Unit::Told),
+    Named("accessTokenExpiration", Unit::Told),
+    Named("accessTokenExpiry", Unit::Told),
+    Named("valid_until", Unit::Told),
+    Named("validUntil", Unit::Told),
     // TikTok Shop: a date all the same.
     Named("access_token_expire_in", Unit::Told),
     Named("token_expiry", Unit::Told),
@@ -40,7 +51,7 @@ const OF_ACCESS_TOKEN: [Named; 25] = [
 ];
 
 /// Members that say when a refresh token ends.
-const OF_REFRESH_TOKEN: [Named; 12] = [
+const OF_REFRESH_TOKEN: [Named; 15] = [
     // GitHub, Azure AD B2C, eBay, LinkedIn; Keycloak, TikTok, Lark; Intuit.
     Named("refresh_token_expires_in", Unit::Told),
     Named("refresh_expires_in", Unit::Told),
@@ -52,6 +63,10 @@ const OF_REFRESH_TOKEN: [Named; 12] = [
     Named("refresh_expires_at", Unit::Told),
     Named("refreshTokenExpiresAt", Unit::Told),
     Named("refresh_token_expires", Unit::Told),
+    Named("refreshTokenExpires", Unit::Told),
+    // dj-rest-auth.
+    Named("refresh_expiration", Unit::Told),
+    Named("refresh_token_expiration", Unit::Told),
     Named("refresh_token_expires_on", Unit::Told),
     // TikTok Shop: a date.
     Named("refresh_token_expire_in", Unit::Told),
@@ -84,6 +99,11 @@ impl End {
         Self::first_of(&OF_ACCESS_TOKEN, members)
     }
 
+    /// What a text says of it that stands for a wait or a lifetime.
+    pub(super) fn told(text: &str) -> Option<Self> {
+        Unit::Told.end(text)
+    }
+
     /// How the refresh token's end is said, if it is.
     pub(super) fn of_refresh_token(members: &Members) -> Option<Self> {
         Self::first_of(&OF_REFRESH_TOKEN, members)
@@ -109,12 +129,13 @@ impl Unit {
         let number = text.strip_suffix('s').filter(|it| it.ends_with(|c: char| c.is_ascii_digit()));
         match number.unwrap_or(text).parse::<ExpiresIn>() {
             Ok(relative) => Some(self.number(number.unwrap_or(text), relative.span())),
-            Err(_) => date(text).map(End::At),
+            Err(_) => duration(text).map(End::After).or_else(|| date(text).map(End::At)),
         }
     }
 
     /// A number that would be more than 31 years of seconds is a date, in seconds since the Unix epoch,
-    /// or in milli-, micro- or nanoseconds if that brings it nearer than the year 33658.
+    /// or in milli-, micro- or nanoseconds if that brings it nearer than the year 33658; or it is the
+    /// digits of a date.
     fn number(self, text: &str, relative: Span) -> End {
         /// 2001-09-09, as a date in seconds.
         const DATE: f64 = 1e9;
@@ -124,6 +145,9 @@ impl Unit {
             Self::Milliseconds => End::After(Span::from_millis(relative.as_millis() / 1000)),
             Self::Told if seconds < DATE => End::After(relative),
             Self::Told => {
+                if let Some(date) = of_digits(text) {
+                    return End::At(date);
+                }
                 let fineness = [1.0, 1e3, 1e6, 1e9];
                 let unit = fineness.into_iter().find(|fine| seconds < DATE * 1e3 * fine);
                 let scaled = match unit {
@@ -135,36 +159,4 @@ impl Unit {
             }
         }
     }
-}
-
-/// A date in the forms that are in use: HTTP's (RFC 9110, section 5.6.7), RFC 3339's and ISO 8601's,
-/// with a space for the `T` or without a zone as well, which is then UTC; RFC 2822's; and Azure App
-/// Service's `9/14/2017 5:00:00 PM +00:00`.
-fn date(text: &str) -> Option<Timestamp> {
-    const APP_SERVICE: &str = "[month padding:none]/[day padding:none]/[year] \
-                               [hour repr:12 padding:none]:[minute]:[second] [period] \
-                               [offset_hour sign:mandatory]:[offset_minute]";
-    if let Ok(date) = httpdate::parse_http_date(text) {
-        return Some(Timestamp::from(date));
-    }
-    let mut joined = text.to_owned();
-    if text.as_bytes().get(10) == Some(&b' ') {
-        joined.replace_range(10..11, "T");
-    }
-    // As some write it: with a space before the zone.
-    let joined = joined.replace(" +", "+").replace(" Z", "Z").replace(" UTC", "Z");
-    let zoned = OffsetDateTime::parse(&joined, &Rfc3339)
-        .or_else(|_| OffsetDateTime::parse(&joined, &Iso8601::PARSING))
-        .or_else(|_| {
-            PrimitiveDateTime::parse(&joined, &Iso8601::PARSING).map(PrimitiveDateTime::assume_utc)
-        })
-        .or_else(|_| OffsetDateTime::parse(text, &Rfc2822))
-        .ok();
-    let in_app_service = || {
-        let form = time::format_description::parse_borrowed::<2>(APP_SERVICE).ok()?;
-        OffsetDateTime::parse(text, &form).ok()
-    };
-    let zoned = zoned.or_else(in_app_service)?;
-    let millis = zoned.unix_timestamp_nanos().div_euclid(1_000_000);
-    Some(Timestamp::from_millis(i64::try_from(millis).ok()?))
 }

@@ -6,19 +6,24 @@ use std::prelude::rust_2024::*;
 
 use secrecy::zeroize::Zeroizing;
 use serde::Deserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::scan::{member, pieces, sole_element, within};
 use crate::provider::Dialect;
-use crate::token::Secret;
+use crate::token::{Leniency, Secret};
 
-/// Members by name; of several with one name, the last that can be read counts.
+/// Members by name; of several with one name, the last that says something counts.
 #[derive(Default)]
 pub(super) struct Members {
     values: BTreeMap<String, Vec<Raw>>,
     /// Whether there was one object, or one form, to its end.
     pub(super) whole: bool,
+    /// Whether bytes of no charset were among them: what holds one is not read.
+    lossy: bool,
+    /// What had to be borne to read them.
+    pub(super) borne: Vec<Leniency>,
 }
 
 /// A member's value, as it stood there.
@@ -27,20 +32,50 @@ enum Raw {
     Text(Secret),
 }
 
+/// What a member holds as a token, and what had to be borne to read it.
+pub(super) struct Token {
+    pub(super) secret: Secret,
+    pub(super) borne: Option<Leniency>,
+}
+
 impl Members {
     /// None yet, of something that is whole or not.
     pub(super) fn empty(whole: bool) -> Self {
-        Self { values: BTreeMap::new(), whole }
+        Self { whole, ..Self::default() }
     }
 
     /// The members of one JSON object, in the very words of RFC 8259. Of one that breaks off, or is no
-    /// JSON from some point on, those that came whole before (rule B14).
+    /// JSON from some point on, those that came whole before (rule B14); none of one that was closed
+    /// before something else.
     pub(super) fn strict(body: &[u8]) -> Self {
         let mut members = Self::default();
         let mut json = serde_json::Deserializer::from_slice(body);
-        let read = json.deserialize_map(Collect(&mut members)).and_then(|()| json.end());
-        members.whole = read.is_ok();
+        if json.deserialize_map(Collect(&mut members)).is_ok() {
+            members.whole = json.end().is_ok();
+            if !members.whole {
+                members.values.clear();
+            }
+        }
         members
+    }
+
+    /// The members of a closed object that can be read.
+    pub(super) fn tolerant(object: &str, lossy: bool) -> Option<Self> {
+        let mut members = Self { whole: true, lossy, ..Self::default() };
+        let mut unreadable = false;
+        for piece in pieces(within(object, '{', '}')?) {
+            let piece = piece.trim();
+            if let Some((name, raw)) = member(piece) {
+                unreadable |= serde_json::from_str::<IgnoredAny>(raw).is_err()
+                    || lossy && raw.contains(char::REPLACEMENT_CHARACTER);
+                members.push_json(name, raw);
+            } else {
+                // Nothing stands behind a comma too many.
+                unreadable |= !piece.is_empty();
+            }
+        }
+        members.borne.extend(unreadable.then_some(Leniency::Unreadable));
+        Some(members)
     }
 
     pub(super) fn push_json(&mut self, name: String, raw: &str) {
@@ -51,61 +86,70 @@ impl Members {
         self.values.entry(name).or_default().push(Raw::Text(Secret::from(text)));
     }
 
+    /// These, in a text that may hold bytes of no charset.
+    pub(super) fn of_lossy(mut self, lossy: bool) -> Self {
+        self.lossy = lossy;
+        self
+    }
+
+    /// These, and what else had to be borne, which came first.
+    pub(super) fn bearing(mut self, mut borne: Vec<Leniency>) -> Self {
+        borne.append(&mut self.borne);
+        self.borne = borne;
+        self
+    }
+
+    /// The values of that name, the last one first. Of bytes that are of no charset none is guessed,
+    /// but what lies beside them in an object is judged by itself.
+    fn all(&self, name: &str) -> impl Iterator<Item = &Raw> {
+        let readable = |raw: &&Raw| {
+            let text = raw.as_it_stood();
+            !self.lossy || raw.is_container() || !text.contains(char::REPLACEMENT_CHARACTER)
+        };
+        self.values.get(name).into_iter().flatten().rev().filter(readable)
+    }
+
     /// A text without the white space around it; nothing for an absent, empty or other value.
     pub(super) fn text(&self, name: &str) -> Option<Secret> {
-        self.values.get(name)?.iter().rev().find_map(|raw| {
+        self.all(name).find_map(|raw| {
             let text = raw.text()?;
             let trimmed = text.expose().trim();
             (!trimmed.is_empty()).then(|| Secret::from(trimmed))
         })
     }
 
-    /// Whether the text has white space around it, which is no part of any token.
-    pub(super) fn is_padded(&self, name: &str) -> bool {
-        let last = self.values.get(name).and_then(|all| all.iter().rev().find_map(Raw::text));
-        last.is_some_and(|text| text.expose().trim() != text.expose())
+    /// The token of that name: a text that is no word for nothing, also as the one element of a list.
+    pub(super) fn token(&self, name: &str) -> Option<Token> {
+        self.all(name).find_map(Raw::token)
+    }
+
+    /// The same, where a whole number may be one.
+    pub(super) fn token_or_number(&self, name: &str) -> Option<Token> {
+        self.all(name).find_map(|raw| raw.token().or_else(|| raw.digits()))
     }
 
     /// What a text says, or a number's digits, of each member of that name, the last one first.
     pub(super) fn literals(&self, name: &str) -> impl Iterator<Item = Secret> {
-        self.values.get(name).into_iter().flatten().rev().filter_map(Raw::literal)
+        self.all(name).filter_map(Raw::literal)
     }
 
-    /// Any value.
+    /// Any value, but one that says nothing only where none says something.
     pub(super) fn value(&self, name: &str) -> Option<Value> {
-        self.values.get(name)?.iter().rev().find_map(|raw| match raw {
-            Raw::Json(json) => {
-                let value = serde_json::from_str(json.expose()).ok();
-                value.or_else(|| raw.text().map(|it| Value::String(it.expose().to_owned())))
-            }
-            Raw::Text(text) => Some(Value::String(text.expose().to_owned())),
-        })
+        let mut values = self.all(name).filter_map(Raw::value).peekable();
+        let last = values.peek().cloned();
+        values.find(|value| !is_empty(value)).or(last)
     }
 
     /// The members of the object at a path, with dots between the names.
     pub(super) fn inside(&self, path: &str) -> Option<Self> {
         let (first, rest) =
             path.split_once('.').map_or((path, None), |(it, rest)| (it, Some(rest)));
-        let inner = self.values.get(first)?.iter().rev().find_map(|raw| match raw {
-            Raw::Json(raw) => Some(Self::strict(raw.expose().as_bytes())).filter(|it| it.whole),
-            Raw::Text(_) => None,
-        })?;
+        let mut opened = self.all(first).filter_map(|raw| opened(raw.as_it_stood(), self.lossy));
+        let inner = opened.next()?;
         match rest {
-            Some(rest) => inner.inside(rest),
+            Some(rest) => inner.inside(rest).map(|it| it.bearing(inner.borne)),
             None => Some(inner),
         }
-    }
-
-    /// Without those that hold bytes of no charset.
-    pub(super) fn without_unreadable(mut self) -> Self {
-        for values in self.values.values_mut() {
-            values.retain(|raw| match raw {
-                Raw::Json(raw) | Raw::Text(raw) => {
-                    !raw.expose().contains(char::REPLACEMENT_CHARACTER)
-                }
-            });
-        }
-        self
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
@@ -114,27 +158,13 @@ impl Members {
 
     /// Whether an access or a refresh token is among them.
     pub(super) fn has_tokens(&self) -> bool {
-        ["access_token", "refresh_token"].iter().any(|name| self.text(name).is_some())
+        self.token("access_token").is_some() || self.token_or_number("refresh_token").is_some()
     }
 
-    /// Whether they are a refusal: an `error` that says anything (RFC 6749, section 5.2), and no
-    /// access token beside it.
-    pub(super) fn refuses(&self) -> bool {
-        let says_something = match self.value("error") {
-            None | Some(Value::Null) => false,
-            Some(Value::Bool(is_error)) => is_error,
-            Some(Value::Number(number)) => number.as_i64() != Some(0),
-            Some(Value::String(text)) => !text.trim().is_empty(),
-            Some(Value::Array(list)) => !list.is_empty(),
-            Some(Value::Object(members)) => !members.is_empty(),
-        };
-        says_something && self.text("access_token").is_none()
-    }
-
-    /// Those of the standard's names that only the dialect's stand for.
+    /// Those of the standard's names for which only the dialect's say something.
     pub(super) fn renamed(mut self, dialect: Dialect) -> Self {
         for (standard, theirs) in dialect.names() {
-            if self.values.contains_key(*standard) {
+            if self.all(standard).any(Raw::says_something) {
                 continue;
             }
             if let Some(values) = self.values.remove(*theirs) {
@@ -153,13 +183,42 @@ impl Members {
         let mut opened = envelopes.map(|inner| inner.renamed(dialect));
         if let Some(inner) = opened.find(Self::has_tokens) {
             drop(opened);
-            self.values.extend(inner.values);
+            self.borne.extend(inner.borne);
+            for (name, values) in inner.values {
+                self.values.entry(name).or_default().extend(values);
+            }
         }
         self
     }
 }
 
+/// The members of an object, also where it is the one element of a list, or was made JSON twice.
+fn opened(raw: &str, lossy: bool) -> Option<Members> {
+    let raw = raw.trim();
+    let object = |text: &str| {
+        let strict = Some(Members::strict(text.as_bytes())).filter(|it| it.whole && !lossy);
+        strict.or_else(|| Members::tolerant(text, lossy))
+    };
+    let framed = match raw.bytes().next()? {
+        b'{' => return object(raw),
+        b'[' => object(sole_element(raw)?),
+        b'"' => object(unquoted(raw)?.expose().trim()),
+        _ => None,
+    };
+    framed.map(|it| it.bearing(vec![Leniency::Framed]))
+}
+
 impl Raw {
+    fn as_it_stood(&self) -> &str {
+        match self {
+            Self::Json(raw) | Self::Text(raw) => raw.expose(),
+        }
+    }
+
+    fn is_container(&self) -> bool {
+        self.as_it_stood().starts_with(['{', '['])
+    }
+
     fn text(&self) -> Option<Secret> {
         match self {
             Self::Json(raw) => unquoted(raw.expose()),
@@ -172,6 +231,70 @@ impl Raw {
             Self::Json(raw) if raw.expose().starts_with('"') => self.text(),
             Self::Json(raw) | Self::Text(raw) => Some(raw.clone()),
         }
+    }
+
+    fn value(&self) -> Option<Value> {
+        let of_text = || self.text().map(|it| Value::String(it.expose().to_owned()));
+        match self {
+            Self::Json(json) => serde_json::from_str(json.expose()).ok().or_else(of_text),
+            Self::Text(_) => of_text(),
+        }
+    }
+
+    fn token(&self) -> Option<Token> {
+        let (text, shaped) = match self {
+            Self::Json(raw) if raw.expose().starts_with('[') => {
+                (unquoted(sole_element(raw.expose())?)?, true)
+            }
+            Self::Json(_) | Self::Text(_) => (self.text()?, false),
+        };
+        let trimmed = text.expose().trim();
+        let padded = trimmed != text.expose();
+        let borne = [(shaped, Leniency::Shaped), (padded, Leniency::Padded)];
+        let borne = borne.into_iter().find_map(|(is, what)| is.then_some(what));
+        says_something(trimmed).then(|| Token { secret: Secret::from(trimmed), borne })
+    }
+
+    /// A whole number, of more digits than a count or a flag has.
+    fn digits(&self) -> Option<Token> {
+        let Self::Json(raw) = self else { return None };
+        let digits = raw.expose();
+        let whole = digits.bytes().all(|it| it.is_ascii_digit()) && !digits.starts_with('0');
+        let token = || Token { secret: raw.clone(), borne: Some(Leniency::Shaped) };
+        (whole && digits.len() >= 8).then(token)
+    }
+
+    fn says_something(&self) -> bool {
+        self.literal().is_some_and(|it| says_something(it.expose().trim()))
+    }
+}
+
+/// Whether a text is more than what programs write for nothing at all.
+pub(super) fn says_something(text: &str) -> bool {
+    const NOTHING: [&str; 9] = [
+        "undefined",
+        "null",
+        "none",
+        "nil",
+        "nan",
+        "true",
+        "false",
+        "object object",
+        // A scheme without its credentials.
+        "bearer",
+    ];
+    let bare = text.trim_matches(|c: char| "()<>[] ".contains(c));
+    text.contains(|c: char| c.is_alphanumeric())
+        && !NOTHING.iter().any(|word| word.eq_ignore_ascii_case(bare))
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -6,13 +6,13 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use http::StatusCode;
-use serde_json::Value;
 
 use super::codes::{CLIENT, meaning};
 use super::members::Members;
+use super::places::{codes, is_transient, says_error};
 use super::question::Question;
 use crate::lifecycle::Failure;
-use crate::provider::Meaning;
+use crate::provider::{Code, Dialect, Meaning};
 use crate::refresh::RefreshError;
 use crate::time::{Span, Timestamp};
 use crate::token::Secret;
@@ -40,10 +40,11 @@ impl<'a> Refusal<'a> {
     pub(super) fn new(
         status: StatusCode,
         members: &'a Members,
+        dialect: Dialect,
         retry_after: Option<Duration>,
         challenged: bool,
     ) -> Self {
-        let codes = codes(status, members);
+        let codes = codes(status, members, dialect);
         Self {
             status,
             members,
@@ -83,7 +84,19 @@ impl<'a> Refusal<'a> {
 
     /// Whether it names a code that is known.
     pub(super) fn is_known(&self, question: &Question<'_>) -> bool {
-        meaning(question.codes(), &self.codes.iter().map(Secret::expose)).is_some()
+        self.known(question).is_some()
+    }
+
+    /// Whether it names a code after which asking again is of no use by itself.
+    pub(super) fn is_final(&self, question: &Question<'_>) -> bool {
+        match self.known(question).map(|code| code.meaning()) {
+            Some(Meaning::Declined | Meaning::Misconfigured(_)) => true,
+            Some(Meaning::Passing) | None => false,
+        }
+    }
+
+    fn known(&self, question: &Question<'_>) -> Option<Code> {
+        meaning(question.codes(), &self.codes.iter().map(Secret::expose))
     }
 
     /// The failure that it is, and in words that show nothing of the answer but known codes.
@@ -93,7 +106,8 @@ impl<'a> Refusal<'a> {
             Some(failure) => (Verdict::of(failure), None),
             None => self.verdict(question),
         };
-        let verdict = if question.is_clients_own() { verdict.without_login() } else { verdict };
+        let verdict =
+            if question.is_clients_own() { verdict.without_login(self.status) } else { verdict };
         let code = code.map(|code| format!(": {code}")).unwrap_or_default();
         let text = format!(
             "the token endpoint{} answered {}{code}",
@@ -118,12 +132,11 @@ impl<'a> Refusal<'a> {
 
     fn verdict(&self, question: &Question<'_>) -> (Verdict, Option<&'static str>) {
         let status = self.status;
-        let codes = self.codes.iter().map(Secret::expose);
-        let code = meaning(question.codes(), &codes);
+        let code = self.known(question);
         let shown = code.map(|code| code.text());
         // Definitely not honoured, whatever else it says; and nothing is final from so little.
         let busy = status == StatusCode::SERVICE_UNAVAILABLE
-            && (self.members.refuses() || self.retry_after.is_some());
+            && (says_error(self.members) || self.retry_after.is_some());
         if status == StatusCode::TOO_MANY_REQUESTS || busy || is_transient(self.members) {
             return (Verdict::Unavailable, shown);
         }
@@ -191,8 +204,13 @@ impl Verdict {
     }
 
     /// A client that asks for itself has nobody to log in: what refuses it is to be set right.
-    fn without_login(self) -> Self {
+    fn without_login(self, status: StatusCode) -> Self {
+        let nobody_there =
+            status == StatusCode::NOT_FOUND || status == StatusCode::METHOD_NOT_ALLOWED;
         match self {
+            Self::Unexplained if nobody_there => {
+                Self::Misconfigured("the URL of the token endpoint")
+            }
             Self::Declined | Self::Unexplained => Self::Misconfigured(CLIENT),
             Self::Misconfigured(_) | Self::Unavailable | Self::Unknown => self,
         }
@@ -215,69 +233,4 @@ fn wait_of(failure: Failure<Timestamp>) -> Option<Duration> {
         | Failure::Unexplained { retry_after } => retry_after.map(Span::to_duration),
         Failure::Declined | Failure::Unknown => None,
     }
-}
-
-/// Whatever an answer may name as its error code, the standard's place first. A number that only
-/// repeats the status is none.
-fn codes(status: StatusCode, members: &Members) -> Vec<Secret> {
-    let mut named = Vec::new();
-    for name in ["error", "error_code", "errorCode", "error_type", "code", "errcode", "status"] {
-        match members.value(name) {
-            Some(Value::Object(inner)) if name == "error" => {
-                within(&Value::Object(inner), &mut named);
-            }
-            Some(value) => named.extend(plain(&value)),
-            None => {}
-        }
-    }
-    // AWS: `com.amazon.service#Code:page`.
-    let kind = members.text("__type");
-    let kind = kind.as_ref().and_then(|kind| kind.expose().rsplit('#').next()?.split(':').next());
-    named.extend(kind.map(Secret::from));
-    let list = |name: &str| match members.value(name) {
-        Some(Value::Array(list)) => list,
-        _ => Vec::new(),
-    };
-    let numbers = list("error_codes");
-    let numbers = numbers.iter().filter_map(Value::as_u64);
-    named.extend(numbers.map(|number| Secret::from(format!("AADSTS{number}"))));
-    for error in list("errors") {
-        within(&error, &mut named);
-    }
-    let fault = members.value("fault");
-    let fault = fault.as_ref().and_then(|fault| fault.pointer("/detail/errorcode"));
-    named.extend(fault.and_then(plain));
-    named.retain(|code| code.expose() != status.as_str());
-    named
-}
-
-/// The codes of an error that is an object.
-fn within(error: &Value, codes: &mut Vec<Secret>) {
-    let text = |name: &str| error.get(name).and_then(plain);
-    let names = ["code", "errorType", "status", "type", "error", "reason", "message"];
-    codes.extend(names.into_iter().filter_map(text));
-    if let (Some(kind), Some(code)) = (text("type"), error.get("code").and_then(Value::as_i64)) {
-        codes.push(Secret::from(format!("{}/{code}", kind.expose())));
-    }
-}
-
-/// A text, or a whole number.
-fn plain(value: &Value) -> Option<Secret> {
-    match value {
-        Value::String(text) if !text.trim().is_empty() => Some(Secret::from(text.trim())),
-        Value::Number(number) if number.is_i64() => Some(Secret::from(number.to_string())),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => None,
-    }
-}
-
-/// Meta's word for what may pass.
-fn is_transient(members: &Members) -> bool {
-    let flag = |value: &Value| value.get("is_transient").and_then(Value::as_bool) == Some(true);
-    members.value("error").as_ref().is_some_and(flag)
-        || members.value("is_transient") == Some(Value::Bool(true))
 }

@@ -13,7 +13,7 @@ mod held;
 use held::held;
 
 /// Pieces that answers are made of, in an order that nobody would choose.
-const PIECES: [&str; 30] = [
+const PIECES: [&str; 42] = [
     "{",
     "}",
     "[",
@@ -44,6 +44,18 @@ const PIECES: [&str; 30] = [
     "'",
     "%2D",
     "\\\"",
+    "<pre>",
+    "</pre>",
+    "<html>",
+    "&amp;",
+    ";",
+    "\"Bearer at-7\"",
+    "\"access_token\":",
+    "\"refresh_token\":",
+    "\"refreshToken\":\"rt-7\"",
+    "12345",
+    "[\"rt-7\"]",
+    "\"{\\\"access_token\\\":\\\"at-7\\\"}\"",
 ];
 
 /// The tokens that were put in whole, each as one piece.

@@ -156,3 +156,132 @@ fn a_form_says_it_as_well() {
     let lifetime = grant.expect("a grant").lifetime();
     assert_eq!(lifetime.span(NOW), Some(Span::from_secs(600)));
 }
+
+// Rule A4. Case X14.
+#[test]
+fn a_date_is_read_in_each_form_in_which_it_is_written() {
+    for date in [
+        "2023-11-14 17:23:20 -0500",
+        "2023-11-14 17:23:20 -05:00",
+        "2023-11-14 22:23:20 +0000 UTC",
+        "2023-11-14 22:23:20.123456789 +0000 UTC m=+3600.1",
+        "2023-11-14 22:23:20 GMT",
+        "2023-11-14T22:23:20 GMT",
+        "2023-11-14 22:23:20+00",
+        "2023-11-14 17:23:20-05",
+        "2023-11-14T22:23:20z",
+        "2023-11-14T22:23:20Z[UTC]",
+        "2023-11-14T23:23:20+01:00[Europe/Berlin]",
+        "Tue, 14 Nov 2023 22:23:20 UTC",
+        "Tue, 14 Nov 2023 22:23:20 Z",
+        "Tue Nov 14 2023 22:23:20 GMT+0000 (Coordinated Universal Time)",
+        "Tue Nov 14 2023 17:23:20 GMT-0500 (EST)",
+        "/Date(1700000600000)/",
+        "/Date(1700000600000+0100)/",
+        "20231114222320",
+        "20231114222320Z",
+    ] {
+        for name in ["expires_at", "expires", "access_token_expiration"] {
+            let members = format!(r#""{name}":"{date}""#);
+            let lives = lives(&members).map(|millis| millis / 1000);
+            assert_eq!(lives, Some(600), "{members}");
+        }
+    }
+    assert_eq!(lives(r#""expires_at":20231114222320"#), Some(600_000));
+    assert_eq!(lives(r#""expires_at":20231399222320"#).map(|it| it > 1 << 43), Some(true));
+}
+
+// Rule A4. Case X14.
+#[test]
+fn a_duration_is_read_in_each_form_in_which_it_is_written() {
+    for duration in [
+        "10m",
+        "10 min",
+        "600s",
+        "600 s",
+        "600sec",
+        "600 seconds",
+        "10 minutes",
+        "0h10m",
+        "9m 60s",
+        "600000ms",
+        "PT10M",
+        "PT600S",
+        "P0DT10M0S",
+        "pt10m",
+        "00:10:00",
+        "0:10:00",
+        "00:10:00.000",
+    ] {
+        for name in ["expires_in", "expiresIn", "expires_at"] {
+            let members = format!(r#""{name}":"{duration}""#);
+            assert_eq!(lives(&members), Some(600_000), "{members}");
+        }
+    }
+    assert_eq!(lives(r#""expires_in":"1h""#), Some(3_600_000));
+    assert_eq!(lives(r#""expires_in":"1 hour 30 minutes""#), Some(5_400_000));
+    assert_eq!(lives(r#""expires_in":"7d""#), Some(604_800_000));
+    assert_eq!(refresh_token_ends(r#""refresh_token_expires_in":"P90D""#), Some(7_776_000));
+    assert_eq!(lives(&format!(r#""expires_in":"{}h""#, "9".repeat(400))), Some(u64::MAX));
+    for nonsense in [
+        "PT", "P", "P1Y", "P1M", "10", "m", "10x", "1h-5m", "-5m", "never", "10:00", "1:2:3:4",
+        "00:99:00",
+    ] {
+        let read = lives(&format!(r#""expires_in":"{nonsense}""#));
+        let is_number = nonsense == "10";
+        assert_eq!(read, is_number.then_some(10_000), "{nonsense}");
+    }
+}
+
+// Rule A4. Case X14.
+#[test]
+fn further_names_that_providers_document_are_known() {
+    for members in [
+        r#""access_expiration":"2023-11-14T22:23:20Z""#,
+        r#""access_token_expiration":"2023-11-14T22:23:20Z""#,
+        r#""accessTokenExpiration":"2023-11-14T22:23:20Z""#,
+        r#""ExpiresIn":600"#,
+        r#""accessTokenExpires":1700000600000"#,
+        r#""access_token_expires":1700000600"#,
+        r#""accessTokenExpiry":1700000600"#,
+        r#""valid_until":"2023-11-14T22:23:20Z""#,
+        r#""validUntil":"2023-11-14T22:23:20Z""#,
+        r#""expires_in_seconds":600"#,
+        r#""expiresInSeconds":"600""#,
+    ] {
+        assert_eq!(lives(members), Some(600_000), "{members}");
+    }
+    for members in [
+        r#""refresh_expiration":"2023-11-14T22:23:20Z""#,
+        r#""refresh_token_expiration":600"#,
+        r#""refreshTokenExpires":1700000600000"#,
+    ] {
+        assert_eq!(refresh_token_ends(members), Some(600), "{members}");
+    }
+}
+
+// Rule A4: what languages write for no date at all.
+#[test]
+fn a_date_in_a_text_at_the_beginning_of_the_epoch_or_before_says_nothing() {
+    for date in [
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00",
+        "0001-01-01 00:00:00 +0000 UTC",
+        "1970-01-01T00:00:00Z",
+        "1970-01-01T01:00:00+01:00",
+        "1970-01-01T00:00:00-05:00",
+        "1969-12-31T19:00:00Z",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "/Date(0)/",
+        "/Date(-62135596800000)/",
+    ] {
+        let members = format!(r#""expiry":"{date}""#);
+        assert_eq!(lives(&members), None, "{date}");
+        let with_another = format!(r#""expires_at":"{date}","expiry":"2023-11-14T22:23:20Z""#);
+        assert_eq!(lives(&with_another), Some(600_000), "{date}");
+        let of_refresh_token = format!(r#""refresh_token_expires_at":"{date}""#);
+        assert_eq!(refresh_token_ends(&of_refresh_token), None, "{date}");
+    }
+    assert_eq!(lives(r#""expires_at":"1999-01-01T00:00:00Z""#), Some(0), "that is over");
+    assert_eq!(lives(r#""expires_at":0"#), Some(0), "and so is a number");
+}

@@ -180,6 +180,10 @@ fn one_member_that_cannot_be_read_costs_only_itself() {
             assert_eq!(tokens(&grant), (Some("at-2"), Some("rt-2")), "{body}");
         }
     }
+    for comment in ["// x\n", "/* x */", "// x\n // y\n", "/**/ // x\r\n"] {
+        let body = GOOD.replace(r#""refresh"#, &format!("{comment}\"refresh"));
+        assert_good(read(200, &[JSON], &body), &[]);
+    }
     let comma = format!("{},}}", &GOOD[..GOOD.len() - 1]);
     assert_good(read(200, &[JSON], &comma), &[]);
 }
@@ -263,17 +267,19 @@ fn a_refresh_token_equal_to_the_one_presented_was_not_received_by_a_refusal() {
     let echo = refused(500, &[JSON], r#"{"refresh_token":"rt-1","message":"oops"}"#);
     assert_eq!(echo.failure(), Failure::Unknown);
     for (status, body) in [
-        (400, r#"{"error":"invalid_grant","refresh_token":"rt-2"}"#),
-        (500, r#"{"refresh_token":"rt-2"}"#),
-        (502, r#"{"refresh_token":"rt-2","access_tok"#),
+        (400, r#"{"error":"hush","refresh_token":"rt-2","token_type":"bearer"}"#),
+        (500, r#"{"refresh_token":"rt-2","expires_in":600}"#),
+        (502, r#"{"refresh_token":"rt-2","expires_in":600,"access_tok"#),
     ] {
         let grant = read(status, &[JSON], body).expect("a half");
         assert_eq!(tokens(&grant), (None, Some("rt-2")), "another one was received: {body}");
     }
     // Who does not say what was presented has presented none of these, for all that is known.
-    let unsaid = br#"{"error":"invalid_grant","refresh_token":"rt-1"}"#;
+    let unsaid = br#"{"error":"hush","refresh_token":"rt-1","expires_in":600}"#;
     let error = perennial::wire::read_answer(400, [], unsaid).expect_err("a refusal");
-    assert_eq!(error.failure(), Failure::Declined);
+    assert_eq!(error.failure(), crate::UNEXPLAINED);
+    let grant = perennial::wire::read_answer(500, [], GOOD.as_bytes()).expect("a grant");
+    assert_eq!(tokens(&grant), (Some("at-2"), Some("rt-2")));
 }
 
 // Rule B14.
