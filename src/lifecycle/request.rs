@@ -143,7 +143,7 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Rule B6: "but, where the server refuses a refresh token seen twice, not while the old token is
+    /// Rule B6: "and, where the server refuses a refresh token seen twice, not while the old token is
     /// usable".
     fn held_off_by_misconfiguration(&self, policy: &Policy<T>, now: T) -> Option<Permit<T>> {
         match (self.trouble, policy.reuse.bearing()) {

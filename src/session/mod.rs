@@ -52,6 +52,7 @@ mod error;
 mod exchange;
 mod flight;
 mod keep;
+mod kept;
 mod landing;
 mod limits;
 mod local;

@@ -23,7 +23,7 @@ pub(super) fn failure<T: Time>(step: &Step<T>) -> Option<(Failure<T>, Draw)> {
     }
 }
 
-/// Rule B6: "but, where the server refuses a refresh token seen twice, not while the old token is usable".
+/// Rule B6: "and, where the server refuses a refresh token seen twice, not while the old token is usable".
 pub(super) fn held_off_by_misconfiguration<T: Time>(step: &Step<T>) -> bool {
     let Step { policy, shown, now, .. } = *step;
     shown.trouble == Trouble::Misconfigured

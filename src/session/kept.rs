@@ -1,0 +1,59 @@
+//! Which refresh token is held once an answer has come, where another one came before it (rule B14).
+
+use super::core::Inner;
+use super::ports::Ports;
+use super::received::Unsaved;
+use crate::lifecycle::FlightId;
+use crate::token::Grant;
+
+impl Inner {
+    /// The answer of `grant`, with the refresh token to hold once it has landed. Where the answer brought
+    /// none, it has the one that was presented, which a late answer may have replaced since. Where there
+    /// is a store, that has decided it, and the one presented may be newer than the one held here.
+    pub(super) fn keeping_refresh_token(
+        &self,
+        ports: &Ports,
+        flight: FlightId,
+        grant: &Unsaved,
+    ) -> Grant {
+        let answer = grant.stored.grant.clone();
+        let decided = ports.store.is_some() || self.ended.includes(flight);
+        match &self.grant {
+            Some(held) if !decided && !brought_one(grant) && !self.holds_presented_by(grant) => {
+                answer.with_refresh_token_of(held)
+            }
+            Some(_) | None => answer,
+        }
+    }
+
+    /// A newer refresh has landed before `grant`. Rule B14: "A refresh token that was received MUST NOT be
+    /// thrown away while its grant is installed", unless the newer one brought another.
+    pub(super) fn keep_refresh_token_of(&mut self, grant: &Unsaved) {
+        if brought_one(grant) && self.holds_presented_by(grant) {
+            let held = self.grant.take();
+            self.grant = held.map(|held| held.with_refresh_token_of(&grant.stored.grant));
+        }
+    }
+
+    /// Whether the refresh token that the request for `grant` presented is still the one that is held.
+    fn holds_presented_by(&self, grant: &Unsaved) -> bool {
+        grant.renewed.as_ref().is_some_and(|presented| self.holds_refresh_token_of(presented))
+    }
+
+    /// Whether `grant` came with the refresh token that is held, in exchange for another: an answer
+    /// that the server has given before.
+    pub(super) fn repeats(&self, grant: &Unsaved) -> bool {
+        self.holds_refresh_token_of(&grant.stored.grant) && brought_one(grant)
+    }
+
+    pub(super) fn holds_refresh_token_of(&self, grant: &Grant) -> bool {
+        let held = self.grant.as_ref().and_then(Grant::refresh_token);
+        held.is_some_and(|held| grant.refresh_token() == Some(held))
+    }
+}
+
+/// Whether the answer brought a refresh token other than the one that was presented for it.
+fn brought_one(grant: &Unsaved) -> bool {
+    let presented = grant.renewed.as_ref().and_then(Grant::refresh_token);
+    grant.stored.grant.refresh_token() != presented
+}
