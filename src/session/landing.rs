@@ -191,6 +191,8 @@ impl Inner {
         moment: Moment,
         afterwards: &mut Afterwards,
     ) {
+        ports.client_backoff.lift();
+        self.refused = Refused::Never;
         let answer = self.keeping_refresh_token(ports, flight, &grant);
         let wall = grant.stored.acquired_at;
         let times = times_of_answer(&answer, grant.sent, wall, moment.jitter);
@@ -237,8 +239,6 @@ impl Inner {
         let effect = self.lifecycle.handle(&ports.settings.policy, event, moment.now);
         match effect {
             Effect::Publish { .. } => {
-                ports.client_backoff.lift();
-                self.refused = Refused::Never;
                 self.token = published(&self.lifecycle, effect, &answer);
                 self.grant = Some(answer);
                 self.tell_all(afterwards);
