@@ -75,10 +75,10 @@ fn without_white_space_behind(mut text: &str) -> &str {
 /// A value, and what of it stands behind the name of the scheme.
 fn hold(value: &str, held: &mut BTreeSet<String>) {
     let value = value.trim();
-    if let Some((scheme, rest)) = value.split_once(' ') {
-        if scheme.eq_ignore_ascii_case("bearer") {
-            held.insert(rest.to_owned());
-        }
+    if let Some((scheme, rest)) = value.split_once(' ')
+        && scheme.eq_ignore_ascii_case("bearer")
+    {
+        held.insert(rest.to_owned());
     }
     held.insert(value.to_owned());
 }
