@@ -48,7 +48,7 @@ const MODELS: [Listed; 6] = [
             run(name, Alone { world, part: Part::Whole }, manner)
         },
         reduced: (Some(9), &["strict", "overlap", "unrotated"]),
-        large: Some(13),
+        large: Some(12),
     },
     Listed {
         name: "refusals",
@@ -74,7 +74,7 @@ const MODELS: [Listed; 6] = [
             run(name, Adversary { world: World::new(reuse), callers: 2 }, manner)
         },
         reduced: (Some(10), &["strict", "overlap", "unrotated"]),
-        large: Some(14),
+        large: Some(13),
     },
     Listed {
         name: "three-callers",
@@ -82,7 +82,7 @@ const MODELS: [Listed; 6] = [
             run(name, Adversary { world: World::new(reuse), callers: 3 }, manner)
         },
         reduced: (Some(10), &["strict"]),
-        large: Some(13),
+        large: Some(12),
     },
     Listed {
         name: "rotation",
