@@ -49,6 +49,16 @@ fn presented_next(session: &Session, time: &VirtualTime, script: &Scripted) -> O
     script.presented().pop().flatten()
 }
 
+/// The repetition's access token, with the refresh token that the first answer brought.
+#[track_caller]
+fn holds_the_successor(session: &Session, time: &VirtualTime, script: &Scripted) {
+    assert_eq!(text(at_once(session.token())), "at-3");
+    let grant = session.grant().expect("logged in");
+    assert_eq!(grant.refresh_token().map(Secret::expose), Some("rt-2"));
+    assert_eq!(grant.refresh_token_expires_at(), Some(EXPIRY));
+    assert_eq!(presented_next(session, time, script).as_deref(), Some("rt-2"));
+}
+
 // Rule B14.
 #[test]
 fn a_late_answers_refresh_token_is_kept_where_the_repetition_brought_none() {
@@ -56,11 +66,7 @@ fn a_late_answers_refresh_token_is_kept_where_the_repetition_brought_none() {
     assert_eq!(text(at_once(session.token())), "at-3");
     script.release(rotated());
     poll(&session);
-    assert_eq!(text(at_once(session.token())), "at-3");
-    let grant = session.grant().expect("logged in");
-    assert_eq!(grant.refresh_token().map(Secret::expose), Some("rt-2"));
-    assert_eq!(grant.refresh_token_expires_at(), Some(EXPIRY));
-    assert_eq!(presented_next(&session, &time, &script).as_deref(), Some("rt-2"));
+    holds_the_successor(&session, &time, &script);
 }
 
 // Rule B14.
@@ -73,11 +79,7 @@ fn a_repetition_that_brings_no_refresh_token_does_not_replace_one_that_came_late
     assert_eq!(script.presented(), [Some("rt-1".to_owned()), Some("rt-1".to_owned())]);
     script.release(access_token_alone());
     poll(&session);
-    assert_eq!(text(at_once(session.token())), "at-3");
-    let grant = session.grant().expect("logged in");
-    assert_eq!(grant.refresh_token().map(Secret::expose), Some("rt-2"));
-    assert_eq!(grant.refresh_token_expires_at(), Some(EXPIRY));
-    assert_eq!(presented_next(&session, &time, &script).as_deref(), Some("rt-2"));
+    holds_the_successor(&session, &time, &script);
 }
 
 // Rule B4.
