@@ -4,7 +4,7 @@ use super::Lifecycle;
 use super::event::Effect;
 use super::policy::Policy;
 use super::schedule::{Freshness, Schedule};
-use super::state::{Flight, Generation, Holding, Pause, Standing};
+use super::state::{Flight, Generation, Holding, Standing};
 use crate::time::Time;
 
 impl<T: Time> Lifecycle<T> {
@@ -24,12 +24,14 @@ impl<T: Time> Lifecycle<T> {
         match (held.standing, held.freshness, self.flight) {
             (Standing::Withdrawn | Standing::WithdrawnPaid, _, _) => return Effect::Nothing,
             // Rule B8: "nor is a token withdrawn that has worked, while the backoff holds its
-            // replacement off".
+            // replacement off for longer than a refresh may take".
             (
                 Standing::Accepted,
                 Freshness::Fresh | Freshness::Due,
                 Flight::Idle | Flight::Overdue { .. },
-            ) if self.pause != Pause::Over => return Effect::KeepUsing,
+            ) if self.pause.lasts_beyond(now.saturating_add(policy.refresh_deadline)) => {
+                return Effect::KeepUsing;
+            }
             // Another one is under way, or is free.
             (Standing::Untried | Standing::Accepted, _, Flight::Out { .. })
             | (

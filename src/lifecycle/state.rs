@@ -173,6 +173,13 @@ impl<T: Time> Pause<T> {
         }
     }
 
+    pub(super) fn lasts_beyond(&self, instant: T) -> bool {
+        match self {
+            Self::Over => false,
+            Self::Until { instant: until, .. } => *until > instant,
+        }
+    }
+
     pub(super) fn is_over(&self, now: T) -> bool {
         match self {
             Self::Over => true,

@@ -118,7 +118,9 @@ impl Model {
         let phase = self.seen_phase(grant.step, life);
         let (due, lapsed) = (phase > 0, phase > 1);
         let worked = self.acceptances.iter().any(|(_, named)| *named == number);
-        if worked && !lapsed && self.progress() != Progress::Out && self.pause().is_some() {
+        let soon = clamp(self.now() + self.rules.deadline);
+        let held_off = self.pause().is_some_and(|until| until > soon);
+        if worked && !lapsed && self.progress() != Progress::Out && held_off {
             return Reply::KeepUsing;
         }
         let payment = if due || self.progress() == Progress::Out {

@@ -1,9 +1,9 @@
 //! The allowance for rejections of tokens that had worked: one resource's 401 is not everybody's.
 
-use perennial::lifecycle::{Effect, MissingLifetime, Policy, Remedy, State};
+use perennial::lifecycle::{Delay, Effect, MissingLifetime, Policy, Remedy, State};
 use perennial::time::{Draw, Span, Timestamp};
 
-use crate::support::{Rig, built, hour, lives, sec, secs, unavailable_for};
+use crate::support::{Rig, at, built, hour, lives, sec, secs, unavailable_for};
 
 /// The token works, then it is rejected; where that withdraws it another one comes at once.
 #[track_caller]
@@ -65,7 +65,7 @@ fn what_helped_is_given_back_once_a_second_and_what_did_not_help_is_not() {
         let mut refreshes = 0;
         // Ten rejections a second, for twenty seconds.
         for tenth in 0..200 {
-            let now = crate::support::at(tenth * 100);
+            let now = at(tenth * 100);
             if round(&mut rig, now) {
                 refreshes += 1;
                 if helps {
@@ -195,14 +195,16 @@ fn a_token_that_has_worked_is_not_withdrawn_while_the_backoff_holds_its_replacem
     }
 }
 
-// Rule B8: once the backoff is over.
+// Rule B8: the backoff is over sooner than a refresh would be, so that whoever waits for it is helped.
 #[test]
-fn a_rejection_after_the_backoff_withdraws_the_token_and_the_refresh_starts() {
+fn a_token_that_has_worked_is_withdrawn_where_its_replacement_is_not_held_off_for_long() {
     let mut rig = Rig::with_hour(Policy::default(), sec(0));
     let _ = rig.accept(sec(0));
     let flight = rig.start(sec(3300)).flight;
     let _ = rig.fail(flight, unavailable_for(Span::from_secs(99)), Draw::NONE, sec(3301));
-    assert_eq!(rig.reject(sec(3399)), Effect::KeepUsing);
-    assert_eq!(rig.reject(sec(3400)), Effect::Withdraw);
-    assert!(rig.request(sec(3400)).start().is_some());
+    assert_eq!(rig.reject(at(3_369_999)), Effect::KeepUsing);
+    assert_eq!(rig.reject(sec(3370)), Effect::Withdraw);
+    let until = sec(3400);
+    assert_eq!(rig.request(sec(3370)), Effect::BackOff { until, reason: Delay::Failure });
+    assert!(rig.request(until).start().is_some());
 }

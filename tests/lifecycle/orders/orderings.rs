@@ -111,12 +111,12 @@ fn led(places: Places, margin: u64, window: u64) -> Rig {
 impl Places {
     /// Whether the rejection withdrew the token. Rule B9: where it never worked it is paid from the
     /// budget, which is spent just then wherever it matters now; but a refresh that is out is joined.
-    /// Rule B8: where it worked it is not withdrawn during a backoff, which lasts until then at least.
+    /// No backoff lasts for longer than a refresh may take.
     fn is_withdrawn(&self) -> bool {
         match self.rejected {
             Rejected::No => false,
             Rejected::Untried => self.flight.is_some() || self.budget.is_none(),
-            Rejected::AfterItWorked => self.flight.is_some() || self.pause.is_none(),
+            Rejected::AfterItWorked => true,
         }
     }
 

@@ -138,6 +138,7 @@ pub(crate) const OF_REFUSALS: Set = Corner::Reconfigure.set()
     | Corner::BornDead.set()
     | Corner::SameAgain.set()
     | Corner::SameLonger.set()
+    | Corner::RefusedInBackoff.set()
     | Corner::RarelyTried.set()
     | Corner::SlowTries.set()
     | Corner::InARow.set();
@@ -275,7 +276,8 @@ fn of_event(
         }
         Event::Rejected { generation } => {
             let stale = generation == world.foreign || effect == Effect::Nothing;
-            Corner::StaleRejection.when(stale && was.works(now)) | rejected(was, &history, effect)
+            Corner::StaleRejection.when(stale && was.works(now))
+                | rejected(was, &history, effect, now)
         }
         Event::Recovered { .. } => {
             let spent = was.purse.spent > 0 && history.purse.whole.is_some();
@@ -344,7 +346,7 @@ fn shortened(was: &History, history: &History, draw: Draw, now: Tick) -> Set {
     Corner::EighthOfWindow.when(failed && in_window && shorter)
 }
 
-fn rejected(was: &History, history: &History, effect: Answer) -> Set {
+fn rejected(was: &History, history: &History, effect: Answer, now: Tick) -> Set {
     let Some(token) = was.token else { return 0 };
     let withdrawn = effect == Effect::Withdraw;
     let prepaid = history.token.is_some_and(|token| token.prepaid);
@@ -354,6 +356,6 @@ fn rejected(was: &History, history: &History, effect: Answer) -> Set {
         | Corner::PaidUntried.when(withdrawn && prepaid && !token.accepted)
         | Corner::PaidAccepted.when(withdrawn && prepaid && token.accepted)
         | Corner::RefusedUntried.when(refused && !token.accepted)
-        | Corner::RefusedInBackoff.when(refused && token.accepted && was.pause.is_some())
-        | Corner::RefusedAccepted.when(refused && token.accepted && was.pause.is_none())
+        | Corner::RefusedInBackoff.when(refused && token.accepted && was.is_held_off(now))
+        | Corner::RefusedAccepted.when(refused && token.accepted && !was.is_held_off(now))
 }

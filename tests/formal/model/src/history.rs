@@ -420,13 +420,18 @@ impl History {
         self.pause = asked_before.or(stretch(delay, now));
     }
 
+    /// Whether nothing can replace the token for longer than a refresh may take.
+    pub(crate) fn is_held_off(&self, now: Tick) -> bool {
+        self.pause.is_some_and(|(until, _)| until > now.plus(REFRESH_DEADLINE))
+    }
+
     /// The token that was published last is rejected (rules B8, B9).
     pub(crate) fn rejected(&mut self, now: Tick) -> Answer {
-        let out = self.is_out();
+        let (out, held_off) = (self.is_out(), self.is_held_off(now));
         let Some(token) = self.token.as_mut().filter(|token| !token.rejected) else {
             return Effect::Nothing;
         };
-        if token.accepted && !token.seen_lapsed && !out && self.pause.is_some() {
+        if token.accepted && !token.seen_lapsed && !out && held_off {
             return Effect::KeepUsing;
         }
         if !(token.seen_due || out) {

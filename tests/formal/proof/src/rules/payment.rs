@@ -79,7 +79,11 @@ pub(super) fn payment<T: Time>(step: &Step<T>) -> Verdict {
         );
     };
     let worked = held.standing == Standing::Accepted && held.freshness != Freshness::Lapsed;
-    if worked && !is_out(&shown) && shown.pause != Pause::Over {
+    let held_off = match shown.pause {
+        Pause::Until { instant, .. } => instant > now.saturating_add(policy.refresh_deadline),
+        Pause::Over => false,
+    };
+    if worked && !is_out(&shown) && held_off {
         ensure(effect == Effect::KeepUsing, "withdrawn though nothing can replace it yet")?;
         ensure(after == shown, "held off, and something changed")?;
         return ensure(usable(&after, now), "held off, and no longer of use");
