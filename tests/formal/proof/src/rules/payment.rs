@@ -171,11 +171,11 @@ pub(super) fn budget<T: Time>(step: &Step<T>) -> Verdict {
         }
         _ => false,
     };
-    if !pays {
-        ensure(after.budget == shown.budget, "paid, and nothing was bought")?;
-    } else {
+    if pays {
         ensure(can_be_paid(step), "a refresh beyond the budget")?;
         ensure(after.budget == Budget::FullAt(full_at(step)), "not paid")?;
+    } else {
+        ensure(after.budget == shown.budget, "paid, and nothing was bought")?;
     }
     if effect.start().is_some()
         && let Some(held) = token(&after)

@@ -234,7 +234,7 @@ pub(super) fn plain() -> Vec<Parts<Instant>> {
 /// Those in which it matters how the last refresh failed: the grant, the flight, the backoff, the token.
 pub(super) fn troubled() -> Vec<Parts<Instant>> {
     let mut all = Vec::new();
-    for state in plain().into_iter().filter(|state| is_simple(state)) {
+    for state in plain().into_iter().filter(is_simple) {
         for trouble in troubles() {
             let over = match state.flight {
                 Flight::Idle | Flight::Out { attempt: Attempt::Ordinary, .. } => false,
@@ -254,7 +254,7 @@ pub(super) fn troubled() -> Vec<Parts<Instant>> {
 /// Those in which it matters what is left of the allowance: the token, the flight, the budget.
 pub(super) fn spent() -> Vec<Parts<Instant>> {
     let mut all = Vec::new();
-    for state in plain().into_iter().filter(|state| is_simple(state)) {
+    for state in plain().into_iter().filter(is_simple) {
         if state.credential == Credential::Ready && state.pause == Pause::Over {
             for rejections in allowances().into_iter().filter(|allowance| *allowance != WHOLE) {
                 all.push(Parts { rejections, ..state });

@@ -11,6 +11,7 @@ use super::sym::Instant;
 use crate::step::Kind;
 
 /// What an event asks a state for.
+#[expect(clippy::struct_excessive_bools, reason = "each may be asked for without the others")]
 struct Asks {
     /// For everything at once that may be waited for.
     all: bool,
