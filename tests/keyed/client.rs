@@ -13,12 +13,12 @@ use crate::session_support::{HOUR, SECOND, START};
 
 const KEYS: u64 = 1000;
 
-// Rule B6. Case X3. Each key's user comes every second while a secret is being changed, for an hour.
+// Rule B6. Case X3. Each key's user comes once a minute while a secret is being changed, for half an hour.
 #[test]
 fn of_a_thousand_keys_one_asks_in_each_backoff_of_a_client_that_is_refused() {
     let (time, asked) = (VirtualTime::at(START), Arc::new(Mutex::new(Vec::<Timestamp>::new())));
     let (clock, noted) = (time.clone(), Arc::clone(&asked));
-    let good_from = START.saturating_add((2 * HOUR).into());
+    let good_from = START.saturating_add((HOUR + HOUR / 2).into());
     let sessions = Sessions::builder(move |key: &u64, _: Request| {
         let now = clock.now();
         noted.lock().expect("no panic").push(now);
@@ -31,8 +31,8 @@ fn of_a_thousand_keys_one_asks_in_each_backoff_of_a_client_that_is_refused() {
         sessions.install_blocking(&key, grant(key, 1)).expect("sendable");
     }
     time.advance(HOUR);
-    for second in 0..3600 {
-        for key in (second % 7..KEYS).step_by(7) {
+    for second in 0..1800 {
+        for key in (second % 61..KEYS).step_by(61) {
             let error = sessions.token_blocking(&key).expect_err("refused");
             assert!(
                 error.is_misconfigured() && !error.may_need_login(),
