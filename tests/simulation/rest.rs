@@ -150,8 +150,8 @@ impl Life {
             match told {
                 Some(Ok(Response::Accepted)) => return,
                 Some(Ok(Response::Again)) | None => {}
-                // Until another one can be paid for.
-                Some(Ok(Response::Refused)) => self.shared.pass(10_000, None),
+                // Until another one can be paid for, or may be asked for, which takes an hour at most.
+                Some(Ok(Response::Refused)) => self.shared.pass(10_000 << tries.min(8), None),
                 Some(Err(error)) if error.is_login_required() => {
                     self.finish(user, user.clone().log_in());
                 }
