@@ -17,6 +17,8 @@ mod policy;
 mod rejections;
 #[path = "lifecycle/edges/reuse.rs"]
 mod reuse;
+#[path = "lifecycle/edges/superseded.rs"]
+mod superseded;
 #[path = "lifecycle/support.rs"]
 mod support;
 #[path = "lifecycle/edges/troubles.rs"]

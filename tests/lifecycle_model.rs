@@ -109,7 +109,8 @@ fn within_budget(model: &Model) -> Result<(), TestCaseError> {
     for (first, from) in charged.iter().enumerate() {
         for (last, to) in charged.iter().enumerate().skip(first) {
             let count = i128::try_from(last - first + 1).expect("a count fits");
-            let allowed = budget_window / interval + (to - from) / interval;
+            // A window that is no multiple of the interval leaves a part of one over.
+            let allowed = (budget_window + to - from) / interval;
             prop_assert!(count <= allowed, "{count} within {} ms", to - from);
         }
     }
@@ -199,5 +200,5 @@ fn the_machine_is_small_and_can_be_copied_compared_hashed_and_sent() {
         size_of::<M>()
     }
     let size = takes::<Lifecycle>();
-    assert!(size <= 280, "{size} bytes");
+    assert!(size <= 304, "{size} bytes");
 }

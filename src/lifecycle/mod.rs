@@ -67,6 +67,9 @@ pub struct Lifecycle<T: Time = Timestamp> {
     flights: Flights,
     failures: u32,
     trouble: Trouble<T>,
+    /// For how long the late answers of refreshes before the newest are waited for: they presented the
+    /// refresh token that is in doubt (rule B6).
+    superseded: Pause<T>,
     pause: Pause<T>,
     budget: Budget<T>,
     rejections: Rejections<T>,
@@ -84,6 +87,7 @@ impl<T: Time> Lifecycle<T> {
             flights: Flights { started: 0, landed: 0, ended: 0 },
             failures: 0,
             trouble: Trouble::None,
+            superseded: Pause::Over,
             pause: Pause::Over,
             budget: Budget::Full,
             rejections: Rejections::WHOLE,

@@ -143,6 +143,7 @@ impl Lifecycle {
             },
             failures: 0,
             trouble: Trouble::None,
+            superseded: Pause::Over,
             pause: Pause::Over,
             budget: Budget::Full,
             rejections: Rejections::WHOLE,

@@ -135,11 +135,18 @@ impl<T: Time> Lifecycle<T> {
             }
             None => {}
         }
+        match self.late_answers() {
+            Pause::Until { instant: until, .. } => Some(Permit::Later { until, reason }),
+            Pause::Over => None,
+        }
+    }
+
+    /// For how long the late answer to any request that presented the doubted refresh token is waited
+    /// for (rule B6).
+    pub(super) fn late_answers(&self) -> Pause<T> {
         match self.flight {
-            Flight::Overdue { open: Pause::Until { instant: until, .. }, .. } => {
-                Some(Permit::Later { until, reason })
-            }
-            Flight::Overdue { open: Pause::Over, .. } | Flight::Idle | Flight::Out { .. } => None,
+            Flight::Overdue { open, .. } => open.or_longer(self.superseded),
+            Flight::Idle | Flight::Out { .. } => self.superseded,
         }
     }
 
@@ -197,6 +204,13 @@ impl<T: Time> Lifecycle<T> {
                 Standing::Untried | Standing::Accepted | Standing::Withdrawn => held.standing,
             };
         }
+        // Rule B6: a retry within the window supersedes what is overdue, whose late answer still counts.
+        self.superseded = match self.credential {
+            Credential::DoubtedUntil(_) => self.late_answers(),
+            Credential::Absent | Credential::Ready | Credential::Doubted | Credential::Declined => {
+                Pause::Over
+            }
+        };
         self.flights.started += 1;
         self.budget = budget;
         self.flight = Flight::Out { sent: now, deadline, attempt: Attempt::Ordinary };

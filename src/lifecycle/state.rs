@@ -173,6 +173,16 @@ impl<T: Time> Pause<T> {
         }
     }
 
+    /// The one of them that lasts longer.
+    pub(super) fn or_longer(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Over, longer) | (longer, Self::Over) => longer,
+            (Self::Until { instant: one, .. }, Self::Until { instant: another, .. }) => {
+                if another > one { other } else { self }
+            }
+        }
+    }
+
     pub(super) fn lasts_beyond(&self, instant: T) -> bool {
         match self {
             Self::Over => false,

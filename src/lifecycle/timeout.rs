@@ -96,11 +96,11 @@ impl<T: Time> Lifecycle<T> {
                 ),
             },
         };
-        let (deadline, open) = match self.flight {
-            Flight::Out { deadline, .. } => (timeout(deadline, Why::RefreshDeadline), None),
-            Flight::Overdue { open, .. } => (None, over(open, Why::DoubtOver)),
-            Flight::Idle => (None, None),
+        let deadline = match self.flight {
+            Flight::Out { deadline, .. } => timeout(deadline, Why::RefreshDeadline),
+            Flight::Overdue { .. } | Flight::Idle => None,
         };
+        let open = over(self.late_answers(), Why::DoubtOver);
         let backoff = over(self.pause, Why::BackoffOver);
         let login = match self.trouble {
             Trouble::Unexplained { early, .. } => over(early, Why::LoginMayHelp),

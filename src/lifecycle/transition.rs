@@ -58,6 +58,7 @@ impl<T: Time> Lifecycle<T> {
         // instant to wait for that lies further ahead than its own longest delay MUST be pulled in
         // to that."
         self.pause = self.pause.observed(now);
+        self.superseded = self.superseded.observed(now);
         self.rejections = self.rejections.observed(policy, now);
         if let Trouble::Unexplained { missing, early } = self.trouble {
             self.trouble = Trouble::Unexplained { missing, early: early.observed(now) };
@@ -125,6 +126,7 @@ impl<T: Time> Lifecycle<T> {
         }
         self.flights.landed = flight.0;
         self.credential = Credential::Ready;
+        self.superseded = Pause::Over;
         self.flight = if flight.0 == self.flights.started {
             Flight::Idle
         } else {
@@ -192,6 +194,7 @@ impl<T: Time> Lifecycle<T> {
                     Attempt::Outrun => {}
                     Attempt::Ordinary => {
                         self.credential = Credential::Declined;
+                        self.superseded = Pause::Over;
                         self.trouble = Trouble::None;
                     }
                 }
@@ -361,6 +364,7 @@ impl<T: Time> Lifecycle<T> {
         self.flights.ended = self.flights.started;
         self.failures = 0;
         self.trouble = Trouble::None;
+        self.superseded = Pause::Over;
         self.pause = Pause::Over;
         self.budget = Budget::Full;
         self.rejections = Rejections::WHOLE;

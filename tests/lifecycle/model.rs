@@ -409,11 +409,14 @@ impl Model {
         self.troubles().next().is_some_and(|(_, trouble)| trouble == Trouble::Misconfigured)
     }
 
-    /// Until when the late answer of the refresh that is overdue is waited for (rule B6).
+    /// Until when the late answer to any request that presented this grant is waited for (rule B6).
     fn open(&self) -> Option<i128> {
-        let flight = self.flights.last().filter(|_| self.progress() == Progress::Overdue)?;
-        let (step, _) = flight.fates.first()?;
-        self.stretch(*step, self.rules.deadline, self.step())
+        let presented = self.grant()?;
+        let open = |flight: &Flight| match flight.fates[..] {
+            [(step, Fate::Overdue)] => self.stretch(step, self.rules.deadline, self.step()),
+            _ => None,
+        };
+        self.flights.iter().filter(|flight| flight.presented == presented).filter_map(open).max()
     }
 
     /// From when on a doubted refresh token is presented although the old token works (rule B6).

@@ -116,8 +116,7 @@ impl World {
                 && call.sent < other.deadline + self.plan.deadline
         };
         let waited = self.told_before(session, call).any(waited);
-        // One that was sent within a declared window may have been given up before that closed.
-        if waited && self.window().is_none() {
+        if waited {
             self.broken(session, "B6", "it asks again while a late answer is waited for");
         }
         let Some(access) = self.working(session, call) else { return };

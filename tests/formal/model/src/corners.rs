@@ -5,7 +5,7 @@ use perennial::lifecycle::{
 };
 use perennial::time::{Draw, Time};
 
-use crate::history::{Grant, History, Trouble};
+use crate::history::{Grant, History, Refresh, Trouble};
 use crate::rules::Outcome;
 use crate::runner::Set;
 use crate::sentences::sentences;
@@ -62,6 +62,7 @@ sentences! {
         LastChance = "in doubt, the refresh token is presented again as its access token is nearly over",
         AskedOn = "in doubt, and after nothing else helped, the refresh token is presented again",
         WaitsLate = "in doubt, the late answer to a request that is open is waited for",
+        WaitsSuperseded = "in doubt, a retry has failed, and the answer to what it superseded is waited for",
         WaitsNoMore = "a late answer is waited for no more, as the request has failed",
         RarelyTried = "a misconfigured client tries again while nothing works",
         SlowTries = "refusals without a reason last, and the next try waits for the backoff's cap",
@@ -93,6 +94,7 @@ pub(crate) fn possible(reuse: Reuse<Tick>) -> Set {
     let window = Corner::WhyWindow.set()
         | Corner::WithinWindow.set()
         | Corner::EighthOfWindow.set()
+        | Corner::WaitsSuperseded.set()
         | Corner::Closes.set();
     let doubt = Corner::BackOffDoubt.set()
         | Corner::WhyDoubt.set()
@@ -258,6 +260,7 @@ fn of_event(
             || {
                 let doubt = matches!(effect, Effect::BackOff { reason: Delay::Doubt, .. });
                 Corner::WaitsLate.when(doubt && !history.works(now))
+                    | Corner::WaitsSuperseded.when(doubt && was.refresh == Refresh::Settled)
             },
             |start| started(was, start.deadline, now, &history),
         ),

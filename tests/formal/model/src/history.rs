@@ -69,6 +69,8 @@ pub(crate) struct History {
     pub(crate) token: Option<Token>,
     pub(crate) grant: Grant,
     pub(crate) refresh: Refresh,
+    /// For so long the late answers of those before it that presented the same grant are waited for.
+    pub(crate) superseded: Stretch,
     /// The refresh that was started last presented a grant that has been replaced since.
     pub(crate) outrun: bool,
     /// How many refreshes were started since the newest one that landed, or was cut off.
@@ -110,6 +112,7 @@ impl History {
         token: None,
         grant: Grant::Absent,
         refresh: Refresh::Settled,
+        superseded: None,
         outrun: false,
         landed: 0,
         ended: 0,
@@ -151,9 +154,14 @@ impl History {
 
     /// Until when a late answer is waited for.
     pub(crate) fn waits_for_late_answer(&self) -> Option<Tick> {
-        match (self.grant, self.refresh) {
-            (Grant::Doubted, Refresh::Overdue(waits)) => waits.map(|(until, _)| until),
-            _ => None,
+        (self.grant == Grant::Doubted).then(|| self.open()).flatten().map(|(until, _)| until)
+    }
+
+    /// For how long any answer may still come that would settle the doubt.
+    fn open(&self) -> Stretch {
+        match self.refresh {
+            Refresh::Overdue(newest) => newest.max(self.superseded),
+            Refresh::Settled | Refresh::Out { .. } => self.superseded,
         }
     }
 
@@ -164,6 +172,7 @@ impl History {
             token.seen_lapsed |= token.life.is_some_and(|life| now >= life.lapse);
         }
         self.pause = pulled(self.pause, now);
+        self.superseded = pulled(self.superseded, now);
         self.purse.notice(now);
         if let Trouble::Unexplained(_, early) = &mut self.trouble {
             *early = pulled(*early, now);
@@ -266,6 +275,10 @@ impl History {
         if let Some(token) = &mut self.token {
             token.prepaid = false;
         }
+        self.superseded = match self.grant {
+            Grant::DoubtedSince(_) => self.open(),
+            Grant::Absent | Grant::Good | Grant::Doubted | Grant::Declined => None,
+        };
         self.outrun = false;
         self.landed = (self.landed + 1).min(FLIGHTS);
         self.ended = (self.ended + 1).min(FLIGHTS);
@@ -302,6 +315,7 @@ impl History {
         }
         self.landed = back;
         self.grant = Grant::Good;
+        self.superseded = None;
         match self.refresh {
             _ if back == 0 => self.refresh = Refresh::Settled,
             Refresh::Out { .. } | Refresh::Overdue(_) => self.outrun = true,
@@ -354,6 +368,7 @@ impl History {
             (Failure::Declined, _) if self.outrun => {}
             (Failure::Declined, _) => {
                 self.grant = Grant::Declined;
+                self.superseded = None;
                 self.trouble = Trouble::Passing;
             }
             // It was judged unknown at its deadline.

@@ -4,6 +4,7 @@ use perennial::lifecycle::formal::{Attempt, Credential, Flight, Parts, Pause, Tr
 use perennial::lifecycle::{Delay, Effect, Ending, Event, Failure, Schedule};
 use perennial::time::Time;
 
+use super::late::waited_for;
 use super::parts::{Declared, declared, eighth, is_final, is_out, token, usable};
 use super::{Verdict, ensure};
 use crate::step::Step;
@@ -24,7 +25,8 @@ pub(super) fn declined<T: Time>(step: &Step<T>) -> Verdict {
         };
         ensure(effect == Effect::EndAttempt, "declined, and nobody is told")?;
         ensure(after.credential == credential, "declined is not taken as final")?;
-        let rest = Parts { flight: Flight::Idle, credential, trouble, ..shown };
+        let superseded = after.superseded;
+        let rest = Parts { flight: Flight::Idle, credential, superseded, trouble, ..shown };
         return ensure(after == rest, "declined backs off, or changes more");
     }
     let Event::Requested { .. } = step.event else {
@@ -127,9 +129,9 @@ pub(super) fn held_off_by_doubt<T: Time>(step: &Step<T>) -> Option<HeldOff<T>> {
         }
         Some(Schedule::UntilRejected | Schedule::Timed(_)) | None => {}
     }
-    match shown.flight {
-        Flight::Overdue { open: Pause::Until { instant, .. }, .. } => Some(HeldOff::Until(instant)),
-        Flight::Overdue { open: Pause::Over, .. } | Flight::Idle | Flight::Out { .. } => None,
+    match waited_for(&shown) {
+        Pause::Until { instant, .. } => Some(HeldOff::Until(instant)),
+        Pause::Over => None,
     }
 }
 

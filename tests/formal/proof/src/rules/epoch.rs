@@ -8,7 +8,7 @@ use perennial::lifecycle::{Effect, Ending, Event, Freshness, RawPolicy, Schedule
 use perennial::time::Time;
 
 use super::parts::{Declared, declared, is_passing, token};
-use super::{Verdict, ensure};
+use super::{Verdict, ensure, late};
 use crate::step::Step;
 
 pub(super) fn generations<T: Time>(step: &Step<T>) -> Verdict {
@@ -53,6 +53,7 @@ pub fn invariant<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>) -> Verdict {
     {
         ensure(T::zero() < window, "a window that is none is open")?;
     }
+    late::consistent(policy, parts)?;
     lengths(policy, parts)
 }
 
@@ -122,6 +123,7 @@ fn logged_out<T: Time>(parts: &Parts<T>) -> bool {
 fn is_whole<T: Time>(parts: &Parts<T>) -> bool {
     parts.failures == 0
         && parts.trouble == Trouble::None
+        && parts.superseded == Pause::Over
         && parts.pause == Pause::Over
         && parts.budget == Budget::Full
         && parts.rejections == Rejections { spent: 0, renewed: Pause::Over, refund: Refund::Ready }

@@ -75,8 +75,20 @@ pub(super) fn observed_at<T: Time>(step: &Step<T>) -> Verdict {
     ensure(shown.credential == credential, "the grant is not as its now shows it")?;
     let flight = flight_at(step, credential);
     ensure(shown.flight == flight, "the flight is not as its now shows it")?;
-    let rest = Parts { holding, pause, trouble, budget, rejections, credential, flight, ..before };
-    ensure(rest == shown, "an instant changed an identity or a count")
+    let superseded = observed(before.superseded, now);
+    ensure(shown.superseded == superseded, "what was superseded is not as its now shows it")?;
+    let seen = Parts {
+        holding,
+        pause,
+        superseded,
+        trouble,
+        budget,
+        rejections,
+        credential,
+        flight,
+        ..before
+    };
+    ensure(seen == shown, "an instant changed an identity or a count")
 }
 
 /// Once its window is over it is whole; once its interval is over, what is owed is given back.
@@ -157,6 +169,10 @@ pub(super) fn pulled_in<T: Time>(step: &Step<T>) -> Verdict {
     if let Pause::Until { at_most, .. } = after.pause {
         ensure(!ahead(after.pause, at_most), "a backoff that is over, or lies too far ahead")?;
     }
+    ensure(
+        !ahead(after.superseded, policy.refresh_deadline),
+        "a late answer is waited for too long",
+    )?;
     if let Trouble::Unexplained { early, .. } = after.trouble {
         ensure(!ahead(early, policy.unexplained_window), "too early for too long")?;
     }

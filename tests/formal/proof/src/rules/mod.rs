@@ -8,6 +8,7 @@ mod arithmetic;
 mod credential;
 mod epoch;
 mod flight;
+mod late;
 mod life;
 mod pace;
 mod parts;
@@ -125,6 +126,8 @@ fn of_refreshes<T: Time>() -> Vec<Property<Step<T>>> {
             &[Kind::RefreshFailed, Kind::TimePassed, Kind::Installed], credential::doubt;
         "retry", "B6", "doubted: not before the last chance, nor while an answer is waited for; else within its window",
             REQUESTED, credential::retry;
+        "late-answers", "B3 B6", "what a retry superseded is still waited for, until an answer comes or the grant ends",
+            &Kind::ALL, late::superseded;
         "window-room", "B6", "in an open window what is drawn is at most an eighth of it",
             FAILS, pace::window_room;
         "misconfigured", "B6", "between base and cap, not while strict and usable, and never the end",

@@ -34,7 +34,8 @@ pub(super) fn one_out<T: Time>(step: &Step<T>) -> Verdict {
     {
         held.standing = Standing::Withdrawn;
     }
-    let rest = Parts { holding, flight, started: after.started, budget: after.budget, ..shown };
+    let Parts { started, superseded, budget, .. } = after;
+    let rest = Parts { holding, flight, started, superseded, budget, ..shown };
     ensure(after == rest, "a refresh that starts changed more than that it is out, and paid for")
 }
 

@@ -59,6 +59,7 @@ pub fn settled<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>, now: T) -> Verd
         }
     };
     ensure(is_seen(parts.pause), "its backoff is another")?;
+    ensure(is_seen(parts.superseded), "what it waits for is another")?;
     if let Trouble::Unexplained { early, .. } = parts.trouble {
         ensure(is_seen(early), "its refusals are others")?;
     }

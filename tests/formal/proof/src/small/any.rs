@@ -252,12 +252,16 @@ impl Any {
             ended: 0,
             failures: one(&FAILURES, drawn.rotate_left(16)),
             trouble: one(&self.troubles, drawn.rotate_left(48)),
+            superseded: one(&self.pauses, drawn.rotate_left(56)),
             pause: one(&self.pauses, drawn.rotate_left(24)),
             budget: one(&self.budgets, drawn.rotate_left(32)),
             rejections: self.rejections(policy),
         };
         if drawn.is_multiple_of(4) {
             state.flight = Flight::Idle;
+        }
+        if drawn & 8 == 0 {
+            state.superseded = Pause::Over;
         }
         (state.ended, state.landed, state.started) = match state.flight {
             Flight::Idle => one(&IDENTITIES, drawn.rotate_left(40)),
@@ -326,6 +330,7 @@ pub fn consistent(policy: &RawPolicy<Tick>, state: &mut Parts<Tick>) {
             started: 3,
             failures: 0,
             trouble: Trouble::None,
+            superseded: Pause::Over,
             pause: Pause::Over,
             budget: Budget::Full,
             rejections: WHOLE,
@@ -350,6 +355,10 @@ pub fn consistent(policy: &RawPolicy<Tick>, state: &mut Parts<Tick>) {
         }
         Flight::Idle => {}
     }
+    shortened(&mut state.superseded, policy.refresh_deadline);
+    if !may_supersede(policy, state) {
+        state.superseded = Pause::Over;
+    }
     if let Trouble::Unexplained { missing, early } = &mut state.trouble {
         *missing = (*missing).min(policy.unexplained_count.saturating_sub(1));
         shortened(early, policy.unexplained_window);
@@ -357,6 +366,20 @@ pub fn consistent(policy: &RawPolicy<Tick>, state: &mut Parts<Tick>) {
     if state.failures == 0 {
         (state.trouble, state.pause) = (Trouble::None, Pause::Over);
     }
+}
+
+/// Whether a retry may have superseded what presented the same refresh token.
+fn may_supersede(policy: &RawPolicy<Tick>, state: &Parts<Tick>) -> bool {
+    let answers = matches!(
+        policy.reuse,
+        Reuse::OverlapAccessOnly(_) | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_)
+    );
+    let doubted = matches!(state.credential, Credential::Doubted | Credential::DoubtedUntil(_));
+    let outrun = match state.flight {
+        Flight::Out { attempt, .. } | Flight::Overdue { attempt, .. } => attempt == Attempt::Outrun,
+        Flight::Idle => false,
+    };
+    answers && doubted && !outrun
 }
 
 /// No longer than that.

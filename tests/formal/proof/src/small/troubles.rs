@@ -24,6 +24,7 @@ pub(super) fn doubted(count: &mut Count, any: &mut Any) {
                     let attempt = any.one(&ATTEMPTS);
                     before.flight = Flight::Overdue { attempt, open };
                     before.credential = Credential::Doubted;
+                    before.superseded = if usable_for & 2 == 0 { Pause::Over } else { any.pause() };
                     before.holding = any.dated(holding);
                     before.pause = if usable_for & 1 == 0 { Pause::Over } else { before.pause };
                     (before.ended, before.landed, before.started) = IDENTITIES[1];
@@ -59,6 +60,8 @@ pub(super) fn windows(count: &mut Count, any: &mut Any) {
                             before.flight = Flight::Out { sent, deadline, attempt };
                             (before.ended, before.landed, before.started) = IDENTITIES[1];
                             before.pause = any.one(&[Pause::Over, before.pause]);
+                            let superseded = any.pause();
+                            before.superseded = any.one(&[Pause::Over, superseded]);
                             consistent(&policy, &mut before);
                             let retry_after = (base & 1 == 0).then(|| any.span());
                             let failure = any.one(&[

@@ -185,6 +185,7 @@ pub(super) fn logged_out() -> Parts<Instant> {
         ended: 1,
         failures: 0,
         trouble: Trouble::None,
+        superseded: Pause::Over,
         pause: Pause::Over,
         budget: Budget::Full,
         rejections: WHOLE,
@@ -193,7 +194,8 @@ pub(super) fn logged_out() -> Parts<Instant> {
 
 /// Any state, reachable or not, of which nothing speaks against
 /// [`invariant`](crate::rules::invariant) but what is known of instants and spans: that is left out
-/// when it is met. What the last failure was, and the allowance, are in [`troubled`] and [`spent`].
+/// when it is met. What the last failure was, the allowance, and what was superseded are in
+/// [`troubled`], [`spent`] and [`superseding`].
 pub(super) fn plain() -> Vec<Parts<Instant>> {
     let mut all = vec![logged_out()];
     for holding in holdings() {
@@ -262,6 +264,24 @@ pub(super) fn spent() -> Vec<Parts<Instant>> {
         }
     }
     all
+}
+
+/// Those in which the answer to what was superseded is waited for: the token, the grant, the flight, the
+/// backoff, the budget.
+pub(super) fn superseding() -> Vec<Parts<Instant>> {
+    let [_, superseded] = pauses("superseded", "superseded at most");
+    let doubted = |state: &Parts<Instant>| {
+        matches!(state.credential, Credential::Doubted | Credential::DoubtedUntil(_))
+    };
+    let ordinary = |state: &Parts<Instant>| match state.flight {
+        Flight::Out { attempt, .. } | Flight::Overdue { attempt, .. } => {
+            attempt == Attempt::Ordinary
+        }
+        Flight::Idle => true,
+    };
+    let all =
+        plain().into_iter().filter(|state| is_simple(state) && doubted(state) && ordinary(state));
+    all.map(|state| Parts { superseded, ..state }).collect()
 }
 
 pub(super) fn is_simple(state: &Parts<Instant>) -> bool {

@@ -6,7 +6,7 @@ use perennial::lifecycle::formal::{
 };
 use perennial::lifecycle::{Freshness, Reuse, Schedule};
 
-use super::states::{is_simple, logged_out, plain, reuses, spent, troubled};
+use super::states::{is_simple, logged_out, plain, reuses, spent, superseding, troubled};
 use super::sym::Instant;
 use crate::step::Kind;
 
@@ -18,15 +18,17 @@ struct Asks {
     budget: bool,
     allowance: bool,
     trouble: bool,
+    late: bool,
     server: bool,
 }
 
 impl Asks {
     #[rustfmt::skip]
     fn of(kind: Kind) -> Self {
-        let nothing = Self { all: false, budget: false, allowance: false, trouble: false, server: false };
+        let nothing =
+            Self { all: false, budget: false, allowance: false, trouble: false, late: false, server: false };
         match kind {
-            Kind::Requested => Self { all: true, budget: true, trouble: true, ..nothing },
+            Kind::Requested => Self { all: true, budget: true, trouble: true, late: true, ..nothing },
             Kind::Rejected => Self { all: true, budget: true, allowance: true, ..nothing },
             Kind::Recovered => Self { allowance: true, ..nothing },
             Kind::RefreshFailed | Kind::TimePassed => Self { trouble: true, server: true, ..nothing },
@@ -48,12 +50,17 @@ pub fn states(kind: Kind) -> Vec<Parts<Instant>> {
     };
     let troubled = troubled().into_iter().filter(|state| asks.trouble || few(state));
     let spent = spent().into_iter().filter(|state| asks.allowance || few(state));
-    plain.chain(troubled).chain(spent).collect()
+    let superseding = superseding().into_iter().filter(|state| asks.late || few(state));
+    plain.chain(troubled).chain(spent).chain(superseding).collect()
 }
 
 /// The servers that may make a difference to that: all in simple states; elsewhere one of those that
 /// refuse, that answer for a while and that always answer, or where nothing is asked of it, one.
 pub fn servers(kind: Kind, state: &Parts<Instant>) -> Vec<Reuse<Instant>> {
+    if state.superseded != Pause::Over {
+        // Only one that answers again for a while leads there.
+        return reuses().into_iter().skip(1).take(1).collect();
+    }
     let simple = is_simple(state) && state.pause == Pause::Over && state.budget == Budget::Full;
     let known = match (state.credential, state.trouble) {
         (Credential::DoubtedUntil(_), _) | (_, Trouble::Misconfigured) => true,
@@ -74,6 +81,7 @@ pub fn servers(kind: Kind, state: &Parts<Instant>) -> Vec<Reuse<Instant>> {
 pub fn servers_looked_at(state: &Parts<Instant>) -> Vec<Reuse<Instant>> {
     let [strict, idempotent, confirm, ..] = reuses();
     match (state.credential, state.trouble) {
+        _ if state.superseded != Pause::Over => vec![idempotent],
         (Credential::DoubtedUntil(_), _) => vec![idempotent],
         (_, Trouble::Misconfigured) => vec![strict, idempotent, confirm],
         (_, Trouble::None | Trouble::Passing | Trouble::Unexplained { .. }) => vec![strict],
@@ -85,7 +93,7 @@ pub fn servers_looked_at(state: &Parts<Instant>) -> Vec<Reuse<Instant>> {
 /// for a login, and in whether none failed or one did, of all of which nothing is visible.
 pub fn looked_at() -> Vec<Parts<Instant>> {
     let plain = plain().into_iter().filter(is_simple).collect();
-    let mut all = [plain, troubled()].concat();
+    let mut all = [plain, troubled(), superseding()].concat();
     all.retain(|state| {
         let standing = match state.holding {
             Holding::Nothing => true,
@@ -140,6 +148,7 @@ fn waits_besides(state: &Parts<Instant>) -> usize {
     [
         timed,
         matches!(state.flight, Flight::Overdue { open: Pause::Until { .. }, .. }),
+        matches!(state.superseded, Pause::Until { .. }),
         matches!(state.pause, Pause::Until { .. }),
         matches!(state.budget, Budget::FullAt(_)),
         matches!(state.credential, Credential::DoubtedUntil(_)),
