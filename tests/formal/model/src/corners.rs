@@ -258,9 +258,10 @@ fn of_event(
     match event {
         Event::Requested { .. } => effect.start().map_or_else(
             || {
-                let doubt = matches!(effect, Effect::BackOff { reason: Delay::Doubt, .. });
-                Corner::WaitsLate.when(doubt && !history.works(now))
-                    | Corner::WaitsSuperseded.when(doubt && was.refresh == Refresh::Settled)
+                let Effect::BackOff { until, reason: Delay::Doubt } = effect else { return 0 };
+                let superseded = history.superseded.is_some_and(|(waits, _)| waits == until);
+                Corner::WaitsLate.when(!history.works(now))
+                    | Corner::WaitsSuperseded.when(superseded && was.refresh == Refresh::Settled)
             },
             |start| started(was, start.deadline, now, &history),
         ),
