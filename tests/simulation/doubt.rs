@@ -75,6 +75,21 @@ impl World {
         !spawns && !self.calls.iter().any(refused)
     }
 
+    /// Whether the newest request has met its deadline, or may have: no answer to it was heard.
+    pub(crate) fn may_be_overdue(&self, session: usize) -> bool {
+        let ledger = &self.ledgers[session];
+        ledger.calls.last().is_some_and(|newest| self.calls[*newest].outcome == Outcome::Out)
+    }
+
+    /// Another request is sent: where the newest was not answered, its outcome is unknown, which ends a row
+    /// of refusals without a reason (rule B6).
+    pub(crate) fn gave_up(&mut self, session: usize) {
+        if self.may_be_overdue(session) {
+            self.ledgers[session].unexplained = None;
+            self.ledgers[session].unsure = false;
+        }
+    }
+
     /// Whether a refresh may have failed since the token that is held has come.
     pub(crate) fn may_be_held_off(&self, session: usize) -> bool {
         let ledger = &self.ledgers[session];
@@ -97,6 +112,7 @@ impl World {
                     && call.listening
                     && now < call.deadline =>
             {
+                self.ledgers[session].held_back = true;
                 self.saw(Corner::HeldBack);
             }
             _ => {}

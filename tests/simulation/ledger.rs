@@ -91,6 +91,8 @@ pub(crate) struct Ledger {
     /// Whether the last of them may have come too late to count.
     pub(crate) unsure: bool,
     pub(crate) not_before: i64,
+    /// A late answer counts once the request that is out has ended (rule B14).
+    pub(crate) held_back: bool,
     /// Whether the newest answer may have counted as a failure: the same token again.
     pub(crate) same_again: bool,
     /// Whether its client was refused since its last grant.
@@ -140,6 +142,7 @@ impl Ledger {
             unexplained: None,
             unsure: false,
             not_before: i64::MIN,
+            held_back: false,
             same_again: false,
             refused: false,
             purse: Purse::default(),
@@ -347,6 +350,11 @@ impl World {
         };
         if outcome == Outcome::Declined {
             self.saw(Corner::Declined);
+        }
+        if newest && std::mem::take(&mut self.ledgers[session].held_back) {
+            // What was held back lands after it.
+            self.ledgers[session].failures = 0;
+            self.ledgers[session].not_before = i64::MIN;
         }
         self.client_heard(session, outcome, counts, now);
         if late && outcome == Outcome::Granted {

@@ -198,6 +198,7 @@ impl World {
         };
         self.note("sends", session, call.shown);
         self.may_send(session, &call);
+        self.gave_up(session);
         let (fate, index) = (call.fate, self.calls.len());
         self.calls.push(call);
         self.ledgers[session].calls.push(index);

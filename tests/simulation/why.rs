@@ -78,6 +78,7 @@ impl World {
         // What failed without being sent, in between, is not seen here.
         let sure = ledger.store.is_none()
             && !ledger.unsure
+            && !self.may_be_overdue(session)
             && !ledger.crooked
             && self.all_is_seen(session);
         if sure && ledger.refused_for_long() {
