@@ -55,6 +55,9 @@ pub(crate) struct Ledger {
     pub(crate) out: bool,
     /// It has no grant: it was given none, was logged out, or its store is empty.
     pub(crate) bare: bool,
+    /// Whether its store was seen empty since it last handed out a token. What a refresh of before that
+    /// reads later is not adopted.
+    pub(crate) emptied: bool,
     /// Which logins its tokens may be of.
     pub(crate) families: Vec<usize>,
     pub(crate) reckonings: BTreeMap<Number, Reckoning>,
@@ -120,6 +123,7 @@ impl Ledger {
             epoch: 0,
             out: false,
             bare: true,
+            emptied: false,
             families: Vec::new(),
             reckonings: BTreeMap::new(),
             rejected: BTreeSet::new(),
@@ -193,6 +197,7 @@ impl Ledger {
     /// An epoch ends.
     pub(crate) fn new_epoch(&mut self) {
         self.epoch += 1;
+        self.emptied = false;
         self.failures = 0;
         self.unexplained = None;
         self.not_before = i64::MIN;
@@ -247,7 +252,7 @@ impl World {
             if foreign {
                 ledger.renewed(None);
                 ledger.purse.make_whole();
-                ledger.bare = true;
+                (ledger.bare, ledger.emptied) = (true, true);
             }
             return;
         };

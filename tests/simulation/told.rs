@@ -90,6 +90,7 @@ impl World {
         // Another may have landed, or been found gone, while this one was on its way out.
         let certain =
             !ledger.bare && !ledger.crooked && ledger.latest.is_none_or(|latest| latest == access);
+        ledger.emptied = false;
         ledger.held = Some(sure).filter(|_| certain && is_usable(ledger, access, now));
         let store = ledger.store;
         for (_, rule, how) in wrongs.into_iter().filter(|(wrong, ..)| *wrong) {
@@ -162,7 +163,7 @@ impl World {
             }
         } else {
             self.counts.saw(Corner::LogInNoGrant);
-            if !ledger.bare {
+            if !ledger.bare && !ledger.emptied {
                 self.broken(session, "B6", "no grant, a caller is told, and there is one");
             }
         }
