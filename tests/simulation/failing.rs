@@ -57,7 +57,8 @@ impl Ledger {
             Outcome::Unexplained => {
                 let (count, since) = before.map_or((1, now), |(count, since)| (count + 1, since));
                 self.unexplained = Some((count, since));
-                let lasts = self.refused_for_long() && self.store.is_none() && surely;
+                let surely = surely && self.store.is_none() && !self.unsure;
+                let lasts = self.refused_for_long() && surely;
                 Some(if lasts && left.is_none() { Failed::ForLong } else { plainly })
             }
             Outcome::Out | Outcome::Granted | Outcome::Unavailable | Outcome::Unknown => {
