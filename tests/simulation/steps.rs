@@ -321,14 +321,21 @@ impl World {
         let orphans = &ledger.orphans;
         // Of two answers at once a store keeps the one that it was given first.
         let own = |one: &Received| held == Some(one.renewal) && one.epoch == epoch;
-        let twin = ledger.store.is_some() && ledger.received.iter().any(own);
+        let known = ledger.store.is_some() && ledger.received.iter().any(own);
+        let server = &self.server;
+        let is_twin = |one: &Received| {
+            known
+                || stored.is_some_and(|stored| {
+                    held == Some(stored) && server.are_twins(stored, one.renewal)
+                })
+        };
         let mut lost = None;
         for one in ledger.received.iter_mut().filter(|one| !one.settled) {
             let here = [held, stored].contains(&Some(one.renewal))
                 || orphans.contains(&one.renewal)
                 || emptied;
             let present = one.epoch == epoch;
-            let outrun = present && (Some(one.call) != newest || adopted || twin);
+            let outrun = present && (Some(one.call) != newest || adopted || is_twin(one));
             one.settled = here || outrun || (present && !saved);
             if !one.settled && (present || !flies && !shared) {
                 lost = Some(one.renewal);
