@@ -79,18 +79,21 @@ impl Scenario for Alone {
         match self.part {
             Part::Whole => possible,
             Part::Refusals => match self.world.reuse {
-                Reuse::Strict => possible & !corners::OF_REJECTIONS,
-                // Only where it falls together with the end of a doubt does what the budget allows show.
-                Reuse::OverlapAccessOnly(_)
+                Reuse::Strict
+                | Reuse::OverlapAccessOnly(_)
                 | Reuse::OverlapSuccessors(_)
-                | Reuse::Idempotent(_)
-                | Reuse::ConfirmByUse
-                | Reuse::Unrotated => {
+                | Reuse::Idempotent(_) => possible & !corners::OF_REJECTIONS,
+                // Only where it falls together with the end of a doubt does what the budget allows show.
+                Reuse::ConfirmByUse | Reuse::Unrotated => {
                     possible & !(corners::OF_REJECTIONS | Corner::WhyBudget.set())
                 }
             },
             Part::Rejections => possible & !corners::OF_REFUSALS,
         }
+    }
+
+    fn rare(&self) -> Set {
+        Corner::WaitsSuperseded.set() | Corner::RefusedInBackoff.set()
     }
 
     fn start(&self) -> State {

@@ -140,7 +140,6 @@ pub(crate) const OF_REFUSALS: Set = Corner::Reconfigure.set()
     | Corner::BornDead.set()
     | Corner::SameAgain.set()
     | Corner::SameLonger.set()
-    | Corner::RefusedInBackoff.set()
     | Corner::RarelyTried.set()
     | Corner::SlowTries.set()
     | Corner::InARow.set();

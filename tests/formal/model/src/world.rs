@@ -32,7 +32,7 @@ pub(crate) const REJECTIONS_WINDOW: u8 = 3;
 pub(crate) const REJECTIONS_INTERVAL: u8 = 1;
 pub(crate) const REFRESH_DEADLINE: u8 = 3;
 /// How long a server of the kinds that do so answers a refresh token again.
-pub(crate) const REUSE_WINDOW: u8 = 5;
+pub(crate) const REUSE_WINDOW: u8 = 4;
 
 const ENDLESS: TokenTimes<Tick> =
     TokenTimes { sent: Tick(0), lifetime: None, refresh_in: None, jitter: Draw::NONE };
