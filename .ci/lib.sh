@@ -11,11 +11,15 @@ finish() {
   printf '{"stage":"%s"%s,"seconds":%d}\n' "$stage" "$figures" "$((SECONDS - started))"
 }
 
-# models PATCH: the models of the machine that it breaks, by its rule; all for one that breaks nothing.
+# models PATCH: the models of the machine that it breaks, by its rule, or as it says itself, and how deep
+# they go; all for one that breaks nothing.
 models() {
+  local said
+  said=$(awk -F': ' '/^stateright:/ {print $2}' "$1")
+  if [ -n "$said" ]; then echo "$said"; return; fi
   case $(awk '/^rule:/ {print $2}' "$1") in
-    D*) echo rotation system ;;
+    D*) echo --depth 8 rotation system ;;
     none) ;;
-    *) echo alone adversary three-callers ;;
+    *) echo --depth 8 alone adversary three-callers ;;
   esac
 }
