@@ -82,9 +82,10 @@ impl World {
     }
 
     /// Another request is sent: where the newest was not answered, its outcome is unknown, which ends a row
-    /// of refusals without a reason (rule B6).
+    /// of refusals without a reason (rule B6); what it held back has landed at its deadline.
     pub(crate) fn gave_up(&mut self, session: usize) {
         if self.may_be_overdue(session) {
+            self.ledgers[session].held_back = false;
             self.ledgers[session].unexplained = None;
             self.ledgers[session].unsure = false;
         }

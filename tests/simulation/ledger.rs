@@ -197,7 +197,7 @@ impl Ledger {
     /// An epoch ends.
     pub(crate) fn new_epoch(&mut self) {
         self.epoch += 1;
-        self.emptied = false;
+        (self.emptied, self.held_back) = (false, false);
         self.failures = 0;
         self.unexplained = None;
         self.not_before = i64::MIN;
