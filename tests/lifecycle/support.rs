@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use perennial::lifecycle::{
-    Effect, Event, Failure, FlightId, Generation, Lifecycle, Novelty, Policy, PolicyBuilder, Start,
-    State, TokenTimes,
+    Delay, Effect, Event, Failure, FlightId, Generation, Lifecycle, Novelty, Policy, PolicyBuilder,
+    Start, State, TokenTimes,
 };
 use perennial::time::{Draw, Span, Timestamp};
 
@@ -42,6 +42,11 @@ pub(crate) const fn lives(sent: Timestamp, millis: u64) -> TokenTimes<Timestamp>
 /// A token that lives an hour: due at 3,300 s, lapsed at 3,590 s.
 pub(crate) const fn hour(sent: Timestamp) -> TokenTimes<Timestamp> {
     lives(sent, 3_600_000)
+}
+
+/// A refresh is held off until then, since the refresh token may have been spent.
+pub(crate) const fn doubt(until: Timestamp) -> Effect<Timestamp> {
+    Effect::BackOff { until, reason: Delay::Doubt }
 }
 
 pub(crate) struct Rig {

@@ -3,9 +3,9 @@
 use perennial::lifecycle::{
     Cause, Delay, Effect, Ending, Failure, Policy, Remedy, Reuse, State, Why,
 };
-use perennial::time::{Draw, Timestamp};
+use perennial::time::Draw;
 
-use crate::support::{MOST, Rig, UNAVAILABLE, at, built, hour, lives, sec, secs};
+use crate::support::{MOST, Rig, UNAVAILABLE, at, built, doubt, hour, lives, sec, secs};
 
 fn declared(reuse: Reuse) -> Policy {
     built(Policy::builder().reuse(reuse))
@@ -30,10 +30,6 @@ fn unknown(rig: &mut Rig, now: i64) {
 #[track_caller]
 fn overdue(rig: &mut Rig, now: i64) {
     assert_eq!(rig.time_passes(Draw::NONE, sec(now)), Effect::EndAttempt);
-}
-
-const fn doubt(until: Timestamp) -> Effect<Timestamp> {
-    Effect::BackOff { until, reason: Delay::Doubt }
 }
 
 // Rule B6. Case X51: two lost requests are no logout, nor are three, nor a hundred.

@@ -1,9 +1,9 @@
 //! Retries within a window: what they supersede may still be answered.
 
-use perennial::lifecycle::{Cause, Delay, Effect, Failure, FlightId, Policy, Reuse, State, Why};
-use perennial::time::{Draw, Timestamp};
+use perennial::lifecycle::{Cause, Effect, Failure, FlightId, Policy, Reuse, State, Why};
+use perennial::time::Draw;
 
-use crate::support::{Rig, UNAVAILABLE, built, hour, sec, secs};
+use crate::support::{Rig, UNAVAILABLE, built, doubt, hour, sec, secs};
 
 /// The server's window closes at 60 s, and a refresh has a deadline of 20 s. One was sent at 25 s and met
 /// its deadline at 45 s, so that its answer is waited for until 65 s; its retry was sent at 46 s.
@@ -18,10 +18,6 @@ fn superseded() -> (Rig, [FlightId; 2]) {
     });
     let retry = rig.start(sec(46)).flight;
     (rig, [older, retry])
-}
-
-const fn doubt(until: Timestamp) -> Effect<Timestamp> {
-    Effect::BackOff { until, reason: Delay::Doubt }
 }
 
 // Rule B6. Case X52.
