@@ -24,8 +24,11 @@ pub(super) fn waited_for<T: Time>(parts: &Parts<T>) -> Pause<T> {
 }
 
 /// What is waited for beside the newest request presented the refresh token that is in doubt, to a server
-/// that answers it again for a while.
-pub(super) fn consistent<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>) -> Verdict {
+/// that answers it again for a while: a part of [`invariant`](super::invariant).
+///
+/// # Errors
+/// Says what does not hold.
+pub fn consistent<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>) -> Verdict {
     let Pause::Until { at_most, .. } = parts.superseded else {
         return Ok(());
     };

@@ -25,6 +25,7 @@ use crate::turn::Turn;
 
 pub use arithmetic::{Numbers, arithmetic};
 pub use epoch::invariant;
+pub use late::consistent as superseded_invariant;
 pub use timeout::settled;
 
 /// What a property finds: nothing, or what is broken.

@@ -10,6 +10,7 @@ use perennial::lifecycle::{
 };
 
 use super::tick::{ALL, Tick, draw};
+use crate::rules::superseded_invariant;
 use crate::step::Kind;
 
 /// A step that is to be taken.
@@ -356,7 +357,7 @@ pub fn consistent(policy: &RawPolicy<Tick>, state: &mut Parts<Tick>) {
         Flight::Idle => {}
     }
     shortened(&mut state.superseded, policy.refresh_deadline);
-    if !may_supersede(policy, state) {
+    if superseded_invariant(policy, state).is_err() {
         state.superseded = Pause::Over;
     }
     if let Trouble::Unexplained { missing, early } = &mut state.trouble {
@@ -366,20 +367,6 @@ pub fn consistent(policy: &RawPolicy<Tick>, state: &mut Parts<Tick>) {
     if state.failures == 0 {
         (state.trouble, state.pause) = (Trouble::None, Pause::Over);
     }
-}
-
-/// Whether a retry may have superseded what presented the same refresh token.
-fn may_supersede(policy: &RawPolicy<Tick>, state: &Parts<Tick>) -> bool {
-    let answers = matches!(
-        policy.reuse,
-        Reuse::OverlapAccessOnly(_) | Reuse::OverlapSuccessors(_) | Reuse::Idempotent(_)
-    );
-    let doubted = matches!(state.credential, Credential::Doubted | Credential::DoubtedUntil(_));
-    let outrun = match state.flight {
-        Flight::Out { attempt, .. } | Flight::Overdue { attempt, .. } => attempt == Attempt::Outrun,
-        Flight::Idle => false,
-    };
-    answers && doubted && !outrun
 }
 
 /// No longer than that.
