@@ -10,7 +10,7 @@ use perennial::session::{Builder, Session};
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::{Grant, Secret};
 use session_support::{
-    DUE, HOUR, Hand, SECOND, START, at_once, builder, lapsed, text, waiting, watched,
+    HOUR, Hand, SECOND, START, at_once, builder, lapsed, text, waiting, watched,
 };
 
 const LOGGED_OUT: State = State::Expired(Remedy::LogIn);
@@ -223,26 +223,6 @@ fn the_hook_is_told_of_a_grant_as_it_is_held() {
     time.advance(HOUR);
     assert!(at_once(session.token()).is_ok());
     assert_eq!(rotated.take(), ["rt-1"]);
-}
-
-// Rules B14, C5.
-#[test]
-fn hooks_that_panic_cost_no_grant() {
-    let script = Scripted::new().then(Answer::Grant(Scripted::grant(1))).then(Answer::Hang);
-    let time = VirtualTime::at(START);
-    let session = builder(&script, &time)
-        .on_rotate(|_| panic!("a hook panics"))
-        .on_orphan(|_| panic!("a hook panics"))
-        .build()
-        .expect("sendable");
-    time.advance(HOUR);
-    assert_eq!(text(at_once(session.token())), "at-2");
-    time.advance(DUE);
-    assert_eq!(text(at_once(session.token())), "at-2");
-    at_once(session.logout()).expect("no store");
-    script.release(Answer::Grant(Scripted::grant(2)));
-    at_once(session.close()).expect("it has landed");
-    assert_eq!(session.state(), LOGGED_OUT);
 }
 
 // Rules B3, B14. Of two answers the newer one stays, in whichever order they come.

@@ -196,8 +196,9 @@ impl<K: Key> Sessions<K> {
         let Ok(session) = self.find(key) else { return Ok(()) };
         session.logout().await?;
         drop(session);
-        let mut garbage = Garbage::default();
-        self.all.write(key).forget(self.all.hash(key), key, &mut garbage);
+        let seconds = self.all.seconds(self.all.program.settings.now());
+        let (hash, mut garbage) = (self.all.hash(key), Garbage::default());
+        self.all.write(key).forget(hash, key, seconds, &mut garbage);
         Ok(())
     }
 

@@ -175,13 +175,13 @@ impl<K: Key> Shard<K> {
         true
     }
 
-    /// Forgets a session where nothing of it is in the air and nobody has a handle.
-    pub(super) fn forget(&mut self, hash: u64, key: &K, garbage: &mut Garbage<K>) {
+    /// Forgets a session that was logged out, where nothing of it is in the air and nobody has a handle:
+    /// unless a login has come since.
+    pub(super) fn forget(&mut self, hash: u64, key: &K, seconds: u32, garbage: &mut Garbage<K>) {
         let Some(id) = self.id(hash, key) else { return };
-        let idle = matches!(self.records.get(id), Some(Record::Idle(..)));
-        if idle || self.pack(id, 0, garbage) {
+        self.pack(id, seconds, garbage);
+        if matches!(self.records.get(id), Some(Record::Idle(_, idle)) if !idle.holds_grant()) {
             self.remove(hash, id, garbage);
-            garbage.evicted.clear();
         }
     }
 

@@ -13,7 +13,8 @@ use super::exchange::{Ended, Orders, fly};
 use super::flight::{Aloft, Craft, Deck, discard, poll_all, wake_all};
 use super::landing::HeldBack;
 use super::ports::{Ports, Settings};
-use super::received::Unsaved;
+use super::precedence::Precedence;
+use super::received::{Panic, PanicKept, SetOut, Unsaved};
 use super::slot::{Slot, Snapshot};
 use super::stage::Stage;
 use super::waiters::Ticket;
@@ -57,6 +58,7 @@ pub(super) struct Inner {
     pub(super) last_failure: Option<(FlightId, Error)>,
     /// What the refusals of its client tell (rule B6).
     pub(super) refused: Refused,
+    pub(super) precedence: Precedence,
     pub(super) watchers: Watchers,
 }
 
@@ -79,6 +81,8 @@ pub(super) struct Afterwards {
     pub(super) errors: Vec<Error>,
     pub(super) replaced: Option<Waker>,
     snapshots: Vec<Arc<Snapshot>>,
+    /// Of the program's clocks and hooks. The first goes on, once all else is done.
+    panics: Vec<Panic>,
 }
 
 impl Afterwards {
@@ -90,6 +94,7 @@ impl Afterwards {
             && self.errors.is_empty()
             && self.replaced.is_none()
             && self.snapshots.is_empty()
+            && self.panics.is_empty()
     }
 
     /// Wakes all of `wakers`.
@@ -112,6 +117,13 @@ pub(super) struct Moment {
     pub(super) draw: Draw,
     /// For a new token.
     pub(super) jitter: Draw,
+}
+
+impl Moment {
+    /// For where the clocks cannot be read.
+    fn of(SetOut { now, wall }: SetOut) -> Self {
+        Self { now, wall, draw: Draw::NONE, jitter: Draw::NONE }
+    }
 }
 
 impl Shared {
@@ -171,6 +183,7 @@ impl Shared {
                 held_back: None,
                 last_failure: None,
                 refused,
+                precedence: Precedence::default(),
                 watchers: Watchers::default(),
             };
             let slot = Slot::new(ports.settings.dial.clone());
@@ -219,7 +232,7 @@ impl Shared {
 
     /// When what is launched `now` should have landed.
     pub(super) fn longest(&self, now: Timestamp) -> Timestamp {
-        now.saturating_add(self.ports.settings.policy.refresh_deadline().into())
+        now.saturating_add(self.ports.settings.longest())
     }
 
     /// Takes the lock. It is never poisoned for long: nothing under it can panic but by a bug, and
@@ -243,22 +256,22 @@ impl Shared {
             wake_all([successor]);
             return false;
         }
-        // A clock that panics must not leave the air attended for ever.
-        let moment = contained(|| self.ports.settings.moment());
-        let now = moment.as_ref().map_or(Timestamp::MIN, |moment| moment.now);
+        // A clock that panics costs no grant, and does not leave the air attended for ever.
+        let panic = PanicKept::default();
+        let moment = panic.call(|| self.ports.settings.moment());
+        let set_out = landed.iter().flatten().map(|(_, report)| report.set_out.now).max();
+        let now = moment.map(|moment| moment.now).or(set_out).unwrap_or(Timestamp::MIN);
         self.change(now, |inner, afterwards| {
             inner.deck.put_back(crafts);
-            if let Ok(moment) = &moment {
-                for (flight, report) in landed.into_iter().flatten() {
-                    inner.settle(&self.ports, flight, report, *moment, afterwards);
-                }
+            for (flight, mut report) in landed.into_iter().flatten() {
+                afterwards.panics.extend(report.panic.take());
+                let moment = moment.unwrap_or(Moment::of(report.set_out));
+                inner.settle(&self.ports, flight, report, moment, afterwards);
             }
             // Also those who only wait until the air is clear.
             afterwards.wake(inner.deck.waiters.call_all());
+            afterwards.panics.extend(panic.take());
         });
-        if let Err(panic) = moment {
-            resume_unwind(panic);
-        }
         true
     }
 
@@ -270,7 +283,7 @@ impl Shared {
         }
     }
 
-    fn finish_all(&self, afterwards: Afterwards) {
+    fn finish_all(&self, mut afterwards: Afterwards) {
         wake_all(afterwards.wakers);
         discard(afterwards.crafts);
         discard(afterwards.errors);
@@ -278,8 +291,13 @@ impl Shared {
         discard(afterwards.snapshots);
         if let Some(on_orphan) = &self.ports.hooks.on_orphan {
             for orphan in afterwards.orphans {
-                let _ = contained(|| on_orphan(orphan));
+                afterwards.panics.extend(contained(|| on_orphan(orphan)).err());
             }
+        }
+        let mut panics = afterwards.panics.into_iter();
+        if let Some(panic) = panics.next() {
+            discard(panics);
+            resume_unwind(panic);
         }
     }
 

@@ -61,6 +61,8 @@ pub(super) enum Kind {
     Damaged,
     #[error("the grant cannot be installed")]
     Unsendable,
+    #[error("a login or logout that began later took the place of this one")]
+    Superseded,
 }
 
 impl Error {
@@ -179,6 +181,12 @@ impl Error {
     /// Whether no token lives as long as was asked for.
     pub fn is_too_brief(&self) -> bool {
         self.kind == Kind::TooBrief
+    }
+
+    /// Whether a login or a logout came to nothing, since a later one of the same session took its
+    /// place. What that one has left is what counts; there is nothing to repeat.
+    pub fn is_superseded(&self) -> bool {
+        self.kind == Kind::Superseded
     }
 
     /// Whether a refresher asked its own session for a token.

@@ -9,11 +9,11 @@ use super::answered::{Answer, Answered};
 use super::flight::discard;
 use super::persist::{Persisted, persist};
 use super::ports::Ports;
-use super::received::{Outcome, Report, Unsaved, same_credential};
+use super::received::{Outcome, PanicKept, Report, SetOut, Unsaved, same_credential};
 use super::stage::Stage;
 use super::timed_store::TimedStore;
 use crate::lifecycle::{Cause, Failure, FlightId, Freshness, Schedule};
-use crate::primitives::{AtomicU64, Ordering, contained};
+use crate::primitives::{AtomicU64, Ordering};
 use crate::refresh::{RefreshError, Refused, Request};
 use crate::store::{StoreError, StoredGrant, Swap, Version};
 use crate::time::{Draw, Timestamp};
@@ -76,19 +76,23 @@ impl Ended {
 
 /// Flies: never panics of its own, and drops no grant that was received.
 pub(super) async fn fly(ports: Arc<Ports>, orders: Orders) -> Report {
-    let mut report = Report::new(Outcome::Empty { received: None }, orders.version);
+    let dial = &ports.settings.dial;
+    let set_out = SetOut { now: dial.now(), wall: dial.wall() };
+    let mut report = Report::new(Outcome::Empty { received: None }, orders.version, set_out);
     if orders.is_outrun() {
         // Nor is anything written, which would come to nothing.
         report.outcome = Outcome::Failed(outrun());
         return report;
     }
+    let panic = PanicKept::default();
     report.outcome = match &ports.store {
         Some(store) => {
-            let store = TimedStore { store: &**store, ports: &ports, deadline: orders.deadline };
+            let (store, deadline) = (&**store, orders.deadline);
+            let store = TimedStore { store, ports: &ports, deadline, panic: &panic };
             stored_flight(&ports, store, &orders, &mut report).await
         }
         None if orders.grant.is_none() && ports.settings.needs_grant => report.outcome,
-        None => match ask(&ports, &orders, orders.grant.clone()).await {
+        None => match ask(&ports, &orders, orders.grant.clone(), &panic).await {
             Ok(grant) => {
                 report.answer = Some(Answer::noted_in(&orders.answered));
                 Outcome::Granted { grant, stored: Ok(()) }
@@ -96,6 +100,7 @@ pub(super) async fn fly(ports: Arc<Ports>, orders: Orders) -> Report {
             Err(error) => Outcome::Failed(error),
         },
     };
+    report.panic = panic.take();
     report
 }
 
@@ -227,7 +232,7 @@ async fn ask_and_store(
         report.version = Some(version);
     }
     let grant = before.as_ref().map(|stored| stored.grant.clone());
-    let grant = match ask(ports, orders, grant).await {
+    let grant = match ask(ports, orders, grant, store.panic).await {
         Ok(grant) => grant,
         Err(error) => return not_granted(store, version, before, error, report).await,
     };
@@ -238,8 +243,10 @@ async fn ask_and_store(
         return Outcome::Granted { grant, stored: Ok(()) };
     }
     // An answer that came too late for those who waited has time of its own to be stored.
-    let now = ports.settings.dial.now();
-    let store = if now < orders.deadline { store } else { store.until_later(now) };
+    let store = match store.panic.call(|| ports.settings.dial.now()) {
+        Some(now) if now >= orders.deadline => store.until_later(now),
+        Some(_) | None => store,
+    };
     match persist(store, &grant).await {
         Ok(Persisted::Done(version)) => {
             report.version = Some(version);
@@ -300,6 +307,7 @@ async fn ask(
     ports: &Ports,
     orders: &Orders,
     grant: Option<Grant>,
+    panic: &PanicKept,
 ) -> Result<Unsaved, RefreshError> {
     let sent = ports.settings.dial.now();
     let wall = ports.settings.dial.wall();
@@ -341,7 +349,7 @@ async fn ask(
     match &ports.hooks.on_rotate {
         // A panicking hook must not cost the grant that it was told of.
         Some(on_rotate) if !orders.ended.includes(orders.flight) => {
-            let _ = contained(|| on_rotate(&complete));
+            let _ = panic.call(|| on_rotate(&complete));
         }
         Some(_) | None => {}
     }

@@ -14,7 +14,7 @@ use std::task::Wake;
 
 use super::core::Shared;
 use super::ports::Ports;
-use super::received::{Outcome, Report};
+use super::received::{Outcome, Report, SetOut};
 use super::stage::Stage;
 use super::waiters::{Ticket, Waiters};
 use crate::lifecycle::FlightId;
@@ -98,7 +98,9 @@ impl Craft {
                     RefreshError::unknown(told_of(&*panic))
                 };
                 let outcome = Outcome::Failed(error);
-                Poll::Ready(Some((flight.id, Report::new(outcome, None))))
+                let now = flight.deadline.saturating_sub(ports.settings.longest());
+                let set_out = SetOut { now, wall: ports.built_at };
+                Poll::Ready(Some((flight.id, Report::new(outcome, None, set_out))))
             }
         }
     }
@@ -150,6 +152,16 @@ pub(super) struct Aloft {
     craft: Craft,
     deadline: Timestamp,
     beacon: Arc<Beacon>,
+}
+
+impl Aloft {
+    /// Which refresh it is, if it is one.
+    fn flight(&self) -> Option<FlightId> {
+        match &self.craft {
+            Craft::Flight(flight) => Some(flight.id),
+            Craft::Revocation(_) => None,
+        }
+    }
 }
 
 /// The waker of one craft.
@@ -213,8 +225,8 @@ pub(super) struct Deck {
     shared: Weak<Shared>,
     /// What nobody polls at this moment.
     air: Vec<Aloft>,
-    /// The threads that poll at this moment, each what it took out.
-    attending: Vec<ThreadId>,
+    /// The threads that poll at this moment, each with the newest refresh that it took out, if any.
+    attending: Vec<(ThreadId, Option<FlightId>)>,
     /// When what was launched last should have landed.
     last: Option<Timestamp>,
     /// Who polled last.
@@ -233,10 +245,8 @@ impl Deck {
         let beacon = Beacon { lit: AtomicBool::new(true), shared: Weak::clone(&self.shared) };
         self.air.push(Aloft { craft, deadline, beacon: Arc::new(beacon) });
         self.last = Some(deadline);
-        let flights = self.air.iter().enumerate().filter_map(|(index, aloft)| match aloft.craft {
-            Craft::Flight(Flight { id, .. }) => Some((id, index)),
-            Craft::Revocation(_) => None,
-        });
+        let flights = self.air.iter().enumerate();
+        let flights = flights.filter_map(|(index, aloft)| Some((aloft.flight()?, index)));
         match (flights.clone().count() > STRAGGLERS + 1, flights.min()) {
             (true, Some((_, oldest))) => Some(self.air.remove(oldest)),
             _ => None,
@@ -246,6 +256,12 @@ impl Deck {
     /// Whether nothing is in the air.
     pub(super) fn is_clear(&self) -> bool {
         self.air.is_empty() && self.attending.is_empty()
+    }
+
+    /// Whether `newest`, the newest refresh of all, has not landed.
+    pub(super) fn has_aloft(&self, newest: FlightId) -> bool {
+        let attended = self.attending.iter().filter_map(|(_, flight)| *flight);
+        self.air.iter().filter_map(Aloft::flight).chain(attended).any(|flight| flight == newest)
     }
 
     /// When all that is in the air should have landed, which is `longest` from now at most: else the
@@ -263,7 +279,8 @@ impl Deck {
 
     /// Whether the present thread is inside a poll of the air: the refresher asks its own session.
     pub(super) fn is_reentrant(&self) -> bool {
-        self.attending.contains(&thread::current().id())
+        let present = thread::current().id();
+        self.attending.iter().any(|(thread, _)| *thread == present)
     }
 
     /// Has all that nobody polls at this moment polled once more, woken or not.
@@ -281,7 +298,8 @@ impl Deck {
         let air = core::mem::take(&mut self.air).into_iter();
         let (woken, rest) = air.partition(|aloft| aloft.beacon.lit.swap(false, Ordering::Relaxed));
         self.air = rest;
-        self.attending.push(thread::current().id());
+        let newest = woken.iter().filter_map(Aloft::flight).max();
+        self.attending.push((thread::current().id(), newest));
         self.driver = driver;
         Some(woken)
     }
@@ -291,7 +309,7 @@ impl Deck {
         crafts.append(&mut self.air);
         self.air = crafts;
         let present = thread::current().id();
-        if let Some(index) = self.attending.iter().position(|thread| *thread == present) {
+        if let Some(index) = self.attending.iter().position(|(thread, _)| *thread == present) {
             self.attending.remove(index);
         }
     }

@@ -79,14 +79,15 @@ impl Turns for Drive {
             (Extent::Deadline, Some(all)) if now >= all => {
                 // Nothing is left to judge, but what is in the air is polled once more.
                 self.shared.judge(self.waiter);
-                let (clear, all) = {
-                    let deck = &mut self.shared.lock().deck;
-                    (deck.is_clear(), deck.deadline(self.shared.longest(now)))
-                };
-                match all {
-                    _ if clear => Step::Ready(Ok(())),
+                let mut inner = self.shared.lock();
+                let newest = inner.lifecycle.newest_flight();
+                match inner.deck.deadline(self.shared.longest(now)) {
+                    _ if inner.deck.is_clear() => Step::Ready(Ok(())),
                     // What has landed has sent up a revocation (rule B14).
                     Some(all) if now < all => Step::Again,
+                    // Whatever a superseded one would still bring, the session does without.
+                    Some(_) | None if inner.ended.includes(newest) => Step::Ready(Ok(())),
+                    Some(_) | None if !inner.deck.has_aloft(newest) => Step::Ready(Ok(())),
                     Some(_) | None => Step::Ready(Err(Error::new(Kind::Unknown))),
                 }
             }

@@ -72,6 +72,14 @@ impl Inner {
             Outcome::Granted { grant, stored } => {
                 self.granted(ports, flight, grant, stored, moment, afterwards);
             }
+            // A login that is on its way: what was received is of the grant that it replaces.
+            Outcome::Adopted { stored, received }
+                if of_this_epoch && self.precedence.finds_login(&stored.grant) =>
+            {
+                self.version = report.version.or(self.version);
+                self.install(ports, stored, moment, afterwards);
+                self.orphan(ports, received, now, afterwards);
+            }
             // Nor is what the store holds news to any but the newest flight, which looks for itself.
             Outcome::Adopted { stored, received }
                 if of_this_epoch
@@ -85,7 +93,10 @@ impl Inner {
                 self.land(ports, flight, stored.grant, times, moment, afterwards);
             }
             Outcome::Adopted { received, .. } => self.orphan(ports, received, now, afterwards),
-            Outcome::Loaded(stored) if newest => self.install(ports, stored, moment, afterwards),
+            Outcome::Loaded(stored) if newest => {
+                let _ = self.precedence.finds_login(&stored.grant);
+                self.install(ports, stored, moment, afterwards);
+            }
             Outcome::Loaded(_) => {}
             Outcome::Empty { received } => {
                 if newest {

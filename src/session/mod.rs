@@ -45,7 +45,6 @@
 mod acquire;
 mod alarm;
 mod answered;
-mod block_on;
 mod builder;
 mod core;
 mod error;
@@ -61,12 +60,14 @@ mod login;
 mod models;
 mod persist;
 pub(crate) mod ports;
+mod precedence;
 mod reader;
 mod received;
 #[cfg(feature = "keyed")]
 pub(crate) mod rest;
 mod slot;
 mod stage;
+mod timed;
 mod timed_store;
 mod turn;
 mod waiters;

@@ -10,7 +10,7 @@ use crate::lifecycle::Policy;
 use crate::primitives::{AtomicUsize, Ordering};
 use crate::refresh::{AnyRefresh, BoxFuture, ClientBackoff, Home};
 use crate::store::AnyStore;
-use crate::time::{Draw, Timestamp};
+use crate::time::{Draw, Span, Timestamp};
 use crate::token::Grant;
 
 /// What any number of sessions can have in common. Never changes.
@@ -30,6 +30,11 @@ impl Settings {
     /// A draw for a delay.
     pub(super) fn draw(&self) -> Draw {
         Draw::new((self.draw)())
+    }
+
+    /// How long a refresh may take.
+    pub(super) fn longest(&self) -> Span {
+        self.policy.refresh_deadline().into()
     }
 
     /// What the clocks show, and numbers drawn, for one change of state.

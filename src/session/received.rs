@@ -1,6 +1,12 @@
 //! What a flight brings back.
 
+use core::any::Any;
+use std::panic::resume_unwind;
+use std::prelude::rust_2024::*;
+use std::sync::{Mutex, PoisonError};
+
 use super::answered::Answer;
+use crate::primitives::contained;
 use crate::refresh::RefreshError;
 use crate::store::{StoreError, StoredGrant, Version};
 use crate::time::Timestamp;
@@ -29,11 +35,55 @@ pub(super) struct Report {
     pub(super) saved: Option<StoredGrant>,
     /// Given up once this has landed.
     pub(super) answer: Option<Answer>,
+    /// When it set out, for where the clocks cannot be read as it lands.
+    pub(super) set_out: SetOut,
+    /// What panicked on the way and cost nothing; it goes on once this has landed.
+    pub(super) panic: Option<Panic>,
 }
 
 impl Report {
-    pub(super) fn new(outcome: Outcome, version: Option<Version>) -> Self {
-        Self { outcome, version, saved: None, answer: None }
+    pub(super) fn new(outcome: Outcome, version: Option<Version>, set_out: SetOut) -> Self {
+        Self { outcome, version, saved: None, answer: None, set_out, panic: None }
+    }
+}
+
+/// When a flight set out.
+#[derive(Copy, Clone)]
+pub(super) struct SetOut {
+    pub(super) now: Timestamp,
+    pub(super) wall: Timestamp,
+}
+
+/// What a panic brought.
+pub(super) type Panic = Box<dyn Any + Send>;
+
+/// Where the first panic of a clock or a hook is kept while a flight goes on.
+#[derive(Default)]
+pub(super) struct PanicKept(Mutex<Option<Panic>>);
+
+impl PanicKept {
+    /// Calls `code`, which is the program's. `None` where it panics.
+    pub(super) fn call<T>(&self, code: impl FnOnce() -> T) -> Option<T> {
+        let panic = match contained(code) {
+            Ok(value) => return Some(value),
+            Err(panic) => panic,
+        };
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.is_none() {
+            *kept = Some(panic);
+        }
+        None
+    }
+
+    /// Panics with what was kept, if anything was.
+    pub(super) fn goes_on(&self) {
+        if let Some(panic) = self.take() {
+            resume_unwind(panic);
+        }
+    }
+
+    pub(super) fn take(&self) -> Option<Panic> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

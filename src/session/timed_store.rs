@@ -6,6 +6,7 @@ use std::prelude::rust_2024::*;
 
 use super::flight::discard;
 use super::ports::Ports;
+use super::received::PanicKept;
 use crate::primitives::contained;
 use crate::refresh::BoxFuture;
 use crate::store::{AnyStore, StoreError, StoredGrant, Swap, Version, Versioned};
@@ -21,6 +22,8 @@ pub(super) struct TimedStore<'a> {
     pub(super) store: &'a dyn AnyStore,
     pub(super) ports: &'a Ports,
     pub(super) deadline: Timestamp,
+    /// A clock that panics while the store is waited for has not shown the deadline.
+    pub(super) panic: &'a PanicKept,
 }
 
 impl TimedStore<'_> {
@@ -70,7 +73,7 @@ impl TimedStore<'_> {
 
     /// Whether `deadline` has come. Where the clock went back it is pulled in (rule A5).
     fn is_over(self, deadline: &mut Timestamp) -> bool {
-        let now = self.ports.settings.dial.now();
+        let Some(now) = self.panic.call(|| self.ports.settings.dial.now()) else { return false };
         if self.deadline < Timestamp::MAX {
             *deadline = self.until_later(now).deadline.min(*deadline);
         }

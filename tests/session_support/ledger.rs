@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     Damaged,
     /// It writes, and then fails to say so.
     AnswersLost,
+    /// It writes, and has no answer as long as this lasts.
+    AnswersLate,
     /// It has no answer as long as this lasts.
     Hangs,
     /// It hangs when written.
@@ -47,6 +49,7 @@ struct Book {
     dead: usize,
     /// What somebody else writes while the next request to the server is out.
     meanwhile: Meanwhile,
+    read_only_once_asked: bool,
     /// What somebody else writes just before this session's next writes, one each.
     rivals: VecDeque<Option<StoredGrant>>,
 }
@@ -70,6 +73,7 @@ impl Ledger {
             begun: 0,
             dead: 0,
             meanwhile: Meanwhile::Nothing,
+            read_only_once_asked: false,
             rivals: VecDeque::new(),
         })))
     }
@@ -106,6 +110,16 @@ impl Ledger {
     pub(crate) fn overwrite(&self, next: Option<StoredGrant>) {
         let mut book = self.lock();
         book.content = Versioned { version: book.content.version.next(), grant: next };
+    }
+
+    /// Somebody removes all, the count of writes included.
+    pub(crate) fn forgotten(&self) {
+        self.lock().content = Versioned::EMPTY;
+    }
+
+    /// Its next write after the note of intent fails, and all that come after it.
+    pub(crate) fn read_only_once_asked(&self) {
+        self.lock().read_only_once_asked = true;
     }
 
     /// Somebody else will write, once the next request to the server is out.
@@ -149,7 +163,7 @@ impl Ledger {
         }
         let fault = self.lock().fault;
         match (fault, writes) {
-            (Fault::None | Fault::AnswersLost, _)
+            (Fault::None | Fault::AnswersLost | Fault::AnswersLate, _)
             | (Fault::ReadOnly | Fault::WritesHang, false) => Poll::Ready(None),
             (Fault::Unreachable, _) | (Fault::ReadOnly, true) => {
                 Poll::Ready(Some(StoreError::unreachable("the disk is full")))
@@ -204,19 +218,43 @@ impl Store for Ledger {
                 Some(StoredGrant { grant, intent: None, .. }) => format!("store {}", name(grant)),
             });
             this.answer(true).await?;
-            let mut book = this.lock();
-            if let Some(rival) = book.rivals.pop_front() {
-                book.content = Versioned { version: book.content.version.next(), grant: rival };
+            let swap = this.write(expected, next);
+            if this.lock().fault == Fault::AnswersLate {
+                this.said().await;
             }
-            if book.content.version != expected {
-                return Ok(Swap::Conflict(book.content.clone()));
-            }
-            book.content = Versioned { version: expected.next(), grant: next };
-            if book.fault == Fault::AnswersLost {
-                return Err(StoreError::unreachable("the connection broke"));
-            }
-            Ok(Swap::Done(book.content.version))
+            swap
         }
+    }
+}
+
+impl Ledger {
+    fn write(&self, expected: Version, next: Option<StoredGrant>) -> Result<Swap, StoreError> {
+        let mut book = self.lock();
+        if let Some(rival) = book.rivals.pop_front() {
+            book.content = Versioned { version: book.content.version.next(), grant: rival };
+        }
+        if book.content.version != expected {
+            return Ok(Swap::Conflict(book.content.clone()));
+        }
+        book.content = Versioned { version: expected.next(), grant: next };
+        if book.fault == Fault::AnswersLost {
+            return Err(StoreError::unreachable("the connection broke"));
+        }
+        Ok(Swap::Done(book.content.version))
+    }
+
+    /// Waits for the next [`Self::set`].
+    fn said(&self) -> impl Future<Output = ()> + use<> {
+        let this = self.clone();
+        let number = this.lock().begun - 1;
+        poll_fn(move |cx| {
+            let mut book = this.lock();
+            if number >= book.dead && book.fault != Fault::AnswersLate {
+                return Poll::Ready(());
+            }
+            book.waiting.push(cx.waker().clone());
+            Poll::Pending
+        })
     }
 }
 
@@ -239,6 +277,9 @@ impl Refresh for Noted {
         let meanwhile = std::mem::take(&mut self.ledger.lock().meanwhile);
         if let Meanwhile::Written(next) = meanwhile {
             self.ledger.overwrite(next);
+        }
+        if std::mem::take(&mut self.ledger.lock().read_only_once_asked) {
+            self.ledger.set(Fault::ReadOnly);
         }
         self.script.refresh(request)
     }
