@@ -33,6 +33,7 @@
 //! - Of the program's code only a key's `Hash`, `Eq`, `Clone` and `Drop` run under a lock (rule C6).
 
 mod builder;
+mod close;
 mod keep;
 #[cfg(all(test, loom))]
 mod models;
@@ -237,23 +238,6 @@ impl<K: Key> Sessions<K> {
     /// it ends once the last handle is dropped.
     pub fn keep_fresh(&self, timer: impl crate::clock::Timer) -> KeepFresh<K> {
         KeepFresh::new(&self.all, Arc::new(timer))
-    }
-
-    /// Waits until nothing is in the air, and stores what could not be stored before, as
-    /// [`Session::close`] of each.
-    ///
-    /// # Errors
-    /// The first error; the others are closed all the same.
-    pub async fn close(&self) -> Result<(), Error> {
-        let mut result = Ok(());
-        for shard in &self.all.shards {
-            let sessions = lock_for_reading(shard).sessions();
-            for session in sessions {
-                let closed = session.close().await;
-                result = result.and(closed);
-            }
-        }
-        result
     }
 
     fn find(&self, key: &K) -> Result<Session, Error> {

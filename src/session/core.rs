@@ -12,9 +12,9 @@ use super::error::Error;
 use super::exchange::{Ended, Orders, fly};
 use super::flight::{Aloft, Craft, Deck, discard, poll_all, wake_all};
 use super::landing::HeldBack;
-use super::ports::{Ports, Settings};
+use super::ports::{Moment, Ports, Settings};
 use super::precedence::Precedence;
-use super::received::{Panic, PanicKept, SetOut, Unsaved};
+use super::received::{Panic, PanicKept, Unsaved};
 use super::slot::{Slot, Snapshot};
 use super::stage::Stage;
 use super::waiters::Ticket;
@@ -22,7 +22,7 @@ use crate::lifecycle::{Effect, Event, FlightId, Lifecycle, Policy, Start, apply}
 use crate::primitives::{Mutex, MutexGuard, contained};
 use crate::refresh::Refused;
 use crate::store::{Version, times_of_answer};
-use crate::time::{Draw, Span, Timestamp};
+use crate::time::{Span, Timestamp};
 use crate::token::{AccessToken, Grant};
 
 /// What all handles of one session share.
@@ -104,25 +104,6 @@ impl Afterwards {
         } else {
             self.wakers.append(&mut wakers);
         }
-    }
-}
-
-/// What the clocks show, and numbers drawn, for one change of state: had before the lock is taken,
-/// since both are the program's code.
-#[derive(Copy, Clone)]
-pub(super) struct Moment {
-    pub(super) now: Timestamp,
-    pub(super) wall: Timestamp,
-    /// For a delay.
-    pub(super) draw: Draw,
-    /// For a new token.
-    pub(super) jitter: Draw,
-}
-
-impl Moment {
-    /// For where the clocks cannot be read.
-    fn of(SetOut { now, wall }: SetOut) -> Self {
-        Self { now, wall, draw: Draw::NONE, jitter: Draw::NONE }
     }
 }
 

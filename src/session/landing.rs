@@ -3,11 +3,11 @@
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use super::core::{Afterwards, Inner, Moment};
+use super::core::{Afterwards, Inner};
 use super::error::{Error, Kind};
 use super::exchange::{not_sent, revoke};
 use super::flight::Craft;
-use super::ports::Ports;
+use super::ports::{Moment, Ports};
 use super::received::{Outcome, Report, Unsaved};
 use crate::lifecycle::{
     Effect, Event, Failure, FlightId, Lifecycle, Novelty, Policy, Reuse, TokenTimes, apply,

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::Session;
 use super::builder;
-use super::core::Moment;
 use super::error::{Error, Kind};
 use super::keep::{Drive, Extent};
 use super::persist::{Persisted, persist};
+use super::ports::Moment;
 use super::precedence::{Number, has_been_seen};
 use super::received::PanicKept;
 use super::timed::Timed;

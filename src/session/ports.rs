@@ -3,7 +3,7 @@
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use super::core::Moment;
+use super::received::SetOut;
 use super::slot::Dial;
 use crate::clock::Timer;
 use crate::lifecycle::Policy;
@@ -24,6 +24,25 @@ pub(crate) struct Settings {
     pub(super) needs_grant: bool,
     /// For refreshers that bring none of their own.
     pub(super) client_backoff: ClientBackoff,
+}
+
+/// What the clocks show, and numbers drawn, for one change of state: had before the lock is taken,
+/// since both are the program's code.
+#[derive(Copy, Clone)]
+pub(super) struct Moment {
+    pub(super) now: Timestamp,
+    pub(super) wall: Timestamp,
+    /// For a delay.
+    pub(super) draw: Draw,
+    /// For a new token.
+    pub(super) jitter: Draw,
+}
+
+impl Moment {
+    /// For where the clocks cannot be read.
+    pub(super) fn of(SetOut { now, wall }: SetOut) -> Self {
+        Self { now, wall, draw: Draw::NONE, jitter: Draw::NONE }
+    }
 }
 
 impl Settings {

@@ -1,5 +1,5 @@
-//! Which of several logins and logouts of one session stands. Rule B11: "Each MUST draw a number when it
-//! begins, and a later one MUST win".
+//! Which of several logins and logouts of one session stands. Rule B11: "Login, logout and close MUST each
+//! draw a number when they begin".
 
 use std::prelude::rust_2024::*;
 

@@ -1,0 +1,46 @@
+//! Closing all sessions at once.
+
+use core::future::poll_fn;
+use core::task::Poll;
+use std::prelude::rust_2024::*;
+
+use super::{Key, Sessions, lock_for_reading};
+use crate::refresh::BoxFuture;
+use crate::session::Error;
+
+impl<K: Key> Sessions<K> {
+    /// Waits until nothing is in the air, and stores what could not be stored before, as
+    /// [`Session::close`](crate::session::Session::close) of all that are in use, side by side.
+    ///
+    /// # Errors
+    /// One of the errors; the others are closed all the same.
+    ///
+    /// # Cancellation
+    /// Dropped before it ends, nothing is lost: what is in the air stays there.
+    pub async fn close(&self) -> Result<(), Error> {
+        let mut closing: Vec<BoxFuture<Result<(), Error>>> = Vec::new();
+        for shard in &self.all.shards {
+            let sessions = lock_for_reading(shard).sessions();
+            closing.extend(
+                sessions.into_iter().map(|session| -> BoxFuture<_> {
+                    Box::pin(async move { session.close().await })
+                }),
+            );
+        }
+        let mut result = Ok(());
+        poll_fn(|cx| {
+            closing.retain_mut(|close| match close.as_mut().poll(cx) {
+                Poll::Pending => true,
+                Poll::Ready(closed) => {
+                    if result.is_ok() {
+                        result = closed;
+                    }
+                    false
+                }
+            });
+            if closing.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        result
+    }
+}
