@@ -138,6 +138,24 @@ fn a_login_whose_store_answers_late_brings_no_rejected_token_back() {
     assert_eq!(both(&session, &ledger), (rt_2.clone(), rt_2));
 }
 
+// Rule B11. A logout is no success where a login that began after it may yet be stored.
+#[test]
+fn a_logout_does_not_vouch_for_a_store_that_a_later_login_may_have_written() {
+    let (session, time, ledger) = settled(&Scripted::new());
+    ledger.set(Fault::AnswersLate);
+    let mut logout = Hand::new(session.logout());
+    logout.pending();
+    let mut install = Hand::new(session.install(login()));
+    install.pending();
+    time.advance(DEADLINE);
+    assert!(install.ready().expect_err("given up").is_store());
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-7"), "and stored all the same");
+    ledger.set(Fault::None);
+    assert!(superseded(logout.ready()));
+    at_once(session.logout()).expect("there is nobody else");
+    assert_eq!(both(&session, &ledger), (None, None));
+}
+
 // Rule B11. Case X32: as above, and another process has renewed it.
 #[test]
 fn a_login_whose_store_answers_late_brings_no_spent_refresh_token_back() {
@@ -164,6 +182,24 @@ fn a_login_that_another_process_has_logged_out_meanwhile_is_no_success() {
     ledger.set_for_others(Fault::None);
     ledger.overwrite(None);
     let _ = session.reject(&session.try_token().expect("at-1"));
+    assert!(at_once(session.token()).expect_err("logged out").is_login_required());
+    ledger.set(Fault::None);
+    assert!(superseded(install.ready()));
+    assert_eq!(both(&session, &ledger), (None, None));
+}
+
+// Rule B11: "between processes the last write does", also after a refresh has found the login.
+#[test]
+fn a_login_that_was_found_and_then_logged_out_by_another_process_is_no_success() {
+    let (session, _, ledger) = settled(&Scripted::new());
+    ledger.set(Fault::AnswersLate);
+    let mut install = Hand::new(session.install(login()));
+    install.pending();
+    ledger.set_for_others(Fault::None);
+    let _ = session.reject(&session.try_token().expect("at-1"));
+    assert_eq!(text(at_once(session.token())), "at-7");
+    ledger.overwrite(None);
+    let _ = session.reject(&session.try_token().expect("at-7"));
     assert!(at_once(session.token()).expect_err("logged out").is_login_required());
     ledger.set(Fault::None);
     assert!(superseded(install.ready()));

@@ -63,7 +63,7 @@ impl Session {
     /// # Errors
     /// Where the store could not be written within the refresh's deadline. The session is logged out all
     /// the same, but a restart would find the grant again: call it once more. And where a later login took
-    /// its place ([`Error::is_superseded`]).
+    /// its place, or has begun to ([`Error::is_superseded`]).
     ///
     /// # Cancellation
     /// Dropped before it ends, the session is logged out, and the store may still hold the grant.
@@ -138,7 +138,7 @@ impl Session {
             panic.goes_on();
             let version = written?;
             let mut inner = self.shared.lock();
-            if !inner.precedence.stands(begun.number) {
+            if !inner.precedence.is_undisputed(begun.number) {
                 return Err(Error::new(Kind::Superseded));
             }
             inner.version = version.or(inner.version);
@@ -165,13 +165,12 @@ impl Session {
         let ports = &self.shared.ports;
         let moment = panic.call(|| ports.settings.moment()).unwrap_or(begun.moment);
         self.shared.change(moment.now, |inner, afterwards| {
-            if inner.precedence.is_in_effect(begun.number) {
-                return Ok(());
-            }
+            let found = inner.precedence.is_in_effect(begun.number);
             if !inner.precedence.takes_effect(begun.number) {
                 return Err(Error::new(Kind::Superseded));
             }
-            if version.is_some_and(|version| has_been_seen(inner.version, begun.version, version)) {
+            let seen = |version| has_been_seen(inner.version, begun.version, version);
+            if found || version.is_some_and(seen) {
                 // A refresh has found it in the store, or what came after it, and that stays: its token
                 // may have been rejected and renewed since. Or another process has logged out.
                 return inner.grant.as_ref().map(drop).ok_or(Error::new(Kind::Superseded));

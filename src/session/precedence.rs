@@ -73,6 +73,12 @@ impl Precedence {
         self.in_effect == number
     }
 
+    /// Whether no later one is in effect, or has begun to write: that may be in the store, or come to be
+    /// there, also where it has failed.
+    pub(super) fn is_undisputed(&self, number: Number) -> bool {
+        self.stands(number) && self.writing <= number
+    }
+
     /// Whether no later one is in effect.
     pub(super) fn stands(&self, number: Number) -> bool {
         self.in_effect <= number

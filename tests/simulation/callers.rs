@@ -161,6 +161,7 @@ impl User {
         if self.session.install(answer.grant()).await.is_err() {
             return self.shared.lock().note("login not stored", self.id, 0);
         }
+        let held = self.session.grant().and_then(|grant| numbers(&grant).1);
         let mut world = self.shared.lock();
         world.saw(Corner::LoggedIn);
         world.note("logged in", self.id, answer.renewal);
@@ -170,10 +171,17 @@ impl User {
         let of_login = |one: &Received| world.server.family_of(one.renewal) == family;
         let adopted =
             ledger.shown.contains(&answer.renewal) || ledger.received.iter().any(of_login);
-        world.ends_epoch(self.id, if adopted { Some(usize::MAX) } else { before });
+        // What another has stored after it may have been found, and stays (rule B11).
+        let held = held.map(|held| world.server.family_of(held));
+        let shown: Vec<_> = ledger.shown.iter().map(|one| world.server.family_of(*one)).collect();
+        let later = held.filter(|held| shown.contains(held));
+        if !adopted {
+            world.ends_epoch(self.id, before);
+        }
         let call = world.calls.len();
         let ledger = &mut world.ledgers[self.id];
-        (ledger.out, ledger.bare, ledger.families) = (false, false, vec![family]);
+        (ledger.out, ledger.bare) = (false, false);
+        ledger.families = later.into_iter().chain([family]).collect();
         let (now, wall_now) = (ledger.now(), ledger.watch.wall().as_millis());
         let sent = (now - (wall_now - wall)).min(now);
         ledger.reckon(answer.access, sent, answer.lifetime, answer.hint);
@@ -229,7 +237,7 @@ impl World {
     }
 
     /// An epoch ends; what had come by the call `settled` or before it was taken in.
-    fn ends_epoch(&mut self, session: usize, settled: Option<usize>) {
+    pub(crate) fn ends_epoch(&mut self, session: usize, settled: Option<usize>) {
         let ledger = &mut self.ledgers[session];
         // Whoever adopts what another has stored drops what came to itself: it may be of one family.
         let adopted = !ledger.shown.is_empty();

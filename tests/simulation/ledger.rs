@@ -263,8 +263,13 @@ impl World {
         let renewal = renewal.expect("every grant has one");
         let family = self.server.family_of(renewal);
         let ledger = &mut self.ledgers[session];
-        // Its own login may have been stored, and nothing of that have come to it.
-        foreign |= !ledger.families.contains(&family);
+        // Its own login may have been stored, and nothing of that have come to it: it is in effect now.
+        let login = !ledger.families.contains(&family);
+        if login && !foreign && !program {
+            self.ends_epoch(session, Some(usize::MAX));
+        }
+        let ledger = &mut self.ledgers[session];
+        foreign |= login;
         if foreign {
             ledger.renewed(access);
             ledger.shown.insert(renewal);

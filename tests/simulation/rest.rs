@@ -19,8 +19,7 @@ const DEADLINES: i64 = 3;
 
 impl Life {
     pub(crate) fn come_to_rest(&mut self) {
-        let wakers = self.shared.lock().heal();
-        wakers.into_iter().for_each(std::task::Waker::wake);
+        self.shared.lock().heal();
         // Without a timer nobody wakes by itself, and what others renew meanwhile shows nothing new.
         let waits =
             |life: &Self, task: &Task| Self::is_waiting(task) && life.has_timer(task.session);

@@ -12,6 +12,9 @@ use super::store::{Keep, numbers};
 use super::told::Manner;
 use super::world::World;
 
+/// How many logins, logouts and closes of one session are under way at once, at most.
+const ERRANDS: usize = 3;
+
 impl Life {
     /// Takes steps until the plan's are taken, there are no choices left, or a rule is broken.
     pub(crate) fn trouble(&mut self) -> u64 {
@@ -224,9 +227,9 @@ impl Life {
     fn program(&mut self) {
         let Some(user) = self.any_user() else { return };
         let id = user.id;
-        // A login and a logout at once leave the store to whoever writes last: a program that wants
-        // both does one after the other.
-        if self.tasks.iter().any(|task| task.session == id && task.errand == Errand::Program) {
+        // Several at once, as a program with many threads may.
+        let errands = self.tasks.iter().filter(|task| task.session == id);
+        if errands.filter(|task| task.errand == Errand::Program).count() >= ERRANDS {
             return;
         }
         match self.choose(4) {

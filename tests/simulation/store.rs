@@ -350,27 +350,14 @@ impl World {
         self.ledgers[op.session].storing -= 1;
     }
 
-    /// All faults end; what a login, logout or close waits for fails, since it would for ever.
-    pub(crate) fn heal(&mut self) -> Vec<Waker> {
+    /// All faults end. What hangs already hangs on, and is given up at its deadline.
+    pub(crate) fn heal(&mut self) {
         self.healed = true;
         self.weather.0 = Weather::Fine;
         self.moody = false;
         for keep in &mut self.stores {
             keep.damaged = false;
         }
-        let mut wakers = Vec::new();
-        for op in &mut self.ops {
-            let hangs = matches!(op.fate, Fate::Hangs | Fate::HangsDone | Fate::Late);
-            if op.program && hangs && op.listening && op.told.is_none() {
-                let error = StoreError::unreachable("the connection broke at last");
-                op.told = Some(match op.order {
-                    Order::Load => Told::Loaded(Err(error)),
-                    Order::Swap(..) => Told::Swapped(Err(error)),
-                });
-                wakers.extend(op.waker.take());
-            }
-        }
-        wakers
     }
 
     /// Whether a write of this session is out.
