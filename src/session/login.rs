@@ -125,8 +125,7 @@ impl Session {
         let ports = &self.shared.ports;
         let moment = ports.settings.moment();
         let begun = self.shared.change(moment.now, |inner, afterwards| {
-            let number = inner.precedence.draw();
-            let _ = inner.precedence.takes_effect(number);
+            let number = inner.precedence.logout();
             let version = inner.version;
             inner.clear(&ports.settings.policy, moment.now, afterwards);
             inner.tell_held_back(ports, moment, afterwards);
@@ -138,10 +137,12 @@ impl Session {
             panic.goes_on();
             let version = written?;
             let mut inner = self.shared.lock();
-            if !inner.precedence.is_undisputed(begun.number) {
+            if !inner.precedence.logout_stands(begun.number) {
                 return Err(Error::new(Kind::Superseded));
             }
-            inner.version = version.or(inner.version);
+            if inner.precedence.is_in_effect(begun.number) {
+                inner.version = version.or(inner.version);
+            }
             Ok(())
         };
         Timed::new(&self.shared, begun.deadline, logout)
@@ -166,7 +167,7 @@ impl Session {
         let moment = panic.call(|| ports.settings.moment()).unwrap_or(begun.moment);
         self.shared.change(moment.now, |inner, afterwards| {
             let found = inner.precedence.is_in_effect(begun.number);
-            if !inner.precedence.takes_effect(begun.number) {
+            if !inner.precedence.login_takes_effect(begun.number) {
                 return Err(Error::new(Kind::Superseded));
             }
             let seen = |version| has_been_seen(inner.version, begun.version, version);

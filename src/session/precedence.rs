@@ -18,12 +18,14 @@ const LOGINS: usize = 8;
 #[derive(Default)]
 pub(super) struct Precedence {
     drawn: Number,
-    /// The latest that has begun to write to the store.
+    /// The latest that has begun to write to the store, and the latest login that has.
     writing: Number,
+    login_writing: Number,
     /// What logins write that are not in effect, newest last.
     logins: Vec<(Number, Grant)>,
-    /// The latest whose outcome is in memory.
+    /// The latest whose outcome is in memory, and the latest such login.
     in_effect: Number,
+    login_in_effect: Number,
 }
 
 impl Precedence {
@@ -32,19 +34,23 @@ impl Precedence {
         self.drawn
     }
 
-    /// Whether `number` may write to the store, over a version that it has read before this call: not
-    /// once a later one has begun to write. Writing is compare-and-swap, so what passes this and is
-    /// outrun all the same meets a conflict, and asks again.
+    /// Whether `number` may write to the store, over a version that it has read before this call: a login
+    /// not once a later login or logout has begun to, a logout not once a later login has. Writing is
+    /// compare-and-swap, so what passes this and is outrun all the same meets a conflict, and asks again.
     pub(super) fn may_write(&mut self, number: Number, login: Option<&Grant>) -> bool {
-        if number < self.writing {
+        let latest = if login.is_some() { self.writing } else { self.login_writing };
+        if number < latest {
             return false;
         }
-        self.writing = number;
+        self.writing = self.writing.max(number);
         self.logins.retain(|(other, _)| *other != number);
-        self.logins.extend(login.map(|login| (number, login.clone())));
-        // Those of long ago were dropped halfway.
-        let surplus = self.logins.len().saturating_sub(LOGINS);
-        self.logins.drain(..surplus);
+        if let Some(login) = login {
+            self.login_writing = number;
+            self.logins.push((number, login.clone()));
+            // Those of long ago were dropped halfway.
+            let surplus = self.logins.len().saturating_sub(LOGINS);
+            self.logins.drain(..surplus);
+        }
         true
     }
 
@@ -53,16 +59,23 @@ impl Precedence {
     pub(super) fn finds_login(&mut self, stored: &Grant) -> bool {
         let found = self.logins.iter().find(|(_, login)| same_credential(login, stored));
         match found.map(|(number, _)| *number) {
-            Some(number) => self.takes_effect(number),
+            Some(number) => self.login_takes_effect(number),
             None => false,
         }
     }
 
-    /// Whether `number` may change what is in memory: not once a later one has.
-    pub(super) fn takes_effect(&mut self, number: Number) -> bool {
+    /// A logout is in effect as soon as it begins. Gives its number.
+    pub(super) fn logout(&mut self) -> Number {
+        self.in_effect = self.draw();
+        self.logins.clear();
+        self.in_effect
+    }
+
+    /// Whether a login may change what is in memory: not once a later login or logout has.
+    pub(super) fn login_takes_effect(&mut self, number: Number) -> bool {
         let stands = self.stands(number);
         if stands {
-            self.in_effect = number;
+            (self.in_effect, self.login_in_effect) = (number, number);
             self.logins.retain(|(other, _)| *other > number);
         }
         stands
@@ -73,15 +86,15 @@ impl Precedence {
         self.in_effect == number
     }
 
-    /// Whether no later one is in effect, or has begun to write: that may be in the store, or come to be
-    /// there, also where it has failed.
-    pub(super) fn is_undisputed(&self, number: Number) -> bool {
-        self.stands(number) && self.writing <= number
-    }
-
-    /// Whether no later one is in effect.
+    /// Whether no later login or logout is in effect.
     pub(super) fn stands(&self, number: Number) -> bool {
         self.in_effect <= number
+    }
+
+    /// Whether a logout has done what it says: no later login is in effect, or has begun to write. What
+    /// that has written may be in the store, or come to be there, also where it has failed.
+    pub(super) fn logout_stands(&self, number: Number) -> bool {
+        self.login_in_effect <= number && self.login_writing <= number
     }
 }
 

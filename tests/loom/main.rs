@@ -13,5 +13,6 @@ mod ends;
 mod exhaust;
 mod flight;
 mod landing;
+mod logins;
 mod reading;
 mod world;

@@ -135,6 +135,29 @@ impl Store for Yielding {
     }
 }
 
+/// A store in memory that says at the second poll what it has done at the first.
+#[derive(Clone, Default)]
+pub(crate) struct Late(pub(crate) MemoryStore);
+
+impl Store for Late {
+    fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static {
+        self.0.load()
+    }
+
+    fn swap(
+        &self,
+        expected: Version,
+        next: Option<StoredGrant>,
+    ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
+        let store = self.0.clone();
+        async move {
+            let swap = store.swap(expected, next).await;
+            yielded().await;
+            swap
+        }
+    }
+}
+
 async fn yielded() {
     let mut yielded = false;
     std::future::poll_fn(|cx| {

@@ -158,8 +158,8 @@ impl User {
             (answer, world.ledgers[self.id].watch.wall().as_millis())
         };
         let before = self.settled();
-        if self.session.install(answer.grant()).await.is_err() {
-            return self.shared.lock().note("login not stored", self.id, 0);
+        if let Err(error) = self.session.install(answer.grant()).await {
+            return self.came_to_nothing(&error);
         }
         let held = self.session.grant().and_then(|grant| numbers(&grant).1);
         let mut world = self.shared.lock();
@@ -203,13 +203,25 @@ impl User {
             world.ends_epoch(self.id, before);
             (world.ledgers[self.id].out, world.ledgers[self.id].bare) = (true, true);
         }
-        let forgotten = self.session.logout().await.is_ok();
+        if let Err(error) = self.session.logout().await {
+            return self.came_to_nothing(&error);
+        }
         let mut world = self.shared.lock();
-        let store = world.ledgers[self.id].store.filter(|_| forgotten);
+        let store = world.ledgers[self.id].store;
         let keep = store.map(|store| &world.stores[store]);
         let left = keep.is_some_and(|keep| keep.grant().is_some() && keep.writer == Some(self.id));
         if left && world.ledgers[self.id].out {
             world.broken(self.id, "B11", "its store holds a grant after it was logged out");
+        }
+    }
+
+    /// A login or a logout has failed.
+    fn came_to_nothing(&self, error: &Error) {
+        let mut world = self.shared.lock();
+        world.saw(if error.is_superseded() { Corner::Superseded } else { Corner::GivenUp });
+        world.note("comes to nothing", self.id, i64::from(error.is_superseded()));
+        if !error.is_superseded() && !error.is_store() {
+            world.broken(self.id, "B11", &format!("a login or logout fails: {error}"));
         }
     }
 

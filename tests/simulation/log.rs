@@ -157,6 +157,8 @@ corners! {
     LoggedOut: "a logout",
     LoggedOutInFlight: "a logout while a refresh was out",
     LoggedIn: "a login",
+    Superseded: "a login or logout that a later one replaced",
+    GivenUp: "a login or logout given up on its store",
     Closed: "a close",
 }
 
