@@ -1,11 +1,14 @@
 //! Every pair of a login, a logout, a close and a refresh, on threads: the later one of two that decide
 //! wins, in memory and in the store, and none reports success for what the other has undone.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use loom::thread;
-use perennial::session::{Error, Session};
+use perennial::refresh::{RefreshError, Request};
+use perennial::session::{Builder, Error, Session};
 use perennial::store::MemoryStore;
 use perennial::token::{Grant, Secret};
 
@@ -13,7 +16,9 @@ use crate::exhaust::{
     Bound::{self, Preemptions, Unbounded},
     exhaust,
 };
-use crate::world::{Gate, Hand, Late, block_on, built, gated_builder, grant};
+use crate::world::{Hand, Late, block_on, built, grant};
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// What one thread does.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -22,12 +27,26 @@ enum Op {
     Install(usize),
     Logout,
     Close,
-    /// A caller whose token has lapsed.
+    /// A caller whose token has lapsed, and is rejected once it has another.
     Token,
 }
 
 fn refresh_token(grant: &Grant) -> String {
     grant.refresh_token().map(Secret::expose).expect("each has one").to_owned()
+}
+
+/// The server renews `rt-6` to `rt-6+`, and that to `rt-6++`, once each.
+fn renewing() -> Builder {
+    let spent = Mutex::new(BTreeSet::new());
+    Session::builder(move |request: Request| {
+        let presented = request.grant().map(refresh_token).expect("there is one");
+        assert!(spent.lock().expect("no panic").insert(presented.clone()), "{presented} is spent");
+        async move {
+            let access = presented.replace("rt", "at");
+            let renewed = Grant::new(format!("{access}+"), format!("{presented}+"), HOUR);
+            Ok::<_, RefreshError>(renewed)
+        }
+    })
 }
 
 /// Does one of them.
@@ -36,16 +55,19 @@ fn act(session: &Session, op: Op) -> Result<(), Error> {
         Op::Install(n) => block_on(session.install(grant(n))),
         Op::Logout => block_on(session.logout()),
         Op::Close => block_on(session.close()),
-        Op::Token => block_on(session.token()).map(drop),
+        Op::Token => {
+            let token = block_on(session.token())?;
+            let _ = session.reject(&token);
+            block_on(session.token()).map(drop)
+        }
     }
 }
 
 /// A session on a store that says late what it has done, whose token has lapsed.
 fn session(hand: &Hand, orphans: &Arc<AtomicUsize>) -> (Session, MemoryStore) {
-    let (builder, _) = gated_builder(&Gate::opened());
     let store = MemoryStore::new();
     let counter = Arc::clone(orphans);
-    let builder = builder.store(Late(store.clone())).on_orphan(move |_| {
+    let builder = renewing().store(Late(store.clone())).on_orphan(move |_| {
         counter.fetch_add(1, Ordering::Relaxed);
     });
     let session = built(builder, hand);
@@ -57,7 +79,9 @@ fn session(hand: &Hand, orphans: &Arc<AtomicUsize>) -> (Session, MemoryStore) {
 /// Whether what came of `op` is what session and store hold.
 fn stands(op: Op, held: Option<&str>) -> bool {
     match op {
-        Op::Install(n) => held == Some(&refresh_token(&grant(n))),
+        Op::Install(n) => {
+            held.map(|held| held.trim_end_matches('+')) == Some(&refresh_token(&grant(n)))
+        }
         Op::Logout => held.is_none(),
         Op::Close | Op::Token => false,
     }
