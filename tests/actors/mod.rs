@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use perennial::refresh::{RefreshError, Request};
-use perennial::session::{Rejection, Session};
+use perennial::session::{Error, Rejection, Session};
 use perennial::store::MemoryStore;
 use perennial::time::Timestamp;
 use perennial::token::{AccessToken, Grant, Secret};
@@ -131,8 +131,9 @@ pub(crate) fn run(scenario: Scenario) -> usize {
     if scenario.spawner {
         builder = builder.spawner(|task| drop(spawn(move || block_on(task))));
     }
+    let store = MemoryStore::new();
     if scenario.store {
-        builder = builder.store(MemoryStore::new());
+        builder = builder.store(store.clone());
     }
     let session = builder.build().expect("sendable");
     let _ = session.token_blocking();
@@ -155,7 +156,13 @@ pub(crate) fn run(scenario: Scenario) -> usize {
     let _ = block_on(session.close());
     block_on(session.logout()).expect("memory"); // rule B11
     assert!(session.try_token().is_err() && session.grant().is_none());
+    assert!(store.content().grant.is_none(), "nothing is left in the store, either");
     server.refreshes.load(Ordering::SeqCst)
+}
+
+/// Rule B11: what a later login or logout has undone is no success, and nothing else fails in memory.
+fn stands_or_gives_way(came: Result<(), Error>) {
+    assert!(came.is_ok() || came.is_err_and(|error| error.is_superseded()));
 }
 
 struct Actor {
@@ -197,12 +204,12 @@ impl Actor {
                     None
                 }
                 10 if scenario.logins && dice(2) == 0 => {
-                    block_on(self.session.logout()).expect("memory");
+                    stands_or_gives_way(block_on(self.session.logout()));
                     None
                 }
                 10 if scenario.logins => {
                     let grant = self.server.login();
-                    block_on(self.session.install(grant)).expect("memory");
+                    stands_or_gives_way(block_on(self.session.install(grant)));
                     None
                 }
                 11 if scenario.hurry => {

@@ -82,6 +82,12 @@ fn logins_and_logouts_at_any_moment_leave_no_caller_hanging() {
     explore("logins", Scenario { logins: true, ..PLAIN });
 }
 
+// Rules B11, F2.
+#[test]
+fn logins_and_logouts_leave_in_the_store_what_the_session_holds() {
+    explore("stored logins", Scenario { store: true, logins: true, ..PLAIN });
+}
+
 // Rules F2, B13.
 #[test]
 fn with_a_store_and_time_that_runs_no_caller_hangs() {
