@@ -3,6 +3,8 @@
 
 #[path = "traceability/book.rs"]
 mod book;
+#[path = "traceability/cases.rs"]
+mod cases;
 #[path = "traceability/citations.rs"]
 mod citations;
 #[path = "traceability/items.rs"]
@@ -55,6 +57,43 @@ fn the_page_says_what_the_comments_say() {
     assert!(book.rules.len() > 30 && book.tests.len() > 200, "are they still found?");
     expect_file!["../src/traceability.md"].assert_eq(&page::page(&book));
     expect_file!["../src/links.md"].assert_eq(&page::links(&book));
+}
+
+/// The cases that must have a test by now.
+const CASES: [std::ops::RangeInclusive<u32>; 4] = [1..=29, 31..=34, 36..=42, 51..=55];
+
+/// What stands above the table.
+const TESTS: &str = include_str!("README.md");
+
+#[test]
+fn each_case_from_the_field_is_a_test_that_cites_its_number() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut cited = cases::Cases::new();
+    for folder in ["src", "tests"] {
+        for file in book::files(root, folder, &["rs"]) {
+            if !file.starts_with("tests/traceability") {
+                cases::add(&mut cited, &file, &book::read(root, &file));
+            }
+        }
+    }
+    let (above, _) = TESTS.split_once("| case |").expect("the table's head");
+    expect_file!["README.md"].assert_eq(&format!("{above}{}", cases::table(&cited)));
+    let missing: Vec<_> =
+        CASES.into_iter().flatten().filter(|number| !cited.contains_key(number)).collect();
+    assert!(missing.is_empty(), "no test cites these cases: {missing:?}");
+}
+
+#[test]
+fn a_case_is_cited_by_its_number_one_or_several() {
+    for (comment, numbers) in [
+        (" Rule B6. Case X3. It is final.", &[3][..]),
+        (" Rules B6, B11. Cases X31, X32 and X55.", &[31, 32, 55]),
+        (" Case X51: two lost requests, or X7.", &[51]),
+        (" Case by case, X3", &[]),
+        (" Case X1. Case X2.", &[1, 2]),
+    ] {
+        assert_eq!(cases::numbers(comment), numbers, "{comment}");
+    }
 }
 
 #[test]
