@@ -99,12 +99,15 @@ pub enum Challenge {
     Bearer,
     /// The token is good, but not for that (`insufficient_scope`; RFC 6750, section 3.1).
     InsufficientScope,
+    /// The token is good, but its login was not strong or not recent enough
+    /// (`insufficient_user_authentication`; RFC 9470, section 3).
+    InsufficientUserAuthentication,
     /// The server wants another nonce in the proof of possession (`use_dpop_nonce`; RFC 9449,
     /// section 9).
     DpopNonce,
     /// Only other schemes are asked for.
     OtherScheme,
-    /// It is none that the grammar knows.
+    /// There is a field, and no challenge was found in it.
     Unreadable,
 }
 
@@ -124,10 +127,19 @@ impl Finding {
     /// from it."
     pub const fn of(status: u16, challenge: Challenge) -> Self {
         match (status, challenge) {
-            (401, Challenge::Absent | Challenge::Bearer | Challenge::Unreadable) => Self::Rejected,
-            (401, Challenge::InsufficientScope | Challenge::DpopNonce | Challenge::OtherScheme) => {
-                Self::Silent
-            }
+            (
+                401,
+                Challenge::Absent
+                | Challenge::Bearer
+                | Challenge::OtherScheme
+                | Challenge::Unreadable,
+            ) => Self::Rejected,
+            (
+                401,
+                Challenge::InsufficientScope
+                | Challenge::InsufficientUserAuthentication
+                | Challenge::DpopNonce,
+            ) => Self::Silent,
             // Of the others, only a success shows that the token was looked at (rule B9).
             (200..=299, _) => Self::Accepted,
             (_, _) => Self::Silent,

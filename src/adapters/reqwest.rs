@@ -28,7 +28,7 @@ use reqwest::{Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 use std::boxed::Box;
 
-use crate::interceptor::{Answer, Interceptor, Target};
+use crate::interceptor::{Answer, Interceptor, RequestTarget, Target};
 use crate::token::AccessToken;
 use crate::verdict::{Attempt, Body, Place, Verdict};
 
@@ -61,6 +61,10 @@ fn target(url: &Url) -> Option<Target<'_>> {
     Target::new(url.scheme(), url.host_str()?, url.port())
 }
 
+fn request_target(url: &Url) -> RequestTarget<'_> {
+    target(url).map_or(RequestTarget::Other, RequestTarget::Absolute)
+}
+
 /// Sends `request` with `token`, which is found among its answer's extensions.
 async fn send(
     mut request: Request,
@@ -82,7 +86,7 @@ impl Middleware for Bearer {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        if !self.0.attaches(target(request.url()), request.headers()).map_err(refused)? {
+        if !self.0.attaches(request_target(request.url()), request.headers()).map_err(refused)? {
             return next.run(request, extensions).await;
         }
         let token = self.token().await?;

@@ -39,7 +39,7 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::interceptor::{Answer, Interceptor, Target};
+use crate::interceptor::{Answer, Interceptor, RequestTarget};
 use crate::token::AccessToken;
 use crate::verdict::{Attempt, Body, Place, Verdict};
 
@@ -123,7 +123,7 @@ where
         // The one that was found ready is used; its clone is for the next.
         let clone = self.inner.clone();
         let inner = core::mem::replace(&mut self.inner, clone);
-        match self.interceptor.attaches(Target::of_uri(request.uri()), request.headers()) {
+        match self.interceptor.attaches(RequestTarget::of_uri(request.uri()), request.headers()) {
             Ok(true) => {}
             Ok(false) => {
                 let mut inner = inner;

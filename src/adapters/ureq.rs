@@ -48,7 +48,7 @@ use ureq::config::RedirectAuthHeaders;
 use ureq::middleware::{Middleware, MiddlewareNext};
 use ureq::{Agent, Error, RequestExt as _, ResponseExt as _, SendBody};
 
-use crate::interceptor::{Answer, Interceptor, Refused, Target};
+use crate::interceptor::{Answer, Interceptor, Refused, RequestTarget, Target};
 use crate::token::AccessToken;
 use crate::verdict::{Attempt, Body, Place, Verdict};
 
@@ -166,7 +166,7 @@ impl Bearer {
 
 impl Middleware for Bearer {
     fn handle(&self, request: Request<'_>, next: MiddlewareNext<'_>) -> Result<Response, Error> {
-        let target = Target::of_uri(request.uri());
+        let target = RequestTarget::of_uri(request.uri());
         if !self.interceptor.attaches(target, request.headers()).map_err(refused)? {
             return next.handle(request);
         }

@@ -35,7 +35,7 @@ mod challenge;
 mod origin;
 
 pub use challenge::read as read_challenges;
-pub use origin::{Origin, OriginError, Target};
+pub use origin::{Origin, OriginError, RequestTarget, Target};
 
 use core::fmt;
 use core::time::Duration;
@@ -124,11 +124,18 @@ pub enum InterceptorError {
 #[non_exhaustive]
 pub enum Refused {
     /// No token could be had for it.
-    #[error("no access token for this request")]
+    #[error("no access token for this request: {0}")]
     NoToken(#[from] SessionError),
     /// The token would have been sent in the clear (rule E5).
     #[error("{0} is plain http beyond this machine: use https, or `allow_plain_http`")]
     PlainHttp(Origin),
+    /// It names no host, and several origins are declared: whether the token may go there cannot be
+    /// known, and it does not go out without one either (rule E5).
+    #[error(
+        "the request names a path and no host, so it cannot be known which of the declared origins it \
+         goes to: name the host in its URI, or declare that one origin alone"
+    )]
+    UnknownOrigin,
 }
 
 impl Interceptor {
@@ -150,26 +157,35 @@ impl Interceptor {
         &self.session
     }
 
-    /// Whether a request to `target` with `headers` is to carry the token (rules E1, E5).
+    /// Whether a request to `target` with `headers` is to carry the token (rules E1, E5). One that names
+    /// no host, as tonic's do, goes to the one origin that is declared, or wherever the client is pointed
+    /// at under [`any_origin`](InterceptorBuilder::any_origin).
     ///
     /// # Errors
-    /// [`Refused::PlainHttp`], where it must not be sent at all.
-    pub fn attaches(
-        &self,
-        target: Option<Target<'_>>,
+    /// [`Refused::PlainHttp`] and [`Refused::UnknownOrigin`], where it must not be sent at all.
+    pub fn attaches<'a>(
+        &'a self,
+        target: impl Into<RequestTarget<'a>>,
         headers: &HeaderMap,
     ) -> Result<bool, Refused> {
-        let Some(target) = target else { return Ok(false) };
-        let known = match &self.settings.origins {
-            Origins::Any => true,
-            Origins::These(origins) => origins.iter().any(|origin| origin.is(target)),
+        if headers.contains_key(AUTHORIZATION) {
+            // Rule E1: "A caller's own `Authorization` header MUST be left alone."
+            return Ok(false);
+        }
+        let (target, known) = match (target.into(), &self.settings.origins) {
+            (RequestTarget::Other, Origins::Any | Origins::These(_)) => return Ok(false),
+            (RequestTarget::Absolute(target), Origins::Any) => (target, true),
+            (RequestTarget::Absolute(target), Origins::These(origins)) => {
+                (target, origins.iter().any(|origin| origin.is(target)))
+            }
+            (RequestTarget::OriginForm, Origins::Any) => return Ok(true),
+            (RequestTarget::OriginForm, Origins::These(origins)) => match &origins[..] {
+                [only] => (only.target(), true),
+                _ => return Err(Refused::UnknownOrigin),
+            },
         };
         let departure = Departure {
-            credentials: if headers.contains_key(AUTHORIZATION) {
-                Credentials::Callers
-            } else {
-                Credentials::Absent
-            },
+            credentials: Credentials::Absent,
             destination: if known { Destination::Known } else { Destination::Foreign },
             transport: match self.settings.plain {
                 Transport::Plain if !target.is_private() => Transport::Plain,
@@ -305,8 +321,15 @@ impl fmt::Debug for InterceptorBuilder {
 pub fn grpc_finding(answer: Answer<'_>) -> Finding {
     match answer.headers.get("grpc-status").map(HeaderValue::as_bytes) {
         Some(b"16") => Finding::Rejected,
-        // An answer without it goes on, or is not gRPC's.
-        Some(b"0") | None => answer.finding(),
+        Some(b"0") => answer.finding(),
         Some(_) => Finding::Silent,
+        // It is told in the trailers, once the body has been read: a 200 accepts nothing yet.
+        None if is_grpc(answer.headers) && answer.status == StatusCode::OK => Finding::Silent,
+        None => answer.finding(),
     }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
