@@ -8,7 +8,7 @@
 //!
 //! # fn example(session: Session) -> Result<(), Box<dyn std::error::Error>> {
 //! let interceptor = Interceptor::builder(session).origin("https://api.example.com").build()?;
-//! // `adapters::reqwest::Bearer::new(interceptor)`, or tower's, or ureq's.
+//! // `adapters::reqwest::Bearer::client(interceptor, ..)`, or tower's, or ureq's.
 //! # let _ = interceptor;
 //! # Ok(())
 //! # }
@@ -33,6 +33,7 @@
 
 mod challenge;
 mod origin;
+pub(crate) mod redirect;
 
 pub use challenge::read as read_challenges;
 pub use origin::{Origin, OriginError, RequestTarget, Target};
@@ -55,6 +56,9 @@ use crate::verdict::{
 
 /// How long failures of the authorization server are waited through by default.
 pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many redirects of one call are followed by default.
+pub const DEFAULT_MAX_REDIRECTS: u32 = 10;
 
 /// What an answer says, for a predicate of the program's own.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +90,7 @@ struct Settings {
     origins: Origins,
     plain: Transport,
     patience: Duration,
+    max_redirects: u32,
     finding: Option<Box<Predicate>>,
 }
 
@@ -104,6 +109,7 @@ pub struct InterceptorBuilder {
     any_origin: bool,
     allow_plain_http: bool,
     patience: Duration,
+    max_redirects: u32,
     finding: Option<Box<Predicate>>,
 }
 
@@ -136,6 +142,15 @@ pub enum Refused {
          goes to: name the host in its URI, or declare that one origin alone"
     )]
     UnknownOrigin,
+    /// It is plain http to this machine, and would pass through a proxy (rule E5).
+    #[error(
+        "{0} is plain http to this machine, and the environment sets a proxy for it, which could read the \
+         token: name it in `NO_PROXY`"
+    )]
+    Proxied(Origin),
+    /// One redirect more than [`max_redirects`](InterceptorBuilder::max_redirects).
+    #[error("more than {0} redirects in a row: see `max_redirects`")]
+    TooManyRedirects(u32),
 }
 
 impl Interceptor {
@@ -148,6 +163,7 @@ impl Interceptor {
             any_origin: false,
             allow_plain_http: false,
             patience: DEFAULT_PATIENCE,
+            max_redirects: DEFAULT_MAX_REDIRECTS,
             finding: None,
         }
     }
@@ -196,6 +212,15 @@ impl Interceptor {
             Preparation::Attach => Ok(true),
             Preparation::LeaveAlone => Ok(false),
             Preparation::Refuse => Err(Refused::PlainHttp(target.to_origin())),
+        }
+    }
+
+    /// Whether the token goes nowhere but to this machine, over plain http.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn is_local(&self) -> bool {
+        match &self.settings.origins {
+            Origins::Any => false,
+            Origins::These(origins) => origins.iter().all(|it| it.target().is_plain_and_local()),
         }
     }
 
@@ -263,6 +288,17 @@ impl InterceptorBuilder {
         self
     }
 
+    /// How many redirects of one call are followed [10]; one more is an error, and with 0 none is followed:
+    /// the redirect is the answer. With `tower` redirects are followed only where the layer is told to.
+    ///
+    /// Each hop gets the token where rule E5 lets it have it. A POST becomes a GET after 301 and 302, and
+    /// all but HEAD after 303; a body that can be sent once is not sent on. `Authorization` and `Cookie` of
+    /// the caller's own do not go to another origin.
+    pub fn max_redirects(mut self, most: u32) -> Self {
+        self.max_redirects = most;
+        self
+    }
+
     /// Another reading of answers than rule E4's, which is `Answer::finding`, for servers that reject
     /// tokens by other means than a 401: a 419, say, or gRPC's status. It sees status and headers.
     pub fn finding(
@@ -291,6 +327,7 @@ impl InterceptorBuilder {
             origins: if self.any_origin { Origins::Any } else { Origins::These(origins) },
             plain: if self.allow_plain_http { Transport::Private } else { Transport::Plain },
             patience: self.patience,
+            max_redirects: self.max_redirects,
             finding: self.finding,
         };
         Ok(Interceptor { session: self.session, settings: Arc::new(settings) })

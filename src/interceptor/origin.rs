@@ -130,10 +130,18 @@ impl<'a> Target<'a> {
 
     /// Whether nobody beyond this machine can listen on the way there.
     pub fn is_private(self) -> bool {
+        self.encrypted == Encrypted::Yes || self.is_loopback()
+    }
+
+    /// Whether it is plain http to this machine: a proxy on the way could read it.
+    pub fn is_plain_and_local(self) -> bool {
+        self.encrypted == Encrypted::No && self.is_loopback()
+    }
+
+    fn is_loopback(self) -> bool {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let loopback = host.eq_ignore_ascii_case("localhost")
-            || host.parse().is_ok_and(|address: core::net::IpAddr| address.is_loopback());
-        self.encrypted == Encrypted::Yes || loopback
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse().is_ok_and(|address: core::net::IpAddr| address.is_loopback())
     }
 
     /// Whether both go to one origin.

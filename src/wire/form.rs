@@ -11,6 +11,7 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::ClientAuthentication;
 use super::answer::Head;
+use super::client::is_loopback;
 use super::question::Question;
 use crate::refresh::RefreshError;
 use crate::token::{Grant, Secret};
@@ -86,6 +87,12 @@ impl<'a> Form<'a> {
         body: &[u8],
     ) -> Result<Grant, RefreshError> {
         Head::new(status, headers)?.answer(body, Ok(()), &self.question)
+    }
+
+    /// Whether it goes to this machine, and so past any proxy, which could read it (rule E6).
+    #[cfg(any(feature = "oauth2", feature = "ureq"))]
+    pub(crate) fn is_local(&self) -> bool {
+        is_loopback(self.url)
     }
 
     /// What its answer answers.
