@@ -240,7 +240,7 @@ impl Arrival {
     /// MUST withdraw nothing."
     pub const fn verdict(self) -> Verdict {
         match (self.place, self.finding, self.attempt) {
-            // Rule E5: "a 401 from there MUST reject nothing".
+            // Rule E5: "no answer to one MUST reject or accept anything".
             (Place::Elsewhere, Finding::Accepted | Finding::Rejected | Finding::Silent, _)
             | (Place::Home, Finding::Silent, _) => Verdict::Deliver(Tell::Nothing),
             (Place::Home, Finding::Accepted, Attempt::First) => Verdict::Deliver(Tell::Accepted),

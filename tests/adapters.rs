@@ -6,6 +6,8 @@ mod wire;
 
 #[path = "adapters/client.rs"]
 mod client;
+#[path = "adapters/table.rs"]
+mod table;
 #[path = "adapters/world.rs"]
 mod world;
 
@@ -25,6 +27,8 @@ mod failing;
 mod known_bugs;
 #[path = "adapters/origins.rs"]
 mod origins;
+#[path = "adapters/redirects.rs"]
+mod redirects;
 #[path = "adapters/replaying.rs"]
 mod replaying;
 

@@ -300,14 +300,14 @@ fn grpc_says_by_a_header_that_it_does_not_like_the_token() {
 // Rules E1, G1.
 #[test]
 fn an_error_of_the_interceptor_names_its_reason_and_holds_no_secret() {
-    let refused = Refused::from(
+    let error =
         Session::builder(|_: Request| async { Err::<Grant, _>(RefreshError::declined("no")) })
             .grant(Grant::of_refresh_token("hush-rt"))
             .build()
             .expect("a session")
             .token_blocking()
-            .expect_err("declined"),
-    );
+            .expect_err("declined");
+    let refused = Refused::NoToken { error, retry_in: None };
     let text = format!("{refused} {refused:?} {:?}", std::error::Error::source(&refused));
     assert!(text.contains("no access token for this request: "), "{text}");
     assert!(text.contains("log in again") && !text.contains("hush"), "{text}");

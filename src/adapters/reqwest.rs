@@ -95,11 +95,6 @@ impl Bearer {
         Ok((Self { interceptor, proxies }, http.build()?))
     }
 
-    /// A token for the next request.
-    async fn token(&self) -> Result<AccessToken> {
-        self.interceptor.token().await.map_err(|error| refused(error.into()))
-    }
-
     /// Refuses a token that would pass through a proxy in the clear.
     fn passes(&self, url: &Url) -> Result<()> {
         let (Some(proxies), Some(target)) = (&self.proxies, target(url)) else { return Ok(()) };
@@ -182,14 +177,13 @@ impl Middleware for Bearer {
             let again = request.try_clone();
             let body = if again.is_some() { Body::Again } else { Body::Once };
             let again = again.unwrap_or_else(|| head_of(&request));
-            let token = if route.carries_token() {
+            if route.carries_token() {
                 self.passes(request.url())?;
-                let token = self.token().await?;
+            }
+            let token = route.token(&self.interceptor).await.map_err(refused)?;
+            if let Some(token) = &token {
                 request.headers_mut().insert(AUTHORIZATION, token.header_value().clone());
-                Some(token)
-            } else {
-                None
-            };
+            }
             let mut response = next.clone().run(request, extensions).await?;
             if let Some(token) = token {
                 match self.judge(&token, again.url(), &response, body, attempt) {

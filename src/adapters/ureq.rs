@@ -120,10 +120,6 @@ impl Bearer {
         self
     }
 
-    fn token(&self) -> Result<AccessToken, Error> {
-        self.interceptor.token().wait().map_err(|error| refused(error.into()))
-    }
-
     fn judge(
         &self,
         token: &AccessToken,
@@ -148,7 +144,7 @@ impl Bearer {
         let (mut bytes, mut rest) = kept.parts();
         let (mut first, mut attempt) = (Some(first), Attempt::First);
         loop {
-            let token = route.carries_token().then(|| self.token()).transpose()?;
+            let token = route.token_blocking(&self.interceptor).map_err(refused)?;
             let mut send = |request: Request<'_>| match first.take() {
                 Some(first) => first(request),
                 None => self.replayer.run(request),

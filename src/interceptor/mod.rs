@@ -33,6 +33,7 @@
 
 mod challenge;
 mod origin;
+mod reason;
 pub(crate) mod redirect;
 
 pub use challenge::read as read_challenges;
@@ -43,11 +44,13 @@ use core::time::Duration;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
+use http::header::{AGE, AUTHORIZATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use thiserror::Error as ThisError;
 
+use crate::clock::Timer;
 use crate::session::{Acquire, Error as SessionError, Session};
+use crate::thread_timer::ThreadTimer;
 use crate::token::AccessToken;
 use crate::verdict::{
     Arrival, Attempt, Body, Credentials, Departure, Destination, Finding, Place, Preparation, Tell,
@@ -56,6 +59,9 @@ use crate::verdict::{
 
 /// How long failures of the authorization server are waited through by default.
 pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long one request waits for tokens by default.
+pub const DEFAULT_WAIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// How many redirects of one call are followed by default.
 pub const DEFAULT_MAX_REDIRECTS: u32 = 10;
@@ -75,6 +81,11 @@ impl Answer<'_> {
         if self.status == StatusCode::UNAUTHORIZED {
             return Finding::of(401, read_challenges(self.headers));
         }
+        if self.headers.contains_key(AGE) {
+            // Rule E4: "Only a success whose headers say all, and that no cache gave, accepts" (RFC 9111,
+            // section 5.1: `Age` says that it was not generated for this request).
+            return Finding::Silent;
+        }
         Finding::of(self.status.as_u16(), crate::verdict::Challenge::Absent)
     }
 }
@@ -90,6 +101,8 @@ struct Settings {
     origins: Origins,
     plain: Transport,
     patience: Duration,
+    wait_limit: Duration,
+    timer: Arc<dyn Timer>,
     max_redirects: u32,
     finding: Option<Box<Predicate>>,
 }
@@ -109,6 +122,8 @@ pub struct InterceptorBuilder {
     any_origin: bool,
     allow_plain_http: bool,
     patience: Duration,
+    wait_limit: Duration,
+    timer: Option<Arc<dyn Timer>>,
     max_redirects: u32,
     finding: Option<Box<Predicate>>,
 }
@@ -130,8 +145,14 @@ pub enum InterceptorError {
 #[non_exhaustive]
 pub enum Refused {
     /// No token could be had for it.
-    #[error("no access token for this request: {0}")]
-    NoToken(#[from] SessionError),
+    #[error("no access token for this request: {}", reason::of(error, *retry_in))]
+    NoToken {
+        /// Why.
+        #[source]
+        error: SessionError,
+        /// When another try may do better, counted from when this was told.
+        retry_in: Option<Duration>,
+    },
     /// The token would have been sent in the clear (rule E5).
     #[error("{0} is plain http beyond this machine: use https, or `allow_plain_http`")]
     PlainHttp(Origin),
@@ -163,6 +184,8 @@ impl Interceptor {
             any_origin: false,
             allow_plain_http: false,
             patience: DEFAULT_PATIENCE,
+            wait_limit: DEFAULT_WAIT_LIMIT,
+            timer: None,
             max_redirects: DEFAULT_MAX_REDIRECTS,
             finding: None,
         }
@@ -224,7 +247,8 @@ impl Interceptor {
         }
     }
 
-    /// A token for the next request: await it, or wait for it on a plain thread.
+    /// A token for the next request: await it, or wait for it on a plain thread. It is waited for no longer
+    /// than the [`wait_limit`](InterceptorBuilder::wait_limit).
     ///
     /// # Errors
     /// As for [`Session::token`].
@@ -232,7 +256,12 @@ impl Interceptor {
     /// # Cancellation
     /// As for [`Session::token`].
     pub fn token(&self) -> Acquire<'_> {
-        self.session.token().patience(self.settings.patience)
+        self.token_within(self.settings.wait_limit)
+    }
+
+    fn token_within(&self, limit: Duration) -> Acquire<'_> {
+        let settings = &self.settings;
+        self.session.token().patience(settings.patience).within(limit).alarmed_by(&settings.timer)
     }
 
     /// Tells the session what `answer` says of `token`, and says what is to be done with it.
@@ -282,7 +311,24 @@ impl InterceptorBuilder {
         self
     }
 
-    /// How long failures of the authorization server are waited through [10 s].
+    /// How long one request waits for tokens at most [10 s]: before it is sent, and again before a replay,
+    /// taken together, whatever its patience. Then it fails, and the error says when to come back; the
+    /// refresh goes on (rule C8). It is kept with the session's timer and without; a blocking request's
+    /// thread keeps it by itself.
+    pub fn wait_limit(mut self, limit: Duration) -> Self {
+        self.wait_limit = limit;
+        self
+    }
+
+    /// What the limit is kept by where the session has no timer [a thread that sleeps for all requests of
+    /// this interceptor, begun when the first one waits].
+    pub fn timer(mut self, timer: impl Timer) -> Self {
+        self.timer = Some(Arc::new(timer));
+        self
+    }
+
+    /// How long failures of the authorization server are waited through [10 s], within the
+    /// [`wait_limit`](InterceptorBuilder::wait_limit).
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -327,6 +373,8 @@ impl InterceptorBuilder {
             origins: if self.any_origin { Origins::Any } else { Origins::These(origins) },
             plain: if self.allow_plain_http { Transport::Private } else { Transport::Plain },
             patience: self.patience,
+            wait_limit: self.wait_limit,
+            timer: self.timer.unwrap_or_else(|| Arc::new(ThreadTimer::new())),
             max_redirects: self.max_redirects,
             finding: self.finding,
         };

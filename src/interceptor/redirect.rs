@@ -5,6 +5,7 @@
 //! hop at a foreign host what they dropped on the first; some tell a middleware nothing of their hops.
 
 use core::fmt;
+use core::time::Duration;
 use std::prelude::rust_2024::*;
 use std::string::ToString;
 
@@ -16,6 +17,9 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use super::{Interceptor, Origin, Origins, Refused, RequestTarget, Target};
+use crate::session::Error;
+use crate::time::Timestamp;
+use crate::token::AccessToken;
 use crate::verdict::Body;
 
 /// One call, at one of its hops.
@@ -26,6 +30,8 @@ pub(crate) struct Route {
     /// Where the call began.
     home: Option<Origin>,
     hops: u32,
+    /// How long it has waited for tokens.
+    waited: Duration,
 }
 
 /// A redirect that is to be followed.
@@ -70,13 +76,63 @@ impl Interceptor {
             RequestTarget::Absolute(target) => Some(target.to_origin()),
             RequestTarget::OriginForm | RequestTarget::Other => None,
         };
-        Ok(Route { carries: self.attaches(target, headers)?, home, hops: 0 })
+        Ok(Route { carries: self.attaches(target, headers)?, home, hops: 0, waited: Duration::ZERO })
     }
 }
 
 impl Route {
     pub(crate) fn carries_token(&self) -> bool {
         self.carries
+    }
+
+    /// The token for the next request, if it is to carry one. Rule C8: "A request through an interceptor
+    /// MUST NOT wait for tokens longer than".
+    #[cfg(any(feature = "reqwest", feature = "tower"))]
+    pub(crate) async fn token(
+        &mut self,
+        interceptor: &Interceptor,
+    ) -> Result<Option<AccessToken>, Refused> {
+        if !self.carries {
+            return Ok(None);
+        }
+        let begun = interceptor.session.now();
+        let token = interceptor.token_within(self.time_left(interceptor)).await;
+        self.had(token, begun, interceptor)
+    }
+
+    /// The same, waited for on this thread.
+    #[cfg(feature = "ureq")]
+    pub(crate) fn token_blocking(
+        &mut self,
+        interceptor: &Interceptor,
+    ) -> Result<Option<AccessToken>, Refused> {
+        if !self.carries {
+            return Ok(None);
+        }
+        let begun = interceptor.session.now();
+        let token = interceptor.token_within(self.time_left(interceptor)).wait();
+        self.had(token, begun, interceptor)
+    }
+
+    fn time_left(&self, interceptor: &Interceptor) -> Duration {
+        interceptor.settings.wait_limit.saturating_sub(self.waited)
+    }
+
+    fn had(
+        &mut self,
+        token: Result<AccessToken, Error>,
+        begun: Timestamp,
+        interceptor: &Interceptor,
+    ) -> Result<Option<AccessToken>, Refused> {
+        let now = interceptor.session.now();
+        self.waited = self.waited.saturating_add(now.since(begun).to_duration());
+        match token {
+            Ok(token) => Ok(Some(token)),
+            Err(error) => {
+                let retry_in = error.when_to_retry().map(|at| at.since(now).to_duration());
+                Err(Refused::NoToken { error, retry_in })
+            }
+        }
     }
 
     /// Where an answer leads on to; nothing where it is the caller's: no redirect, none that makes

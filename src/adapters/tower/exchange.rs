@@ -45,13 +45,10 @@ impl<S, R> Exchange<S, R> {
             let body = if again.is_some() { Body::Again } else { Body::Once };
             let (parts, sent) = request.into_parts();
             let mut head = parts.clone();
-            let token = if route.carries_token() {
-                let token = self.interceptor.token().await.map_err(Refused::NoToken)?;
+            let token = route.token(&self.interceptor).await?;
+            if let Some(token) = &token {
                 head.headers.insert(AUTHORIZATION, token.header_value().clone());
-                Some(token)
-            } else {
-                None
-            };
+            }
             let response = self.inner.call(Request::from_parts(head, sent)).await;
             let mut response = response.map_err(Into::into)?;
             let verdict = token.as_ref().map(|it| self.judge(it, &response, body, attempt));
