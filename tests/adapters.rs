@@ -17,16 +17,24 @@ mod attaching;
 mod bodies;
 #[path = "adapters/cancelling.rs"]
 mod cancelling;
+#[path = "adapters/chains.rs"]
+mod chains;
 #[path = "adapters/classifying.rs"]
 mod classifying;
 #[path = "adapters/concurrent.rs"]
 mod concurrent;
+#[path = "adapters/early.rs"]
+mod early;
 #[path = "adapters/failing.rs"]
 mod failing;
 #[path = "adapters/known_bugs.rs"]
 mod known_bugs;
+#[path = "adapters/limits.rs"]
+mod limits;
 #[path = "adapters/origins.rs"]
 mod origins;
+#[path = "adapters/proxies.rs"]
+mod proxies;
 #[path = "adapters/redirects.rs"]
 mod redirects;
 #[path = "adapters/replaying.rs"]

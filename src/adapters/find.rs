@@ -46,7 +46,10 @@ fn underneath(error: &Shown) -> Option<&Shown> {
     }
     #[cfg(feature = "ureq")]
     if let Some(error) = error.downcast_ref::<::ureq::Error>() {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the others hold no error of a program's")]
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "the others hold no error of a program's"
+        )]
         match error {
             ::ureq::Error::Other(inner) => return Some(&**inner),
             ::ureq::Error::Io(inner) => return Some(inner),

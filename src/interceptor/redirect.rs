@@ -76,7 +76,12 @@ impl Interceptor {
             RequestTarget::Absolute(target) => Some(target.to_origin()),
             RequestTarget::OriginForm | RequestTarget::Other => None,
         };
-        Ok(Route { carries: self.attaches(target, headers)?, home, hops: 0, waited: Duration::ZERO })
+        Ok(Route {
+            carries: self.attaches(target, headers)?,
+            home,
+            hops: 0,
+            waited: Duration::ZERO,
+        })
     }
 }
 

@@ -362,6 +362,11 @@ impl Failed {
         error.downcast_ref()
     }
 
+    /// The session's error within.
+    pub(crate) fn found(&self) -> Option<&perennial::session::Error> {
+        perennial::session::Error::find(&*self.0)
+    }
+
     /// All that it says, and all that is underneath says.
     pub(crate) fn says(&self) -> Vec<String> {
         let mut says = Vec::new();

@@ -93,7 +93,9 @@ fn told(host: Host, received: &Received) -> String {
     let line = line.strip_prefix("GET ").map_or_else(|| format!(" {line}"), str::to_owned);
     let token = match received.bearer() {
         "no authorization" => "-".to_owned(),
-        bearer => bearer.strip_prefix("access-").map_or(format!("!{bearer}"), |it| format!("+{it}")),
+        bearer => {
+            bearer.strip_prefix("access-").map_or(format!("!{bearer}"), |it| format!("+{it}"))
+        }
     };
     let mut text = format!("{letter}{line}{token}");
     if !received.headers("cookie").is_empty() {
@@ -153,7 +155,10 @@ pub(crate) async fn run_all(title: &str, rows: &[Row]) -> Vec<String> {
             if seen == row.expected {
                 cells.push("as expected".into());
             } else {
-                wrong.push(format!("{}\n  on {on:?}: {seen}\n  expected: {}", row.case, row.expected));
+                wrong.push(format!(
+                    "{}\n  on {on:?}: {seen}\n  expected: {}",
+                    row.case, row.expected
+                ));
                 cells.push(seen);
             }
         }

@@ -8,7 +8,7 @@ use perennial::lifecycle::Failure;
 use perennial::session::Session;
 use perennial::testing::VirtualTime;
 use perennial::time::Timestamp;
-use perennial::token::{Grant, Secret};
+use perennial::token::Grant;
 use perennial::wire::{Client, ClientError};
 use tokio::net::{TcpSocket, TcpStream};
 

@@ -106,7 +106,8 @@ fn exchange(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant
 fn was_led_on(response: &http::Response<ureq::Body>, form: &Form<'_>) -> bool {
     let asked = form.url().parse::<http::Uri>();
     let history = response.get_redirect_history();
-    history.is_some_and(|history| history.iter().any(|uri| !asked.as_ref().is_ok_and(|it| it == uri)))
+    history
+        .is_some_and(|history| history.iter().any(|uri| !asked.as_ref().is_ok_and(|it| it == uri)))
 }
 
 /// The body up to the limit, and what kept it from being read to its end.
