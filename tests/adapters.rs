@@ -46,5 +46,7 @@ mod tower_bodies;
 mod tower_grpc;
 #[path = "adapters/tower_readiness.rs"]
 mod tower_readiness;
+#[path = "adapters/tower_redirects.rs"]
+mod tower_redirects;
 #[path = "adapters/ureq_only.rs"]
 mod ureq_only;

@@ -23,8 +23,8 @@
 //! beyond them on nowhere (rule E5). Hence the client is made here, of a builder; a redirect policy of the
 //! builder's is replaced: see
 //! [`max_redirects`](crate::interceptor::InterceptorBuilder::max_redirects). Middleware within this one
-//! sees each hop. The token that an answer's request carried is among its extensions, as an
-//! [`AccessToken`].
+//! sees each hop, and each hop has the request's timeout anew. The token that an answer's request carried is
+//! among its extensions, as an [`AccessToken`].
 //!
 //! # Proxies
 //! Plain http to this machine is readable to any proxy on the way (rule E5). Where all origins are such,
