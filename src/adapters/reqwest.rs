@@ -101,8 +101,8 @@ impl Bearer {
         if !target.is_plain_and_local() {
             return Ok(());
         }
-        let proxied = url.as_str().parse().is_ok_and(|uri| proxies.intercept(&uri).is_some());
-        if proxied { Err(refused(Refused::Proxied(target.to_origin()))) } else { Ok(()) }
+        let read = url.as_str().parse().is_ok_and(|uri| proxies.intercept(&uri).is_some());
+        if read { Err(refused(Refused::Proxied(target.to_origin()))) } else { Ok(()) }
     }
 
     fn judge(

@@ -30,7 +30,7 @@ pub struct InterceptorBuilder {
     any_origin: bool,
     allow_plain_http: bool,
     patience: Duration,
-    wait_limit: Duration,
+    wait_limit: Option<Duration>,
     timer: Option<Arc<dyn Timer>>,
     max_redirects: u32,
     finding: Option<Box<Predicate>>,
@@ -56,7 +56,7 @@ impl InterceptorBuilder {
             any_origin: false,
             allow_plain_http: false,
             patience: DEFAULT_PATIENCE,
-            wait_limit: DEFAULT_WAIT_LIMIT,
+            wait_limit: None,
             timer: None,
             max_redirects: DEFAULT_MAX_REDIRECTS,
             finding: None,
@@ -84,12 +84,12 @@ impl InterceptorBuilder {
         self
     }
 
-    /// How long one request waits for tokens at most [10 s]: before it is sent, and again before a replay,
-    /// taken together, whatever its patience. Then it fails, and the error says when to come back; the
+    /// How long one request waits for tokens at most [10 s, or its patience where that is more]: before it is sent, and again before a replay,
+    /// taken together. Then it fails, and the error says when to come back; the
     /// refresh goes on (rule C8). It is kept with the session's timer and without; a blocking request's
     /// thread keeps it by itself.
     pub fn wait_limit(mut self, limit: Duration) -> Self {
-        self.wait_limit = limit;
+        self.wait_limit = Some(limit);
         self
     }
 
@@ -146,7 +146,7 @@ impl InterceptorBuilder {
             origins: if self.any_origin { Origins::Any } else { Origins::These(origins) },
             plain: if self.allow_plain_http { Transport::Private } else { Transport::Plain },
             patience: self.patience,
-            wait_limit: self.wait_limit,
+            wait_limit: self.wait_limit.unwrap_or(DEFAULT_WAIT_LIMIT.max(self.patience)),
             timer: self.timer.unwrap_or_else(|| Arc::new(ThreadTimer::new())),
             max_redirects: self.max_redirects,
             finding: self.finding,

@@ -45,13 +45,15 @@ fn of_error(scheme: &str, error: &str) -> Challenge {
     // To the grammar an apostrophe is a letter of a bare value.
     let error = error.trim_matches(['\'', ' ', '\t']);
     let is = |code: &str| error.eq_ignore_ascii_case(code);
-    match of_scheme(scheme) {
-        _ if is("use_dpop_nonce") => Challenge::DpopNonce,
-        Challenge::Bearer if is("insufficient_scope") => Challenge::InsufficientScope,
-        Challenge::Bearer if is("insufficient_user_authentication") => {
-            Challenge::InsufficientUserAuthentication
-        }
-        other => other,
+    let asked = of_scheme(scheme);
+    if is("use_dpop_nonce") {
+        Challenge::DpopNonce
+    } else if asked == Challenge::Bearer && is("insufficient_scope") {
+        Challenge::InsufficientScope
+    } else if asked == Challenge::Bearer && is("insufficient_user_authentication") {
+        Challenge::InsufficientUserAuthentication
+    } else {
+        asked
     }
 }
 

@@ -41,6 +41,7 @@ mod builder;
 mod challenge;
 mod origin;
 mod reason;
+#[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
 pub(crate) mod redirect;
 
 pub use builder::{
@@ -104,6 +105,10 @@ struct Settings {
     patience: Duration,
     wait_limit: Duration,
     timer: Arc<dyn Timer>,
+    #[cfg_attr(
+        not(any(feature = "reqwest", feature = "tower", feature = "ureq")),
+        expect(dead_code, reason = "for those that follow redirects")
+    )]
     max_redirects: u32,
     finding: Option<Box<Predicate>>,
 }

@@ -286,9 +286,11 @@ impl<'a> Acquire<'a> {
             }
         }
         if limits.within.is_some_and(|within| now >= within) {
-            let retry_at = match self.ask(inner, now) {
-                Effect::Wait { until } | Effect::BackOff { until, .. } => Some(until),
-                answer => answer.start().map(|_| now),
+            let answer = self.ask(inner, now);
+            let retry_at = if let Effect::Wait { until } | Effect::BackOff { until, .. } = answer {
+                Some(until)
+            } else {
+                answer.start().map(|_| now)
             };
             return Some(Error::new(Kind::TimedOut).retry_at(retry_at));
         }

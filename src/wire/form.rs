@@ -11,7 +11,6 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::ClientAuthentication;
 use super::answer::Head;
-use super::client::is_loopback;
 use super::question::Question;
 use crate::refresh::RefreshError;
 use crate::token::{Grant, Secret};
@@ -92,7 +91,7 @@ impl<'a> Form<'a> {
     /// Whether it goes to this machine, and so past any proxy, which could read it (rule E6).
     #[cfg(any(feature = "oauth2", feature = "ureq"))]
     pub(crate) fn is_local(&self) -> bool {
-        is_loopback(self.url)
+        super::client::is_loopback(self.url)
     }
 
     /// What its answer answers.

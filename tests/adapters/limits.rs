@@ -101,6 +101,23 @@ async fn the_waits_of_one_request_share_the_limit(on: Adapter) {
     drop(hanging);
 }
 
+// Rules C8, B7. Case X54.
+async fn a_patience_beyond_the_usual_limit_is_kept(on: Adapter) {
+    let world = World::new(on).await;
+    let interceptor = Interceptor::builder(world.session.clone()).origin(world.api.url("/"));
+    let mut world = world.intercepted_by(interceptor.patience(60 * SECOND));
+    world.time.advance(HOUR);
+    let request = world.get();
+    let refresh = world.auth.next().await;
+    let changed = world.session.changed();
+    refresh.answer("503 Service Unavailable", &[("retry-after", "40")], "").await;
+    crate::wire::soon(changed).await;
+    world.time.advance(40 * SECOND);
+    world.auth.next().await.json(&token_response(2)).await;
+    next_with(&mut world.api, "access-2").await.answer("200 OK", &[], "").await;
+    assert_eq!(response(request).await.0, 200);
+}
+
 // Rules C8, B7. Case X54: patience is for failures, and does not outlast the limit.
 async fn patience_does_not_outlast_the_limit(on: Adapter) {
     let world = World::new(on).await;
@@ -122,5 +139,6 @@ on_every_adapter!(
     without_a_timer_in_the_session_it_waits_no_longer,
     a_thread_keeps_the_limit_where_nobody_brought_a_timer,
     the_waits_of_one_request_share_the_limit,
+    a_patience_beyond_the_usual_limit_is_kept,
     patience_does_not_outlast_the_limit,
 );

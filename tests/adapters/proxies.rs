@@ -41,7 +41,7 @@ fn plain_http_to_this_machine_is_read_by_no_proxy() {
         assert!(said.contains("1 passed"), "{said}");
         // What is for elsewhere goes through it, which shows that it would have been used.
         let log = proxy.log();
-        let lines: Vec<_> = log.iter().map(|it| it.line()).collect();
+        let lines: Vec<_> = log.iter().map(crate::wire::Received::line).collect();
         assert_eq!(
             lines,
             [

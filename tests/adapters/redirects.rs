@@ -75,7 +75,7 @@ fn a_token_goes_nowhere_that_a_foreign_host_led_to_and_no_answer_there_rejects_a
             "a foreign host answers 401",
             |host, _, urls| match host {
                 Host::Home => found(&urls.of(Host::Foreign, "/there")),
-                _ => unauthorized(),
+                Host::Other | Host::Foreign => unauthorized(),
             },
             "401 no: H/start+1 F/there-; 0 refreshes",
         ),
@@ -85,7 +85,7 @@ fn a_token_goes_nowhere_that_a_foreign_host_led_to_and_no_answer_there_rejects_a
                 "a call that begins at a foreign host",
                 |host, _, urls| match host {
                     Host::Foreign => found(&urls.home("/end")),
-                    _ => unauthorized(),
+                    Host::Home | Host::Other => unauthorized(),
                 },
                 "401 no: F/start- H/end-; 0 refreshes",
             )
@@ -96,11 +96,19 @@ fn a_token_goes_nowhere_that_a_foreign_host_led_to_and_no_answer_there_rejects_a
                 "any origin: a hop to another one than the call's own",
                 |host, _, urls| match host {
                     Host::Home => found(&urls.of(Host::Foreign, "/there")),
-                    _ => unauthorized(),
+                    Host::Other | Host::Foreign => unauthorized(),
                 },
                 "401 no: H/start+1 F/there-; 0 refreshes",
             )
         },
+    ];
+    run(async move { holds("Hops beyond the declared origins", &rows).await });
+}
+
+// Rules E1, E5.
+#[test]
+fn what_is_the_callers_own_goes_to_no_other_origin_and_no_token_goes_in_its_place() {
+    let rows = [
         Row {
             call: |urls| get(urls).header("cookie", "a=b"),
             ..row(
@@ -126,7 +134,7 @@ fn a_token_goes_nowhere_that_a_foreign_host_led_to_and_no_answer_there_rejects_a
             )
         },
     ];
-    run(async move { holds("Hops beyond the declared origins", &rows).await });
+    run(async move { holds("Credentials of the caller's own", &rows).await });
 }
 
 // Rules E1, E2, E5.
@@ -269,7 +277,7 @@ fn a_redirect_keeps_method_and_body_as_the_status_says_or_is_the_callers() {
                 "308 after a POST, to a foreign host",
                 |host, _, urls| match host {
                     Host::Home => moved("308 Permanent Redirect", &urls.of(Host::Foreign, "/end")),
-                    _ => ok(),
+                    Host::Other | Host::Foreign => ok(),
                 },
                 "200 done: H POST /start+1 with 3 bytes F POST /end- with 3 bytes; 0 refreshes",
             )
