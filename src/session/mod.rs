@@ -162,7 +162,7 @@ impl Session {
     }
 
     /// What its clock shows.
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
     pub(crate) fn now(&self) -> crate::time::Timestamp {
         self.shared.slot.dial.now()
     }
