@@ -56,8 +56,8 @@ use crate::verdict::{Attempt, Body, Place, Verdict};
 ///
 /// # Errors
 /// Requests fail with [`reqwest_middleware::Error::Middleware`] that holds a
-/// [`Refused`] where no token could be had, or where it must not be
-/// sent.
+/// [`Refused`] where no token could be had, or where it must not be sent. Its text says why, and
+/// [`session::Error::find`](crate::session::Error::find) has the session's error of it.
 #[derive(Clone)]
 pub struct Bearer {
     interceptor: Interceptor,

@@ -111,7 +111,8 @@ impl<S, R: Clone> Layer<S> for BearerLayer<R> {
 ///
 /// # Errors
 /// Those of the inner service, boxed; and [`Refused`](crate::interceptor::Refused) where no token
-/// could be had, or where it must not be sent.
+/// could be had, or where it must not be sent. Its text says why, and
+/// [`session::Error::find`](crate::session::Error::find) has the session's error of it.
 ///
 /// # Cancellation
 /// Dropping a call drops the request that is out, and not the refresh (rule C4).

@@ -75,8 +75,8 @@ pub const DEFAULT_REPLAY_LIMIT: u64 = 64 * 1024;
 ///
 /// # Errors
 /// Requests fail with [`ureq::Error::Other`] that holds a
-/// [`Refused`] where no token could be had, or where it must not be
-/// sent.
+/// [`Refused`] where no token could be had, or where it must not be sent. Its text says why, and
+/// [`session::Error::find`](crate::session::Error::find) has the session's error of it.
 #[derive(Clone, Debug)]
 pub struct Bearer {
     interceptor: Interceptor,
