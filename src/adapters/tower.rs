@@ -22,7 +22,7 @@
 //! `BearerLayer::new(interceptor).replaying(Ahead::new(65_536, tonic::body::Body::new))`.
 //!
 //! Clones share the session, and `poll_ready` is the inner service's. The token that an answer's
-//! request carried is among its extensions, as an [`AccessToken`].
+//! request carried is among its extensions, as an [`AccessToken`](crate::token::AccessToken).
 //!
 //! # Redirects
 //! A service follows none; a layer that does, such as `tower-http`'s, cannot tell this one which request is

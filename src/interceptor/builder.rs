@@ -107,7 +107,7 @@ impl InterceptorBuilder {
         self
     }
 
-    /// How many redirects of one call are followed [10]; one more is an error, and with 0 none is followed:
+    /// How many redirects of one call are followed \[10\]; one more is an error, and with 0 none is followed:
     /// the redirect is the answer. With `tower` redirects are followed only where the layer is told to.
     ///
     /// Each hop gets the token where rule E5 lets it have it. A POST becomes a GET after 301 and 302, and
