@@ -136,8 +136,11 @@ impl Middleware for AtOnce {
 }
 
 fn reqwest_get(with: bool) -> impl FnMut() -> u16 {
-    let client = ClientBuilder::new(reqwest::Client::new());
-    let client = if with { client.with(on_reqwest::Bearer::new(interceptor())) } else { client };
+    let client = if with {
+        on_reqwest::Bearer::client(interceptor(), reqwest::Client::builder()).expect("a client")
+    } else {
+        ClientBuilder::new(reqwest::Client::new())
+    };
     let url: reqwest::Url = URL.parse().expect("a URL");
     let client: ClientWithMiddleware = client.with(AtOnce(url.clone())).build();
     move || now(client.get(url.clone()).send()).expect("a response").status().as_u16()

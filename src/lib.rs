@@ -44,6 +44,7 @@
 //! | 2 | `token` | secrets, grants, access tokens |
 //! | 3 | `refresh` | a port: how a session asks for a new grant |
 //! | 4 | `clock`, `store` | the other ports: where it reads the time, where it keeps the grant |
+//! | 5 | `thread_timer` | a timer for whoever has none |
 //! | 5 | `wire` | what a token endpoint's answer means, for any HTTP client |
 //! | 5 | `issue` | the authorization server's part, without HTTP: families, keys, tokens |
 //! | 5 | `session` | one grant, many callers, at most one refresh |
@@ -92,6 +93,8 @@ pub mod session;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "std")]
+mod thread_timer;
 pub mod time;
 #[cfg(feature = "std")]
 pub mod token;

@@ -99,12 +99,15 @@ pub enum Challenge {
     Bearer,
     /// The token is good, but not for that (`insufficient_scope`; RFC 6750, section 3.1).
     InsufficientScope,
+    /// The token is good, but its login was not strong or not recent enough
+    /// (`insufficient_user_authentication`; RFC 9470, section 3).
+    InsufficientUserAuthentication,
     /// The server wants another nonce in the proof of possession (`use_dpop_nonce`; RFC 9449,
     /// section 9).
     DpopNonce,
     /// Only other schemes are asked for.
     OtherScheme,
-    /// It is none that the grammar knows.
+    /// There is a field, and no challenge was found in it.
     Unreadable,
 }
 
@@ -124,10 +127,19 @@ impl Finding {
     /// from it."
     pub const fn of(status: u16, challenge: Challenge) -> Self {
         match (status, challenge) {
-            (401, Challenge::Absent | Challenge::Bearer | Challenge::Unreadable) => Self::Rejected,
-            (401, Challenge::InsufficientScope | Challenge::DpopNonce | Challenge::OtherScheme) => {
-                Self::Silent
-            }
+            (
+                401,
+                Challenge::Absent
+                | Challenge::Bearer
+                | Challenge::OtherScheme
+                | Challenge::Unreadable,
+            ) => Self::Rejected,
+            (
+                401,
+                Challenge::InsufficientScope
+                | Challenge::InsufficientUserAuthentication
+                | Challenge::DpopNonce,
+            ) => Self::Silent,
             // Of the others, only a success shows that the token was looked at (rule B9).
             (200..=299, _) => Self::Accepted,
             (_, _) => Self::Silent,
@@ -228,7 +240,7 @@ impl Arrival {
     /// MUST withdraw nothing."
     pub const fn verdict(self) -> Verdict {
         match (self.place, self.finding, self.attempt) {
-            // Rule E5: "a 401 from there MUST reject nothing".
+            // Rule E5: "no answer to one MUST reject or accept anything".
             (Place::Elsewhere, Finding::Accepted | Finding::Rejected | Finding::Silent, _)
             | (Place::Home, Finding::Silent, _) => Verdict::Deliver(Tell::Nothing),
             (Place::Home, Finding::Accepted, Attempt::First) => Verdict::Deliver(Tell::Accepted),

@@ -6,6 +6,8 @@ mod wire;
 
 #[path = "adapters/client.rs"]
 mod client;
+#[path = "adapters/table.rs"]
+mod table;
 #[path = "adapters/world.rs"]
 mod world;
 
@@ -15,16 +17,26 @@ mod attaching;
 mod bodies;
 #[path = "adapters/cancelling.rs"]
 mod cancelling;
+#[path = "adapters/chains.rs"]
+mod chains;
 #[path = "adapters/classifying.rs"]
 mod classifying;
 #[path = "adapters/concurrent.rs"]
 mod concurrent;
+#[path = "adapters/early.rs"]
+mod early;
 #[path = "adapters/failing.rs"]
 mod failing;
 #[path = "adapters/known_bugs.rs"]
 mod known_bugs;
+#[path = "adapters/limits.rs"]
+mod limits;
 #[path = "adapters/origins.rs"]
 mod origins;
+#[path = "adapters/proxies.rs"]
+mod proxies;
+#[path = "adapters/redirects.rs"]
+mod redirects;
 #[path = "adapters/replaying.rs"]
 mod replaying;
 
@@ -34,5 +46,7 @@ mod tower_bodies;
 mod tower_grpc;
 #[path = "adapters/tower_readiness.rs"]
 mod tower_readiness;
+#[path = "adapters/tower_redirects.rs"]
+mod tower_redirects;
 #[path = "adapters/ureq_only.rs"]
 mod ureq_only;

@@ -7,7 +7,7 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use perennial::interceptor::{
     Answer, Interceptor, InterceptorBuilder, InterceptorError, Origin, OriginError, Refused,
-    Target, grpc_finding, read_challenges,
+    RequestTarget, Target, grpc_finding, read_challenges,
 };
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
@@ -34,10 +34,13 @@ fn headers(values: &[&str]) -> HeaderMap {
     values.map(|value| (WWW_AUTHENTICATE, value.expect("a header"))).collect()
 }
 
-// Rule E4.
+// Rule E4. Cases X22, X23.
 #[test]
 fn a_401_is_read_as_its_challenges_mean_it() {
-    use Challenge::{Absent, Bearer, DpopNonce, InsufficientScope, OtherScheme, Unreadable};
+    use Challenge::{
+        Absent, Bearer, DpopNonce, InsufficientScope, InsufficientUserAuthentication, OtherScheme,
+        Unreadable,
+    };
     let cases: &[(&[&str], Challenge)] = &[
         (&[], Absent),
         (&[""], Unreadable),
@@ -47,28 +50,77 @@ fn a_401_is_read_as_its_challenges_mean_it() {
         (&["Bearer error=invalid_token"], Bearer),
         (&[r#"Bearer error="insufficient_scope", scope="write""#], InsufficientScope),
         (&[r#"BEARER ERROR="insufficient\_scope""#], InsufficientScope),
+        (
+            &["Bearer error=\"insufficient_user_authentication\", max_age=5"],
+            InsufficientUserAuthentication,
+        ),
+        (&[r#"OAuth realm="x""#], OtherScheme),
         (&[r#"Basic realm="x""#], OtherScheme),
         (&["Negotiate"], OtherScheme),
-        // Among several any Bearer counts, in one header or in two, whatever the order.
+        (&["Token"], OtherScheme),
+        // Among several any Bearer counts, in one field or in two, whatever the order.
         (&[r#"Basic realm="Bearer", Bearer realm="x""#], Bearer),
         (&[r#"Basic realm="x""#, "Bearer"], Bearer),
         (&["Bearer", r#"Basic realm="x""#], Bearer),
-        (&[r#"Bearer error="insufficient_scope", Bearer realm="other""#], Bearer),
+        // And of several the one that says that another token would not help.
+        (&[r#"Bearer error="insufficient_scope", Bearer realm="other""#], InsufficientScope),
+        (&["Bearer", r#"Bearer error="insufficient_scope""#], InsufficientScope),
         // The word in a parameter is no scheme.
         (&[r#"Basic realm="Bearer""#], OtherScheme),
+        // Of another scheme it says nothing of a bearer token.
+        (&[r#"OAuth error="insufficient_scope""#], OtherScheme),
         // Duende: a DPoP-nonce 401 is not a token 401.
         (&[r#"DPoP error="use_dpop_nonce""#], DpopNonce),
         (&[r#"DPoP algs="ES256", error="use_dpop_nonce", Basic realm="x""#], DpopNonce),
+        (&[r#"DPoP error="use_dpop_nonce", Bearer"#], DpopNonce),
         (&[r#"DPoP error="invalid_token""#], OtherScheme),
-        (&["Negotiate YII="], Unreadable),
-        (&["\"unterminated"], Unreadable),
-        (&["Bearer realm=\u{e9}"], Unreadable),
-        (&["\u{e9}", "Bearer"], Bearer),
-        (&["\u{e9}", r#"Basic realm="x""#], OtherScheme),
     ];
     for (values, expected) in cases {
         assert_eq!(read_challenges(&headers(values)), *expected, "{values:?}");
     }
+}
+
+// Rule E4.
+#[test]
+fn a_damaged_challenge_is_read_as_browsers_read_it() {
+    use Challenge::{
+        Bearer, DpopNonce, InsufficientScope, InsufficientUserAuthentication, OtherScheme,
+        Unreadable,
+    };
+    let cases: &[(&str, Challenge)] = &[
+        // No comma between parameters, a semicolon, a comma too many.
+        (r#"Bearer realm="x" error="insufficient_scope""#, InsufficientScope),
+        (r#"Bearer realm="x"; error="insufficient_scope""#, InsufficientScope),
+        (r#"Bearer, realm="x",, error="insufficient_scope","#, InsufficientScope),
+        // Quotes that are never closed, of the other kind, or none.
+        (r#"Bearer error="insufficient_scope"#, InsufficientScope),
+        ("Bearer error='insufficient_scope', realm='x'", InsufficientScope),
+        ("Bearer realm=a b, error=insufficient_scope", InsufficientScope),
+        // Spaces, and a value that is a sentence.
+        (r#"Bearer error = "insufficient_user_authentication" "#, InsufficientUserAuthentication),
+        (
+            "Bearer error_description=Sorry, no luck today, error=insufficient_scope",
+            InsufficientScope,
+        ),
+        ("Bearer realm=https://x/y?z=1, error=\"use_dpop_nonce\"", DpopNonce),
+        // Letters beyond ASCII.
+        ("Bearer realm=\"\u{e9}\", error=\"insufficient_scope\"", InsufficientScope),
+        ("Bearer realm=\u{e9}", Bearer),
+        // A token68, and a second challenge after it.
+        ("Negotiate YII=", OtherScheme),
+        ("Negotiate YII=, Bearer error=insufficient_scope", InsufficientScope),
+        ("Bearer error", Bearer),
+        // Nothing that could be a scheme.
+        ("\"unterminated", Unreadable),
+        ("=", Unreadable),
+        (",,;", Unreadable),
+        ("\u{e9}", Unreadable),
+        (r#"error="insufficient_scope""#, Unreadable),
+    ];
+    for (value, expected) in cases {
+        assert_eq!(read_challenges(&headers(&[value])), *expected, "{value:?}");
+    }
+    assert_eq!(read_challenges(&headers(&["\u{e9}", "Bearer"])), Bearer);
 }
 
 #[test]
@@ -114,7 +166,7 @@ fn what_is_no_origin_is_refused_by_name_and_tells_the_fix() {
 
 fn attaches(interceptor: &Interceptor, url: &str) -> Result<bool, String> {
     let uri: Uri = url.parse().expect("a URI");
-    let attached = interceptor.attaches(Target::of_uri(&uri), &HeaderMap::new());
+    let attached = interceptor.attaches(RequestTarget::of_uri(&uri), &HeaderMap::new());
     attached.map_err(|refused| refused.to_string())
 }
 
@@ -132,10 +184,25 @@ fn a_token_goes_to_the_origins_that_it_was_given_for_and_to_no_other() {
         ("https://evil/a.b", false),
         ("https://a.b.evil/", false),
         ("https://a.b@evil/", false),
-        ("/relative", false),
+        ("ftp://a.b/", false),
+        ("a.b:443", false),
     ] {
         assert_eq!(attaches(&interceptor, url), Ok(expected), "{url}");
     }
+}
+
+// Rule E5. Case X25.
+#[test]
+fn a_request_that_names_no_host_goes_to_the_only_origin_and_is_refused_where_there_are_several() {
+    let one = || builder().origin("https://a.b");
+    assert_eq!(attaches(&one().build().expect("built"), "/grpc.health.v1.Health/Check"), Ok(true));
+    assert_eq!(attaches(&builder().any_origin().build().expect("built"), "/x"), Ok(true));
+    let several = one().origin("https://c.d").build().expect("built");
+    let refused = attaches(&several, "/x?secret=hush").expect_err("which of them is not known");
+    assert!(refused.contains("name the host in its URI") && !refused.contains("hush"), "{refused}");
+    // A caller's own credentials are the caller's business.
+    let own = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Basic x"))]);
+    assert!(matches!(several.attaches(RequestTarget::OriginForm, &own), Ok(false)));
 }
 
 // Rule E5.
@@ -156,7 +223,7 @@ fn plain_http_beyond_this_machine_is_refused_unless_it_is_allowed() {
     // A caller's own credentials are the caller's business.
     let own = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Basic x"))]);
     let uri = Uri::from_static("http://a.b/");
-    assert!(matches!(anywhere.attaches(Target::of_uri(&uri), &own), Ok(false)));
+    assert!(matches!(anywhere.attaches(RequestTarget::of_uri(&uri), &own), Ok(false)));
 }
 
 fn answered(status: u16, challenges: &[&str]) -> (StatusCode, HeaderMap) {
@@ -233,16 +300,17 @@ fn grpc_says_by_a_header_that_it_does_not_like_the_token() {
 // Rules E1, G1.
 #[test]
 fn an_error_of_the_interceptor_names_its_reason_and_holds_no_secret() {
-    let refused = Refused::from(
+    let error =
         Session::builder(|_: Request| async { Err::<Grant, _>(RefreshError::declined("no")) })
             .grant(Grant::of_refresh_token("hush-rt"))
             .build()
             .expect("a session")
             .token_blocking()
-            .expect_err("declined"),
-    );
+            .expect_err("declined");
+    let refused = Refused::NoToken { error, retry_in: None };
     let text = format!("{refused} {refused:?} {:?}", std::error::Error::source(&refused));
-    assert!(text.contains("no access token for this request") && !text.contains("hush"), "{text}");
+    assert!(text.contains("no access token for this request: "), "{text}");
+    assert!(text.contains("log in again") && !text.contains("hush"), "{text}");
 }
 
 // Rules B8, B9, E2.

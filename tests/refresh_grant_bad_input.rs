@@ -7,6 +7,8 @@ mod wire;
 mod building;
 #[path = "refresh_grant_bad_input/garbled.rs"]
 mod garbled;
+#[path = "refresh_grant_bad_input/led_on.rs"]
+mod led_on;
 #[path = "refresh_grant_bad_input/refusals.rs"]
 mod refusals;
 #[path = "refresh_grant_bad_input/silent.rs"]

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use book::{Book, files};
 
 /// Each module's floor. Imports point down only: to a lower floor, or within the module itself.
-const FLOORS: [(&str, u32); 18] = [
+const FLOORS: [(&str, u32); 19] = [
     ("primitives", 0),
     ("time", 0),
     ("lifecycle", 1),
@@ -32,6 +32,7 @@ const FLOORS: [(&str, u32); 18] = [
     ("store", 4),
     ("issue", 5),
     ("session", 5),
+    ("thread_timer", 5),
     ("wire", 5),
     ("keyed", 6),
     ("interceptor", 6),

@@ -6,10 +6,11 @@ use perennial::verdict::{
     Preparation, Rejection, Tell, Transport, Verdict,
 };
 
-const CHALLENGES: [Challenge; 6] = [
+const CHALLENGES: [Challenge; 7] = [
     Challenge::Absent,
     Challenge::Bearer,
     Challenge::InsufficientScope,
+    Challenge::InsufficientUserAuthentication,
     Challenge::DpopNonce,
     Challenge::OtherScheme,
     Challenge::Unreadable,
@@ -52,13 +53,17 @@ fn a_token_is_attached_where_it_is_known_and_private_and_nobody_elses_is_in_its_
 
 // Rules E4, B9.
 #[test]
-fn only_a_401_that_asks_for_a_bearer_token_or_for_nothing_rejects_and_only_a_2xx_accepts() {
+fn any_401_rejects_but_one_that_says_that_another_token_would_not_help_and_only_a_2xx_accepts() {
     for status in 100..1000 {
         for challenge in CHALLENGES {
-            let asks =
-                matches!(challenge, Challenge::Absent | Challenge::Bearer | Challenge::Unreadable);
+            let useless = matches!(
+                challenge,
+                Challenge::InsufficientScope
+                    | Challenge::InsufficientUserAuthentication
+                    | Challenge::DpopNonce
+            );
             let expected = match status {
-                401 if asks => Finding::Rejected,
+                401 if !useless => Finding::Rejected,
                 200..300 => Finding::Accepted,
                 _ => Finding::Silent,
             };

@@ -14,8 +14,7 @@ use crate::words::told;
 /// A client whose requests carry the session's token. It goes through no proxy, which would see the
 /// token: this example has no TLS.
 pub(crate) fn client(interceptor: Interceptor) -> Result<ClientWithMiddleware, reqwest::Error> {
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    Ok(reqwest_middleware::ClientBuilder::new(client).with(Bearer::new(interceptor)).build())
+    Ok(Bearer::client(interceptor, reqwest::Client::builder().no_proxy())?.build())
 }
 
 pub(crate) fn call(

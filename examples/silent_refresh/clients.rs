@@ -12,7 +12,7 @@ use perennial::interceptor::Interceptor;
 use perennial::session::Session;
 use reqwest::blocking;
 use reqwest::{Request, Response, StatusCode};
-use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
+use reqwest_middleware::{ClientWithMiddleware, Middleware, Next};
 
 use crate::Arguments;
 use crate::record::{Record, Story, instant};
@@ -92,9 +92,10 @@ async fn run_member(
 
 fn client(session: Session, story: &Arc<Story>, record: &Arc<Record>) -> ClientWithMiddleware {
     let interceptor = Interceptor::builder(session).any_origin().patience(PATIENCE).build();
-    let bearer = Bearer::new(interceptor.expect("nothing that could be wrong"));
+    let interceptor = interceptor.expect("nothing that could be wrong");
     let wire = Wire { story: Arc::clone(story), record: Arc::clone(record) };
-    ClientBuilder::new(reqwest::Client::new()).with(bearer).with(wire).build()
+    let client = Bearer::client(interceptor, reqwest::Client::builder());
+    client.expect("a client").with(wire).build()
 }
 
 /// Measures what is spent on the wire, beneath the session's middleware, and sees its 401s.

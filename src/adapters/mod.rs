@@ -18,6 +18,7 @@
 pub mod axum;
 #[cfg(feature = "file")]
 pub mod file;
+mod find;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 #[cfg(feature = "oauth2")]

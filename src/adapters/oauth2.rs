@@ -26,7 +26,7 @@
 //! `expires_in` that rule A4 demands. What it would have spared is a form.
 //!
 //! Invariants: the request goes to the configured endpoint alone, by a client of its own that
-//! follows no redirect (rule E6); an answer is read up to [`ANSWER_LIMIT`]; no error holds a
+//! follows no redirect, whoever set it up (rule E6); an answer is read up to [`ANSWER_LIMIT`]; no error holds a
 //! secret.
 
 use core::fmt;
@@ -83,8 +83,26 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 struct Sender {
     client: Client,
-    http: reqwest::Client,
+    http: Http,
     runtime: Handle,
+}
+
+/// HTTP clients that follow no redirects, whoever made them: one that uses proxies as it is told to, and
+/// one for this machine, that uses none. Clones share their connections.
+#[derive(Clone)]
+struct Http {
+    abroad: reqwest::Client,
+    local: reqwest::Client,
+}
+
+impl Http {
+    /// Rule E6: "MUST NOT be led on by a redirect, nor, on this machine, pass through a proxy".
+    fn of(make: impl Fn() -> reqwest::ClientBuilder) -> Result<Self, TransportError> {
+        let make = || make().redirect(redirect::Policy::none());
+        let abroad = make().build().map_err(TransportError::HttpClient)?;
+        let local = make().no_proxy().build().map_err(TransportError::HttpClient)?;
+        Ok(Self { abroad, local })
+    }
 }
 
 impl RefreshGrant {
@@ -104,12 +122,18 @@ impl RefreshGrant {
         Sender::on(client, runtime).map(Self)
     }
 
-    /// Another HTTP client [one that follows no redirects and keeps no connections]. It must not
-    /// carry the interceptor that uses this grant (rule E6), and should follow no redirects.
-    #[must_use]
-    pub fn http_client(mut self, http: reqwest::Client) -> Self {
-        self.0.http = http;
-        self
+    /// Another HTTP client [one that keeps no connections]: for TLS, proxies or timeouts of the program's
+    /// own. Whatever its builder says, it follows no redirect with a refresh token, and reaches this machine
+    /// without a proxy (rule E6): for that it is made more than once.
+    ///
+    /// # Errors
+    /// Where the HTTP client cannot be made.
+    pub fn http_client(
+        mut self,
+        make: impl Fn() -> reqwest::ClientBuilder,
+    ) -> Result<Self, TransportError> {
+        self.0.http = Http::of(make)?;
+        Ok(self)
     }
 }
 
@@ -131,10 +155,15 @@ impl ClientCredentials {
     }
 
     /// As [`RefreshGrant::http_client`].
-    #[must_use]
-    pub fn http_client(mut self, http: reqwest::Client) -> Self {
-        self.0.http = http;
-        self
+    ///
+    /// # Errors
+    /// As for [`RefreshGrant::http_client`].
+    pub fn http_client(
+        mut self,
+        make: impl Fn() -> reqwest::ClientBuilder,
+    ) -> Result<Self, TransportError> {
+        self.0.http = Http::of(make)?;
+        Ok(self)
     }
 }
 
@@ -145,15 +174,14 @@ impl Sender {
     }
 
     /// Rule E6: "The refresh request MUST NOT pass through the interceptor". So it has an HTTP client
-    /// of its own, that follows no redirects, and reaches this machine without any proxy,
-    /// to which plain http would go in the clear. It keeps no connections: one that the server
-    /// closes while a refresh goes out over it would leave the outcome unknown.
+    /// of its own. That keeps no connections: one that the server closes while a refresh goes out over it
+    /// would leave the outcome unknown.
     fn on(client: Client, runtime: Handle) -> Result<Self, TransportError> {
-        let http =
-            reqwest::Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0);
-        let http = http.connect_timeout(CONNECT_LIMIT);
-        let http = if client.is_local() { http.no_proxy() } else { http };
-        let http = http.build().map_err(TransportError::HttpClient)?;
+        let make = || {
+            let http = reqwest::Client::builder().pool_max_idle_per_host(0);
+            http.connect_timeout(CONNECT_LIMIT)
+        };
+        let http = Http::of(make)?;
         Ok(Self { client, http, runtime })
     }
 
@@ -163,7 +191,8 @@ impl Sender {
             value.set_sensitive(name == "authorization");
             Some((HeaderName::from_static(name), value))
         });
-        let request = self.http.post(form.url()).headers(headers.collect());
+        let http = if form.is_local() { &self.http.local } else { &self.http.abroad };
+        let request = http.post(form.url()).headers(headers.collect());
         request.body(form.body().to_owned())
     }
 
@@ -208,10 +237,7 @@ async fn read(
 ) -> Result<Grant, RefreshError> {
     if response.url().as_str() != form.url() {
         // Rule E6. What another server says is nobody's word; what it does with the token, unknown.
-        return Err(RefreshError::unknown(
-            "the HTTP client followed a redirect with the token request: give it a redirect policy \
-             that follows none",
-        ));
+        return Err(RefreshError::unknown("the token request was led on to another URL"));
     }
     let headers = response.headers().clone();
     let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));

@@ -22,26 +22,40 @@
 //! `BearerLayer::new(interceptor).replaying(Ahead::new(65_536, tonic::body::Body::new))`.
 //!
 //! Clones share the session, and `poll_ready` is the inner service's. The token that an answer's
-//! request carried is among its extensions, as an [`AccessToken`]. A layer that follows redirects
-//! belongs outside of this one, or else must drop the token on the way to another host (rule E5).
+//! request carried is among its extensions, as an [`AccessToken`](crate::token::AccessToken).
+//!
+//! # Redirects
+//! A service follows none; a layer that does, such as `tower-http`'s, cannot tell this one which request is
+//! a hop of which call. Outside of this layer it has a token attached within the interceptor's origins also
+//! at a URL that a foreign host chose; inside it sends the token on where it must not. So this layer follows
+//! by itself where it is told to, [`BearerLayer::following_redirects`]: the token goes to the interceptor's
+//! origins, and from the first hop beyond them on nowhere (rule E5).
+//!
+//! # Proxies
+//! Which proxy a service goes through is not seen from here. Plain http to this machine should go through
+//! none, which could read the token (rule E5): hyper's own client uses none unless it is told to.
+//!
+//! # Early answers
+//! hyper reads an answer that comes while a body is still going out, so a 401 to the head of a large
+//! request is heard, and the token rejected. A server that closes the connection at once may break it before
+//! its answer is read: the request then fails with the service's error, and nothing is known of the token.
 
+mod exchange;
 mod replay;
 
 use core::fmt;
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::boxed::Box;
 use std::error::Error as StdError;
 
-use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::interceptor::{Answer, Interceptor, Target};
-use crate::token::AccessToken;
-use crate::verdict::{Attempt, Body, Place, Verdict};
+use crate::interceptor::{Interceptor, RequestTarget};
+use exchange::{Exchange, Redirects};
 
 pub use replay::{Ahead, Cloned, Empty, ReadAhead, Replay};
 
@@ -54,19 +68,29 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 pub struct BearerLayer<R = Empty> {
     interceptor: Interceptor,
     replay: R,
+    redirects: Redirects,
 }
 
 impl BearerLayer {
     /// A layer that obeys `interceptor`, and sends requests without a body again where need be.
     pub fn new(interceptor: Interceptor) -> Self {
-        Self { interceptor, replay: Empty }
+        Self { interceptor, replay: Empty, redirects: Redirects::Delivered }
     }
 }
 
 impl<R> BearerLayer<R> {
     /// Which bodies are sent again [empty ones]: see [`Cloned`] and [`Ahead`].
     pub fn replaying<N>(self, replay: N) -> BearerLayer<N> {
-        BearerLayer { interceptor: self.interceptor, replay }
+        BearerLayer { interceptor: self.interceptor, replay, redirects: self.redirects }
+    }
+
+    /// Follows redirects [they are the caller's answer], up to
+    /// [`max_redirects`](crate::interceptor::InterceptorBuilder::max_redirects) of them. Bodies are sent on
+    /// where they can be sent again.
+    #[must_use]
+    pub fn following_redirects(mut self) -> Self {
+        self.redirects = Redirects::Followed;
+        self
     }
 }
 
@@ -74,7 +98,12 @@ impl<S, R: Clone> Layer<S> for BearerLayer<R> {
     type Service = Bearer<S, R>;
 
     fn layer(&self, inner: S) -> Bearer<S, R> {
-        Bearer { inner, interceptor: self.interceptor.clone(), replay: self.replay.clone() }
+        Bearer {
+            inner,
+            interceptor: self.interceptor.clone(),
+            replay: self.replay.clone(),
+            redirects: self.redirects,
+        }
     }
 }
 
@@ -82,7 +111,8 @@ impl<S, R: Clone> Layer<S> for BearerLayer<R> {
 ///
 /// # Errors
 /// Those of the inner service, boxed; and [`Refused`](crate::interceptor::Refused) where no token
-/// could be had, or where it must not be sent.
+/// could be had, or where it must not be sent. Its text says why, and
+/// [`session::Error::find`](crate::session::Error::find) has the session's error of it.
 ///
 /// # Cancellation
 /// Dropping a call drops the request that is out, and not the refresh (rule C4).
@@ -91,6 +121,7 @@ pub struct Bearer<S, R = Empty> {
     inner: S,
     interceptor: Interceptor,
     replay: R,
+    redirects: Redirects,
 }
 
 impl<S, R> fmt::Debug for Bearer<S, R> {
@@ -119,84 +150,20 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         // The one that was found ready is used; its clone is for the next.
         let clone = self.inner.clone();
-        let inner = core::mem::replace(&mut self.inner, clone);
-        match self.interceptor.attaches(Target::of_uri(request.uri()), request.headers()) {
-            Ok(true) => {}
-            Ok(false) => {
-                let mut inner = inner;
-                return Box::pin(async move { inner.call(request).await.map_err(Into::into) });
-            }
+        let mut inner = core::mem::replace(&mut self.inner, clone);
+        let target = RequestTarget::of_uri(request.uri());
+        let route = match self.interceptor.depart(target, request.headers()) {
+            Ok(route) => route,
             Err(refused) => return Box::pin(async move { Err(refused.into()) }),
+        };
+        if !route.carries_token() && self.redirects == Redirects::Delivered {
+            return Box::pin(async move { inner.call(request).await.map_err(Into::into) });
         }
-        let again = self.replay.keep(request.body_mut());
-        let (parts, body) = request.into_parts();
-        let again = again.map(|body| Request::from_parts(parts.clone(), body));
-        let exchange = Exchange { inner, interceptor: self.interceptor.clone() };
-        Box::pin(exchange.run(Request::from_parts(parts, body), again))
+        let interceptor = self.interceptor.clone();
+        let (replay, redirects) = (self.replay.clone(), self.redirects);
+        Box::pin(Exchange { inner, interceptor, replay, redirects }.run(request, route))
     }
-}
-
-/// One request, sent once or twice.
-struct Exchange<S> {
-    inner: S,
-    interceptor: Interceptor,
-}
-
-impl<S> Exchange<S> {
-    async fn run<B, A>(
-        mut self,
-        request: Request<B>,
-        again: Option<Request<B>>,
-    ) -> Result<Response<A>, BoxError>
-    where
-        S: Service<Request<B>, Response = Response<A>>,
-        S::Error: Into<BoxError>,
-    {
-        let body = if again.is_some() { Body::Again } else { Body::Once };
-        let (response, token) = self.send(request).await?;
-        match (self.judge(&token, &response, body, Attempt::First), again) {
-            (Verdict::Replay, Some(again)) => {
-                drop(response);
-                poll_fn(|cx| self.inner.poll_ready(cx)).await.map_err(Into::into)?;
-                let (response, token) = self.send(again).await?;
-                let _delivered = self.judge(&token, &response, body, Attempt::Second);
-                Ok(carrying(response, token))
-            }
-            (Verdict::Replay | Verdict::Deliver(_), _) => Ok(carrying(response, token)),
-        }
-    }
-
-    async fn send<B, A>(
-        &mut self,
-        mut request: Request<B>,
-    ) -> Result<(Response<A>, AccessToken), BoxError>
-    where
-        S: Service<Request<B>, Response = Response<A>>,
-        S::Error: Into<BoxError>,
-    {
-        let refused = |error| BoxError::from(crate::interceptor::Refused::NoToken(error));
-        let token = self.interceptor.token().await.map_err(refused)?;
-        request.headers_mut().insert(AUTHORIZATION, token.header_value().clone());
-        let response = self.inner.call(request).await.map_err(Into::into)?;
-        Ok((response, token))
-    }
-
-    fn judge<A>(
-        &self,
-        token: &AccessToken,
-        response: &Response<A>,
-        body: Body,
-        attempt: Attempt,
-    ) -> Verdict {
-        let answer = Answer { status: response.status(), headers: response.headers() };
-        self.interceptor.judge(token, answer, Place::Home, body, attempt)
-    }
-}
-
-fn carrying<A>(mut response: Response<A>, token: AccessToken) -> Response<A> {
-    response.extensions_mut().insert(token);
-    response
 }

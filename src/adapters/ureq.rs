@@ -28,10 +28,21 @@
 //! this middleware sees answers as they are and makes the error itself; a program that wants
 //! answers tells [`Bearer::http_status_as_error`] as well as its agent.
 //!
-//! `ureq` follows redirects by itself, and can keep a header within one host, but not within one
-//! origin: another port may be somebody else's. So it drops the token on every redirect, and what
-//! is answered there says nothing of it (rule E5). A GET or HEAD that was led on within its origin,
-//! and is told there that it has no token, is sent there once more with it.
+//! # Redirects
+//! This middleware follows them, and not `ureq`, which can keep a header within one host, but not within
+//! one origin: another port may be somebody else's. The token goes to the interceptor's origins, and from
+//! the first hop beyond them on nowhere (rule E5). How many are followed is the interceptor's
+//! [`max_redirects`](crate::interceptor::InterceptorBuilder::max_redirects), in place of the agent's; each
+//! hop has the request's timeouts anew. Hops go the way of replays, so that the history of redirects, and
+//! a cookie that one sets, are the replayer's.
+//!
+//! # Proxies
+//! Plain http to this machine goes past any proxy, which could read the token (rule E5).
+//!
+//! # Early answers
+//! `ureq` sends a body whole before it looks for an answer. A server that answers 401 to the head and reads
+//! on is heard in the end; one that closes the connection breaks the request, which fails with `ureq`'s
+//! error, and nothing is known of the token. `Expect: 100-continue` on such a request has `ureq` look first.
 //!
 //! The token that an answer's request carried is among its extensions, as an [`AccessToken`].
 
@@ -43,12 +54,12 @@ use std::vec::Vec;
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, Uri};
-use ureq::config::RedirectAuthHeaders;
+use http::{HeaderValue, Method};
 use ureq::middleware::{Middleware, MiddlewareNext};
-use ureq::{Agent, Error, RequestExt as _, ResponseExt as _, SendBody};
+use ureq::{Agent, Error, RequestExt as _, SendBody};
 
-use crate::interceptor::{Answer, Interceptor, Refused, Target};
+use crate::interceptor::redirect::{Answered, Hop, HopBody, Route};
+use crate::interceptor::{Answer, Interceptor, Refused, RequestTarget, Target};
 use crate::token::AccessToken;
 use crate::verdict::{Attempt, Body, Place, Verdict};
 
@@ -64,8 +75,8 @@ pub const DEFAULT_REPLAY_LIMIT: u64 = 64 * 1024;
 ///
 /// # Errors
 /// Requests fail with [`ureq::Error::Other`] that holds a
-/// [`Refused`] where no token could be had, or where it must not be
-/// sent.
+/// [`Refused`] where no token could be had, or where it must not be sent. Its text says why, and
+/// [`session::Error::find`](crate::session::Error::find) has the session's error of it.
 #[derive(Clone, Debug)]
 pub struct Bearer {
     interceptor: Interceptor,
@@ -109,10 +120,6 @@ impl Bearer {
         self
     }
 
-    fn token(&self) -> Result<AccessToken, Error> {
-        self.interceptor.token().wait().map_err(|error| refused(error.into()))
-    }
-
     fn judge(
         &self,
         token: &AccessToken,
@@ -120,68 +127,90 @@ impl Bearer {
         body: Body,
         attempt: Attempt,
     ) -> Verdict {
-        let place = if was_led_on(response) { Place::Elsewhere } else { Place::Home };
         let answer = Answer { status: response.status(), headers: response.headers() };
-        self.interceptor.judge(token, answer, place, body, attempt)
+        self.interceptor.judge(token, answer, Place::Home, body, attempt)
     }
 
-    /// Sends a request whose body is at hand: `first` through the chain, and again where that helps.
-    fn exchange(
+    /// Sends a call's requests, one after the other: `first` through the chain, with what could be read
+    /// ahead of its body, and the others by the replayer.
+    fn run(
         &self,
+        mut route: Route,
         mut parts: Parts,
-        bytes: &[u8],
         first: impl FnOnce(Request<'_>) -> Result<Response, Error>,
-    ) -> Result<(Response, AccessToken), Error> {
-        let again = |request: Request<'_>| self.replayer.run(request);
-        let token = self.token()?;
-        let mut response = send_whole(parts.clone(), &token, bytes, first)?;
-        if let Some(uri) = led_on_to(&parts, &response) {
-            drop(response);
-            parts.uri = uri;
-            response = send_whole(parts.clone(), &token, bytes, again)?;
-        }
-        match self.judge(&token, &response, Body::Again, Attempt::First) {
-            Verdict::Deliver(_) => Ok((response, token)),
-            Verdict::Replay => {
-                // The connection is free for the replay once the first answer is gone.
-                drop(response);
-                let token = self.token()?;
-                let response = send_whole(parts, &token, bytes, again)?;
-                let _delivered = self.judge(&token, &response, Body::Again, Attempt::Second);
-                Ok((response, token))
+        kept: Kept<Box<dyn Read + '_>>,
+    ) -> Result<(Response, Option<AccessToken>), Error> {
+        let body = kept.body();
+        let (mut bytes, mut rest) = kept.parts();
+        let (mut first, mut attempt) = (Some(first), Attempt::First);
+        loop {
+            let token = route.token_blocking(&self.interceptor).map_err(refused)?;
+            let mut send = |request: Request<'_>| match first.take() {
+                Some(first) => first(request),
+                None => self.replayer.run(request),
+            };
+            let request = attached(parts.clone(), token.as_ref());
+            let response = match rest.take() {
+                Some(rest) => {
+                    let mut body = Cursor::new(&bytes).chain(rest);
+                    send(configured(request, SendBody::from_reader(&mut body)))?
+                }
+                None => send_whole(request, &bytes, send)?,
+            };
+            if let Some(token) = &token {
+                match self.judge(token, &response, body, attempt) {
+                    Verdict::Deliver(_) => {}
+                    // The connection is free for the replay once the first answer is gone.
+                    Verdict::Replay => {
+                        attempt = Attempt::Second;
+                        continue;
+                    }
+                }
             }
+            let answered = Answered {
+                url: &parts.uri,
+                method: &parts.method,
+                body,
+                status: response.status(),
+                headers: response.headers(),
+            };
+            let hop = route.follow(&self.interceptor, answered).map_err(refused)?;
+            let Some(hop) = hop else { return Ok((response, token)) };
+            match hop.body {
+                HopBody::Same => {}
+                HopBody::Dropped => bytes = Vec::new(),
+            }
+            lead_on(&mut parts, &hop)?;
         }
     }
 
     /// The answer, or the error that `ureq` would have made of it.
-    fn deliver(&self, mut response: Response, token: AccessToken) -> Result<Response, Error> {
+    fn deliver(
+        &self,
+        mut response: Response,
+        token: Option<AccessToken>,
+    ) -> Result<Response, Error> {
         let status = response.status();
         if self.status_as_error && (status.is_client_error() || status.is_server_error()) {
             return Err(Error::StatusCode(status.as_u16()));
         }
-        response.extensions_mut().insert(token);
+        if let Some(token) = token {
+            response.extensions_mut().insert(token);
+        }
         Ok(response)
     }
 }
 
 impl Middleware for Bearer {
     fn handle(&self, request: Request<'_>, next: MiddlewareNext<'_>) -> Result<Response, Error> {
-        let target = Target::of_uri(request.uri());
-        if !self.interceptor.attaches(target, request.headers()).map_err(refused)? {
+        let target = RequestTarget::of_uri(request.uri());
+        let route = self.interceptor.depart(target, request.headers()).map_err(refused)?;
+        if !route.carries_token() {
             return next.handle(request);
         }
         let (parts, body) = request.into_parts();
-        let (response, token) = match Kept::of(body, self.replay_limit).map_err(Error::Io)? {
-            Kept::Whole(bytes) => self.exchange(parts, &bytes, |it| next.handle(it))?,
-            Kept::Begun(start, rest) => {
-                let token = self.token()?;
-                let mut body = Cursor::new(start).chain(rest);
-                let request = carrying(parts, &token, SendBody::from_reader(&mut body));
-                let response = next.handle(request)?;
-                let _delivered = self.judge(&token, &response, Body::Once, Attempt::First);
-                (response, token)
-            }
-        };
+        let kept = Kept::of(body, self.replay_limit).map_err(Error::Io)?;
+        let (response, token) = self.run(route, parts, |it| next.handle(it), kept)?;
         self.deliver(response, token)
     }
 }
@@ -190,31 +219,29 @@ fn refused(refused: Refused) -> Error {
     Error::Other(Box::new(refused))
 }
 
-/// `request`, with answers that are not made errors of, and that tell whether they come from where
-/// the token was sent.
-fn configured(request: Request<'_>) -> Request<'_> {
+/// A request with its body, whose answers are not made errors of, and whose redirects are not followed.
+fn configured(parts: Parts, body: SendBody<'_>) -> Request<'_> {
+    let local = Target::of_uri(&parts.uri).is_some_and(Target::is_plain_and_local);
+    let request = Request::from_parts(parts, body);
     let config = request.middleware_config().expect("what middleware is given has its agent");
-    config
-        .http_status_as_error(false)
-        .redirect_auth_headers(RedirectAuthHeaders::Never)
-        .save_redirect_history(true)
-        .build()
+    let config =
+        config.http_status_as_error(false).max_redirects(0).max_redirects_will_error(false);
+    if local { config.proxy(None).build() } else { config.build() }
 }
 
-/// Whether a redirect was followed, and the token dropped on it.
-fn was_led_on(response: &Response) -> bool {
-    response.get_redirect_history().is_some_and(|history| history.len() > 1)
-}
-
-/// Where a request was led on to, if it was only its token that it lacked there.
-fn led_on_to(parts: &Parts, response: &Response) -> Option<Uri> {
-    // Other methods may have become a GET on the way.
-    let same_request = [Method::GET, Method::HEAD].contains(&parts.method);
-    if !(same_request && was_led_on(response) && response.status() == StatusCode::UNAUTHORIZED) {
-        return None;
+fn attached(mut parts: Parts, token: Option<&AccessToken>) -> Parts {
+    if let Some(token) = token {
+        parts.headers.insert(AUTHORIZATION, token.header_value().clone());
     }
-    let uri = response.get_uri();
-    Target::of_uri(&parts.uri)?.is_same_as(Target::of_uri(uri)?).then(|| uri.clone())
+    parts
+}
+
+/// Makes a request's head that of the next hop.
+fn lead_on(parts: &mut Parts, hop: &Hop) -> Result<(), Error> {
+    hop.prepare(&mut parts.headers);
+    parts.method = hop.method.clone();
+    parts.uri = hop.url.as_str().parse().map_err(|error| Error::Http(http::Error::from(error)))?;
+    Ok(())
 }
 
 /// What could be read ahead of a body.
@@ -235,27 +262,36 @@ impl<'a> Kept<Box<dyn Read + 'a>> {
     }
 }
 
+impl<R> Kept<R> {
+    fn body(&self) -> Body {
+        match self {
+            Self::Whole(_) => Body::Again,
+            Self::Begun(..) => Body::Once,
+        }
+    }
+
+    fn parts(self) -> (Vec<u8>, Option<R>) {
+        match self {
+            Self::Whole(bytes) => (bytes, None),
+            Self::Begun(start, rest) => (start, Some(rest)),
+        }
+    }
+}
+
 /// Sends a request with a body that is at hand.
 fn send_whole(
     mut parts: Parts,
-    token: &AccessToken,
     bytes: &[u8],
     send: impl FnOnce(Request<'_>) -> Result<Response, Error>,
 ) -> Result<Response, Error> {
     let expects_body = [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method);
     if bytes.is_empty() && !expects_body {
-        return send(carrying(parts, token, SendBody::none()));
+        return send(configured(parts, SendBody::none()));
     }
     let framed =
         [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|it| parts.headers.contains_key(it));
     if !framed {
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     }
-    send(carrying(parts, token, SendBody::from_reader(&mut Cursor::new(bytes))))
-}
-
-fn carrying<'a>(mut parts: Parts, token: &AccessToken, body: SendBody<'a>) -> Request<'a> {
-    parts.headers.insert(AUTHORIZATION, token.header_value().clone());
-    // Only now: a configuration is large, and parts are cloned for the replay that rarely comes.
-    configured(Request::from_parts(parts, body))
+    send(configured(parts, SendBody::from_reader(&mut Cursor::new(bytes))))
 }

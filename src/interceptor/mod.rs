@@ -8,7 +8,7 @@
 //!
 //! # fn example(session: Session) -> Result<(), Box<dyn std::error::Error>> {
 //! let interceptor = Interceptor::builder(session).origin("https://api.example.com").build()?;
-//! // `adapters::reqwest::Bearer::new(interceptor)`, or tower's, or ureq's.
+//! // `adapters::reqwest::Bearer::client(interceptor, ..)`, or tower's, or ureq's.
 //! # let _ = interceptor;
 //! # Ok(())
 //! # }
@@ -18,7 +18,13 @@
 //! ```
 //!
 //! An adapter for another client is a page: ask [`Interceptor::attaches`] whether to attach a token,
-//! [`Interceptor::token`] for one, send, and do what [`Interceptor::judge`] says.
+//! [`Interceptor::token`] for one, send, and do what [`Interceptor::judge`] says. Where its client follows
+//! redirects by itself, tell it not to: few drop a token for good once it must not go along.
+//!
+//! # Waiting
+//! A request waits for tokens no longer than its [`wait_limit`](InterceptorBuilder::wait_limit), also where
+//! the authorization server hangs (rule C8). Why there was none is in the error's text;
+//! `session::Error::find` has the session's own error of any client's.
 //!
 //! # Invariants
 //! - What is decided is decided in [`crate::verdict`]; this reads headers and tells the session.
@@ -31,30 +37,36 @@
 //! takes the [`AccessToken`] from the response's extensions, and calls
 //! [`Session::reject`](crate::session::Session::reject).
 
+mod builder;
 mod challenge;
 mod origin;
+mod reason;
+#[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
+pub(crate) mod redirect;
 
+pub use builder::{
+    DEFAULT_MAX_REDIRECTS, DEFAULT_PATIENCE, DEFAULT_WAIT_LIMIT, InterceptorBuilder,
+    InterceptorError,
+};
 pub use challenge::read as read_challenges;
-pub use origin::{Origin, OriginError, Target};
+pub use origin::{Origin, OriginError, RequestTarget, Target};
 
 use core::fmt;
 use core::time::Duration;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
+use http::header::{AGE, AUTHORIZATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use thiserror::Error as ThisError;
 
+use crate::clock::Timer;
 use crate::session::{Acquire, Error as SessionError, Session};
 use crate::token::AccessToken;
 use crate::verdict::{
     Arrival, Attempt, Body, Credentials, Departure, Destination, Finding, Place, Preparation, Tell,
     Transport, Verdict,
 };
-
-/// How long failures of the authorization server are waited through by default.
-pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What an answer says, for a predicate of the program's own.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +83,11 @@ impl Answer<'_> {
         if self.status == StatusCode::UNAUTHORIZED {
             return Finding::of(401, read_challenges(self.headers));
         }
+        if self.headers.contains_key(AGE) {
+            // Rule E4: "Only a success whose headers say all, and that no cache gave, accepts" (RFC 9111,
+            // section 5.1: `Age` says that it was not generated for this request).
+            return Finding::Silent;
+        }
         Finding::of(self.status.as_u16(), crate::verdict::Challenge::Absent)
     }
 }
@@ -86,6 +103,13 @@ struct Settings {
     origins: Origins,
     plain: Transport,
     patience: Duration,
+    wait_limit: Duration,
+    timer: Arc<dyn Timer>,
+    #[cfg_attr(
+        not(any(feature = "reqwest", feature = "tower", feature = "ureq")),
+        expect(dead_code, reason = "for those that follow redirects")
+    )]
+    max_redirects: u32,
     finding: Option<Box<Predicate>>,
 }
 
@@ -96,53 +120,45 @@ enum Origins {
     These(Vec<Origin>),
 }
 
-/// Builds an [`Interceptor`].
-#[must_use]
-pub struct InterceptorBuilder {
-    session: Session,
-    origins: Vec<String>,
-    any_origin: bool,
-    allow_plain_http: bool,
-    patience: Duration,
-    finding: Option<Box<Predicate>>,
-}
-
-/// An interceptor that cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
-#[non_exhaustive]
-pub enum InterceptorError {
-    /// It would send the token nowhere.
-    #[error("no origin is named: call `origin` with the API's URL, or `any_origin`")]
-    NoOrigin,
-    /// One of its origins is none, or must not be.
-    #[error(transparent)]
-    Origin(#[from] OriginError),
-}
-
 /// A request that was not sent.
 #[derive(Clone, Debug, ThisError)]
 #[non_exhaustive]
 pub enum Refused {
     /// No token could be had for it.
-    #[error("no access token for this request")]
-    NoToken(#[from] SessionError),
+    #[error("no access token for this request: {}", reason::of(error, *retry_in))]
+    NoToken {
+        /// Why.
+        #[source]
+        error: SessionError,
+        /// When another try may do better, counted from when this was told.
+        retry_in: Option<Duration>,
+    },
     /// The token would have been sent in the clear (rule E5).
     #[error("{0} is plain http beyond this machine: use https, or `allow_plain_http`")]
     PlainHttp(Origin),
+    /// It names no host, and several origins are declared: whether the token may go there cannot be
+    /// known, and it does not go out without one either (rule E5).
+    #[error(
+        "the request names a path and no host, so it cannot be known which of the declared origins it \
+         goes to: name the host in its URI, or declare that one origin alone"
+    )]
+    UnknownOrigin,
+    /// It is plain http to this machine, and would pass through a proxy (rule E5).
+    #[error(
+        "{0} is plain http to this machine, and the environment sets a proxy for it, which could read the \
+         token: name it in `NO_PROXY`"
+    )]
+    Proxied(Origin),
+    /// One redirect more than [`max_redirects`](InterceptorBuilder::max_redirects).
+    #[error("more than {0} redirects in a row: see `max_redirects`")]
+    TooManyRedirects(u32),
 }
 
 impl Interceptor {
     /// A builder for requests that carry `session`'s token. Without a timer in the session,
     /// failures of the authorization server are not waited through.
     pub fn builder(session: Session) -> InterceptorBuilder {
-        InterceptorBuilder {
-            session,
-            origins: Vec::new(),
-            any_origin: false,
-            allow_plain_http: false,
-            patience: DEFAULT_PATIENCE,
-            finding: None,
-        }
+        InterceptorBuilder::new(session)
     }
 
     /// The session whose token is sent.
@@ -150,26 +166,35 @@ impl Interceptor {
         &self.session
     }
 
-    /// Whether a request to `target` with `headers` is to carry the token (rules E1, E5).
+    /// Whether a request to `target` with `headers` is to carry the token (rules E1, E5). One that names
+    /// no host, as tonic's do, goes to the one origin that is declared, or wherever the client is pointed
+    /// at under [`any_origin`](InterceptorBuilder::any_origin).
     ///
     /// # Errors
-    /// [`Refused::PlainHttp`], where it must not be sent at all.
-    pub fn attaches(
-        &self,
-        target: Option<Target<'_>>,
+    /// [`Refused::PlainHttp`] and [`Refused::UnknownOrigin`], where it must not be sent at all.
+    pub fn attaches<'a>(
+        &'a self,
+        target: impl Into<RequestTarget<'a>>,
         headers: &HeaderMap,
     ) -> Result<bool, Refused> {
-        let Some(target) = target else { return Ok(false) };
-        let known = match &self.settings.origins {
-            Origins::Any => true,
-            Origins::These(origins) => origins.iter().any(|origin| origin.is(target)),
+        if headers.contains_key(AUTHORIZATION) {
+            // Rule E1: "A caller's own `Authorization` header MUST be left alone."
+            return Ok(false);
+        }
+        let (target, known) = match (target.into(), &self.settings.origins) {
+            (RequestTarget::Other, Origins::Any | Origins::These(_)) => return Ok(false),
+            (RequestTarget::Absolute(target), Origins::Any) => (target, true),
+            (RequestTarget::Absolute(target), Origins::These(origins)) => {
+                (target, origins.iter().any(|origin| origin.is(target)))
+            }
+            (RequestTarget::OriginForm, Origins::Any) => return Ok(true),
+            (RequestTarget::OriginForm, Origins::These(origins)) => match &origins[..] {
+                [only] => (only.target(), true),
+                _ => return Err(Refused::UnknownOrigin),
+            },
         };
         let departure = Departure {
-            credentials: if headers.contains_key(AUTHORIZATION) {
-                Credentials::Callers
-            } else {
-                Credentials::Absent
-            },
+            credentials: Credentials::Absent,
             destination: if known { Destination::Known } else { Destination::Foreign },
             transport: match self.settings.plain {
                 Transport::Plain if !target.is_private() => Transport::Plain,
@@ -183,7 +208,17 @@ impl Interceptor {
         }
     }
 
-    /// A token for the next request: await it, or wait for it on a plain thread.
+    /// Whether the token goes nowhere but to this machine, over plain http.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn is_local(&self) -> bool {
+        match &self.settings.origins {
+            Origins::Any => false,
+            Origins::These(origins) => origins.iter().all(|it| it.target().is_plain_and_local()),
+        }
+    }
+
+    /// A token for the next request: await it, or wait for it on a plain thread. It is waited for no longer
+    /// than the [`wait_limit`](InterceptorBuilder::wait_limit).
     ///
     /// # Errors
     /// As for [`Session::token`].
@@ -191,7 +226,12 @@ impl Interceptor {
     /// # Cancellation
     /// As for [`Session::token`].
     pub fn token(&self) -> Acquire<'_> {
-        self.session.token().patience(self.settings.patience)
+        self.token_within(self.settings.wait_limit)
+    }
+
+    fn token_within(&self, limit: Duration) -> Acquire<'_> {
+        let settings = &self.settings;
+        self.session.token().patience(settings.patience).within(limit).alarmed_by(&settings.timer)
     }
 
     /// Tells the session what `answer` says of `token`, and says what is to be done with it.
@@ -221,66 +261,6 @@ impl Interceptor {
     }
 }
 
-impl InterceptorBuilder {
-    /// An origin that the token may be sent to, such as `https://api.example.com`; requests to
-    /// others pass without it. May be called for several.
-    pub fn origin(mut self, url: impl Into<String>) -> Self {
-        self.origins.push(url.into());
-        self
-    }
-
-    /// Sends the token to whatever host the client is pointed at. For a client of one API only.
-    pub fn any_origin(mut self) -> Self {
-        self.any_origin = true;
-        self
-    }
-
-    /// Allows tokens to go over plain http beyond this machine. For test networks only.
-    pub fn allow_plain_http(mut self) -> Self {
-        self.allow_plain_http = true;
-        self
-    }
-
-    /// How long failures of the authorization server are waited through [10 s].
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// Another reading of answers than rule E4's, which is `Answer::finding`, for servers that reject
-    /// tokens by other means than a 401: a 419, say, or gRPC's status. It sees status and headers.
-    pub fn finding(
-        mut self,
-        finding: impl Fn(Answer<'_>) -> Finding + Send + Sync + 'static,
-    ) -> Self {
-        self.finding = Some(Box::new(finding));
-        self
-    }
-
-    /// Builds it.
-    ///
-    /// # Errors
-    /// Where no origin is named, or one is none, or is plain http.
-    pub fn build(self) -> Result<Interceptor, InterceptorError> {
-        let origins = self.origins.iter().map(|url| Origin::parse(url));
-        let origins = origins.collect::<Result<Vec<_>, _>>()?;
-        if origins.is_empty() && !self.any_origin {
-            return Err(InterceptorError::NoOrigin);
-        }
-        let plain = origins.iter().find(|origin| !origin.target().is_private());
-        if let (Some(plain), false) = (plain, self.allow_plain_http) {
-            return Err(OriginError::PlainHttp(plain.clone()).into());
-        }
-        let settings = Settings {
-            origins: if self.any_origin { Origins::Any } else { Origins::These(origins) },
-            plain: if self.allow_plain_http { Transport::Private } else { Transport::Plain },
-            patience: self.patience,
-            finding: self.finding,
-        };
-        Ok(Interceptor { session: self.session, settings: Arc::new(settings) })
-    }
-}
-
 impl fmt::Debug for Interceptor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -290,23 +270,20 @@ impl fmt::Debug for Interceptor {
     }
 }
 
-impl fmt::Debug for InterceptorBuilder {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("InterceptorBuilder")
-            .field("origins", &self.origins.len())
-            .field("any_origin", &self.any_origin)
-            .finish_non_exhaustive()
-    }
-}
-
 /// What a gRPC answer says of the token: `UNAUTHENTICATED` in its headers is a rejection, whatever
 /// the HTTP status. For [`InterceptorBuilder::finding`].
 pub fn grpc_finding(answer: Answer<'_>) -> Finding {
     match answer.headers.get("grpc-status").map(HeaderValue::as_bytes) {
         Some(b"16") => Finding::Rejected,
-        // An answer without it goes on, or is not gRPC's.
-        Some(b"0") | None => answer.finding(),
+        Some(b"0") => answer.finding(),
         Some(_) => Finding::Silent,
+        // It is told in the trailers, once the body has been read: a 200 accepts nothing yet.
+        None if is_grpc(answer.headers) && answer.status == StatusCode::OK => Finding::Silent,
+        None => answer.finding(),
     }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }

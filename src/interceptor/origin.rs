@@ -31,6 +31,34 @@ pub struct Target<'a> {
     port: u16,
 }
 
+/// Which resource a request asks for, as far as it says where that is (RFC 9112, section 3.2).
+#[derive(Copy, Clone, Debug)]
+pub enum RequestTarget<'a> {
+    /// It names an origin.
+    Absolute(Target<'a>),
+    /// It names a path alone: the client knows where it goes, and does not say.
+    OriginForm,
+    /// It is of another scheme than http and https, or of none.
+    Other,
+}
+
+impl<'a> RequestTarget<'a> {
+    /// Of the URI of a request.
+    pub fn of_uri(uri: &'a Uri) -> Self {
+        match (uri.authority(), Target::of_uri(uri)) {
+            (_, Some(target)) => Self::Absolute(target),
+            (None, None) if uri.scheme().is_none() => Self::OriginForm,
+            (Some(_) | None, None) => Self::Other,
+        }
+    }
+}
+
+impl<'a> From<Target<'a>> for RequestTarget<'a> {
+    fn from(target: Target<'a>) -> Self {
+        Self::Absolute(target)
+    }
+}
+
 /// A text that names no origin.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 #[non_exhaustive]
@@ -102,10 +130,18 @@ impl<'a> Target<'a> {
 
     /// Whether nobody beyond this machine can listen on the way there.
     pub fn is_private(self) -> bool {
+        self.encrypted == Encrypted::Yes || self.is_loopback()
+    }
+
+    /// Whether it is plain http to this machine: a proxy on the way could read it.
+    pub fn is_plain_and_local(self) -> bool {
+        self.encrypted == Encrypted::No && self.is_loopback()
+    }
+
+    fn is_loopback(self) -> bool {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let loopback = host.eq_ignore_ascii_case("localhost")
-            || host.parse().is_ok_and(|address: core::net::IpAddr| address.is_loopback());
-        self.encrypted == Encrypted::Yes || loopback
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse().is_ok_and(|address: core::net::IpAddr| address.is_loopback())
     }
 
     /// Whether both go to one origin.

@@ -17,6 +17,7 @@ use super::limits::{Limits, Wishes};
 use super::ports::Ports;
 use super::turn::{self, Caller, Step, Turns};
 use super::waiters::Ticket;
+use crate::clock::Timer;
 use crate::lifecycle::{Effect, Event, Meanwhile, State, apply};
 use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
@@ -36,6 +37,9 @@ pub struct Acquire<'a> {
     /// The number of the attempt that this caller waits for, or waited for last.
     joined: Option<NonZeroU64>,
     patience: Span,
+    within: Option<Duration>,
+    /// For the limit, where the session has no timer.
+    fallback: Option<&'a Arc<dyn Timer>>,
     /// Made when first needed: most callers need none, and there may be very many.
     wishes: Option<Box<Wishes>>,
 }
@@ -57,7 +61,15 @@ enum Look {
 
 impl<'a> Acquire<'a> {
     pub(super) fn new(session: &'a Session) -> Self {
-        Self { session, ticket: None, joined: None, patience: Span::ZERO, wishes: None }
+        Self {
+            session,
+            ticket: None,
+            joined: None,
+            patience: Span::ZERO,
+            within: None,
+            fallback: None,
+            wishes: None,
+        }
     }
 
     /// How long failures are waited through \[none\]: the first attempt that fails after this ends
@@ -71,7 +83,14 @@ impl<'a> Acquire<'a> {
     /// Ends the wait after this long, and not the refresh (rule C8). Async without a timer, the
     /// limit is noticed only when something else wakes the wait.
     pub fn within(mut self, limit: Duration) -> Self {
-        self.wishes().within = Some(limit);
+        self.within = Some(limit);
+        self
+    }
+
+    /// Keeps the limit on time by this timer, where the session has none.
+    #[cfg(feature = "http")]
+    pub(crate) fn alarmed_by(mut self, timer: &'a Arc<dyn Timer>) -> Self {
+        self.fallback = Some(timer);
         self
     }
 
@@ -94,26 +113,25 @@ impl<'a> Acquire<'a> {
     }
 
     fn wishes(&mut self) -> &mut Wishes {
-        let timer = &self.session.shared.ports.settings.timer;
+        let timer = self.session.shared.ports.settings.timer.as_ref().or(self.fallback);
         self.wishes.get_or_insert_with(|| {
             Box::new(Wishes {
-                within: None,
                 usable_for: Span::ZERO,
                 limits: None,
                 too_brief: None,
-                alarm: Alarm::new(timer.clone()),
+                alarm: Alarm::new(timer.cloned()),
             })
         })
     }
 
     /// Its limits, which count from the first time that this is asked.
     fn limits(&mut self, now: Timestamp) -> Limits {
-        if self.wishes.is_none() && self.patience == Span::ZERO {
+        if self.wishes.is_none() && self.patience == Span::ZERO && self.within.is_none() {
             return Limits::NONE;
         }
         let patience = now.saturating_add(self.patience);
+        let within = self.within.map(|within| now.saturating_add(within.into()));
         let wishes = self.wishes();
-        let within = wishes.within.map(|within| now.saturating_add(within.into()));
         *wishes.limits.get_or_insert(Limits { patience, within })
     }
 
@@ -268,7 +286,13 @@ impl<'a> Acquire<'a> {
             }
         }
         if limits.within.is_some_and(|within| now >= within) {
-            return Some(Error::new(Kind::TimedOut));
+            let answer = self.ask(inner, now);
+            let retry_at = if let Effect::Wait { until } | Effect::BackOff { until, .. } = answer {
+                Some(until)
+            } else {
+                answer.start().map(|_| now)
+            };
+            return Some(Error::new(Kind::TimedOut).retry_at(retry_at));
         }
         if let Some(before) = self.wishes.as_ref().and_then(|wishes| wishes.too_brief) {
             let renewed = inner.lifecycle.published() != before;

@@ -163,7 +163,8 @@ impl Error {
         self.kind == Kind::OverBudget
     }
 
-    /// Whether the caller's own limit ended the wait. The refresh goes on.
+    /// Whether the caller's own limit ended the wait. The refresh goes on, until
+    /// [`when_to_retry`](Error::when_to_retry) at the latest.
     pub fn is_timeout(&self) -> bool {
         self.kind == Kind::TimedOut
     }

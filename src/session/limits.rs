@@ -1,13 +1,10 @@
 //! What a caller of a session asks for, and for how long it waits.
 
-use core::time::Duration;
-
 use super::alarm::Alarm;
 use crate::time::{Span, Timestamp};
 
 /// What a caller wants beyond a token that works now.
 pub(super) struct Wishes {
-    pub(super) within: Option<Duration>,
     pub(super) usable_for: Span,
     /// From the first poll on.
     pub(super) limits: Option<Limits>,

@@ -162,6 +162,12 @@ impl Session {
         self.token().valid_for(duration)
     }
 
+    /// What its clock shows.
+    #[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
+    pub(crate) fn now(&self) -> crate::time::Timestamp {
+        self.shared.slot.dial.now()
+    }
+
     /// The token, if one can be handed out without waiting. Starts no refresh unless a spawner
     /// can drive it.
     ///

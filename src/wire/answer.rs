@@ -24,7 +24,7 @@ use crate::token::{Grant, Leniency, Unusable};
 /// Makes a grant, or the right failure (rule B6), of a token endpoint's answer. Where the request was
 /// made by a [`Client`](super::Client), [`Form::read_answer`](super::Form::read_answer) knows more.
 ///
-/// Of the headers, `Content-Type`, `Date` and `Retry-After` are looked at, of several with one name the
+/// Of the headers, `Content-Type`, `Date`, `Retry-After` and `Location` are looked at, of several with one name the
 /// first, and each `WWW-Authenticate`. A date in `Retry-After` is counted from the `Date` beside it, or
 /// from the local wall clock where there is none, or one from before the year 2000. The body of a redirect is not looked at; a body that
 /// broke off is given as far as it came.
@@ -65,7 +65,7 @@ pub fn read_answer<'a>(
 const LONG_AGO: Timestamp = Timestamp::from_secs(946_684_800);
 
 /// The headers of which the first is looked at.
-const HEADERS: [&str; 3] = ["content-type", "date", "retry-after"];
+const HEADERS: [&str; 4] = ["content-type", "date", "retry-after", "location"];
 
 /// What an answer says before its body.
 pub(crate) struct Head<'a> {
@@ -73,6 +73,7 @@ pub(crate) struct Head<'a> {
     content_type: Option<&'a str>,
     date: Option<Timestamp>,
     retry_after: Option<&'a str>,
+    location: Option<&'a str>,
     /// Whether the client is asked to authenticate by the header (RFC 6749, section 5.2).
     challenged: bool,
 }
@@ -93,9 +94,9 @@ impl<'a> Head<'a> {
                 challenged |= text(value).is_some_and(challenges_basic);
             }
         }
-        let [content_type, date, retry_after] = first.map(|it| it.and_then(text));
+        let [content_type, date, retry_after, location] = first.map(|it| it.and_then(text));
         let date = date.and_then(http_date).filter(|date| *date > LONG_AGO);
-        Ok(Self { status, content_type, date, retry_after, challenged })
+        Ok(Self { status, content_type, date, retry_after, location, challenged })
     }
 
     /// Whether the answer is likely to hold a grant, so that all of it is worth waiting for.
@@ -116,7 +117,7 @@ impl<'a> Head<'a> {
         question: &Question<'_>,
     ) -> Result<Grant, RefreshError> {
         if !self.needs_body() {
-            return Err(self.redirected());
+            return Err(self.redirected(question));
         }
         let dialect = question.dialect();
         let likeness = |members: &Members| self.likeness(members, dialect);
@@ -184,9 +185,15 @@ impl<'a> Head<'a> {
         Some(Grant::of_refresh_token(token.secret).unusable(Unusable::Missing))
     }
 
-    fn redirected(&self) -> RefreshError {
+    fn redirected(&self, question: &Question<'_>) -> RefreshError {
+        let to = self.location.and_then(|location| question.moved_to(location));
+        let moved = match (to, self.location) {
+            (Some(origin), _) => format!(" (its URL has moved to {origin})"),
+            (None, Some(_)) => " (its URL has moved)".into(),
+            (None, None) => String::new(),
+        };
         let error = RefreshError::unavailable(format!(
-            "the token endpoint answered {}: redirects are not followed with a refresh token; \
+            "the token endpoint answered {}{moved}: redirects are not followed with a refresh token; \
              configure the endpoint's own URL",
             self.status
         ));

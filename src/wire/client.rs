@@ -168,11 +168,8 @@ impl Client {
         self.0.token_endpoint.host_str()
     }
 
-    /// Whether any of the endpoints is on this machine, which no proxy should come between.
-    #[cfg(any(feature = "oauth2", feature = "ureq"))]
-    pub(crate) fn is_local(&self) -> bool {
-        let endpoints = [Some(&self.0.token_endpoint), self.0.revocation_endpoint.as_ref()];
-        endpoints.into_iter().flatten().any(is_loopback)
+    pub(super) fn endpoint(&self) -> &Url {
+        &self.0.token_endpoint
     }
 }
 
@@ -311,7 +308,8 @@ fn check(name: &'static str, text: &str, plain: bool) -> Result<Url, ClientError
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether it is on this machine, which no proxy should come between.
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(domain)) => domain == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

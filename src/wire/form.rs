@@ -88,6 +88,12 @@ impl<'a> Form<'a> {
         Head::new(status, headers)?.answer(body, Ok(()), &self.question)
     }
 
+    /// Whether it goes to this machine, and so past any proxy, which could read it (rule E6).
+    #[cfg(any(feature = "oauth2", feature = "ureq"))]
+    pub(crate) fn is_local(&self) -> bool {
+        super::client::is_loopback(self.url)
+    }
+
     /// What its answer answers.
     #[cfg(any(feature = "oauth2", feature = "ureq"))]
     pub(crate) fn question(&self) -> &Question<'a> {

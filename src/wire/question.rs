@@ -2,6 +2,8 @@
 
 use std::prelude::rust_2024::*;
 
+use url::Url;
+
 use super::Client;
 use super::refusal::Classify;
 use crate::provider::{Code, Dialect};
@@ -64,6 +66,15 @@ impl<'a> Question<'a> {
     /// Whether the program takes tokens of this type for bearer tokens.
     pub(super) fn accepts(&self, token_type: &str) -> bool {
         self.client.is_some_and(|client| client.accepts(token_type))
+    }
+
+    /// The origin of where a redirect leads to, which holds no secret; nothing where it is none, or that
+    /// of the endpoint itself.
+    pub(super) fn moved_to(&self, location: &str) -> Option<String> {
+        let asked = self.client.map(Client::endpoint);
+        let to = Url::options().base_url(asked).parse(location).ok()?.origin();
+        let same = asked.is_some_and(|asked| asked.origin() == to);
+        (to.is_tuple() && !same).then(|| to.ascii_serialization())
     }
 
     pub(super) fn host(&self) -> Option<&str> {

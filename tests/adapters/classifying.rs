@@ -7,14 +7,16 @@ use crate::client::Adapter;
 use crate::wire::{answer, soon};
 use crate::world::{UNAUTHORIZED, World, answered, on_every_adapter, response};
 
-// Rule E4.
+// Rule E4. Case X23.
 async fn a_401_that_is_none_of_the_tokens_is_the_callers_and_rejects_nothing(on: Adapter) {
     // Duende foss: a DPoP-nonce 401 is not a token 401.
     for challenges in [
         &[r#"Bearer error="insufficient_scope", scope="write""#][..],
         &[r#"DPoP error="use_dpop_nonce", algs="ES256""#],
-        &[r#"Basic realm="other""#],
-        &["Negotiate", r#"Basic realm="Bearer""#],
+        &[r#"DPoP error="use_dpop_nonce""#, "Bearer"],
+        // RFC 9470: a stronger or more recent login is asked for.
+        &[r#"Bearer error="insufficient_user_authentication", max_age=5"#],
+        &["Bearer", r#"Bearer realm="x" error=insufficient_scope"#],
     ] {
         let world = World::with_api(on, move |_| {
             let headers: Vec<_> = challenges.iter().map(|it| ("www-authenticate", *it)).collect();
@@ -33,15 +35,18 @@ async fn a_401_that_is_none_of_the_tokens_is_the_callers_and_rejects_nothing(on:
     }
 }
 
-// Rule E4.
-async fn a_bearer_challenge_counts_whatever_stands_beside_it_and_so_does_none(on: Adapter) {
+// Rule E4. Case X22.
+async fn any_other_challenge_counts_also_of_another_scheme_alone_and_so_does_none(on: Adapter) {
     for challenges in [
         &[][..],
         &["Bearer"],
         &[r#"Bearer realm="a, b", error="invalid_token""#],
         &[r#"Basic realm="x", Bearer realm="y""#],
-        &[r#"DPoP error="use_dpop_nonce""#, "Bearer"],
         &["Bearer", r#"Basic realm="x""#],
+        &[r#"OAuth realm="x""#],
+        &[r#"Basic realm="other""#],
+        &["Negotiate"],
+        &["Token"],
         &["\"garbled"],
     ] {
         let world = World::with_api(on, move |request| match request.bearer() {
@@ -97,7 +102,7 @@ async fn a_program_says_itself_what_a_rejection_looks_like(on: Adapter) {
 
 on_every_adapter!(
     a_401_that_is_none_of_the_tokens_is_the_callers_and_rejects_nothing,
-    a_bearer_challenge_counts_whatever_stands_beside_it_and_so_does_none,
+    any_other_challenge_counts_also_of_another_scheme_alone_and_so_does_none,
     only_a_401_is_replayed_and_costs_the_token_its_place,
     a_program_says_itself_what_a_rejection_looks_like,
 );

@@ -134,16 +134,14 @@ impl Client {
     pub(crate) fn new(on: Adapter, interceptor: Interceptor, spy: Spy) -> Self {
         match on {
             Adapter::Reqwest => {
-                let client = ClientBuilder::new(reqwest::Client::new());
-                let bearer = on_reqwest::Bearer::new(interceptor);
-                Self::Reqwest(client.with(bearer).with(spy).build())
+                let client = on_reqwest::Bearer::client(interceptor, reqwest::Client::builder());
+                Self::Reqwest(client.expect("a client").with(spy).build())
             }
             Adapter::Tower => {
                 let ahead = Ahead::new(READ_AHEAD, TowerBody::new);
+                let layer = BearerLayer::new(interceptor).replaying(ahead);
                 let client = ServiceBuilder::new()
-                    // Outside, as the adapter's page says.
-                    .layer(FollowRedirectLayer::new())
-                    .layer(BearerLayer::new(interceptor).replaying(ahead))
+                    .layer(layer.following_redirects())
                     .map_request(move |request: http::Request<TowerBody>| {
                         spy.look(request.headers());
                         request
@@ -362,6 +360,11 @@ impl Failed {
             return error.downcast_ref();
         }
         error.downcast_ref()
+    }
+
+    /// The session's error within.
+    pub(crate) fn found(&self) -> Option<&perennial::session::Error> {
+        perennial::session::Error::find(&*self.0)
     }
 
     /// All that it says, and all that is underneath says.

@@ -170,24 +170,35 @@ async fn a_resource_that_accepts_and_rejects_by_turns_costs_the_allowance_and_no
 // Rule B9.
 async fn answers_that_say_nothing_of_the_token_do_not_spare_the_budget(on: Adapter) {
     // A server that is half down, and rejects what it understands.
-    for status in [
-        "500 Internal Server Error",
-        "429 Too Many Requests",
-        "302 Found",
-        "503 Service Unavailable",
-        "400 Bad Request",
-        "407 Proxy Authentication Required",
-    ] {
+    let nothing: [(&'static str, &'static [(&str, &str)]); 12] = [
+        // A cache's answer (RFC 9111, section 5.1), and what a cache may give in its place.
+        ("200 OK", &[("age", "0")]),
+        ("200 OK", &[("age", "60")]),
+        ("304 Not Modified", &[]),
+        ("302 Found", &[]),
+        ("302 Found", &[("location", "/things#again")]),
+        ("400 Bad Request", &[]),
+        ("404 Not Found", &[]),
+        ("407 Proxy Authentication Required", &[]),
+        ("429 Too Many Requests", &[]),
+        ("500 Internal Server Error", &[]),
+        ("501 Not Implemented", &[]),
+        ("503 Service Unavailable", &[]),
+    ];
+    let plain: (&'static str, &'static [(&str, &str)]) = ("200 OK", &[]);
+    for (status, headers) in nothing.into_iter().chain([plain]) {
         let used = Mutex::new(BTreeSet::new());
         let world = World::with_api(on, move |request| {
             let first = used.lock().expect("a server").insert(request.bearer().to_owned());
-            answer(if first { status } else { UNAUTHORIZED }, &[], "")
+            if first { answer(status, headers, "") } else { answer(UNAUTHORIZED, &[], "") }
         })
         .await;
         for _ in 0..50 {
             soon(world.get()).await.expect("a task").ok();
         }
-        assert_eq!(world.auth.requests(), 5, "{status}");
+        let accepts = headers.is_empty() && status == "200 OK";
+        let refreshes = world.auth.requests();
+        assert_eq!(refreshes != 5, accepts, "{status} {headers:?}: {refreshes}");
     }
 }
 

@@ -229,3 +229,47 @@ async fn a_stream_of_messages_that_waits_is_sent_once_and_whole() {
     assert_eq!(seen(&log)[1..], calls(&[("at-2", "hello")]));
     assert_eq!(refresher.requests(), 1);
 }
+
+// Rules E1, E5. Case X25.
+#[tokio::test]
+async fn a_channel_of_tonics_whose_requests_name_no_host_sends_the_token_to_the_declared_origin() {
+    let (address, log) = server(liking_new_tokens).await;
+    for any in [false, true] {
+        let refresher = Scripted::new();
+        let session = Session::builder_with(refresher.clone()).grant(Scripted::grant(0));
+        let interceptor = Interceptor::builder(session.build().expect("a session"));
+        let origin = format!("http://{address}");
+        let interceptor = if any { interceptor.any_origin() } else { interceptor.origin(&origin) };
+        let interceptor = interceptor.finding(grpc_finding).build().expect("an interceptor");
+        let endpoint = tonic::transport::Endpoint::from_shared(origin).expect("an endpoint");
+        let channel = soon(endpoint.connect()).await.expect("a channel");
+        let layer =
+            BearerLayer::new(interceptor).replaying(Ahead::new(65_536, tonic::body::Body::new));
+        let mut client = Grpc::new(tower::ServiceBuilder::new().layer(layer).service(channel));
+        soon(client.ready()).await.expect("ready");
+        let request = Request::new(Bytes::from_static(b"hello"));
+        let answer = soon(client.unary(request, METHOD, Raw)).await.map(Response::into_inner);
+        assert_eq!(answer.expect("an answer"), "hello");
+    }
+    assert_eq!(seen(&log).len(), 4, "each is replayed once with a new token");
+}
+
+// Rule E5. Case X25.
+#[tokio::test]
+async fn a_request_that_names_no_host_is_an_error_where_several_origins_are_declared() {
+    let (address, log) = server(liking_new_tokens).await;
+    let session = Session::builder_with(Scripted::new()).grant(Scripted::grant(0));
+    let interceptor = Interceptor::builder(session.build().expect("a session"))
+        .origin("https://a.example")
+        .origin(format!("http://{address}"))
+        .build()
+        .expect("an interceptor");
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"));
+    let channel = soon(endpoint.expect("an endpoint").connect()).await.expect("a channel");
+    let mut client = Grpc::new(BearerLayer::new(interceptor).layer(channel));
+    soon(client.ready()).await.expect("ready");
+    let request = Request::new(Bytes::from_static(b"hello"));
+    let refused = soon(client.unary(request, METHOD, Raw)).await.expect_err("which is not known");
+    assert!(format!("{refused:?}").contains("name the host in its URI"), "{refused:?}");
+    assert_eq!(seen(&log), []);
+}

@@ -202,7 +202,7 @@ fn no_adapter_shows_a_token_in_its_debug_text() {
     let layer = BearerLayer::new(interceptor.clone()).replaying(Cloned);
     let shown = format!(
         "{:?} {:?} {:?} {:#?} {:#?}",
-        on_reqwest::Bearer::new(interceptor.clone()),
+        on_reqwest::Bearer::with_client(interceptor.clone(), reqwest::Client::builder()),
         layer,
         layer.layer(gate),
         on_ureq::Bearer::new(interceptor.clone()),

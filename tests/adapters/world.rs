@@ -221,7 +221,7 @@ pub(crate) async fn refusal(request: JoinHandle<Result<Answered, Failed>>) -> se
     let failed = failed(request).await;
     let refused = failed.refused().unwrap_or_else(|| panic!("another failure: {failed:?}"));
     assert_mannered(refused);
-    let Refused::NoToken(error) = refused else { panic!("another refusal: {refused:?}") };
+    let Refused::NoToken { error, .. } = refused else { panic!("another refusal: {refused:?}") };
     error.clone()
 }
 

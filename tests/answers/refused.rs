@@ -278,9 +278,30 @@ fn a_programs_own_judgement_overrides_the_standards() {
 fn the_body_of_a_redirect_is_nobodys_word() {
     for status in [300, 301, 302, 303, 304, 307, 308] {
         for body in [crate::GOOD, r#"{"error":"invalid_grant"}"#, "<html>"] {
-            let error = refused(status, &[JSON, ("location", "https://hush.example/")], body);
+            let location = ("location", "https://user:hush@new.example:8443/hush?hush#hush");
+            let error = refused(status, &[JSON, location], body);
             assert_eq!(error.failure(), UNAVAILABLE, "{status} {body}");
-            assert!(error.to_string().contains("redirects are not followed"), "{error}");
+            let text = error.to_string();
+            assert!(text.contains("its URL has moved to https://new.example:8443)"), "{text}");
+            assert!(text.contains("redirects are not followed"), "{text}");
         }
     }
+}
+
+// Rules E6, G1. Case X19.
+#[test]
+fn where_a_redirect_leads_is_told_by_its_origin_where_it_has_another() {
+    for (location, told) in [
+        ("//new.example/hush", Some("https://new.example")),
+        ("http://auth.example.com/hush", Some("http://auth.example.com")),
+        ("/hush", None),
+        ("hush", None),
+        ("mailto:hush", None),
+        ("http://[::1", None),
+    ] {
+        let text = refused(307, &[("location", location)], "").to_string();
+        let moved = told.map_or("(its URL has moved)".into(), |it| format!("has moved to {it})"));
+        assert!(text.contains(&moved), "{location}: {text}");
+    }
+    assert!(!refused(307, &[], "").to_string().contains("moved"));
 }

@@ -144,10 +144,8 @@ fn session(adapter: Adapter, login: &Login, source: Source, heard: Heard) -> Ses
 }
 
 fn reqwest_get(interceptor: Interceptor, url: String) -> Box<dyn Fn() -> Answered + Send + Sync> {
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let client = reqwest_middleware::ClientBuilder::new(client)
-        .with(over_reqwest::Bearer::new(interceptor))
-        .build();
+    let http = reqwest::Client::builder().no_proxy();
+    let client = over_reqwest::Bearer::client(interceptor, http).expect("a client").build();
     Box::new(move || {
         let sent = client.get(&url).send();
         RUNTIME.block_on(async { Ok(tokio::spawn(sent).await??.status().as_u16()) })

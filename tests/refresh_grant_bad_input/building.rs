@@ -8,7 +8,7 @@ use perennial::lifecycle::Failure;
 use perennial::session::Session;
 use perennial::testing::VirtualTime;
 use perennial::time::Timestamp;
-use perennial::token::{Grant, Secret};
+use perennial::token::Grant;
 use perennial::wire::{Client, ClientError};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -91,8 +91,8 @@ fn a_refresher_built_outside_a_runtime_is_an_error_that_names_the_fix() {
 #[tokio::test]
 async fn what_a_refresher_was_built_with_is_not_seen_in_its_debug_text() {
     let key = ("x-api-key".parse().expect("a name"), "hush-client".parse().expect("a value"));
-    let client = reqwest::Client::builder().default_headers([key].into_iter().collect()).build();
-    let client = client.expect("a client");
+    let headers: reqwest::header::HeaderMap = [key].into_iter().collect();
+    let http = || reqwest::Client::builder().default_headers(headers.clone());
     let builder = Client::builder("https://app:hush-url@a.example/token?key=hush-url", "app")
         .revocation_endpoint("https://a.example/revoke?key=hush-url")
         .client_secret("hush-client");
@@ -105,7 +105,7 @@ async fn what_a_refresher_was_built_with_is_not_seen_in_its_debug_text() {
         .client_secret("hush-client")
         .build()
         .expect("a client");
-    let refresher = RefreshGrant::new(refresher).expect("a refresher").http_client(client);
+    let refresher = RefreshGrant::new(refresher).expect("a refresher").http_client(http);
     let after = format!("{refresher:?} {refresher:#?}");
     assert!(!before.contains("hush-client") && !before.contains("hush-url"), "{before}");
     assert!(!after.contains("hush-client") && !after.contains("hush-url"), "{after}");
@@ -179,30 +179,6 @@ async fn a_server_that_takes_no_connection_is_unavailable_well_before_the_deadli
     assert_eq!(failure, Failure::Unavailable { retry_after: None });
     assert_eq!(text, "the token endpoint could not be reached: connecting timed out");
     drop((listener, waiting));
-}
-
-// Rules E6, G1. Case X19: an HTTP client of the program's that follows redirects.
-#[tokio::test]
-async fn the_answer_of_where_a_redirect_led_is_not_taken() {
-    let elsewhere = Server::answering(|_| crate::wire::answer("200 OK", &[], crate::wire::GOOD));
-    let elsewhere = elsewhere.await;
-    let location = elsewhere.url("/token?hush-url");
-    let server = Server::answering(move |_| {
-        crate::wire::answer("307 Temporary Redirect", &[("location", &location)], "")
-    })
-    .await;
-    let client = Client::builder(server.url("/token"), "app").build().expect("a client");
-    let follows = reqwest::Client::new();
-    let refresher = RefreshGrant::new(client).expect("a refresher").http_client(follows);
-    let session = Session::builder_with(refresher)
-        .grant(Grant::of_refresh_token("refresh-1"))
-        .build()
-        .expect("a session");
-    let error = soon(session.token()).await.expect_err("nobody's word");
-    assert_mannered(&error);
-    assert!(!error.is_login_required(), "{error:?}");
-    let grant = session.grant().expect("a grant");
-    assert_eq!(grant.refresh_token().map(Secret::expose), Some("refresh-1"));
 }
 
 // Rules B5, B6.

@@ -14,6 +14,12 @@ pub trait Replay<B> {
     /// Another body just like `body`, where there can be one. May replace `body` by one that is
     /// sent just like it.
     fn keep(&self, body: &mut B) -> Option<B>;
+
+    /// A body that is empty, for a GET that a redirect made of another method \[none: such a redirect is
+    /// not followed\].
+    fn empty(&self) -> Option<B> {
+        None
+    }
 }
 
 /// Only empty bodies are sent again.
@@ -23,6 +29,10 @@ pub struct Empty;
 impl<B: Body + Default> Replay<B> for Empty {
     fn keep(&self, body: &mut B) -> Option<B> {
         body.is_end_stream().then(B::default)
+    }
+
+    fn empty(&self) -> Option<B> {
+        Some(B::default())
     }
 }
 
@@ -74,6 +84,10 @@ impl<B: Body<Data = Bytes> + Default + Unpin> Replay<B> for Ahead<B> {
         let again = ahead.again().map(self.make);
         *body = (self.make)(ahead);
         again
+    }
+
+    fn empty(&self) -> Option<B> {
+        Some(B::default())
     }
 }
 

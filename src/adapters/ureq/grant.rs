@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::prelude::rust_2024::*;
 
 use secrecy::zeroize::Zeroizing;
-use ureq::{Agent, Error, Timeout};
+use ureq::{Agent, Error, ResponseExt as _, Timeout};
 
 use crate::refresh::{RefreshError, Request};
 use crate::token::Grant;
@@ -34,12 +34,13 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 pub fn refresh_grant(
     client: Client,
 ) -> impl Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static {
-    let agent = agent(&client);
-    refresh_grant_through(client, agent)
+    refresh_grant_through(client, agent())
 }
 
 /// The same through an agent of the program's: for TLS, proxies or a resolver of its own. It must
-/// not carry the middleware that uses this grant (rule E6).
+/// not carry the middleware that uses this grant (rule E6). Redirects are not followed, whatever the agent's
+/// setting, and this machine is reached without a proxy; the answer of another URL, by a middleware of the
+/// agent's, is not taken.
 pub fn refresh_grant_through(
     client: Client,
     agent: Agent,
@@ -59,16 +60,14 @@ pub fn refresh_grant_through(
 pub fn client_credentials(
     client: Client,
 ) -> impl Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static {
-    let agent = agent(&client);
+    let agent = agent();
     move |request| exchange(&agent, &client.client_credentials(), request.time_left())
 }
 
 /// An agent that keeps no connections: one that the server closes while a refresh goes out over it
-/// would leave the outcome unknown. This machine it reaches without any proxy.
-fn agent(client: &Client) -> Agent {
-    let config = Agent::config_builder().max_idle_connections(0);
-    let config = if client.is_local() { config.proxy(None) } else { config };
-    config.build().into()
+/// would leave the outcome unknown.
+fn agent() -> Agent {
+    Agent::config_builder().max_idle_connections(0).build().into()
 }
 
 fn exchange(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
@@ -80,10 +79,19 @@ fn exchange(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant
     let connect = agent.config().timeouts().connect.unwrap_or(CONNECT_LIMIT).min(time_left / 2);
     let request = request.timeout_connect(Some(connect.max(Duration::from_millis(1))));
     let request = request.timeout_global(Some(limit)).http_status_as_error(false);
-    let request = request.max_redirects(0).max_redirects_will_error(false).build();
+    let request = request.max_redirects(0).max_redirects_will_error(false);
+    // Rule E6: "MUST NOT be led on by a redirect, nor, on this machine, pass through a proxy".
+    let request = if form.is_local() { request.proxy(None) } else { request };
+    let request = request.save_redirect_history(true).build();
     let request =
         form.headers().fold(request, |request, (name, value)| request.header(name, value));
     let mut response = request.send(form.body()).map_err(|error| not_sent(&error))?;
+    if was_led_on(&response, form) {
+        return Err(RefreshError::unknown(
+            "the token request was led on to another URL: give an agent whose middleware follows no \
+             redirect",
+        ));
+    }
     let headers = response.headers().clone();
     let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let head = Head::new(response.status().as_u16(), pairs)?;
@@ -92,6 +100,14 @@ fn exchange(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant
     }
     let (body, ended) = body(&mut response);
     head.answer(&body, ended, form.question())
+}
+
+/// Whether it is the answer to another request, which some middleware made of this one.
+fn was_led_on(response: &http::Response<ureq::Body>, form: &Form<'_>) -> bool {
+    let asked = form.url().parse::<http::Uri>();
+    let history = response.get_redirect_history();
+    history
+        .is_some_and(|history| history.iter().any(|uri| !asked.as_ref().is_ok_and(|it| it == uri)))
 }
 
 /// The body up to the limit, and what kept it from being read to its end.

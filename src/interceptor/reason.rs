@@ -1,0 +1,35 @@
+//! The reason why a request was not sent, in one line: some clients show an error's text and nothing of
+//! what is underneath.
+
+use core::error::Error as _;
+use core::fmt;
+use core::time::Duration;
+
+use crate::session::Error;
+
+pub(super) struct Reason<'a> {
+    error: &'a Error,
+    retry_in: Option<Duration>,
+}
+
+pub(super) fn of(error: &Error, retry_in: Option<Duration>) -> Reason<'_> {
+    Reason { error, retry_in }
+}
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.error)?;
+        if let Some(why) = self.error.source() {
+            write!(formatter, ": {why}")?;
+        }
+        match self.retry_in {
+            None => Ok(()),
+            Some(Duration::ZERO) => write!(formatter, "; try again now"),
+            // Rounded up: earlier would be too early.
+            Some(wait) => {
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                write!(formatter, "; try again in {seconds} s")
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The way of one call from hop to hop: where a redirect leads (RFC 9110, section 15.4), and whether
+//! the token still goes along (rule E5).
+//!
+//! The followers of the clients are not used: some decide by the last hop alone, and send on the second
+//! hop at a foreign host what they dropped on the first; some tell a middleware nothing of their hops.
+
+use core::fmt;
+use core::time::Duration;
+use std::prelude::rust_2024::*;
+use std::string::ToString;
+
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION,
+    PROXY_AUTHORIZATION, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, Method, StatusCode};
+use url::Url;
+
+use super::{Interceptor, Origin, Origins, Refused, RequestTarget, Target};
+use crate::session::Error;
+use crate::time::Timestamp;
+use crate::token::AccessToken;
+use crate::verdict::Body;
+
+/// One call, at one of its hops.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    /// Whether the request of this hop carries the token. Once it does not, no later one does.
+    carries: bool,
+    /// Where the call began.
+    home: Option<Origin>,
+    hops: u32,
+    /// How long it has waited for tokens.
+    waited: Duration,
+}
+
+/// A redirect that is to be followed.
+#[derive(Clone, Debug)]
+pub(crate) struct Hop {
+    pub(crate) url: Url,
+    pub(crate) method: Method,
+    pub(crate) body: HopBody,
+    /// To another origin, where the credentials of the last one are nobody's business.
+    leaves: bool,
+}
+
+/// What becomes of a request's body on a redirect.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HopBody {
+    Same,
+    Dropped,
+}
+
+/// A request that was answered, and how.
+#[derive(Copy, Clone)]
+pub(crate) struct Answered<'a> {
+    /// Written out only where it is looked at: most answers are no redirects.
+    pub(crate) url: &'a dyn fmt::Display,
+    pub(crate) method: &'a Method,
+    pub(crate) body: Body,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+impl Interceptor {
+    /// The call that a request to `target` with `headers` begins.
+    ///
+    /// # Errors
+    /// As for [`attaches`](Interceptor::attaches).
+    pub(crate) fn depart(
+        &self,
+        target: RequestTarget<'_>,
+        headers: &HeaderMap,
+    ) -> Result<Route, Refused> {
+        let home = match target {
+            RequestTarget::Absolute(target) => Some(target.to_origin()),
+            RequestTarget::OriginForm | RequestTarget::Other => None,
+        };
+        Ok(Route {
+            carries: self.attaches(target, headers)?,
+            home,
+            hops: 0,
+            waited: Duration::ZERO,
+        })
+    }
+}
+
+impl Route {
+    pub(crate) fn carries_token(&self) -> bool {
+        self.carries
+    }
+
+    /// The token for the next request, if it is to carry one. Rule C8: "A request through an interceptor
+    /// MUST NOT wait for tokens longer than".
+    #[cfg(any(feature = "reqwest", feature = "tower"))]
+    pub(crate) async fn token(
+        &mut self,
+        interceptor: &Interceptor,
+    ) -> Result<Option<AccessToken>, Refused> {
+        if !self.carries {
+            return Ok(None);
+        }
+        let begun = interceptor.session.now();
+        let token = interceptor.token_within(self.time_left(interceptor)).await;
+        self.had(token, begun, interceptor)
+    }
+
+    /// The same, waited for on this thread.
+    #[cfg(feature = "ureq")]
+    pub(crate) fn token_blocking(
+        &mut self,
+        interceptor: &Interceptor,
+    ) -> Result<Option<AccessToken>, Refused> {
+        if !self.carries {
+            return Ok(None);
+        }
+        let begun = interceptor.session.now();
+        let token = interceptor.token_within(self.time_left(interceptor)).wait();
+        self.had(token, begun, interceptor)
+    }
+
+    fn time_left(&self, interceptor: &Interceptor) -> Duration {
+        interceptor.settings.wait_limit.saturating_sub(self.waited)
+    }
+
+    fn had(
+        &mut self,
+        token: Result<AccessToken, Error>,
+        begun: Timestamp,
+        interceptor: &Interceptor,
+    ) -> Result<Option<AccessToken>, Refused> {
+        let now = interceptor.session.now();
+        self.waited = self.waited.saturating_add(now.since(begun).to_duration());
+        match token {
+            Ok(token) => Ok(Some(token)),
+            Err(error) => {
+                let retry_in = error.when_to_retry().map(|at| at.since(now).to_duration());
+                Err(Refused::NoToken { error, retry_in })
+            }
+        }
+    }
+
+    /// Where an answer leads on to; nothing where it is the caller's: no redirect, none that makes
+    /// sense, or one with a body that was spent.
+    ///
+    /// # Errors
+    /// Where it may be followed no further, or the token would go in the clear.
+    pub(crate) fn follow(
+        &mut self,
+        interceptor: &Interceptor,
+        answered: Answered<'_>,
+    ) -> Result<Option<Hop>, Refused> {
+        let most = interceptor.settings.max_redirects;
+        let Some(hop) = Hop::of(answered).filter(|_| most > 0) else { return Ok(None) };
+        if self.hops == most {
+            return Err(Refused::TooManyRedirects(most));
+        }
+        self.hops += 1;
+        if self.carries {
+            self.carries = self.goes_along(interceptor, &hop.url)?;
+        }
+        Ok(Some(hop))
+    }
+
+    /// Rule E5: "Once a redirect led elsewhere, no later request of that call MUST carry the token".
+    fn goes_along(&self, interceptor: &Interceptor, url: &Url) -> Result<bool, Refused> {
+        let Some(target) = target(url) else { return Ok(false) };
+        let stays = match &interceptor.settings.origins {
+            // The program named no origin but by its request.
+            Origins::Any => self.home.as_ref().is_some_and(|home| home.is(target)),
+            Origins::These(_) => true,
+        };
+        Ok(stays && interceptor.attaches(target, &HeaderMap::new())?)
+    }
+}
+
+impl Hop {
+    fn of(answered: Answered<'_>) -> Option<Self> {
+        let (method, body) = match (answered.status.as_u16(), answered.method) {
+            (301 | 302, &Method::POST) => (Method::GET, HopBody::Dropped),
+            (303, &Method::HEAD) => (Method::HEAD, HopBody::Dropped),
+            (303, _) => (Method::GET, HopBody::Dropped),
+            (301 | 302 | 307 | 308, method) => (method.clone(), HopBody::Same),
+            _ => return None,
+        };
+        if body == HopBody::Same && answered.body == Body::Once {
+            return None;
+        }
+        let from = Url::parse(&answered.url.to_string()).ok()?;
+        let location = core::str::from_utf8(answered.headers.get(LOCATION)?.as_bytes()).ok()?;
+        let mut url = from.join(location).ok()?;
+        let next = target(&url)?;
+        let leaves = !target(&from)?.is_same_as(next);
+        // Credentials in a URL are credentials that the server chose.
+        url.set_username("").ok()?;
+        url.set_password(None).ok()?;
+        url.set_fragment(None);
+        Some(Self { url, method, body, leaves })
+    }
+
+    /// What the next request keeps of the last one's headers.
+    pub(crate) fn prepare(&self, headers: &mut HeaderMap) {
+        if self.leaves {
+            for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
+                headers.remove(name);
+            }
+        }
+        match self.body {
+            HopBody::Same => {}
+            HopBody::Dropped => {
+                for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
+                    headers.remove(name);
+                }
+            }
+        }
+    }
+}
+
+/// Where a request to a URL goes.
+pub(crate) fn target(url: &Url) -> Option<Target<'_>> {
+    Target::new(url.scheme(), url.host_str()?, url.port())
+}

@@ -1,0 +1,163 @@
+//! A timer that is one thread, which sleeps for all: see [`ThreadTimer`].
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::prelude::rust_2024::*;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+
+use crate::clock::{Stopwatch, Timer};
+use crate::primitives::contained;
+use crate::refresh::BoxFuture;
+
+/// A timer with a thread of its own, which begins with the first sleep and ends with the last
+/// handle and the last sleep. Clones share it. Setting a sleep, and dropping one, costs the logarithm
+/// of their number.
+///
+/// Where no thread can be had, sleeps end when they are next polled after their time: waits are then
+/// as without a timer (rule B13).
+#[derive(Clone)]
+pub struct ThreadTimer(Arc<Bench>);
+
+/// Where all sleep. The thread holds a weak reference, and wakes up when the last strong one goes.
+struct Bench {
+    sleepers: Arc<Sleepers>,
+}
+
+struct Sleepers {
+    state: Mutex<State>,
+    changed: Condvar,
+    watch: Stopwatch,
+}
+
+#[derive(Default)]
+struct State {
+    /// Those who sleep, by when they wake up and a number.
+    asleep: BTreeMap<(Duration, u64), Waker>,
+    next: u64,
+    running: bool,
+    /// The last handle and the last sleep are gone.
+    closed: bool,
+}
+
+impl ThreadTimer {
+    /// A timer. Its thread begins with the first sleep.
+    pub fn new() -> Self {
+        let sleepers =
+            Sleepers { state: Mutex::default(), changed: Condvar::new(), watch: Stopwatch::new() };
+        Self(Arc::new(Bench { sleepers: Arc::new(sleepers) }))
+    }
+}
+
+impl Default for ThreadTimer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Timer for ThreadTimer {
+    fn sleep(&self, duration: Duration) -> BoxFuture<()> {
+        let bench = Arc::clone(&self.0);
+        let until = bench.sleepers.watch.elapsed().saturating_add(duration);
+        Box::pin(Sleep { bench, until, number: None })
+    }
+}
+
+struct Sleep {
+    bench: Arc<Bench>,
+    until: Duration,
+    number: Option<u64>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let sleepers = Arc::clone(&self.bench.sleepers);
+        if sleepers.watch.elapsed() >= self.until {
+            return Poll::Ready(());
+        }
+        let waker = cx.waker().clone();
+        let until = self.until;
+        let replaced = {
+            let mut state = sleepers.lock();
+            let number = *self.number.get_or_insert_with(|| {
+                state.next += 1;
+                state.next
+            });
+            if !state.running {
+                let rows = Arc::downgrade(&sleepers);
+                let thread = thread::Builder::new().name("perennial timer".into());
+                state.running = thread.spawn(move || run(&rows)).is_ok();
+            }
+            let replaced = state.asleep.insert((until, number), waker);
+            if state.asleep.first_key_value().is_some_and(|(first, _)| *first == (until, number)) {
+                sleepers.changed.notify_one();
+            }
+            replaced
+        };
+        drop(replaced);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            let forgotten = self.bench.sleepers.lock().asleep.remove(&(self.until, number));
+            drop(forgotten);
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.sleepers.lock().closed = true;
+        self.sleepers.changed.notify_one();
+    }
+}
+
+impl Sleepers {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes who is due, and sleeps until the next is.
+fn run(sleepers: &Weak<Sleepers>) {
+    while let Some(sleepers) = sleepers.upgrade() {
+        let mut state = sleepers.lock();
+        if state.closed {
+            return;
+        }
+        let now = sleepers.watch.elapsed();
+        let mut due = Vec::new();
+        while let Some(first) = state.asleep.first_entry().filter(|first| first.key().0 <= now) {
+            due.push(first.remove());
+        }
+        if due.is_empty() {
+            let next =
+                state.asleep.first_key_value().map(|((until, _), _)| until.saturating_sub(now));
+            match next {
+                Some(next) => drop(sleepers.changed.wait_timeout(state, next)),
+                None => drop(sleepers.changed.wait(state)),
+            }
+            continue;
+        }
+        drop(state);
+        for waker in due {
+            // The program's code; a panic of it must not end the timer.
+            let _ = contained(|| waker.wake());
+        }
+    }
+}
+
+impl fmt::Debug for ThreadTimer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ThreadTimer").finish_non_exhaustive()
+    }
+}
