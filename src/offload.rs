@@ -1,8 +1,10 @@
 //! Blocking work off the executor: a thread, and a future that waits for it.
 
+use core::cell::Cell;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use std::boxed::Box;
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -31,6 +33,29 @@ pub(crate) fn offload<T: Send + 'static>(
     let sender = Sender(Arc::clone(&slot));
     hook(Box::new(move || sender.send(work())))?;
     Ok(Pending(slot))
+}
+
+thread_local! {
+    /// For how long this thread may block for a refresh that it waits for.
+    static MAY_BLOCK: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Calls `drive` on a thread that waits, and may block for `limit` meanwhile.
+pub(crate) fn blocking<T>(limit: Duration, drive: impl FnOnce() -> T) -> T {
+    struct Until(Duration);
+    impl Drop for Until {
+        fn drop(&mut self) {
+            MAY_BLOCK.set(self.0);
+        }
+    }
+    let _until = Until(MAY_BLOCK.replace(limit));
+    drive()
+}
+
+/// Whether this thread may block for `limit`.
+pub(crate) fn may_block(limit: Duration) -> bool {
+    let allowed = MAY_BLOCK.get();
+    allowed > Duration::ZERO && limit <= allowed
 }
 
 struct Slot<T> {

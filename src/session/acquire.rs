@@ -19,6 +19,7 @@ use super::turn::{self, Caller, Step, Turns};
 use super::waiters::Ticket;
 use crate::clock::Timer;
 use crate::lifecycle::{Effect, Event, Meanwhile, State, apply};
+use crate::offload::blocking;
 use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
 
@@ -154,11 +155,17 @@ impl<'a> Acquire<'a> {
         limits: Limits,
         deadline: Timestamp,
         lit: bool,
+        caller: Caller,
         now: Timestamp,
     ) -> Step<Result<AccessToken, Error>> {
         let mut now = now;
         if lit {
-            if self.session.shared.drive(self.ticket) {
+            let until = limits.within.map_or(deadline, |within| within.min(deadline));
+            let may_block = match caller {
+                Caller::Thread => until.since(now).to_duration(),
+                Caller::Task => Duration::ZERO,
+            };
+            if blocking(may_block, || self.session.shared.drive(self.ticket)) {
                 return Step::Again;
             }
             now = self.session.shared.slot.dial.now();
@@ -248,6 +255,14 @@ impl<'a> Acquire<'a> {
         apply(&self.session.shared.ports.settings.policy, inner.lifecycle, self.request(), now).1
     }
 
+    /// When one like this caller would be answered otherwise.
+    fn retry_at(&self, inner: &Inner, now: Timestamp) -> Option<Timestamp> {
+        match self.ask(inner, now) {
+            Effect::Wait { until } | Effect::BackOff { until, .. } => Some(until),
+            answer => answer.start().map(|_| now),
+        }
+    }
+
     fn request(&self) -> Event<Timestamp> {
         Event::Requested { usable_for: self.usable_for() }
     }
@@ -276,23 +291,12 @@ impl<'a> Acquire<'a> {
         }
         if let Some((failed, error)) = &inner.last_failure {
             if failed.number() >= joined.get() && now >= limits.patience {
-                let answer = self.ask(inner, now);
-                let retry_at = if let Effect::BackOff { until, .. } = answer {
-                    Some(until)
-                } else {
-                    answer.start().map(|_| now)
-                };
+                let retry_at = self.retry_at(inner, now);
                 return Some(error.clone().retry_at(retry_at).seen_in(inner.lifecycle.state(now)));
             }
         }
         if limits.within.is_some_and(|within| now >= within) {
-            let answer = self.ask(inner, now);
-            let retry_at = if let Effect::Wait { until } | Effect::BackOff { until, .. } = answer {
-                Some(until)
-            } else {
-                answer.start().map(|_| now)
-            };
-            return Some(Error::new(Kind::TimedOut).retry_at(retry_at));
+            return Some(Error::new(Kind::TimedOut).retry_at(self.retry_at(inner, now)));
         }
         if let Some(before) = self.wishes.as_ref().and_then(|wishes| wishes.too_brief) {
             let renewed = inner.lifecycle.published() != before;
@@ -350,7 +354,7 @@ impl Turns for Acquire<'_> {
                 }
                 Step::Ready(Ok(token))
             }
-            Look::Join(deadline) => self.join(limits, deadline, lit, now),
+            Look::Join(deadline) => self.join(limits, deadline, lit, caller, now),
             Look::Pause(until) => {
                 if lit {
                     shared.drive(self.ticket);

@@ -4,6 +4,7 @@ use core::fmt;
 use core::future::Future;
 use core::hash::BuildHasher;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 use std::hash::RandomState;
 use std::io;
 use std::prelude::rust_2024::*;
@@ -25,11 +26,15 @@ use crate::refresh::{
 use crate::store::{AnyStore, Store};
 use crate::token::Grant;
 
+/// Makes a refresher of where blocking work runs, and after how long it ends by itself.
+type Making = dyn FnOnce(Arc<Hook>, Option<Duration>) -> Box<dyn AnyRefresh> + Send;
+
 /// Builds a [`Session`].
 #[must_use]
 pub struct Builder {
-    refresher: Box<dyn FnOnce(Arc<Hook>) -> Box<dyn AnyRefresh> + Send>,
+    refresher: Box<Making>,
     hook: Arc<Hook>,
+    ends_within: Option<Duration>,
     home: Option<Home>,
     grant: Option<Grant>,
     store: Option<Box<dyn AnyStore>>,
@@ -76,7 +81,7 @@ impl fmt::Display for Part {
 
 impl Builder {
     pub(super) fn of(refresher: impl Refresh) -> Self {
-        Self::making(|_| Box::new(refresher))
+        Self::making(|_, _| Box::new(refresher))
     }
 
     pub(super) fn of_fn<F, Fut>(refresh: F) -> Self
@@ -92,13 +97,18 @@ impl Builder {
         F: Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static,
     {
         let refresh = Arc::new(refresh);
-        Self::making(move |hook| Box::new(BlockingRefresh { refresh, hook }))
+        Self::making(move |hook, ends_within| {
+            Box::new(BlockingRefresh { refresh, hook, ends_within })
+        })
     }
 
-    fn making(refresher: impl FnOnce(Arc<Hook>) -> Box<dyn AnyRefresh> + Send + 'static) -> Self {
+    fn making(
+        refresher: impl FnOnce(Arc<Hook>, Option<Duration>) -> Box<dyn AnyRefresh> + Send + 'static,
+    ) -> Self {
         Self {
             refresher: Box::new(refresher),
             hook: Arc::new(on_a_thread),
+            ends_within: None,
             home: None,
             grant: None,
             store: None,
@@ -160,6 +170,14 @@ impl Builder {
     /// they go on when all callers are gone. Without it callers drive them.
     pub fn spawner(mut self, spawner: impl Fn(BoxFuture<()>) + Send + Sync + 'static) -> Self {
         self.spawner = Some(Box::new(spawner));
+        self
+    }
+
+    /// Says that a blocking refresher ends by itself within `limit`, as by its HTTP client's timeout. A
+    /// plain thread that waits for a token at least that long, and has nothing else to use meanwhile, then
+    /// runs it itself; for all others it runs where [`offload`](Builder::offload) says.
+    pub fn ends_within(mut self, limit: Duration) -> Self {
+        self.ends_within = Some(limit);
         self
     }
 
@@ -231,7 +249,7 @@ impl Builder {
     /// Where the grant holds a token that could not be sent.
     pub fn build(self) -> Result<Session, BuildError> {
         self.grant.as_ref().map_or(Ok(()), check)?;
-        let (refresher, home) = ((self.refresher)(self.hook), self.home);
+        let (refresher, home) = ((self.refresher)(self.hook, self.ends_within), self.home);
         let (store, hooks, grant) = (self.store, self.hooks, self.grant);
         let settings = Settings {
             policy: self.policy,
