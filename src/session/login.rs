@@ -56,6 +56,8 @@ impl Session {
         let ports = &self.shared.ports;
         let moment = ports.settings.moment();
         self.shared.change(moment.now, |inner, afterwards| {
+            // Not known until the store has forgotten it: `keyed` tells by that whether it has.
+            inner.version = None;
             inner.clear(&ports.settings.policy, moment.now, afterwards);
             inner.tell_held_back(ports, moment, afterwards);
         });

@@ -84,7 +84,8 @@ impl Session {
             && inner.watchers.wakers.is_empty()
             && inner.unsaved.is_none();
         at_rest.then(|| Rest {
-            lifecycle: inner.lifecycle,
+            // Whoever has not heard of it yet, as its keeper, begins nothing any more.
+            lifecycle: core::mem::replace(&mut inner.lifecycle, Lifecycle::new(0)),
             grant: inner.grant.take(),
             version: inner.version,
             refused: inner.refused,

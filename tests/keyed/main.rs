@@ -4,6 +4,7 @@
 mod session_support;
 
 mod client;
+mod forgotten;
 mod packing;
 mod sessions;
 mod wheel;
