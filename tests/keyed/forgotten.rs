@@ -159,14 +159,17 @@ fn a_key_whose_store_could_not_be_read_is_kept_for_its_backoff_and_a_minute() {
 }
 
 // Rules B4, C6. Packed by the sweep that has also evicted another, whose hook is called before the
-// packed session has gone. Its keeper, that had never been polled, presented no refresh token then.
+// packed session has gone. Its keeper, that had never been polled, presented the stored refresh token
+// a second time.
 #[test]
 fn a_keeper_that_comes_while_its_session_is_packed_begins_nothing() {
     let (server, time) = world();
     let keeper = Arc::new(Mutex::new(None::<Hand<perennial::session::KeepFresh>>));
     let all = Arc::new(OnceLock::<Sessions<u64>>::new());
     let (late, within) = (Arc::clone(&keeper), Arc::clone(&all));
-    let sessions = server.sessions(&time).evict_unused_after(HOUR).on_evict(move |_, _| {
+    let stores: Vec<_> = (0..2_000).map(|_| MemoryStore::new()).collect();
+    let sessions = server.sessions(&time).stores(move |key| stores[*key as usize].clone());
+    let sessions = sessions.evict_unused_after(HOUR).on_evict(move |_, _| {
         if within.get().is_some_and(|sessions| sessions.in_use() == 0) {
             if let Some(keeper) = &mut *late.lock().expect("no panic") {
                 let _ = keeper.poll();
@@ -178,6 +181,8 @@ fn a_keeper_that_comes_while_its_session_is_packed_begins_nothing() {
     for key in 0..2_000 {
         sessions.install_blocking(&key, grant(key, 1)).expect("sendable");
     }
+    sessions.sweep();
+    sessions.sweep();
     time.advance(HOUR);
     let session = sessions.session(&1).expect("it exists");
     *keeper.lock().expect("no panic") = Some(Hand::new(session.keep_fresh(time.clone())));
