@@ -13,11 +13,11 @@ use super::Session;
 use super::alarm::Alarm;
 use super::core::{Afterwards, Inner, Shared};
 use super::error::{Error, Kind};
-use super::limits::{Limits, Wishes};
+use super::limits::{Limits, Pace, Wishes};
 use super::ports::Ports;
 use super::turn::{self, Caller, Step, Turns};
 use super::waiters::Ticket;
-use crate::lifecycle::{Effect, Event, Meanwhile, State, apply};
+use crate::lifecycle::{Delay, Effect, Event, Meanwhile, State, apply};
 use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
 
@@ -102,6 +102,7 @@ impl<'a> Acquire<'a> {
                 limits: None,
                 too_brief: None,
                 alarm: Alarm::new(timer.clone()),
+                pace: Pace::default(),
             })
         })
     }
@@ -176,7 +177,7 @@ impl<'a> Acquire<'a> {
                 Some(_) | None => Err(Error::new(Kind::Reentrant)),
             });
         }
-        match inner.lifecycle.handle(&ports.settings.policy, self.request(), now) {
+        match self.handle(inner, now) {
             Effect::Use => match inner.token.clone() {
                 Some(token) => {
                     let deadline = inner.lifecycle.refresh_deadline();
@@ -192,6 +193,9 @@ impl<'a> Acquire<'a> {
                 }
             }
             Effect::StartRefresh(start) => {
+                if let Some(wishes) = &mut self.wishes {
+                    wishes.pace.start(now);
+                }
                 inner.launch(ports, start, afterwards);
                 self.joins(inner, start.deadline)
             }
@@ -222,6 +226,29 @@ impl<'a> Acquire<'a> {
             | Effect::Withdraw
             | Effect::KeepUsing
             | Effect::EndAttempt => Look::Done(Err(Error::new(Kind::NotReady))),
+        }
+    }
+
+    /// Asks the lifecycle, but for a refresh that would begin within a millisecond of this caller's
+    /// last one, however short the backoff was.
+    fn handle(&mut self, inner: &mut Inner, now: Timestamp) -> Effect<Timestamp> {
+        let policy = &self.session.shared.ports.settings.policy;
+        let mut next = inner.lifecycle;
+        let effect = next.handle(policy, self.request(), now);
+        let rest = self.wishes.as_mut().and_then(|wishes| wishes.pace.rest(now));
+        match (effect, rest) {
+            (Effect::StartRefresh(_), Some(until)) => {
+                inner.lifecycle.observe(policy, now);
+                Effect::BackOff { until, reason: Delay::Failure }
+            }
+            (Effect::UseAndStartRefresh(_), Some(_)) => {
+                inner.lifecycle.observe(policy, now);
+                Effect::Use
+            }
+            (effect, _) => {
+                inner.lifecycle = next;
+                effect
+            }
         }
     }
 
