@@ -151,7 +151,7 @@ impl<K: Key> Shard<K> {
             let id = self.hand;
             match self.records.get(id) {
                 Some(Record::Live(_, live)) if live.is_unused() => {
-                    self.pack(id, aging.seconds, garbage);
+                    self.pack(id, aging, garbage);
                 }
                 Some(Record::Idle(key, idle)) if aging.is_over(idle) => {
                     self.remove(aging.hasher.hash_one(key), id, garbage);
@@ -161,11 +161,11 @@ impl<K: Key> Shard<K> {
         }
     }
 
-    fn pack(&mut self, id: u32, seconds: u32, garbage: &mut Garbage<K>) {
+    fn pack(&mut self, id: u32, aging: &Aging<'_, K>, garbage: &mut Garbage<K>) {
         let Some(Record::Live(_, live)) = self.records.get(id) else { return };
-        let Some(rest) = live.session.put_away() else { return };
+        let Some(rest) = live.session.put_away(aging.now) else { return };
         if let Record::Live(key, live) = self.records.replace(id, Record::Vacant) {
-            self.records.replace(id, Record::Idle(key, Idle::pack(rest, seconds)));
+            self.records.replace(id, Record::Idle(key, Idle::pack(rest, aging.seconds)));
             garbage.sessions.push(live.session);
             self.in_use -= 1;
         }
@@ -181,7 +181,7 @@ impl<K: Key> Shard<K> {
         garbage: &mut Garbage<K>,
     ) {
         let Some(id) = self.id(hash, key) else { return };
-        self.pack(id, aging.seconds, garbage);
+        self.pack(id, aging, garbage);
         match self.records.get(id) {
             Some(Record::Idle(_, idle)) if aging.is_empty(idle) => self.remove(hash, id, garbage),
             Some(Record::Idle(..) | Record::Live(..) | Record::Vacant) | None => {}

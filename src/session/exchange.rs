@@ -5,6 +5,7 @@ use core::future::poll_fn;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use super::alarm::Alarm;
 use super::answered::{Answer, Answered};
 use super::flight::discard;
 use super::persist::{Persisted, persist};
@@ -99,9 +100,29 @@ pub(super) async fn fly(ports: Arc<Ports>, orders: Orders) -> Report {
     report
 }
 
-/// Revokes a grant that belongs to nobody.
-pub(super) async fn revoke(ports: Arc<Ports>, grant: Grant) {
-    ports.refresher.revoke(grant).await;
+/// Revokes a grant that belongs to nobody. Rings at `deadline`, where there is a timer: whoever polls
+/// this then lets go of it.
+pub(super) async fn revoke(ports: Arc<Ports>, grant: Grant, mut deadline: Timestamp) {
+    let mut revocation = ports.refresher.revoke(grant);
+    let mut alarm = Alarm::new(ports.settings.timer.clone());
+    poll_fn(|cx| {
+        let polled = revocation.as_mut().poll(cx);
+        if polled.is_pending() {
+            // A timer or a clock that panics rings for nobody, and harms nobody.
+            let _ = contained(|| {
+                let now = ports.settings.dial.now();
+                // Where the clock went back since, no more than a refresh may take (rule A5).
+                let longest = ports.settings.policy.refresh_deadline().into();
+                deadline = deadline.min(now.saturating_add(longest));
+                // Once more where it rang early.
+                let _ = alarm.is_due(deadline, now, cx.waker())
+                    && alarm.is_due(deadline, now, cx.waker());
+            });
+        }
+        polled
+    })
+    .await;
+    discard([revocation]);
 }
 
 async fn stored_flight(

@@ -306,8 +306,8 @@ impl Inner {
         if ports.hooks.on_orphan.is_some() {
             afterwards.orphans.extend(grant);
         } else if let Some(grant) = grant {
-            let revocation = Box::pin(revoke(Arc::clone(ports), grant));
             let deadline = now.saturating_add(ports.settings.policy.refresh_deadline().into());
+            let revocation = Box::pin(revoke(Arc::clone(ports), grant, deadline));
             afterwards.crafts.extend(self.deck.launch(Craft::Revocation(revocation), deadline));
         }
     }
