@@ -16,7 +16,7 @@ use super::timed_store::TimedStore;
 use crate::lifecycle::{Cause, Failure, FlightId, Freshness, Schedule};
 use crate::primitives::{AtomicU64, Ordering, contained};
 use crate::refresh::{RefreshError, Refused, Request};
-use crate::store::{StoreError, StoredGrant, Swap, Version};
+use crate::store::{StoreError, StoredGrant, Swap, Version, Versioned};
 use crate::time::{Draw, Timestamp};
 use crate::token::Grant;
 
@@ -170,7 +170,17 @@ async fn prepare(
             }
         }
     }
-    let content = store.load().await?;
+    let content = match (store.load().await, orders.version, &orders.grant) {
+        // Nothing is a logout only where somebody has written it: this was lost, and is written back.
+        (Err(error), Some(_), Some(held)) if error.is_emptied() => {
+            return Ok(Ready::Ask(Some(StoredGrant::over(
+                held.clone(),
+                ports.settings.dial.wall(),
+            ))));
+        }
+        (Err(error), _, _) if error.is_emptied() => Versioned::EMPTY,
+        (content, _, _) => content?,
+    };
     report.version = Some(content.version);
     match (orders.version, content.grant, &orders.grant) {
         (None, Some(stored), _) => Ok(Ready::Land(Outcome::Loaded(stored))),

@@ -122,11 +122,18 @@ impl Session {
         let Some(store) = &self.shared.ports.store else {
             return Ok(None);
         };
-        let mut expected = store.load().await?.version;
+        let mut swap = match store.load().await {
+            Ok(content) => Swap::Conflict(content),
+            // Rule F5: "nothing may be overwritten but by a login or a logout".
+            Err(error) if error.is_damaged() => store.replace_damaged(next.cloned()).await?,
+            Err(error) => return Err(error),
+        };
         for _ in 0..8 {
-            match store.swap(expected, next.cloned()).await? {
+            match swap {
                 Swap::Done(version) => return Ok(Some(version)),
-                Swap::Conflict(content) => expected = content.version,
+                Swap::Conflict(content) => {
+                    swap = store.swap(content.version, next.cloned()).await?;
+                }
             }
         }
         Err(StoreError::unreachable("the store kept changing while it was written"))
