@@ -56,6 +56,7 @@ mod lock;
 mod said;
 mod trust;
 
+use core::fmt;
 use core::future::Future;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -77,7 +78,7 @@ use crate::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned, jso
 const OWNER_ONLY: u32 = 0o600;
 
 /// Keeps a grant in a file. Cloning it gives another handle to the same file.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FileStore {
     /// With all links resolved.
     path: Arc<Path>,
@@ -138,6 +139,12 @@ impl FileStore {
         work: impl FnOnce(&Path, &Claim) -> Result<T, StoreError> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
         Self::off(Arc::clone(&self.writes), Arc::clone(&self.path), work)
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("FileStore").field("path", &self.path).finish_non_exhaustive()
     }
 }
 

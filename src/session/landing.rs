@@ -68,7 +68,12 @@ impl Inner {
         match report.outcome {
             // Rule B3: "A superseded result MUST change nothing but what B14 says": the refresh token that
             // it has received is held already, and what a later refresh has shown of it stands.
-            Outcome::Granted { grant, .. } if of_this_epoch && !newest && self.repeats(&grant) => {}
+            Outcome::Granted { grant, stored }
+                if of_this_epoch && !newest && self.repeats(&grant) =>
+            {
+                // Its source is the program's, and is dropped outside of the lock (rule C6).
+                afterwards.errors.extend(stored.err().map(Error::from));
+            }
             Outcome::Granted { grant, stored } => {
                 self.granted(ports, flight, grant, stored, moment, afterwards);
             }

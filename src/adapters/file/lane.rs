@@ -4,7 +4,6 @@
 //! Invariants: what was given up before its claim was taken is never done; a job that was given up keeps
 //! no place in the queue. Nothing of the program's runs under the lock here.
 
-use core::fmt;
 use core::sync::atomic::{AtomicU8, Ordering};
 use std::collections::VecDeque;
 use std::io;
@@ -96,12 +95,6 @@ impl Lane {
 fn discard(jobs: impl IntoIterator<Item = (Arc<Claim>, Job)>) {
     for job in jobs {
         let _ = contained(|| drop(job));
-    }
-}
-
-impl fmt::Debug for Lane {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Lane").finish_non_exhaustive()
     }
 }
 
