@@ -297,7 +297,7 @@ impl Inner {
     }
 
     /// A grant belongs to nobody any more. Rule B14: "A grant that lands after a logout or a login
-    /// MUST be offered to `on_orphan`." Without that it is revoked.
+    /// MUST be offered to `on_orphan`, or else revoked; a revocation has [one refresh deadline]."
     fn orphan(
         &mut self,
         ports: &Arc<Ports>,

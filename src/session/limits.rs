@@ -29,8 +29,8 @@ impl Limits {
     pub(super) const NONE: Self = Self { patience: Timestamp::MIN, within: None };
 }
 
-/// Keeps the refreshes that one waiter starts at least a millisecond apart: a backoff may have been
-/// drawn as nothing, and a token may be over when it comes.
+/// Keeps the refreshes that one waiter starts apart: a backoff may have been drawn as nothing, and a token
+/// may be over when it comes. Rule B7: "no waiter may start two refreshes within a millisecond".
 #[derive(Default)]
 pub(super) struct Pace {
     /// Before this nothing is started.

@@ -59,14 +59,13 @@ const LONGEST: Duration = Duration::from_millis(20);
 /// Makes a temporary file, and removes it, as a test; noted as a write, unless somebody writes just now.
 pub(super) fn try_out<T>(file: File, make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let lock = FileExt::try_lock(&file).is_ok().then(|| Lock(file));
-    if let Some(lock) = &lock {
-        lock.note_if_none();
+    let noting = lock.filter(Lock::note_if_none);
+    let made = make()?;
+    // Of a write that did not end the note stays.
+    if let Some(lock) = noting {
+        lock.note_end();
     }
-    let made = make();
-    if let Some(lock) = lock.filter(|_| made.is_ok()) {
-        lock.note_end_if_none();
-    }
-    made
+    Ok(made)
 }
 
 /// Opens the lock file of the grant file at `path`, and makes it where there is none. Nothing of it is
@@ -157,19 +156,13 @@ mod notes {
             let _ = self.0.write_all_at(format!("{inode}\n").as_bytes(), 0);
         }
 
-        /// Notes that an empty file may be left, unless there is a note of more already.
-        pub(in super::super) fn note_if_none(&self) {
-            if self.0.metadata().is_ok_and(|found| found.len() == 0) {
+        /// Notes that an empty file may be left, unless there is a note already; whether it did.
+        pub(in super::super) fn note_if_none(&self) -> bool {
+            let none = self.0.metadata().is_ok_and(|found| found.len() == 0);
+            if none {
                 self.note(None);
             }
-        }
-
-        /// Takes back what [`note_if_none`](Self::note_if_none) has noted.
-        pub(in super::super) fn note_end_if_none(&self) {
-            let mut note = String::new();
-            if (&self.0).read_to_string(&mut note).is_ok() && note == "0\n" {
-                self.note_end();
-            }
+            none
         }
 
         /// Notes that the write has ended.
@@ -227,9 +220,9 @@ mod notes {
 impl Lock {
     pub(super) fn note(&self, _: Option<&File>) {}
 
-    pub(super) fn note_if_none(&self) {}
-
-    pub(super) fn note_end_if_none(&self) {}
+    pub(super) fn note_if_none(&self) -> bool {
+        false
+    }
 
     pub(super) fn note_end(&self) {}
 
