@@ -245,6 +245,7 @@ impl fmt::Debug for StoreError {
         formatter
             .debug_struct("StoreError")
             .field("damaged", &self.damaged)
+            .field("emptied", &self.emptied)
             .field("message", &self.message)
             .field("source", &self.source)
             .finish()

@@ -91,7 +91,7 @@ fn a_planted_copy_is_found_whether_dropped_grown_or_shrunk() {
     assert_eq!(names(&shrunk), [("client secret", 200)]);
     // By another thread, and in part.
     let elsewhere = freed_with(&PLANTED, || {
-        let half = CLIENT[..30].as_bytes().to_vec();
+        let half = CLIENT.as_bytes()[..30].to_vec();
         std::thread::spawn(move || drop(half)).join().expect("no panic");
     });
     assert_eq!(names(&elsewhere), [("client secret", 30)]);
@@ -186,7 +186,7 @@ fn an_answer_leaves_no_copy_of_its_tokens_however_it_is_written() {
     ]);
     let camel =
         plain.replace("access_token", "accessToken").replace("refresh_token", "refreshToken");
-    let twice = format!("{:?}", plain);
+    let twice = format!("{plain:?}");
     let wide: Vec<u8> = plain.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let bodies: Vec<(&str, Vec<u8>, usize)> = vec![
         ("plain", plain.clone().into_bytes(), 200),

@@ -168,7 +168,9 @@ fn a_keeper_that_comes_while_its_session_is_packed_begins_nothing() {
     let all = Arc::new(OnceLock::<Sessions<u64>>::new());
     let (late, within) = (Arc::clone(&keeper), Arc::clone(&all));
     let stores: Vec<_> = (0..2_000).map(|_| MemoryStore::new()).collect();
-    let sessions = server.sessions(&time).stores(move |key| stores[*key as usize].clone());
+    let sessions = server
+        .sessions(&time)
+        .stores(move |key| stores[usize::try_from(*key).expect("few")].clone());
     let sessions = sessions.evict_unused_after(HOUR).on_evict(move |_, _| {
         if within.get().is_some_and(|sessions| sessions.in_use() == 0) {
             if let Some(keeper) = &mut *late.lock().expect("no panic") {

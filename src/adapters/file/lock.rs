@@ -57,15 +57,15 @@ const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(20);
 
 /// Makes a temporary file, and removes it, as a test; noted as a write, unless somebody writes just now.
-pub(super) fn try_out<T>(file: File, make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn try_out(file: File, make: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let lock = FileExt::try_lock(&file).is_ok().then(|| Lock(file));
     let noting = lock.filter(Lock::note_if_none);
-    let made = make()?;
+    make()?;
     // Of a write that did not end the note stays.
     if let Some(lock) = noting {
         lock.note_end();
     }
-    Ok(made)
+    Ok(())
 }
 
 /// Opens the lock file of the grant file at `path`, and makes it where there is none. Nothing of it is

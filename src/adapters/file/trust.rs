@@ -34,7 +34,7 @@ pub(super) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<(File, 
 
         // A pipe that nobody writes to would be waited for.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        options.custom_flags(flags.bits().cast_signed());
+        options.custom_flags(i32::from_ne_bytes(flags.bits().to_ne_bytes()));
     }
     let file = options.open(path)?;
     let found = file.metadata()?;
