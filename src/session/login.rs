@@ -122,18 +122,19 @@ impl Session {
         let Some(store) = &self.shared.ports.store else {
             return Ok(None);
         };
-        let mut swap = match store.load().await {
-            Ok(content) => Swap::Conflict(content),
+        let mut expected = match store.load().await {
+            Ok(content) => content.version,
             // Rule F5: "nothing may be overwritten but by a login or a logout".
-            Err(error) if error.is_damaged() => store.replace_damaged(next.cloned()).await?,
+            Err(error) if error.is_damaged() => match store.replace_damaged(next.cloned()).await? {
+                Swap::Done(version) => return Ok(Some(version)),
+                Swap::Conflict(content) => content.version,
+            },
             Err(error) => return Err(error),
         };
         for _ in 0..8 {
-            match swap {
+            match store.swap(expected, next.cloned()).await? {
                 Swap::Done(version) => return Ok(Some(version)),
-                Swap::Conflict(content) => {
-                    swap = store.swap(content.version, next.cloned()).await?;
-                }
+                Swap::Conflict(content) => expected = content.version,
             }
         }
         Err(StoreError::unreachable("the store kept changing while it was written"))
