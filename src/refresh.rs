@@ -83,7 +83,7 @@ pub trait Refresh: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static;
 
     /// Revokes a grant that belongs to nobody any more (RFC 7009), as best it can. By default it
-    /// does nothing.
+    /// does nothing. It is dropped where it has not ended within a refresh's deadline.
     fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + Send + 'static {
         drop(grant);
         async {}

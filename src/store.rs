@@ -71,6 +71,11 @@ impl StoredGrant {
         Self { grant, acquired_at: sent, expires_at, intent: None }
     }
 
+    /// `grant` whose access token is of no more use to others: when it came is not known.
+    pub(crate) fn over(grant: Grant, wall: Timestamp) -> Self {
+        Self { grant, acquired_at: wall, expires_at: Some(wall), intent: None }
+    }
+
     /// The access token's times on a session's own timeline, where `now` is what the wall clock
     /// calls `wall`; `None` without an access token.
     pub(crate) fn times(
@@ -165,12 +170,30 @@ pub trait Store: Send + Sync + 'static {
         expected: Version,
         next: Option<StoredGrant>,
     ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static;
+
+    /// Replaces content that cannot be understood by `next`, for a login or a logout, which nothing may
+    /// stand in the way of. [`Swap::Conflict`] where it can be understood by now.
+    ///
+    /// By default an error: the store must be mended by hand.
+    ///
+    /// # Errors
+    /// As for [`swap`](Store::swap).
+    fn replace_damaged(
+        &self,
+        next: Option<StoredGrant>,
+    ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
+        drop(next);
+        core::future::ready(Err(StoreError::damaged(
+            "what the store holds cannot be understood, and a login does not replace it: mend it by hand",
+        )))
+    }
 }
 
 /// A store that could not be read or written. The message must hold no secret.
 #[derive(Clone)]
 pub struct StoreError {
     damaged: bool,
+    emptied: bool,
     message: String,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -178,12 +201,19 @@ pub struct StoreError {
 impl StoreError {
     /// The store did not answer; it may later.
     pub fn unreachable(message: impl Into<String>) -> Self {
-        Self { damaged: false, message: message.into(), source: None }
+        Self { damaged: false, emptied: false, message: message.into(), source: None }
     }
 
     /// What the store holds cannot be understood. Nothing may overwrite it.
     pub fn damaged(message: impl Into<String>) -> Self {
-        Self { damaged: true, message: message.into(), source: None }
+        Self { damaged: true, emptied: false, message: message.into(), source: None }
+    }
+
+    /// What the store holds is nothing at all, which no write has left: as a file that was cut to no
+    /// bytes. It is damaged for a session that holds a grant, which writes that back by a
+    /// [`swap`](Store::swap) of whatever version, and an empty store for one that holds none.
+    pub fn emptied(message: impl Into<String>) -> Self {
+        Self { emptied: true, ..Self::damaged(message) }
     }
 
     /// Adds the error underneath.
@@ -191,6 +221,11 @@ impl StoreError {
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
+    }
+
+    /// Whether the store holds nothing, where a write would have left something.
+    pub fn is_emptied(&self) -> bool {
+        self.emptied
     }
 
     /// Whether the store's content cannot be understood.
@@ -210,6 +245,7 @@ impl fmt::Debug for StoreError {
         formatter
             .debug_struct("StoreError")
             .field("damaged", &self.damaged)
+            .field("emptied", &self.emptied)
             .field("message", &self.message)
             .field("source", &self.source)
             .finish()
@@ -276,6 +312,7 @@ pub(crate) trait AnyStore: Send + Sync {
         expected: Version,
         next: Option<StoredGrant>,
     ) -> BoxFuture<Result<Swap, StoreError>>;
+    fn replace_damaged(&self, next: Option<StoredGrant>) -> BoxFuture<Result<Swap, StoreError>>;
 }
 
 impl<S: Store> AnyStore for S {
@@ -289,5 +326,9 @@ impl<S: Store> AnyStore for S {
         next: Option<StoredGrant>,
     ) -> BoxFuture<Result<Swap, StoreError>> {
         Box::pin(Store::swap(self, expected, next))
+    }
+
+    fn replace_damaged(&self, next: Option<StoredGrant>) -> BoxFuture<Result<Swap, StoreError>> {
+        Box::pin(Store::replace_damaged(self, next))
     }
 }

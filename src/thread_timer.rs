@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::prelude::rust_2024::*;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
+use std::{process, thread};
 
 use crate::clock::{Stopwatch, Timer};
 use crate::primitives::contained;
@@ -20,6 +20,10 @@ use crate::refresh::BoxFuture;
 ///
 /// Where no thread can be had, sleeps end when they are next polled after their time: waits are then
 /// as without a timer (rule B13).
+///
+/// A fork takes no thread along: in the child one begins with the next sleep that is polled there, and
+/// sleeps that were polled before it are then kept as well. What a fork does to locks that other threads
+/// hold at that moment, this timer's among them, nobody can mend: make timers and sessions after it.
 #[derive(Clone)]
 pub struct ThreadTimer(Arc<Bench>);
 
@@ -39,7 +43,8 @@ struct State {
     /// Those who sleep, by when they wake up and a number.
     asleep: BTreeMap<(Duration, u64), Waker>,
     next: u64,
-    running: bool,
+    /// The process in which the thread runs, if it does: a fork takes no thread along.
+    running_in: Option<u32>,
     /// The last handle and the last sleep are gone.
     closed: bool,
 }
@@ -89,10 +94,12 @@ impl Future for Sleep {
                 state.next += 1;
                 state.next
             });
-            if !state.running {
+            let here = process::id();
+            if state.running_in != Some(here) {
                 let rows = Arc::downgrade(&sleepers);
                 let thread = thread::Builder::new().name("perennial timer".into());
-                state.running = thread.spawn(move || run(&rows)).is_ok();
+                let begun = thread.spawn(move || run(&rows));
+                state.running_in = begun.is_ok().then_some(here);
             }
             let replaced = state.asleep.insert((until, number), waker);
             if state.asleep.first_key_value().is_some_and(|(first, _)| *first == (until, number)) {
@@ -159,5 +166,31 @@ fn run(sleepers: &Weak<Sleepers>) {
 impl fmt::Debug for ThreadTimer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ThreadTimer").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    // Rules B13, C3. As a fork leaves it: a thread was begun, but in another process. Else this hangs.
+    #[test]
+    fn a_timer_whose_thread_runs_in_another_process_begins_one_of_its_own() {
+        let timer = ThreadTimer::new();
+        timer.0.sleepers.lock().running_in = Some(process::id().wrapping_add(1));
+        let (done, told) = std::sync::mpsc::channel();
+        let woken = Waker::from(Arc::new(Told(Mutex::new(done))));
+        let mut sleep = timer.sleep(Duration::from_millis(1));
+        while sleep.as_mut().poll(&mut Context::from_waker(&woken)).is_pending() {
+            told.recv().expect("it is woken");
+        }
+    }
+
+    struct Told(Mutex<std::sync::mpsc::Sender<()>>);
+
+    impl std::task::Wake for Told {
+        fn wake(self: Arc<Self>) {
+            let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).send(());
+        }
     }
 }

@@ -15,19 +15,20 @@
 //! Deliberately absent: `Display` and `Serialize` for anything that holds a secret.
 
 mod reading;
+mod secret;
 
 use core::fmt;
 use std::borrow::ToOwned;
 use std::collections::BTreeMap;
 use std::string::String;
 use std::sync::Arc;
+#[cfg(feature = "http")]
+use std::vec::Vec;
 
 #[cfg(feature = "http")]
 use http::HeaderValue;
 #[cfg(feature = "http")]
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
 
 use crate::lifecycle::{Generation, Schedule};
 use crate::primitives::{AtomicBool, Ordering};
@@ -35,57 +36,7 @@ use crate::time::{Lifetime, Span, Timestamp};
 
 use reading::Reading;
 pub use reading::{Leniency, Unusable};
-
-/// A text that must not be seen: redacted, compared in constant time. Rule G1: "Memory that held
-/// one MUST be zeroised on drop."
-#[derive(Clone)]
-pub struct Secret(SecretString);
-
-impl Secret {
-    /// Wraps `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(SecretString::from(text.into()))
-    }
-
-    /// Shows the text. Each call is a place to look at in review.
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-
-    /// Whether an HTTP header may carry it, and it is not empty.
-    pub(crate) fn is_sendable(&self) -> bool {
-        let text = self.expose();
-        !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
-    }
-}
-
-/// Rule G1: "No token, refresh token, client secret or key may appear in `Debug`".
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("[redacted]")
-    }
-}
-
-/// Rule G2: "Equality MUST be constant-time" for all texts of one length.
-impl PartialEq for Secret {
-    fn eq(&self, other: &Self) -> bool {
-        self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
-    }
-}
-
-impl Eq for Secret {}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(SecretString::from(text))
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(SecretString::from(text.to_owned()))
-    }
-}
+pub use secret::Secret;
 
 /// The field that says when a refresh token will be over, in seconds since the Unix epoch.
 const REFRESH_TOKEN_EXPIRES_AT: &str = "refresh_token_expires_at";
@@ -346,7 +297,7 @@ impl AccessToken {
     /// `Bearer` and the token, ready to be sent (RFC 6750, section 2.1): made once, marked
     /// sensitive (rule G2), and cloned without a copy.
     ///
-    /// Unlike the token itself, a header's bytes are not zeroised when they are dropped.
+    /// Its bytes are zeroised with its last clone. What an HTTP client copies of them is not.
     #[cfg(feature = "http")]
     pub fn header_value(&self) -> &HeaderValue {
         &self.0.header
@@ -380,12 +331,21 @@ impl AccessToken {
 
 #[cfg(feature = "http")]
 fn header(secret: &Secret) -> HeaderValue {
-    let text = Zeroizing::new(std::format!("Bearer {}", secret.expose()));
-    let mut value = HeaderValue::from_str(&text)
-        .expect("a token that no header may carry is found out before it is published");
-    // Rule G2: "Header values MUST be marked sensitive."
+    const SCHEME: &[u8] = b"Bearer ";
+    let token = secret.expose().as_bytes();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(SCHEME.len() + token.len()));
+    bytes.extend_from_slice(SCHEME);
+    bytes.extend_from_slice(token);
+    sensitive(bytes).expect("a token that no header may carry is found out before it is published")
+}
+
+/// A header's value whose bytes are zeroised with its last clone. Rule G2: "Header values MUST be marked
+/// sensitive."
+#[cfg(feature = "http")]
+pub(crate) fn sensitive(bytes: Zeroizing<Vec<u8>>) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_maybe_shared(bytes::Bytes::from_owner(bytes)).ok()?;
     value.set_sensitive(true);
-    value
+    Some(value)
 }
 
 impl fmt::Debug for AccessToken {

@@ -180,10 +180,10 @@ fn a_damaged_file_is_an_error_that_quotes_nothing_and_is_not_overwritten() {
         whole.replacen(from, to, 1).into_bytes()
     };
     let mut damaged: Vec<Vec<u8>> =
-        (0..whole.trim_end().len()).map(|end| whole[..end].into()).collect();
+        (1..whole.trim_end().len()).map(|end| whole[..end].into()).collect();
     damaged.extend([
-        b"\n".to_vec(),
-        vec![0; 512],
+        b"null".to_vec(),
+        b"{}".to_vec(),
         b"\xff\xferrt-planted".to_vec(),
         b"rt-planted".to_vec(),
         b"\"rt-planted\"".to_vec(),

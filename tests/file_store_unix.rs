@@ -145,7 +145,7 @@ fn child_without_rights() {
         assert!(!error.is_damaged() && text.contains("must own it"), "{text}");
         assert!(text.contains(&path.display().to_string()), "{text}");
     };
-    // First the directory is open to all, and then, but for its owner, to nobody.
+    // First the directory is this user's own, and then of somebody who lets nobody else write to it.
     if let Ok(store) = FileStore::open(path) {
         forbidden(block_on(store.load()).expect_err("a file of somebody else"));
     } else {
@@ -173,9 +173,14 @@ fn what_the_user_has_no_right_to_is_named_with_what_to_do() {
         }
         child.output()
     };
-    for (mode, refused) in [(0o777, "the file is refused"), (0o555, "the directory is refused")] {
+    let is_root = fs::metadata(&grant).expect("the file").uid() == 0;
+    for (mode, refused) in [(0o700, "the file is refused"), (0o555, "the directory is refused")] {
         set_mode(folder.path(), 0o755);
         set_mode(&readable, mode);
+        if is_root {
+            chown(&readable, Some(if mode == 0o700 { NOBODY } else { 0 }), None)
+                .expect("given away");
+        }
         let output = match as_nobody() {
             Ok(output) => output,
             Err(error) => {

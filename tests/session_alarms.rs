@@ -350,7 +350,7 @@ where
 
 // Rules B14, C4.
 #[test]
-fn a_revocation_that_takes_its_time_is_waited_for_and_given_up_at_last() {
+fn a_revocation_that_takes_its_time_is_waited_for_until_its_deadline() {
     let kept = Kept::default();
     let (waits, done) = (Arc::clone(&kept), Arc::new(AtomicBool::new(false)));
     let is_done = Arc::clone(&done);

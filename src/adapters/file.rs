@@ -33,33 +33,44 @@
 //!   by an advisory lock on the lock file. Reading alone takes no lock.
 //! - What is written is mode 0600 on Unix and belongs to who wrote it, whatever was there before. A
 //!   file that others may read is read all the same, and the next write closes it.
-//! - What is not understood is an error, and is not overwritten (rule F5).
-//! - No future blocks: each call works on a short-lived thread of its own.
+//! - What is not understood is an error, and is overwritten by a login or a logout alone; a login keeps
+//!   a copy as `<name>.damaged` (rule F5). A file of no bytes, or of nothing but white space and zeros, is
+//!   an empty store to a session that holds no grant; one that holds one writes it back.
+//! - No future blocks: one thread reads and one writes, as long as there is something to do. What is
+//!   given up while the lock is held elsewhere keeps no thread, and is not written later.
+//! - What others may have planted is neither read, nor written, nor changed: on Unix no link is followed
+//!   but the one that `open` is given, a directory that others own or may write to is refused, and in a
+//!   sticky one such as `/tmp` so is a file of another user, or one with several names.
 //!
 //! # What it relies on
-//! The directory must be one that only its owner can write to, on a file system that has locks and
-//! syncs what it says it has synced. The lock file must not be removed while the store is in use.
-//! To log out, do that: a file that is removed by hand starts its versions anew.
+//! The directory must be on a file system that has locks and syncs what it says it has synced; those
+//! above it, and access control lists, are not looked at. The lock file must not be removed while the
+//! store is in use. To log out, log out: a file that is removed by hand starts its versions anew.
 //!
 //! # Deliberately absent
 //! Encryption at rest, and a limit on how long the lock is waited for: that is the session's
 //! deadline, and a killed process holds no lock.
 
+mod lane;
 mod lock;
+mod said;
+mod trust;
 
+use core::fmt;
 use core::future::Future;
-use std::format;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use atomic_write_file::AtomicWriteFile;
 use secrecy::zeroize::Zeroizing;
 
+use self::lane::{Claim, Lane};
 use self::lock::Lock;
-use crate::offload::{offload, on_a_thread};
+use self::said::{damaged, emptied, failed, given_up, irreplaceable, no_file};
 use crate::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned, json};
 
 /// The mode of all files that are made here.
@@ -67,33 +78,42 @@ use crate::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned, jso
 const OWNER_ONLY: u32 = 0o600;
 
 /// Keeps a grant in a file. Cloning it gives another handle to the same file.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FileStore {
     /// With all links resolved.
     path: Arc<Path>,
+    /// Apart from each other, so that reading waits for no lock.
+    reads: Arc<Lane>,
+    writes: Arc<Lane>,
 }
 
 impl FileStore {
     /// The store in the file at `path`, which need not exist yet; its directory must.
     ///
-    /// The lock file is made here, as the test that the directory can be written to. A relative
-    /// path is resolved now, and a symbolic link is followed now: its target is what is read and
-    /// replaced, and the link stays.
+    /// The lock file is made here, and an empty file beside the grant file, which is removed again, as
+    /// the test that the directory can be written to. A relative path is resolved now, and a symbolic
+    /// link is followed now: its target is what is read and replaced, and the link stays.
     ///
     /// # Errors
-    /// Where the directory does not exist or cannot be written to, or where `path` is something
-    /// else than a file. The file's content is not looked at yet.
+    /// Where the directory does not exist, cannot be written to, or belongs to others or may be written
+    /// by them; where `path` is something else than a file, or one that can never be replaced: a mount of
+    /// its own, or immutable. The file's content is not looked at yet.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = resolve(path.as_ref())?;
-        match fs::metadata(&path) {
+        match fs::symlink_metadata(&path) {
             Ok(found) if !found.is_file() => return Err(no_file(&path)),
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(failed("looked at", &path, error));
-            }
-            Ok(_) | Err(_) => {}
+            Ok(found) => trust::grant(&path, trust::place(&path)?, &found)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("looked at", &path, error)),
         }
-        lock::open(&path)?;
-        Ok(Self { path: path.into() })
+        if let Some(reason) = trust::fixed(&path) {
+            return Err(irreplaceable(&path, reason));
+        }
+        let lock = lock::open(&path)?;
+        let tried =
+            lock::try_out(lock, || options().open(&path).and_then(AtomicWriteFile::discard));
+        tried.map_err(|error| failed("replaced", &path, error))?;
+        Ok(Self { path: path.into(), reads: Arc::default(), writes: Arc::default() })
     }
 
     /// Where the file is, with all links resolved.
@@ -101,24 +121,39 @@ impl FileStore {
         &self.path
     }
 
-    /// Runs `work` on a thread.
+    /// Does `work` on the thread of `lane`.
     async fn off<T: Send + 'static>(
-        self,
-        work: impl FnOnce(&Path) -> Result<T, StoreError> + Send + 'static,
+        lane: Arc<Lane>,
+        path: Arc<Path>,
+        work: impl FnOnce(&Path, &Claim) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let pending = offload(&on_a_thread, move || work(&self.path)).map_err(|error| {
+        let done = lane.run(move |claim| work(&path, claim)).await.map_err(|error| {
             StoreError::unreachable("no thread could be had for the grant file").with_source(error)
         })?;
-        let lost = || Err(StoreError::unreachable("the thread of the grant file panicked"));
-        pending.await.unwrap_or_else(lost)
+        let lost = || Err(StoreError::unreachable("the thread of the grant file was lost"));
+        done.unwrap_or_else(lost)
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Path, &Claim) -> Result<T, StoreError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
+        Self::off(Arc::clone(&self.writes), Arc::clone(&self.path), work)
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("FileStore").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
 /// # Cancellation
-/// Dropping a future before its first poll does nothing; later, the work goes on to its end.
+/// Dropping a future before its first poll does nothing. A write that is dropped later is not done
+/// any more, unless its file was about to be renamed into place at that moment.
 impl Store for FileStore {
     fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static {
-        self.clone().off(read)
+        Self::off(Arc::clone(&self.reads), Arc::clone(&self.path), |path, _| read(path))
     }
 
     fn swap(
@@ -126,27 +161,94 @@ impl Store for FileStore {
         expected: Version,
         next: Option<StoredGrant>,
     ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
-        self.clone().off(move |path| swap(path, expected, next.as_ref()))
+        self.write(move |path, claim| swap(path, expected, next.as_ref(), claim))
+    }
+
+    fn replace_damaged(
+        &self,
+        next: Option<StoredGrant>,
+    ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
+        self.write(move |path, claim| replace_damaged(path, next.as_ref(), claim))
     }
 }
 
 /// Reads, compares and writes under the lock. Rule F1: "writing MUST be compare-and-swap".
-fn swap(path: &Path, expected: Version, next: Option<&StoredGrant>) -> Result<Swap, StoreError> {
-    let lock = Lock::take(path)?;
-    let found = read(path)?;
-    if found.version != expected {
-        return Ok(Swap::Conflict(found));
-    }
-    let version = expected.next();
+fn swap(
+    path: &Path,
+    expected: Version,
+    next: Option<&StoredGrant>,
+    claim: &Claim,
+) -> Result<Swap, StoreError> {
+    let lock = Lock::take(path, claim)?;
+    let version = match read(path) {
+        Ok(found) if found.version != expected => return Ok(Swap::Conflict(found)),
+        Ok(_) => expected.next(),
+        // There is nothing to lose, and no version to compare.
+        Err(error) if error.is_emptied() => afresh(path, expected),
+        Err(error) => return Err(error),
+    };
     if version == expected {
         // A write that keeps the version would go unseen by whoever compares it.
         return Err(damaged(path, "its version cannot be counted any further"));
     }
+    write(path, version, next, &lock, claim)
+}
+
+/// Writes over what is damaged, and keeps a copy of it for whoever can mend it; a logout keeps none.
+fn replace_damaged(
+    path: &Path,
+    next: Option<&StoredGrant>,
+    claim: &Claim,
+) -> Result<Swap, StoreError> {
+    let lock = Lock::take(path, claim)?;
+    match read(path) {
+        Ok(found) => return Ok(Swap::Conflict(found)),
+        Err(error) if error.is_damaged() => {
+            if next.is_some() && !error.is_emptied() {
+                keep_copy(path)?;
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    write(path, afresh(path, Version::EMPTY), next, &lock, claim)
+}
+
+/// A version that no write before can have had: those are counted, and this goes by the milliseconds
+/// at which the file was last written.
+fn afresh(path: &Path, above: Version) -> Version {
+    let written = fs::metadata(path).and_then(|found| found.modified()).ok();
+    let since = written.and_then(|written| written.duration_since(UNIX_EPOCH).ok());
+    let millis = since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
+    Version::new(millis).max(above).next()
+}
+
+/// Copies what is damaged to `<name>.damaged`.
+fn keep_copy(path: &Path) -> Result<(), StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".damaged");
+    let copy = Path::new(&name);
+    let kept = read_bytes(path)?;
+    let copied = options().open(copy).and_then(|mut file| {
+        file.write_all(&kept)?;
+        file.commit()
+    });
+    copied.map_err(|error| failed("kept", copy, error))
+}
+
+fn write(
+    path: &Path,
+    version: Version,
+    next: Option<&StoredGrant>,
+    lock: &Lock,
+    claim: &Claim,
+) -> Result<Swap, StoreError> {
     let content = json::encode(version, next);
     lock.sweep(path);
-    replace(path, content.expose().as_bytes(), &lock)
-        .map_err(|error| failed("written", path, error))?;
-    Ok(Swap::Done(version))
+    match replace(path, content.expose().as_bytes(), lock, claim) {
+        Ok(true) => Ok(Swap::Done(version)),
+        Ok(false) => Err(given_up(path)),
+        Err(error) => Err(failed("written", path, error)),
+    }
 }
 
 /// Reads the file. Needs no lock: a rename shows the old file or the new one.
@@ -154,36 +256,57 @@ fn read(path: &Path) -> Result<Versioned, StoreError> {
     let bytes = match read_bytes(path) {
         Ok(bytes) => bytes,
         // Without its directory it is not empty but out of reach.
-        Err(error)
-            if error.kind() == ErrorKind::NotFound && path.parent().is_some_and(Path::is_dir) =>
-        {
+        Err(error) if is_missing(&error) && path.parent().is_some_and(Path::is_dir) => {
             return Ok(Versioned::EMPTY);
         }
-        Err(error) => return Err(failed("read", path, error)),
+        Err(error) => return Err(error),
     };
+    // What a crash of the whole machine may leave of a file on some file systems.
+    if bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
+        return Err(emptied(path));
+    }
     json::decode(&bytes).map_err(|reason| damaged(path, &reason))
 }
 
-fn read_bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut file = File::open(path)?;
-    let size = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+fn is_missing(error: &StoreError) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    source.is_some_and(|error: &io::Error| error.kind() == ErrorKind::NotFound)
+}
+
+fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let read = |error| failed("read", path, error);
+    let place = trust::place(path)?;
+    let (mut file, found) = trust::open(File::options().read(true), path).map_err(read)?;
+    if !found.is_file() {
+        return Err(no_file(path));
+    }
+    trust::grant(path, place, &found)?;
+    let size = usize::try_from(found.len()).unwrap_or(0);
     // One byte more than there is: a buffer that grew would leave copies of the secrets behind.
     let mut bytes = Zeroizing::new(Vec::new());
-    bytes.try_reserve_exact(size.saturating_add(1)).map_err(|_| ErrorKind::OutOfMemory)?;
-    file.read_to_end(&mut bytes)?;
+    let reserved = bytes.try_reserve_exact(size.saturating_add(1));
+    reserved.map_err(|_| read(ErrorKind::OutOfMemory.into()))?;
+    file.read_to_end(&mut bytes).map_err(read)?;
     Ok(bytes)
 }
 
-/// Replaces the file by `bytes`. Rule F1: "After a kill at any instruction it MUST hold the old
-/// grant or the new one, whole."
-fn replace(path: &Path, bytes: &[u8], lock: &Lock) -> io::Result<()> {
+/// Replaces the file by `bytes`; false where that was given up. Rule F1: "After a kill at any
+/// instruction it MUST hold the old grant or the new one, whole."
+fn replace(path: &Path, bytes: &[u8], lock: &Lock, claim: &Claim) -> io::Result<bool> {
     lock.note(None);
     let mut file = options().open(path)?;
     lock.note(Some(&file));
     file.write_all(bytes)?;
-    file.commit()?;
+    // What may take long comes before the last moment at which it can be given up.
+    file.sync_all()?;
+    let goes_ahead = claim.take();
+    if goes_ahead {
+        file.commit()?;
+    } else {
+        file.discard()?;
+    }
     lock.note_end();
-    Ok(())
+    Ok(goes_ahead)
 }
 
 /// Rule F1: "Files MUST be owner-only" from the first byte on, whatever the mode and owner of the
@@ -204,14 +327,9 @@ fn options() -> atomic_write_file::OpenOptions {
 /// The path with all links resolved, so that all who use the file share one lock.
 fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     if path.is_symlink() {
-        return path.canonicalize().map_err(|error| {
-            StoreError::unreachable(format!(
-                "the grant file {} is a link that leads nowhere: open the path of its target, or \
-                 remove the link",
-                path.display()
-            ))
-            .with_source(error)
-        });
+        let path = &std::path::absolute(path).map_err(|error| failed("placed", path, error))?;
+        trust::link(path)?;
+        return path.canonicalize().map_err(|error| said::leads_nowhere(path).with_source(error));
     }
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(no_file(path));
@@ -221,68 +339,4 @@ fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
         if resolved.is_dir() { Ok(resolved) } else { Err(ErrorKind::NotADirectory.into()) }
     });
     resolved.map(|resolved| resolved.join(name)).map_err(|error| failed("placed", path, error))
-}
-
-/// Rule F5: "Damaged content MUST be a clear error, and nothing may be overwritten."
-fn damaged(path: &Path, reason: &str) -> StoreError {
-    StoreError::damaged(format!(
-        "the grant file {} cannot be understood: {reason}. It was left as it is: restore it from a \
-         copy, or remove it and log in again",
-        path.display()
-    ))
-}
-
-fn no_file(path: &Path) -> StoreError {
-    StoreError::unreachable(format!(
-        "the grant file {} is no file: name a file in a directory of your own",
-        path.display()
-    ))
-}
-
-/// What could not be done with which file, and what to do about it.
-fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
-    let (advice, path) = (advice(error.kind()), path.display());
-    StoreError::unreachable(format!("the grant file {path} could not be {what}{advice}"))
-        .with_source(error)
-}
-
-#[allow(clippy::wildcard_enum_match_arm, reason = "of the others there is nothing to advise")]
-fn advice(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::PermissionDenied => {
-            ": the user that runs this program must own it and be allowed to write to its directory"
-        }
-        ErrorKind::NotFound | ErrorKind::NotADirectory => {
-            ": its directory does not exist, make it and let only its owner write to it"
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ": there is no space left, make some",
-        ErrorKind::ReadOnlyFilesystem => {
-            ": its file system is mounted read-only, choose another place"
-        }
-        ErrorKind::Unsupported => ": its file system lacks what is needed, choose a local one",
-        _ => "",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{ErrorKind, advice};
-
-    // Rule F5.
-    #[test]
-    fn each_failure_that_somebody_can_mend_says_how() {
-        let cases = [
-            (ErrorKind::PermissionDenied, "own it"),
-            (ErrorKind::NotFound, "make it"),
-            (ErrorKind::NotADirectory, "make it"),
-            (ErrorKind::StorageFull, "make some"),
-            (ErrorKind::QuotaExceeded, "make some"),
-            (ErrorKind::ReadOnlyFilesystem, "another place"),
-            (ErrorKind::Unsupported, "a local one"),
-        ];
-        for (kind, words) in cases {
-            assert!(advice(kind).contains(words), "{kind:?}: {}", advice(kind));
-        }
-        assert_eq!(advice(ErrorKind::Other), "");
-    }
 }

@@ -36,7 +36,8 @@ use std::error::Error as _;
 use std::io;
 use std::prelude::rust_2024::*;
 
-use reqwest::header::{HeaderName, HeaderValue};
+use bytes::Bytes;
+use reqwest::header::HeaderName;
 use reqwest::{RequestBuilder, Response, redirect};
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error as ThisError;
@@ -45,7 +46,7 @@ use tokio::task::JoinHandle;
 
 use crate::refresh::{ClientBackoff, Refresh, RefreshError, Request};
 use crate::token::Grant;
-use crate::wire::{ANSWER_LIMIT, Client, Form, Head};
+use crate::wire::{ANSWER_LIMIT, Client, Form, Head, append};
 
 /// How long a revocation may take: closing a session waits for it.
 const REVOCATION_LIMIT: Duration = Duration::from_secs(30);
@@ -186,14 +187,12 @@ impl Sender {
     }
 
     fn request(&self, form: &Form<'_>) -> RequestBuilder {
-        let headers = form.headers().filter_map(|(name, value)| {
-            let mut value = HeaderValue::from_str(value).ok()?;
-            value.set_sensitive(name == "authorization");
-            Some((HeaderName::from_static(name), value))
-        });
+        let headers = form.header_values();
+        let headers = headers.map(|(name, value)| (HeaderName::from_static(name), value)).collect();
         let http = if form.is_local() { &self.http.local } else { &self.http.abroad };
-        let request = http.post(form.url()).headers(headers.collect());
-        request.body(form.body().to_owned())
+        let request = http.post(form.url()).headers(headers);
+        // Zeroised with its last clone.
+        request.body(Bytes::from_owner(Zeroizing::new(form.body().as_bytes().to_vec())))
     }
 
     async fn exchange(&self, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
@@ -259,14 +258,17 @@ async fn read(
 }
 
 /// Receives the body up to the limit, and tells what kept it from being read to its end.
-async fn receive(mut response: Response, body: &mut Vec<u8>) -> Result<(), RefreshError> {
+async fn receive(
+    mut response: Response,
+    body: &mut Zeroizing<Vec<u8>>,
+) -> Result<(), RefreshError> {
     while let Some(chunk) = response.chunk().await.transpose() {
         let chunk = chunk.map_err(|error| not_answered(error, "the answer came in part"))?;
         if body.len() + chunk.len() > ANSWER_LIMIT {
             let text = format!("the answer is larger than {ANSWER_LIMIT} bytes");
             return Err(RefreshError::unknown(text));
         }
-        body.extend_from_slice(&chunk);
+        append(body, &chunk);
     }
     Ok(())
 }

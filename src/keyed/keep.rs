@@ -15,6 +15,9 @@ use crate::refresh::BoxFuture;
 use crate::session::rest::Alarm;
 use crate::time::Timestamp;
 
+/// How often a timer may ring early within one poll, before others on the executor have a turn.
+const EARLY_RINGS: usize = 8;
+
 /// Tells the one that keeps all fresh that there is something new to wait for.
 #[derive(Default)]
 pub(super) struct Nudge {
@@ -147,7 +150,7 @@ impl<K: Key> Future for KeepFresh<K> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
+        let (this, mut rings) = (self.get_mut(), 0);
         loop {
             let Some(all) = this.all.upgrade() else { return Poll::Ready(()) };
             all.nudge.wait(cx.waker().clone());
@@ -170,13 +173,19 @@ impl<K: Key> Future for KeepFresh<K> {
                 for key in &landed {
                     all.schedule_quietly(key, now);
                 }
-                continue;
+                // There may be no end to it: others on the executor have their turn first.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             // With no room left, what is out wakes this.
             let until = if this.due.is_empty() { all.next_stir() } else { None };
             match until {
-                Some(until) if this.alarm.is_due(until, now, cx.waker()) => {}
+                Some(until) if this.alarm.is_due(until, now, cx.waker()) => rings += 1,
                 Some(_) | None => return Poll::Pending,
+            }
+            if rings > EARLY_RINGS {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
     }

@@ -27,11 +27,17 @@
 //! the air, nobody who waits, everything saved. Generations stay (rule B4), so that a 401 for a
 //! token that was handed out before is told apart all the same.
 //!
+//! A key with no grant is forgotten once it was packed: one that was logged out, or whose store holds
+//! none; the next look-up reads the store anew. One whose store could not be read is kept for its
+//! backoff, and for a minute after its last look-up; one whose logout could not be stored is kept until
+//! it is, since its grant would come back.
+//!
 //! # Invariants
 //! - The look-up of a session in use takes one shard's lock for reading (rule C1).
 //! - Neither packing nor eviction loses a flight, or a grant that is not stored (rule F2).
 //! - Of the program's code only a key's `Hash`, `Eq`, `Clone` and `Drop` run under a lock (rule C6).
 
+mod aging;
 mod builder;
 mod close;
 mod keep;
@@ -51,6 +57,7 @@ use std::hash::RandomState;
 use std::prelude::rust_2024::*;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use self::aging::Aging;
 use self::builder::Program;
 use self::keep::Nudge;
 use self::record::{Idle, Live, Record};
@@ -197,9 +204,10 @@ impl<K: Key> Sessions<K> {
         let Ok(session) = self.find(key) else { return Ok(()) };
         session.logout().await?;
         drop(session);
-        let seconds = self.all.seconds(self.all.program.settings.now());
+        let now = self.all.program.settings.now();
         let (hash, mut garbage) = (self.all.hash(key), Garbage::default());
-        self.all.write(key).forget(hash, key, seconds, &mut garbage);
+        self.all.write(key).forget(hash, key, &self.all.aging(now), &mut garbage);
+        self.all.discard(garbage);
         Ok(())
     }
 
@@ -330,7 +338,7 @@ impl<K: Key> All<K> {
     }
 
     fn aging(&self, now: Timestamp) -> Aging<'_, K> {
-        Aging { seconds: self.seconds(now), hasher: &self.hasher, program: &self.program }
+        Aging { now, seconds: self.seconds(now), hasher: &self.hasher, program: &self.program }
     }
 
     /// Drops, outside of any lock, what was left over; hands over what was evicted.
@@ -343,23 +351,6 @@ impl<K: Key> All<K> {
                 }
             }
         }
-    }
-}
-
-/// What a sweep goes by.
-struct Aging<'a, K> {
-    seconds: u32,
-    hasher: &'a RandomState,
-    program: &'a Program<K>,
-}
-
-impl<K> Aging<'_, K> {
-    /// Whether a packed session is to go.
-    fn is_over(&self, idle: &Idle) -> bool {
-        let Some(after) = self.program.evict_after else { return false };
-        let over = u64::from(self.seconds.saturating_sub(idle.since())) >= after.as_secs();
-        let safe = !idle.holds_grant() || idle.is_stored() || self.program.on_evict.is_some();
-        over && safe
     }
 }
 

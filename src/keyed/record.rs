@@ -123,7 +123,7 @@ impl Idle {
         }
     }
 
-    /// Whether a store is known to hold what is here.
+    /// Whether its store is known to hold what is here: a grant, or none.
     pub(super) fn is_stored(&self) -> bool {
         self.version > 0 || self.extra.as_ref().is_some_and(|extra| extra.version.is_some())
     }

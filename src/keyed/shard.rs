@@ -149,39 +149,42 @@ impl<K: Key> Shard<K> {
         for _ in 0..count.min(places.saturating_mul(2)) {
             self.hand = if self.hand + 1 < places { self.hand + 1 } else { 0 };
             let id = self.hand;
-            let over = match self.records.get(id) {
+            match self.records.get(id) {
                 Some(Record::Live(_, live)) if live.is_unused() => {
-                    self.pack(id, aging.seconds, garbage);
-                    false
+                    self.pack(id, aging, garbage);
                 }
-                Some(Record::Idle(_, idle)) => aging.is_over(idle),
-                Some(Record::Live(..) | Record::Vacant) | None => false,
-            };
-            if over {
-                let hash = self.key(id).map_or(0, |key| aging.hasher.hash_one(key));
-                self.remove(hash, id, garbage);
+                Some(Record::Idle(key, idle)) if aging.is_over(idle) => {
+                    self.remove(aging.hasher.hash_one(key), id, garbage);
+                }
+                Some(Record::Live(..) | Record::Idle(..) | Record::Vacant) | None => {}
             }
         }
     }
 
-    fn pack(&mut self, id: u32, seconds: u32, garbage: &mut Garbage<K>) -> bool {
-        let Some(Record::Live(_, live)) = self.records.get(id) else { return false };
-        let Some(rest) = live.session.put_away() else { return false };
+    fn pack(&mut self, id: u32, aging: &Aging<'_, K>, garbage: &mut Garbage<K>) {
+        let Some(Record::Live(_, live)) = self.records.get(id) else { return };
+        let Some(rest) = live.session.put_away(aging.now) else { return };
         if let Record::Live(key, live) = self.records.replace(id, Record::Vacant) {
-            self.records.replace(id, Record::Idle(key, Idle::pack(rest, seconds)));
+            self.records.replace(id, Record::Idle(key, Idle::pack(rest, aging.seconds)));
             garbage.sessions.push(live.session);
             self.in_use -= 1;
         }
-        true
     }
 
-    /// Forgets a session that was logged out, where nothing of it is in the air and nobody has a handle:
-    /// unless a login has come since.
-    pub(super) fn forget(&mut self, hash: u64, key: &K, seconds: u32, garbage: &mut Garbage<K>) {
+    /// Forgets a session where nothing would be lost with it: nothing of it is in the air, nobody has
+    /// a handle, and nobody has logged in meanwhile.
+    pub(super) fn forget(
+        &mut self,
+        hash: u64,
+        key: &K,
+        aging: &Aging<'_, K>,
+        garbage: &mut Garbage<K>,
+    ) {
         let Some(id) = self.id(hash, key) else { return };
-        self.pack(id, seconds, garbage);
-        if matches!(self.records.get(id), Some(Record::Idle(_, idle)) if !idle.holds_grant()) {
-            self.remove(hash, id, garbage);
+        self.pack(id, aging, garbage);
+        match self.records.get(id) {
+            Some(Record::Idle(_, idle)) if aging.is_empty(idle) => self.remove(hash, id, garbage),
+            Some(Record::Idle(..) | Record::Live(..) | Record::Vacant) | None => {}
         }
     }
 

@@ -1,5 +1,7 @@
 //! A caller that wants a token: one wait, asynchronous or blocking.
 
+mod ends;
+
 use core::fmt;
 use core::future::Future;
 use core::num::NonZeroU64;
@@ -13,12 +15,12 @@ use super::Session;
 use super::alarm::Alarm;
 use super::core::{Afterwards, Inner, Shared};
 use super::error::{Error, Kind};
-use super::limits::{Limits, Wishes};
+use super::limits::{Limits, Pace, Wishes};
 use super::ports::Ports;
 use super::turn::{self, Caller, Step, Turns};
 use super::waiters::Ticket;
 use crate::clock::Timer;
-use crate::lifecycle::{Effect, Event, Meanwhile, State, apply};
+use crate::lifecycle::{Delay, Effect};
 use crate::offload::blocking;
 use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
@@ -121,6 +123,7 @@ impl<'a> Acquire<'a> {
                 limits: None,
                 too_brief: None,
                 alarm: Alarm::new(timer.cloned()),
+                pace: Pace::default(),
             })
         })
     }
@@ -201,7 +204,7 @@ impl<'a> Acquire<'a> {
                 Some(_) | None => Err(Error::new(Kind::Reentrant)),
             });
         }
-        match inner.lifecycle.handle(&ports.settings.policy, self.request(), now) {
+        match self.handle(inner, now) {
             Effect::Use => match inner.token.clone() {
                 Some(token) => {
                     let deadline = inner.lifecycle.refresh_deadline();
@@ -217,6 +220,9 @@ impl<'a> Acquire<'a> {
                 }
             }
             Effect::StartRefresh(start) => {
+                if let Some(wishes) = &mut self.wishes {
+                    wishes.pace.start(now);
+                }
                 inner.launch(ports, start, afterwards);
                 self.joins(inner, start.deadline)
             }
@@ -250,21 +256,27 @@ impl<'a> Acquire<'a> {
         }
     }
 
-    /// What the lifecycle would answer this caller.
-    fn ask(&self, inner: &Inner, now: Timestamp) -> Effect<Timestamp> {
-        apply(&self.session.shared.ports.settings.policy, inner.lifecycle, self.request(), now).1
-    }
-
-    /// When one like this caller would be answered otherwise.
-    fn retry_at(&self, inner: &Inner, now: Timestamp) -> Option<Timestamp> {
-        match self.ask(inner, now) {
-            Effect::Wait { until } | Effect::BackOff { until, .. } => Some(until),
-            answer => answer.start().map(|_| now),
+    /// Asks the lifecycle, but for a refresh that would begin within a millisecond of this caller's
+    /// last one, however short the backoff was.
+    fn handle(&mut self, inner: &mut Inner, now: Timestamp) -> Effect<Timestamp> {
+        let policy = &self.session.shared.ports.settings.policy;
+        let mut next = inner.lifecycle;
+        let effect = next.handle(policy, self.request(), now);
+        let rest = self.wishes.as_mut().and_then(|wishes| wishes.pace.rest(now));
+        match (effect, rest) {
+            (Effect::StartRefresh(_), Some(until)) => {
+                inner.lifecycle.observe(policy, now);
+                Effect::BackOff { until, reason: Delay::Failure }
+            }
+            (Effect::UseAndStartRefresh(_), Some(_)) => {
+                inner.lifecycle.observe(policy, now);
+                Effect::Use
+            }
+            (effect, _) => {
+                inner.lifecycle = next;
+                effect
+            }
         }
-    }
-
-    fn request(&self) -> Event<Timestamp> {
-        Event::Requested { usable_for: self.usable_for() }
     }
 
     /// Waits for the refresh that is out, until its deadline.
@@ -274,37 +286,6 @@ impl<'a> Acquire<'a> {
             wishes.too_brief.get_or_insert(inner.lifecycle.published());
         }
         Look::Join(deadline)
-    }
-
-    /// Whether this caller's wait has ended, also where the new token is no longer-lived than the
-    /// old. Rule B7: "A failed attempt MUST end the waiting only of callers whose patience is
-    /// spent". Rule C8: "A caller's own time limit MUST end its wait and not the flight."
-    fn spent(&self, inner: &Inner, limits: Limits, now: Timestamp) -> Option<Error> {
-        // One that has waited for nothing yet has not waited in vain.
-        let joined = self.joined?;
-        let usable = match inner.lifecycle.state(now) {
-            State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => true,
-            State::Refreshing(Meanwhile::Wait) | State::Expired(_) => false,
-        };
-        if usable && self.usable_for() == Span::ZERO {
-            return None;
-        }
-        if let Some((failed, error)) = &inner.last_failure {
-            if failed.number() >= joined.get() && now >= limits.patience {
-                let retry_at = self.retry_at(inner, now);
-                return Some(error.clone().retry_at(retry_at).seen_in(inner.lifecycle.state(now)));
-            }
-        }
-        if limits.within.is_some_and(|within| now >= within) {
-            return Some(Error::new(Kind::TimedOut).retry_at(self.retry_at(inner, now)));
-        }
-        if let Some(before) = self.wishes.as_ref().and_then(|wishes| wishes.too_brief) {
-            let renewed = inner.lifecycle.published() != before;
-            if usable && renewed && !self.ask(inner, now).hands_out() {
-                return Some(Error::new(Kind::TooBrief));
-            }
-        }
-        None
     }
 }
 

@@ -365,7 +365,7 @@ impl Inner {
     pub(super) fn publish(&mut self, shared: &Shared, now: Timestamp, afterwards: &mut Afterwards) {
         let settings = &shared.ports.settings;
         // What is in the air and has no task of its own is polled by whoever comes (rule C4).
-        let attended = self.deck.is_clear() || settings.spawner.is_some();
+        let attended = settings.spawner.is_some() || self.deck.is_over(now, shared.longest(now));
         let token = self.token.clone().filter(|_| attended);
         let snapshot = token.and_then(|token| {
             let until = undisturbed_until(&self.lifecycle, &settings.policy, now)?;

@@ -5,6 +5,7 @@ use core::future::poll_fn;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use super::alarm::Alarm;
 use super::answered::{Answer, Answered};
 use super::flight::discard;
 use super::persist::{Persisted, persist};
@@ -13,9 +14,9 @@ use super::received::{Outcome, PanicKept, Report, SetOut, Unsaved, same_credenti
 use super::stage::Stage;
 use super::timed_store::TimedStore;
 use crate::lifecycle::{Cause, Failure, FlightId, Freshness, Schedule};
-use crate::primitives::{AtomicU64, Ordering};
+use crate::primitives::{AtomicU64, Ordering, contained};
 use crate::refresh::{RefreshError, Refused, Request};
-use crate::store::{StoreError, StoredGrant, Swap, Version};
+use crate::store::{StoreError, StoredGrant, Swap, Version, Versioned};
 use crate::time::{Draw, Timestamp};
 use crate::token::Grant;
 
@@ -104,9 +105,29 @@ pub(super) async fn fly(ports: Arc<Ports>, orders: Orders) -> Report {
     report
 }
 
-/// Revokes a grant that belongs to nobody.
-pub(super) async fn revoke(ports: Arc<Ports>, grant: Grant) {
-    ports.refresher.revoke(grant).await;
+/// Revokes a grant that belongs to nobody. Rings at `deadline`, where there is a timer: whoever polls
+/// this then lets go of it.
+pub(super) async fn revoke(ports: Arc<Ports>, grant: Grant, mut deadline: Timestamp) {
+    let mut revocation = ports.refresher.revoke(grant);
+    let mut alarm = Alarm::new(ports.settings.timer.clone());
+    poll_fn(|cx| {
+        let polled = revocation.as_mut().poll(cx);
+        if polled.is_pending() {
+            // A timer or a clock that panics rings for nobody, and harms nobody.
+            let _ = contained(|| {
+                let now = ports.settings.dial.now();
+                // Where the clock went back since, no more than a refresh may take (rule A5).
+                let longest = ports.settings.policy.refresh_deadline().into();
+                deadline = deadline.min(now.saturating_add(longest));
+                // Once more where it rang early.
+                let _ = alarm.is_due(deadline, now, cx.waker())
+                    && alarm.is_due(deadline, now, cx.waker());
+            });
+        }
+        polled
+    })
+    .await;
+    discard([revocation]);
 }
 
 async fn stored_flight(
@@ -154,7 +175,17 @@ async fn prepare(
             }
         }
     }
-    let content = store.load().await?;
+    let content = match (store.load().await, orders.version, &orders.grant) {
+        // Nothing is a logout only where somebody has written it: this was lost, and is written back.
+        (Err(error), Some(_), Some(held)) if error.is_emptied() => {
+            return Ok(Ready::Ask(Some(StoredGrant::over(
+                held.clone(),
+                ports.settings.dial.wall(),
+            ))));
+        }
+        (Err(error), _, _) if error.is_emptied() => Versioned::EMPTY,
+        (content, _, _) => content?,
+    };
     report.version = Some(content.version);
     match (orders.version, content.grant, &orders.grant) {
         (None, Some(stored), _) => Ok(Ready::Land(Outcome::Loaded(stored))),

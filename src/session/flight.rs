@@ -206,8 +206,17 @@ impl Wake for Bell {
 pub(super) fn poll_all(crafts: &mut Vec<Aloft>, ports: &Ports) -> Vec<Option<(FlightId, Report)>> {
     let mut landed = Vec::new();
     let mut index = 0;
-    while let Some(Aloft { craft, beacon, .. }) = crafts.get_mut(index) {
+    while let Some(Aloft { craft, beacon, deadline }) = crafts.get_mut(index) {
         match craft.poll(ports, beacon) {
+            // A revocation has a refresh's time, and is let go of then.
+            Poll::Pending
+                if matches!(craft, Craft::Revocation(_))
+                    && contained(|| ports.settings.dial.now())
+                        .is_ok_and(|now| now >= *deadline) =>
+            {
+                landed.push(None);
+                discard([crafts.remove(index)]);
+            }
             Poll::Pending => index += 1,
             Poll::Ready(report) => {
                 landed.push(report);
@@ -242,6 +251,10 @@ impl Deck {
     /// Puts something into the air, which should land by `deadline`. Gives back the oldest
     /// straggler where there are too many, to be dropped outside.
     pub(super) fn launch(&mut self, craft: Craft, deadline: Timestamp) -> Option<Aloft> {
+        // A revocation whose time is over ends with its next poll.
+        for aloft in self.air.iter().filter(|it| matches!(it.craft, Craft::Revocation(_))) {
+            aloft.beacon.lit.store(true, Ordering::Relaxed);
+        }
         let beacon = Beacon { lit: AtomicBool::new(true), shared: Weak::clone(&self.shared) };
         self.air.push(Aloft { craft, deadline, beacon: Arc::new(beacon) });
         self.last = Some(deadline);
@@ -262,6 +275,20 @@ impl Deck {
     pub(super) fn has_aloft(&self, newest: FlightId) -> bool {
         let attended = self.attending.iter().filter_map(|(_, flight)| *flight);
         self.air.iter().filter_map(Aloft::flight).chain(attended).any(|flight| flight == newest)
+    }
+
+    /// Whether what is left in the air at `now` has no time any more, and keeps nobody waiting: these
+    /// are revocations that have not ended. None has time beyond `longest` (rule A5).
+    pub(super) fn is_over(&mut self, now: Timestamp, longest: Timestamp) -> bool {
+        if self.is_clear() {
+            return true;
+        }
+        let _ = self.deadline(longest);
+        let over = |aloft: &Aloft| match aloft.craft {
+            Craft::Revocation(_) => aloft.deadline <= now,
+            Craft::Flight(_) => false,
+        };
+        self.attending.is_empty() && self.air.iter().all(over)
     }
 
     /// When all that is in the air should have landed, which is `longest` from now at most: else the

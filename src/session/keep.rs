@@ -11,6 +11,7 @@ use super::alarm::Alarm;
 use super::core::Shared;
 use super::error::{Error, Kind};
 use super::flight::discard;
+use super::limits::Pace;
 use super::turn::{self, Caller, Step, Turns};
 use super::waiters::Ticket;
 use crate::clock::Timer;
@@ -150,7 +151,8 @@ fn watch(shared: &Shared, waiter: &mut Option<Ticket>, waker: &Waker, now: Times
 /// Renews the token by itself: a future that never ends while a handle of its session is left.
 ///
 /// Made by [`Session::keep_fresh`](super::Session::keep_fresh). Spawn it, or await it beside the
-/// program's main future.
+/// program's main future. It starts at most one refresh each time that it is polled, and no two within
+/// a millisecond, however short the backoff or the tokens' lives are.
 ///
 /// # Cancellation
 /// Dropping it stops the renewal by itself, and nothing else.
@@ -159,31 +161,51 @@ pub struct KeepFresh {
     shared: Weak<Shared>,
     waiter: Option<Ticket>,
     alarm: Alarm,
+    pace: Pace,
 }
+
+/// How often a timer may ring early within one poll, before others on the executor have a turn.
+const EARLY_RINGS: usize = 8;
 
 impl KeepFresh {
     pub(super) fn new(shared: &Arc<Shared>, timer: Arc<dyn Timer>) -> Self {
-        Self { shared: Arc::downgrade(shared), waiter: None, alarm: Alarm::new(Some(timer)) }
+        let alarm = Alarm::new(Some(timer));
+        Self { shared: Arc::downgrade(shared), waiter: None, alarm, pace: Pace::default() }
     }
 
-    /// Starts what is due. Gives when to look again.
-    fn tend(&mut self, shared: &Arc<Shared>, waker: &Waker) -> Option<Timestamp> {
+    /// Starts what is due, unless something `has_started` in this poll. Gives whether it has started
+    /// something, and when to look again.
+    fn tend(
+        &mut self,
+        shared: &Arc<Shared>,
+        has_started: bool,
+        waker: &Waker,
+    ) -> (bool, Option<Timestamp>) {
         drop(shared.lock_having_heard(self.waiter));
         let (now, clone) = (shared.slot.dial.now(), waker.clone());
+        let rest = if has_started { Some(Pace::after(now)) } else { self.pace.rest(now) };
         let (started, until) = shared.change(now, |inner, afterwards| {
             afterwards.replaced = inner.deck.waiters.register(&mut self.waiter, clone);
             let policy = &shared.ports.settings.policy;
-            let start = inner.lifecycle.handle_requested(policy, now).start();
-            if let Some(start) = start {
-                inner.launch(&shared.ports, start, afterwards);
+            let mut next = inner.lifecycle;
+            let start = next.handle_requested(policy, now).start();
+            let rest = rest.filter(|_| start.is_some());
+            let start = start.filter(|_| rest.is_none());
+            match start {
+                Some(start) => {
+                    inner.lifecycle = next;
+                    inner.launch(&shared.ports, start, afterwards);
+                }
+                None => inner.lifecycle.observe(policy, now),
             }
-            let timeout = inner.lifecycle.poll_timeout(policy, now);
-            (start.is_some(), timeout.map(|timeout| timeout.at))
+            let timeout = inner.lifecycle.poll_timeout(policy, now).map(|timeout| timeout.at);
+            (start.is_some(), rest.into_iter().chain(timeout).min())
         });
         if started {
+            self.pace.start(now);
             spawn(shared);
         }
-        until
+        (started, until)
     }
 }
 
@@ -191,6 +213,7 @@ impl Future for KeepFresh {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let (mut has_started, mut rings) = (false, 0);
         loop {
             let Some(shared) = self.shared.upgrade() else {
                 return Poll::Ready(());
@@ -198,7 +221,8 @@ impl Future for KeepFresh {
             if !shared.ports.is_wanted() {
                 return Poll::Ready(());
             }
-            let until = self.tend(&shared, cx.waker());
+            let (started, until) = self.tend(&shared, has_started, cx.waker());
+            has_started |= started;
             if shared.drive(self.waiter) {
                 continue;
             }
@@ -209,8 +233,12 @@ impl Future for KeepFresh {
                 continue;
             }
             match until {
-                Some(until) if self.alarm.is_due(until, now, cx.waker()) => {}
+                Some(until) if self.alarm.is_due(until, now, cx.waker()) => rings += 1,
                 Some(_) | None => return Poll::Pending,
+            }
+            if has_started || rings > EARLY_RINGS {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
     }

@@ -68,7 +68,12 @@ impl Inner {
         match report.outcome {
             // Rule B3: "A superseded result MUST change nothing but what B14 says": the refresh token that
             // it has received is held already, and what a later refresh has shown of it stands.
-            Outcome::Granted { grant, .. } if of_this_epoch && !newest && self.repeats(&grant) => {}
+            Outcome::Granted { grant, stored }
+                if of_this_epoch && !newest && self.repeats(&grant) =>
+            {
+                // Its source is the program's, and is dropped outside of the lock (rule C6).
+                afterwards.errors.extend(stored.err().map(Error::from));
+            }
             Outcome::Granted { grant, stored } => {
                 self.granted(ports, flight, grant, stored, moment, afterwards);
             }
@@ -303,7 +308,7 @@ impl Inner {
     }
 
     /// A grant belongs to nobody any more. Rule B14: "A grant that lands after a logout or a login
-    /// MUST be offered to `on_orphan`." Without that it is revoked.
+    /// MUST be offered to `on_orphan`, or else revoked; a revocation has [one refresh deadline]."
     fn orphan(
         &mut self,
         ports: &Arc<Ports>,
@@ -317,8 +322,8 @@ impl Inner {
         if ports.hooks.on_orphan.is_some() {
             afterwards.orphans.extend(grant);
         } else if let Some(grant) = grant {
-            let revocation = Box::pin(revoke(Arc::clone(ports), grant));
             let deadline = now.saturating_add(ports.settings.policy.refresh_deadline().into());
+            let revocation = Box::pin(revoke(Arc::clone(ports), grant, deadline));
             afterwards.crafts.extend(self.deck.launch(Craft::Revocation(revocation), deadline));
         }
     }

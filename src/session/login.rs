@@ -126,7 +126,8 @@ impl Session {
         let moment = ports.settings.moment();
         let begun = self.shared.change(moment.now, |inner, afterwards| {
             let number = inner.precedence.logout();
-            let version = inner.version;
+            // Not known until the store has forgotten it: `keyed` tells by that whether it has.
+            let version = inner.version.take();
             inner.clear(&ports.settings.policy, moment.now, afterwards);
             inner.tell_held_back(ports, moment, afterwards);
             Begun { number, moment, deadline: self.shared.longest(moment.now), version }
@@ -227,12 +228,25 @@ impl Session {
             return Ok(None);
         };
         let store = self.timed_store(&**store, begun.deadline, panic);
-        let mut expected = store.load().await?.version;
-        for _ in 0..8 {
-            let login = next.map(|stored| &stored.grant);
-            if !self.shared.lock().precedence.may_write(begun.number, login) {
-                return Err(Error::new(Kind::Superseded));
+        let login = next.map(|stored| &stored.grant);
+        let may_write = || match self.shared.lock().precedence.may_write(begun.number, login) {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Superseded)),
+        };
+        let mut expected = match store.load().await {
+            Ok(content) => content.version,
+            // Rule F5: "nothing may be overwritten but by a login or a logout".
+            Err(error) if error.is_damaged() => {
+                may_write()?;
+                match store.replace_damaged(next.cloned()).await? {
+                    Swap::Done(version) => return Ok(Some(version)),
+                    Swap::Conflict(content) => content.version,
+                }
             }
+            Err(error) => return Err(error.into()),
+        };
+        for _ in 0..8 {
+            may_write()?;
             match store.swap(expected, next.cloned()).await? {
                 Swap::Done(version) => return Ok(Some(version)),
                 Swap::Conflict(content) => expected = content.version,

@@ -71,20 +71,22 @@ impl Session {
         Self { shared: Shared::resume(ports, &lifecycle, token, grant, version, refused, now) }
     }
 
-    /// What is left of this session, where nobody else has it, nothing is in the air, nobody waits
+    /// What is left of this session, where nobody else has it, nothing is in the air at `now` but what
+    /// has had its time, nobody waits
     /// and everything is saved. It is not to be used afterwards; dropping it calls the program's
     /// code.
-    pub(crate) fn put_away(&self) -> Option<Rest> {
+    pub(crate) fn put_away(&self, now: Timestamp) -> Option<Rest> {
         if Arc::strong_count(&self.shared) > 1 {
             return None;
         }
         let mut inner = self.shared.lock();
-        let at_rest = inner.deck.is_clear()
+        let at_rest = inner.deck.is_over(now, self.shared.longest(now))
             && inner.deck.waiters.is_empty()
             && inner.watchers.wakers.is_empty()
             && inner.unsaved.is_none();
         at_rest.then(|| Rest {
-            lifecycle: inner.lifecycle,
+            // Whoever has not heard of it yet, as its keeper, begins nothing any more.
+            lifecycle: core::mem::replace(&mut inner.lifecycle, Lifecycle::new(0)),
             grant: inner.grant.take(),
             version: inner.version,
             refused: inner.refused,

@@ -44,11 +44,14 @@ impl TimedStore<'_> {
         expected: Version,
         next: Option<StoredGrant>,
     ) -> Result<Swap, StoreError> {
-        let mut swap = self.answer(|| self.store.swap(expected, next)).await?;
-        if let Swap::Conflict(content) = &mut swap {
-            content.grant = content.grant.take().map(StoredGrant::sendable);
-        }
-        Ok(swap)
+        self.answer(|| self.store.swap(expected, next)).await.map(sendable)
+    }
+
+    pub(super) async fn replace_damaged(
+        self,
+        next: Option<StoredGrant>,
+    ) -> Result<Swap, StoreError> {
+        self.answer(|| self.store.replace_damaged(next)).await.map(sendable)
     }
 
     async fn answer<T>(
@@ -79,4 +82,12 @@ impl TimedStore<'_> {
         }
         now >= *deadline
     }
+}
+
+/// What is there instead may hold an access token that could not be sent.
+fn sendable(mut swap: Swap) -> Swap {
+    if let Swap::Conflict(content) = &mut swap {
+        content.grant = content.grant.take().map(StoredGrant::sendable);
+    }
+    swap
 }

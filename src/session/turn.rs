@@ -40,13 +40,17 @@ pub(super) trait Turns {
     fn alarm(&mut self) -> &mut Alarm;
 }
 
+/// How many turns are made within one poll, before others on the executor have theirs: a server that
+/// fails at once, or a timer that rings early, could keep a patient caller turning.
+const TURNS: u32 = 32;
+
 /// Turns until there is nothing to do but wait, on an executor. It is `now` at first.
 pub(super) fn poll<W: Turns>(
     wait: &mut W,
     cx: &mut Context<'_>,
     mut now: Timestamp,
 ) -> Poll<W::Output> {
-    loop {
+    for _ in 0..TURNS {
         match wait.turn(cx.waker(), Caller::Task, now) {
             Step::Ready(output) => return Poll::Ready(output),
             Step::Again => {}
@@ -60,6 +64,8 @@ pub(super) fn poll<W: Turns>(
         }
         now = wait.shared().slot.dial.now();
     }
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// Turns until the end, on this thread. It is `now` at first.

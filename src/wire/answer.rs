@@ -142,16 +142,14 @@ impl<'a> Head<'a> {
     fn likeness(&self, members: &Members, dialect: Dialect) -> Likeness {
         let theirs = |standard: &str| {
             let mut names = dialect.names().iter().filter(|(name, _)| *name == standard);
-            names.any(|(_, theirs)| members.value(theirs).is_some())
+            names.any(|(_, theirs)| members.has(theirs))
         };
         let mut opened = dialect.envelopes().iter().filter_map(|path| members.inside(path));
         if members.text("access_token").is_some() || theirs("access_token") {
             return Likeness::AccessToken;
         }
         if opened.next().is_some()
-            || ["access_token", "refresh_token", "error"]
-                .iter()
-                .any(|it| members.value(it).is_some())
+            || ["access_token", "refresh_token", "error"].iter().any(|it| members.has(it))
             || dialect.names().iter().any(|(standard, _)| theirs(standard))
         {
             return Likeness::Standard;

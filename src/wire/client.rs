@@ -27,8 +27,8 @@ struct Settings {
     id: String,
     secret: Option<Secret>,
     authentication: ClientAuthentication,
-    /// Further fields of each token request: scope, audience, resources.
-    fields: Vec<(String, String)>,
+    /// Further fields of each token request: scope, audience, resources. Some are secrets.
+    fields: Vec<(String, Secret)>,
     reading: Ways,
     backoff: ClientBackoff,
 }
@@ -61,7 +61,7 @@ pub struct ClientBuilder {
     id: String,
     secret: Option<Secret>,
     authentication: ClientAuthentication,
-    fields: Vec<(String, String)>,
+    fields: Vec<(String, Secret)>,
     reading: Ways,
     allow_plain_http: bool,
 }
@@ -129,7 +129,7 @@ impl Client {
     }
 
     fn token(&self, fields: &[(&str, &str)], grant: Asked) -> Form<'_> {
-        let further = self.0.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let further = self.0.fields.iter().map(|(name, value)| (name.as_str(), value.expose()));
         let fields = fields.iter().copied().chain(further);
         let question = Question::new(self, grant);
         Form::new(&self.0.token_endpoint, &self.credentials(), fields, question)
@@ -201,9 +201,9 @@ impl ClientBuilder {
         self.field("resource", resource)
     }
 
-    /// A further field of each token request.
+    /// A further field of each token request. It is held as a secret: it may be a `client_assertion`.
     pub fn field(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.fields.push((name.into(), value.into()));
+        self.fields.push((name.into(), Secret::new(value)));
         self
     }
 

@@ -41,7 +41,13 @@ impl<'a> Form<'a> {
         fields: impl IntoIterator<Item = (&'f str, &'f str)>,
         question: Question<'a>,
     ) -> Self {
-        let mut body = Serializer::new(String::new());
+        let fields: Vec<_> = fields.into_iter().collect();
+        // All that it may come to, since a text that grew would leave copies of the secrets behind.
+        let secret = credentials.secret.map_or("", Secret::expose);
+        let further = [("client_id", credentials.id), ("client_secret", secret)];
+        let lengths = fields.iter().chain(&further).map(|(name, value)| name.len() + value.len());
+        let most = lengths.map(|length| ENCODED * length + "&=".len()).sum();
+        let mut body = Serializer::new(String::with_capacity(most));
         for (name, value) in fields {
             body.append_pair(name, value);
         }
@@ -71,6 +77,18 @@ impl<'a> Form<'a> {
         [("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json")]
             .into_iter()
             .chain(authorization)
+    }
+
+    /// Its headers as HTTP clients take them: zeroised with their last clone, and `authorization`
+    /// marked sensitive (rule G2).
+    #[cfg(any(feature = "oauth2", feature = "ureq"))]
+    pub(crate) fn header_values(&self) -> impl Iterator<Item = (&'static str, http::HeaderValue)> {
+        self.headers().filter_map(|(name, value)| {
+            let bytes = bytes::Bytes::from_owner(Zeroizing::new(value.as_bytes().to_vec()));
+            let mut value = http::HeaderValue::from_maybe_shared(bytes).ok()?;
+            value.set_sensitive(name == "authorization");
+            Some((name, value))
+        })
     }
 
     /// Makes a grant, or the right failure, of the answer to this request: as
@@ -108,10 +126,22 @@ impl<'a> Form<'a> {
 
 /// Both parts are encoded before they are joined (RFC 6749, section 2.3.1).
 fn basic(id: &str, secret: &Secret) -> Zeroizing<String> {
-    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = Zeroizing::new(format!("{}:{}", encoded(id), encoded(secret.expose())));
-    Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
+    const SCHEME: &str = "Basic ";
+    let secret = secret.expose();
+    let most = ENCODED * (id.len() + secret.len()) + ":".len();
+    let mut pair = Zeroizing::new(String::with_capacity(most));
+    pair.extend(byte_serialize(id.as_bytes()));
+    pair.push(':');
+    pair.extend(byte_serialize(secret.as_bytes()));
+    let most = SCHEME.len() + pair.len().div_ceil(3) * 4;
+    let mut value = Zeroizing::new(String::with_capacity(most));
+    value.push_str(SCHEME);
+    STANDARD.encode_string(pair.as_bytes(), &mut value);
+    value
 }
+
+/// How many bytes one comes to at most, once it is encoded (RFC 3986, section 2.1).
+const ENCODED: usize = "%00".len();
 
 impl fmt::Debug for Form<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

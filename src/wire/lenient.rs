@@ -11,7 +11,7 @@ use std::prelude::rust_2024::*;
 use secrecy::zeroize::Zeroizing;
 use url::form_urlencoded;
 
-use super::members::Members;
+use super::members::{Members, replaced};
 use super::scan::free_objects;
 use crate::token::Leniency;
 
@@ -88,7 +88,7 @@ fn decoded(body: &[u8], charset: Option<&str>) -> (Zeroizing<String>, Vec<Lenien
             lossy |= it.is_err();
             it.unwrap_or(char::REPLACEMENT_CHARACTER)
         });
-        characters.collect::<String>()
+        collected(body, characters)
     };
     let (text, mut borne) = match body {
         [0xFF, 0xFE, rest @ ..] => (wide(rest, true), vec![Leniency::Charset]),
@@ -97,23 +97,35 @@ fn decoded(body: &[u8], charset: Option<&str>) -> (Zeroizing<String>, Vec<Lenien
         [first, 0, ..] if *first != 0 => (wide(body, true), vec![Leniency::Charset]),
         [0, second, ..] if *second != 0 => (wide(body, false), vec![Leniency::Charset]),
         _ => match core::str::from_utf8(body) {
-            Ok(text) => (text.to_owned(), Vec::new()),
+            Ok(text) => (Zeroizing::new(text.to_owned()), Vec::new()),
             Err(_) if charset.is_some_and(is_single_byte) => {
-                (body.iter().copied().map(char::from).collect(), vec![Leniency::Charset])
+                (collected(body, body.iter().copied().map(char::from)), vec![Leniency::Charset])
             }
             Err(_) => {
                 lossy = true;
-                (String::from_utf8_lossy(body).into_owned(), vec![Leniency::Charset])
+                let characters = body.utf8_chunks().flat_map(|chunk| {
+                    let invalid = !chunk.invalid().is_empty();
+                    let unread = invalid.then_some(char::REPLACEMENT_CHARACTER);
+                    chunk.valid().chars().chain(unread)
+                });
+                (collected(body, characters), vec![Leniency::Charset])
             }
         },
     };
-    let text = Zeroizing::new(text);
     let inner = text.trim_start_matches('\u{FEFF}');
     if inner.len() == text.len() {
         return (text, borne, lossy);
     }
     borne.push(Leniency::ByteOrderMark);
     (Zeroizing::new(inner.to_owned()), borne, lossy)
+}
+
+/// The characters of a body, in a text that never grows: it would leave copies of it behind.
+fn collected(body: &[u8], characters: impl Iterator<Item = char>) -> Zeroizing<String> {
+    // One byte stands for a character of three at most.
+    let mut text = Zeroizing::new(String::with_capacity(3 * body.len()));
+    text.extend(characters);
+    text
 }
 
 /// Whether each byte of that charset is the character of its number, where a token could tell.
@@ -143,9 +155,9 @@ fn form(text: &str, ended: bool) -> Option<Members> {
         return None;
     }
     // HTML's way of writing the separator, and an older one.
-    let plain = Zeroizing::new(text.replace("&amp;", "&"));
+    let plain = replaced(text, &[("&amp;", "&")]);
     let older =
-        Zeroizing::new(if plain.contains('&') { String::new() } else { plain.replace(';', "&") });
+        if plain.contains('&') { Zeroizing::default() } else { replaced(&plain, &[(";", "&")]) };
     let text = if older.is_empty() { plain.as_str() } else { older.as_str() };
     let text = if ended { text } else { text.rsplit_once('&')?.0 };
     let mut members = Members::empty(ended);

@@ -133,6 +133,14 @@ impl Members {
         self.all(name).filter_map(Raw::literal)
     }
 
+    /// Whether there is any value of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all(name).any(|raw| match raw {
+            Raw::Json(json) => serde_json::from_str::<IgnoredAny>(json.expose()).is_ok(),
+            Raw::Text(_) => true,
+        } || raw.text().is_some())
+    }
+
     /// Any value, but one that says nothing only where none says something.
     pub(super) fn value(&self, name: &str) -> Option<Value> {
         let mut values = self.all(name).filter_map(Raw::value).peekable();
@@ -307,9 +315,25 @@ fn unquoted(raw: &str) -> Option<Secret> {
     if let Ok(text) = serde_json::from_str::<String>(raw) {
         return Some(Secret::from(text));
     }
-    let escaped =
-        Zeroizing::new(raw.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t"));
+    let escaped = replaced(raw, &[("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")]);
     serde_json::from_str::<String>(&escaped).ok().map(Secret::from)
+}
+
+/// A text in which each of some words stands for another. No copy of it is left behind.
+pub(super) fn replaced(text: &str, words: &[(&str, &str)]) -> Zeroizing<String> {
+    // Nothing here is replaced by more than twice its length.
+    let mut replaced = Zeroizing::new(String::with_capacity(2 * text.len()));
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        if let Some((word, by)) = words.iter().find(|(word, _)| rest.starts_with(word)) {
+            replaced.push_str(by);
+            rest = &rest[word.len()..];
+        } else {
+            replaced.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    replaced
 }
 
 struct Collect<'s>(&'s mut Members);

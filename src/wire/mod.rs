@@ -104,5 +104,19 @@ pub use codes::known_codes;
 pub use form::Form;
 pub use refusal::Refusal;
 
+/// Appends to a buffer that leaves no copy behind where it grows.
+#[cfg(any(feature = "oauth2", feature = "ureq"))]
+pub(crate) fn append(buffer: &mut secrecy::zeroize::Zeroizing<std::vec::Vec<u8>>, more: &[u8]) {
+    const FIRST: usize = 4096;
+    let needed = buffer.len() + more.len();
+    if buffer.capacity() < needed {
+        let roomy = std::vec::Vec::with_capacity(needed.next_power_of_two().max(FIRST));
+        let mut larger = secrecy::zeroize::Zeroizing::new(roomy);
+        larger.extend_from_slice(buffer);
+        *buffer = larger;
+    }
+    buffer.extend_from_slice(more);
+}
+
 /// How many bytes of an answer the adapters read.
 pub const ANSWER_LIMIT: usize = 1 << 20;

@@ -4,6 +4,7 @@
 mod session_support;
 
 mod client;
+mod forgotten;
 mod logins;
 mod packing;
 mod sessions;

@@ -134,7 +134,6 @@ enum Step {
     Reject,
     Accept,
     Install,
-    Logout,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -144,7 +143,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::Reject),
         1 => Just(Step::Accept),
         1 => Just(Step::Install),
-        1 => Just(Step::Logout),
     ];
     prop::collection::vec(step, 1..30)
 }
@@ -175,12 +173,6 @@ proptest! {
                     }),
                     Step::Accept => last.iter().for_each(|token| sessions.accept(&1, token)),
                     Step::Install => sessions.install_blocking(&1, login(200 + n)).expect("sendable"),
-                    Step::Logout => {
-                        // The record would go, and a new one be another session.
-                        if let Some(session) = sessions.session(&1) {
-                            session.logout_blocking().expect("no store");
-                        }
-                    }
                 }
                 if packed {
                     sessions.sweep();

@@ -12,41 +12,98 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::prelude::rust_2024::*;
+use std::thread;
+use std::time::Duration;
 
-use fs4::FileExt;
+use fs4::{FileExt, TryLockError};
 
-use super::failed;
+use super::lane::Claim;
+use super::said::{failed, given_up, refused};
+use super::trust;
 use crate::store::StoreError;
 
 /// The exclusive lock on a grant file, let go when dropped or when the process ends.
 pub(super) struct Lock(File);
 
 impl Lock {
-    /// Waits for the lock of the grant file at `path`.
-    pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
+    /// Waits for the lock of the grant file at `path`, until `claim` is given up.
+    pub(super) fn take(path: &Path, claim: &Claim) -> Result<Self, StoreError> {
         let file = open(path)?;
-        loop {
+        let mut pause = SHORTEST;
+        while !claim.is_given_up() {
             // By its path: newer standard libraries have a method of this name.
-            match FileExt::lock(&file) {
+            match FileExt::try_lock(&file) {
                 Ok(()) => return Ok(Self(file)),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed("locked", &beside(path), error)),
+                // Not waited for in the kernel, where nobody could call it off.
+                Err(TryLockError::WouldBlock) => {
+                    thread::sleep(pause);
+                    pause = LONGEST.min(pause * 2);
+                }
+                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Err(TryLockError::Error(error)) => {
+                    return Err(failed("locked", &beside(path), error));
+                }
             }
         }
+        Err(given_up(path))
     }
 }
 
-/// Opens the lock file of the grant file at `path`, and makes it where there is none.
+/// How long to pause before the lock is tried again.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(20);
+
+/// Makes a temporary file, and removes it, as a test; noted as a write, unless somebody writes just now.
+pub(super) fn try_out(file: File, make: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let lock = FileExt::try_lock(&file).is_ok().then(|| Lock(file));
+    let noting = lock.filter(Lock::note_if_none);
+    make()?;
+    // Of a write that did not end the note stays.
+    if let Some(lock) = noting {
+        lock.note_end();
+    }
+    Ok(())
+}
+
+/// Opens the lock file of the grant file at `path`, and makes it where there is none. Nothing of it is
+/// changed before it is known to be this user's own.
 pub(super) fn open(path: &Path) -> Result<File, StoreError> {
-    let path = beside(path);
+    let path = &beside(path);
+    trust::place(path)?;
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);
     owner_only(&mut options);
-    let opened = options.open(&path).and_then(|file| restrict(&file).map(|()| file));
-    opened.map_err(|error| failed("opened", &path, error))
+    let opened = |error| failed("opened", path, error);
+    let (file, found) = trust::open(&mut options, path).map_err(opened)?;
+    if !found.is_file() {
+        return Err(refused(path, "it is no file"));
+    }
+    trust::owned(path, &found)?;
+    if !is_note(&file).map_err(opened)? {
+        return Err(refused(path, "it is in use for something else, as its content says"));
+    }
+    restrict(&file).map_err(opened)?;
+    Ok(file)
 }
+
+/// Whether the lock file holds nothing but a note. Others than this store may call theirs so.
+fn is_note(file: &File) -> io::Result<bool> {
+    if file.metadata()?.len() > LONGEST_NOTE {
+        return Ok(false);
+    }
+    let mut content = Vec::new();
+    let mut file = file;
+    file.rewind()?;
+    file.take(LONGEST_NOTE).read_to_end(&mut content)?;
+    file.rewind()?;
+    Ok(content.iter().all(|byte| byte.is_ascii_digit() || *byte == b'\n'))
+}
+
+/// In bytes: an inode's number has 20 digits at most.
+const LONGEST_NOTE: u64 = 32;
 
 /// Where the lock file is: beside the grant file, since that is replaced by each write.
 fn beside(path: &Path) -> PathBuf {
@@ -89,6 +146,7 @@ mod notes {
     use std::path::Path;
     use std::prelude::rust_2024::*;
 
+    use super::super::trust::is_own;
     use super::Lock;
 
     impl Lock {
@@ -96,6 +154,15 @@ mod notes {
         pub(in super::super) fn note(&self, temporary: Option<&File>) {
             let inode = temporary.and_then(|file| file.metadata().ok()).map_or(0, |it| it.ino());
             let _ = self.0.write_all_at(format!("{inode}\n").as_bytes(), 0);
+        }
+
+        /// Notes that an empty file may be left, unless there is a note already; whether it did.
+        pub(in super::super) fn note_if_none(&self) -> bool {
+            let none = self.0.metadata().is_ok_and(|found| found.len() == 0);
+            if none {
+                self.note(None);
+            }
+            none
         }
 
         /// Notes that the write has ended.
@@ -133,7 +200,8 @@ mod notes {
     /// Whether this is the noted file, or was killed before anything was noted and written.
     fn is_left_over(entry: &DirEntry, noted: u64) -> io::Result<bool> {
         let found = entry.metadata()?;
-        Ok(found.is_file() && (found.len() == 0 || found.ino() == noted))
+        let is_ours = found.is_file() && is_own(&found);
+        Ok(is_ours && (found.len() == 0 || found.ino() == noted))
     }
 
     /// Whether `atomic-write-file` calls its temporary files for `name` so: `.name.AbC123`.
@@ -151,6 +219,10 @@ mod notes {
 #[cfg(not(unix))]
 impl Lock {
     pub(super) fn note(&self, _: Option<&File>) {}
+
+    pub(super) fn note_if_none(&self) -> bool {
+        false
+    }
 
     pub(super) fn note_end(&self) {}
 

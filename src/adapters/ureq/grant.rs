@@ -9,7 +9,7 @@ use ureq::{Agent, Error, ResponseExt as _, Timeout};
 
 use crate::refresh::{RefreshError, Request};
 use crate::token::Grant;
-use crate::wire::{ANSWER_LIMIT, Client, Form, Head};
+use crate::wire::{ANSWER_LIMIT, Client, Form, Head, append};
 
 /// How long a connection may take to be made, where the program's agent does not say.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -84,7 +84,7 @@ fn exchange(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant
     let request = if form.is_local() { request.proxy(None) } else { request };
     let request = request.save_redirect_history(true).build();
     let request =
-        form.headers().fold(request, |request, (name, value)| request.header(name, value));
+        form.header_values().fold(request, |request, (name, value)| request.header(name, value));
     let mut response = request.send(form.body()).map_err(|error| not_sent(&error))?;
     if was_led_on(&response, form) {
         return Err(RefreshError::unknown(
@@ -114,18 +114,22 @@ fn was_led_on(response: &http::Response<ureq::Body>, form: &Form<'_>) -> bool {
 fn body(
     response: &mut http::Response<ureq::Body>,
 ) -> (Zeroizing<Vec<u8>>, Result<(), RefreshError>) {
+    // What is read comes by here, in place.
+    let mut chunk = Zeroizing::new([0; 4096]);
     let mut body = Zeroizing::new(Vec::new());
-    let most = u64::try_from(ANSWER_LIMIT).unwrap_or(u64::MAX);
-    // One byte more tells whether there is more.
-    let limited = response.body_mut().with_config().limit(u64::MAX).reader();
-    let ended = match limited.take(most.saturating_add(1)).read_to_end(&mut body) {
-        Ok(_) if body.len() > ANSWER_LIMIT => {
-            Err(RefreshError::unknown(format!("the answer is larger than {ANSWER_LIMIT} bytes")))
+    let mut reader = response.body_mut().with_config().limit(u64::MAX).reader();
+    loop {
+        match reader.read(&mut chunk[..]) {
+            Ok(0) => return (body, Ok(())),
+            Ok(length) => append(&mut body, &chunk[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (body, Err(broken_off(&error))),
         }
-        Ok(_) => Ok(()),
-        Err(error) => Err(broken_off(&error)),
-    };
-    (body, ended)
+        if body.len() > ANSWER_LIMIT {
+            let text = format!("the answer is larger than {ANSWER_LIMIT} bytes");
+            return (body, Err(RefreshError::unknown(text)));
+        }
+    }
 }
 
 fn broken_off(error: &io::Error) -> RefreshError {

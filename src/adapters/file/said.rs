@@ -1,0 +1,116 @@
+//! What is wrong with a grant file, and what to do about it. No word of what it holds (rule G1).
+
+use std::format;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use super::trust;
+use crate::store::StoreError;
+
+/// Rule F5: "Damaged content MUST be a clear error, and nothing
+/// may be overwritten but by a login or a logout."
+pub(super) fn damaged(path: &Path, reason: &str) -> StoreError {
+    StoreError::damaged(format!(
+        "the grant file {} cannot be understood: {reason}. It was left as it is: restore it from a \
+         copy, or log in again, which replaces it and keeps a copy beside it",
+        path.display()
+    ))
+}
+
+pub(super) fn no_file(path: &Path) -> StoreError {
+    StoreError::unreachable(format!(
+        "the grant file {} is no file: name a file in a directory of your own",
+        path.display()
+    ))
+}
+
+/// Holds nothing where it should hold something (rule F5).
+pub(super) fn emptied(path: &Path) -> StoreError {
+    StoreError::emptied(format!(
+        "the grant file {} is empty, which no write of this store leaves: log in again",
+        path.display()
+    ))
+}
+
+/// What others may have planted is left alone.
+pub(super) fn refused(path: &Path, reason: &str) -> StoreError {
+    StoreError::unreachable(format!(
+        "the grant file or its lock, {}, is not used: {reason}. Choose a directory that belongs to the \
+         user of this program and that only this user may write to (`chmod go-w`)",
+        path.display()
+    ))
+}
+
+/// The caller was told that it failed.
+pub(super) fn given_up(path: &Path) -> StoreError {
+    StoreError::unreachable(format!(
+        "the grant file {} was not written: nobody waits for it any more",
+        path.display()
+    ))
+}
+
+pub(super) fn leads_nowhere(path: &Path) -> StoreError {
+    StoreError::unreachable(format!(
+        "the grant file {} is a link that leads nowhere: open the path of its target, or remove the link",
+        path.display()
+    ))
+}
+
+/// It can be read, and never written.
+pub(super) fn irreplaceable(path: &Path, reason: &str) -> StoreError {
+    StoreError::unreachable(format!(
+        "the grant file {} can never be replaced: {reason}. Name a file in a directory of your own",
+        path.display()
+    ))
+}
+
+/// What could not be done with which file, and what to do about it.
+pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
+    if trust::is_link(&error) {
+        return refused(path, "it is a link").with_source(error);
+    }
+    let (advice, path) = (advice(error.kind()), path.display());
+    StoreError::unreachable(format!("the grant file {path} could not be {what}{advice}"))
+        .with_source(error)
+}
+
+#[allow(clippy::wildcard_enum_match_arm, reason = "of the others there is nothing to advise")]
+fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::PermissionDenied => {
+            ": the user that runs this program must own it and be allowed to write to its directory"
+        }
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            ": its directory does not exist, make it and let only its owner write to it"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ": there is no space left, make some",
+        ErrorKind::ReadOnlyFilesystem => {
+            ": its file system is mounted read-only, choose another place"
+        }
+        ErrorKind::Unsupported => ": its file system lacks what is needed, choose a local one",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ErrorKind, advice};
+
+    // Rule F5.
+    #[test]
+    fn each_failure_that_somebody_can_mend_says_how() {
+        let cases = [
+            (ErrorKind::PermissionDenied, "own it"),
+            (ErrorKind::NotFound, "make it"),
+            (ErrorKind::NotADirectory, "make it"),
+            (ErrorKind::StorageFull, "make some"),
+            (ErrorKind::QuotaExceeded, "make some"),
+            (ErrorKind::ReadOnlyFilesystem, "another place"),
+            (ErrorKind::Unsupported, "a local one"),
+        ];
+        for (kind, words) in cases {
+            assert!(advice(kind).contains(words), "{kind:?}: {}", advice(kind));
+        }
+        assert_eq!(advice(ErrorKind::Other), "");
+    }
+}

@@ -1,0 +1,146 @@
+//! Whose files these are: what others could have planted is neither read, nor written, nor changed.
+//!
+//! On Unix a directory must belong to the user of this process, or to root, and nobody else may write to
+//! it, as for the keys of `ssh`. In a sticky one such as `/tmp`, where others may make files but not
+//! replace those of this user, the grant file and its lock must be this user's own and have one name. The
+//! lock file must be that everywhere, since it is written in place. No link is followed in the end.
+//!
+//! Deliberately absent: the directories above, access control lists, and other systems than Unix.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::prelude::rust_2024::*;
+
+use super::said::refused;
+use crate::store::StoreError;
+
+/// Who may make files beside the grant file.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nobody else.
+    Own,
+    /// Others, but they cannot replace those of this user.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "not looked at"))]
+    Shared,
+}
+
+/// Opens a file that nobody else can have planted: at once, whatever it is.
+pub(super) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<(File, Metadata)> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        // A pipe that nobody writes to would be waited for.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        options.custom_flags(i32::from_ne_bytes(flags.bits().to_ne_bytes()));
+    }
+    let file = options.open(path)?;
+    let found = file.metadata()?;
+    Ok((file, found))
+}
+
+/// Whether an open has met a link.
+pub(super) fn is_link(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        let link = [rustix::io::Errno::LOOP, rustix::io::Errno::MLINK];
+        link.iter().any(|link| error.raw_os_error() == Some(link.raw_os_error()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = error;
+        false
+    }
+}
+
+/// Looks at the directory of `path`.
+pub(super) fn place(path: &Path) -> Result<Place, StoreError> {
+    #[cfg(unix)]
+    if let Some(found) = path.parent().and_then(|directory| std::fs::metadata(directory).ok()) {
+        use std::os::unix::fs::MetadataExt as _;
+
+        const OTHERS_WRITE: u32 = 0o022;
+        const STICKY: u32 = 0o1000;
+        if found.uid() != own() && found.uid() != 0 {
+            return Err(refused(path, "its directory belongs to another user"));
+        }
+        return match (found.mode() & OTHERS_WRITE, found.mode() & STICKY) {
+            (0, _) => Ok(Place::Own),
+            (_, 0) => Err(refused(path, "others may write to its directory")),
+            (_, _) => Ok(Place::Shared),
+        };
+    }
+    // Where it cannot be looked at, the file cannot be opened, and that is told.
+    let _ = path;
+    Ok(Place::Own)
+}
+
+/// Looks at a link to the grant file, before it is followed.
+pub(super) fn link(path: &Path) -> Result<(), StoreError> {
+    #[cfg(unix)]
+    if place(path)? == Place::Shared {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let own = std::fs::symlink_metadata(path).is_ok_and(|found| found.uid() == own());
+        return if own { Ok(()) } else { Err(refused(path, "it is a link of another user")) };
+    }
+    let _ = path;
+    Ok(())
+}
+
+/// Looks at the grant file.
+pub(super) fn grant(path: &Path, place: Place, found: &Metadata) -> Result<(), StoreError> {
+    match place {
+        Place::Own => Ok(()),
+        Place::Shared => owned(path, found),
+    }
+}
+
+/// Looks at a file that must be this user's own, under one name.
+pub(super) fn owned(path: &Path, found: &Metadata) -> Result<(), StoreError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+
+        if found.uid() != own() {
+            return Err(refused(path, "it belongs to another user"));
+        }
+        if found.nlink() > 1 {
+            return Err(refused(path, "it is a file with another name as well (a hard link)"));
+        }
+    }
+    let _ = (path, found);
+    Ok(())
+}
+
+/// Whether a file is this user's own.
+#[cfg(unix)]
+pub(super) fn is_own(found: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::uid(found) == own()
+}
+
+#[cfg(unix)]
+fn own() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Why the file at `path` can never be replaced by another, where the system says so.
+#[cfg(target_os = "linux")]
+pub(super) fn fixed(path: &Path) -> Option<&'static str> {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+
+    let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty()).ok()?;
+    let has = |attribute| found.stx_attributes.contains(attribute);
+    if has(StatxAttributes::MOUNT_ROOT) {
+        return Some("it is mounted by itself, so that no other file can take its place");
+    }
+    let fixed = has(StatxAttributes::IMMUTABLE) || has(StatxAttributes::APPEND);
+    fixed.then_some("it is marked as immutable or append-only, see chattr(1)")
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn fixed(_: &Path) -> Option<&'static str> {
+    None
+}

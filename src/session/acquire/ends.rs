@@ -1,0 +1,58 @@
+//! When a caller's wait has ended without a token.
+
+use super::super::core::Inner;
+use super::super::error::{Error, Kind};
+use super::super::limits::Limits;
+use super::Acquire;
+use crate::lifecycle::{Effect, Event, Meanwhile, State, apply};
+use crate::time::{Span, Timestamp};
+
+impl Acquire<'_> {
+    /// Whether this caller's wait has ended, also where the new token is no longer-lived than the
+    /// old. Rule B7: "A failed attempt MUST end the waiting only of callers whose patience is
+    /// spent". Rule C8: "A caller's own time limit MUST end its wait and not the flight."
+    pub(super) fn spent(&self, inner: &Inner, limits: Limits, now: Timestamp) -> Option<Error> {
+        // One that has waited for nothing yet has not waited in vain.
+        let joined = self.joined?;
+        let usable = match inner.lifecycle.state(now) {
+            State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => true,
+            State::Refreshing(Meanwhile::Wait) | State::Expired(_) => false,
+        };
+        if usable && self.usable_for() == Span::ZERO {
+            return None;
+        }
+        if let Some((failed, error)) = &inner.last_failure {
+            if failed.number() >= joined.get() && now >= limits.patience {
+                let retry_at = self.retry_at(inner, now);
+                return Some(error.clone().retry_at(retry_at).seen_in(inner.lifecycle.state(now)));
+            }
+        }
+        if limits.within.is_some_and(|within| now >= within) {
+            return Some(Error::new(Kind::TimedOut).retry_at(self.retry_at(inner, now)));
+        }
+        if let Some(before) = self.wishes.as_ref().and_then(|wishes| wishes.too_brief) {
+            let renewed = inner.lifecycle.published() != before;
+            if usable && renewed && !self.ask(inner, now).hands_out() {
+                return Some(Error::new(Kind::TooBrief));
+            }
+        }
+        None
+    }
+
+    /// What the lifecycle would answer this caller.
+    pub(super) fn ask(&self, inner: &Inner, now: Timestamp) -> Effect<Timestamp> {
+        apply(&self.session.shared.ports.settings.policy, inner.lifecycle, self.request(), now).1
+    }
+
+    /// When one like this caller would be answered otherwise.
+    pub(super) fn retry_at(&self, inner: &Inner, now: Timestamp) -> Option<Timestamp> {
+        match self.ask(inner, now) {
+            Effect::Wait { until } | Effect::BackOff { until, .. } => Some(until),
+            answer => answer.start().map(|_| now),
+        }
+    }
+
+    pub(super) fn request(&self) -> Event<Timestamp> {
+        Event::Requested { usable_for: self.usable_for() }
+    }
+}
