@@ -296,18 +296,21 @@ fn a_store_that_hangs_after_the_exchange_costs_no_grant() {
     assert_eq!((script.requests(), ledger.refresh_token().as_deref()), (1, Some("rt-2")));
 }
 
-// Rules C9, F2. Whoever closes may wait as long as they like: no refresh hangs on it.
+// Rules B11, C9, F2. What was given up is kept, and stored by whoever comes next.
 #[test]
-fn closing_gives_up_no_store_that_takes_its_time() {
+fn closing_waits_for_a_store_until_the_deadline_and_loses_nothing_with_it() {
     let script = Scripted::new().then(Answer::Hang);
     let (session, time, ledger) = unsaved(&script);
     ledger.set(Fault::Hangs);
     let mut closing = Hand::new(session.close());
     closing.pending();
-    time.advance(60 * SECOND);
+    time.advance(29 * SECOND);
     closing.pending();
+    time.advance(SECOND);
+    assert!(closing.ready().expect_err("it hangs").is_store());
+    assert!(!session.is_saved());
     ledger.set(Fault::None);
-    closing.ready().expect("it is stored");
+    at_once(session.close()).expect("it is stored");
     assert_eq!(ledger.refresh_token().as_deref(), Some("rt-2"));
 }
 
