@@ -100,7 +100,7 @@ fn pipe(path: &Path) {
 // Rule F1. Case X41.
 #[test]
 fn a_directory_that_others_may_write_to_is_refused_whatever_is_planted_there() {
-    for mode in [0o777, 0o775, 0o757, 0o722, 0o2777] {
+    for mode in [0o777, 0o757, 0o722, 0o702, 0o2777] {
         let scene = Scene::new(mode);
         scene.refuses("others may write to its directory");
         assert!(!scene.lock().exists(), "nothing is left there");
@@ -110,16 +110,27 @@ fn a_directory_that_others_may_write_to_is_refused_whatever_is_planted_there() {
         fs::hard_link(scene.victim(), scene.lock()).expect("a hard link");
         scene.refuses("others may write to its directory");
     }
-    for mode in [0o700, 0o755, 0o750, 0o1777, 0o1775] {
+    // With a umask of 002 a directory is the user's own group's to write to.
+    for mode in [0o700, 0o755, 0o750, 0o775, 0o770, 0o1777, 0o1775] {
         let store = FileStore::open(Scene::new(mode).grant()).map(drop);
         store.unwrap_or_else(|error| panic!("{mode:o}: {error}"));
+    }
+}
+
+// Rule F1. Case X41.
+#[test]
+fn a_directory_that_another_group_may_write_to_is_refused() {
+    let scene = Scene::new(0o775);
+    match chown(scene.directory.path(), None, Some(NOBODY)) {
+        Ok(()) => scene.refuses("others may write to its directory"),
+        Err(error) => eprintln!("SKIPPED: groups are given by root alone: {error}"),
     }
 }
 
 // Rule F1. Case X41. Sticky as `/tmp` is, and where only this user could have planted it by mistake.
 #[test]
 fn a_planted_lock_file_is_refused_and_nothing_behind_it_is_touched() {
-    for mode in [0o700, 0o1777] {
+    for mode in [0o700, 0o775, 0o1777] {
         let scene = Scene::new(mode);
         symlink(scene.victim(), scene.lock()).expect("a link");
         scene.refuses("it is a link");

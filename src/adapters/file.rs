@@ -40,7 +40,8 @@
 //!   given up while the lock is held elsewhere keeps no thread, and is not written later.
 //! - What others may have planted is neither read, nor written, nor changed: on Unix no link is followed
 //!   but the one that `open` is given, a directory that others own or may write to is refused, and in a
-//!   sticky one such as `/tmp` so is a file of another user, or one with several names.
+//!   sticky one such as `/tmp`, or one that the process's own group may write to, so is a file of another
+//!   user, or one with several names.
 //!
 //! # What it relies on
 //! The directory must be on a file system that has locks and syncs what it says it has synced; those

@@ -84,10 +84,10 @@ impl InterceptorBuilder {
         self
     }
 
-    /// How long one request waits for tokens at most [10 s, or its patience where that is more]: before it is sent, and again before a replay,
-    /// taken together. Then it fails, and the error says when to come back; the
-    /// refresh goes on (rule C8). It is kept with the session's timer and without; a blocking request's
-    /// thread keeps it by itself.
+    /// How long one request waits for tokens at most [10 s, or its patience where that is more]: before it
+    /// is sent, and again before a replay, taken together. Then it fails, and the error says when to come
+    /// back; the refresh goes on (rule C8). It is kept with the session's timer and without; a blocking
+    /// request's thread keeps it by itself.
     pub fn wait_limit(mut self, limit: Duration) -> Self {
         self.wait_limit = Some(limit);
         self

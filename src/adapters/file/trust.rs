@@ -2,8 +2,9 @@
 //!
 //! On Unix a directory must belong to the user of this process, or to root, and nobody else may write to
 //! it, as for the keys of `ssh`. In a sticky one such as `/tmp`, where others may make files but not
-//! replace those of this user, the grant file and its lock must be this user's own and have one name. The
-//! lock file must be that everywhere, since it is written in place. No link is followed in the end.
+//! replace those of this user, and in one that this process's own group may write to, as a umask of 002
+//! makes them where each user has a group, the grant file and its lock must be this user's own and have one
+//! name. The lock file must be that everywhere, since it is written in place. No link is followed in the end.
 //!
 //! Deliberately absent: the directories above, access control lists, and other systems than Unix.
 
@@ -20,7 +21,7 @@ use crate::store::StoreError;
 pub(super) enum Place {
     /// Nobody else.
     Own,
-    /// Others, but they cannot replace those of this user.
+    /// Others, who cannot replace those of this user, or are of its group.
     #[cfg_attr(not(unix), expect(dead_code, reason = "not looked at"))]
     Shared,
 }
@@ -61,15 +62,19 @@ pub(super) fn place(path: &Path) -> Result<Place, StoreError> {
     if let Some(found) = path.parent().and_then(|directory| std::fs::metadata(directory).ok()) {
         use std::os::unix::fs::MetadataExt as _;
 
-        const OTHERS_WRITE: u32 = 0o022;
+        const GROUP_WRITES: u32 = 0o020;
+        const OTHERS_WRITE: u32 = 0o002;
         const STICKY: u32 = 0o1000;
         if found.uid() != own() && found.uid() != 0 {
             return Err(refused(path, "its directory belongs to another user"));
         }
-        return match (found.mode() & OTHERS_WRITE, found.mode() & STICKY) {
-            (0, _) => Ok(Place::Own),
-            (_, 0) => Err(refused(path, "others may write to its directory")),
-            (_, _) => Ok(Place::Shared),
+        let has = |bit| found.mode() & bit != 0;
+        let own_group = found.gid() == rustix::process::getegid().as_raw();
+        return match (has(GROUP_WRITES), has(OTHERS_WRITE)) {
+            (false, false) => Ok(Place::Own),
+            (_, _) if has(STICKY) => Ok(Place::Shared),
+            (true, false) if own_group => Ok(Place::Shared),
+            (_, _) => Err(refused(path, "others may write to its directory")),
         };
     }
     // Where it cannot be looked at, the file cannot be opened, and that is told.
