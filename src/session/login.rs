@@ -229,9 +229,9 @@ impl Session {
         };
         let store = self.timed_store(&**store, begun.deadline, panic);
         let login = next.map(|stored| &stored.grant);
-        let may_write = || match self.shared.lock().precedence.may_write(begun.number, login) {
-            true => Ok(()),
-            false => Err(Error::new(Kind::Superseded)),
+        let may_write = || {
+            let may_write = self.shared.lock().precedence.may_write(begun.number, login);
+            if may_write { Ok(()) } else { Err(Error::new(Kind::Superseded)) }
         };
         let mut expected = match store.load().await {
             Ok(content) => content.version,

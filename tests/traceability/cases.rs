@@ -1,6 +1,7 @@
 //! The page `tests/README.md`: where each case from the field is a test.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 /// The tests that cite a case, by its number.
 pub(crate) type Cases = BTreeMap<u32, BTreeSet<String>>;
@@ -52,7 +53,7 @@ pub(crate) fn table(cases: &Cases) -> String {
     let mut page = String::from("| case | tests |\n|---|---|\n");
     for (number, tests) in cases {
         let tests: Vec<&str> = tests.iter().map(String::as_str).collect();
-        page += &format!("| X{number} | {} |\n", tests.join("<br>"));
+        let _ = writeln!(page, "| X{number} | {} |", tests.join("<br>"));
     }
     page
 }

@@ -46,9 +46,11 @@ impl Acquire<'_> {
 
     /// When one like this caller would be answered otherwise.
     pub(super) fn retry_at(&self, inner: &Inner, now: Timestamp) -> Option<Timestamp> {
-        match self.ask(inner, now) {
-            Effect::Wait { until } | Effect::BackOff { until, .. } => Some(until),
-            answer => answer.start().map(|_| now),
+        let answer = self.ask(inner, now);
+        if let Effect::Wait { until } | Effect::BackOff { until, .. } = answer {
+            Some(until)
+        } else {
+            answer.start().map(|_| now)
         }
     }
 
