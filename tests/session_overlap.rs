@@ -8,6 +8,7 @@ use perennial::session::Session;
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::time::Timestamp;
 use perennial::token::{Grant, Secret};
+use session_support::ledger::settled_with;
 use session_support::{HOUR, SECOND, START, at_once, builder, text, waiting};
 
 const EXPIRY: Timestamp = Timestamp::from_secs(2_000_000_000);
@@ -91,4 +92,31 @@ fn a_late_answers_refresh_token_does_not_replace_one_that_the_repetition_brought
     poll(&session);
     assert_eq!(text(at_once(session.token())), "at-3");
     assert_eq!(presented_next(&session, &time, &script).as_deref(), Some("rt-3"));
+}
+
+// Rules B2, B14. What this session has stored itself is no news to its next refresh, which another answer
+// has outrun.
+#[test]
+fn a_token_that_was_rejected_does_not_come_back_by_way_of_the_store() {
+    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let policy = Policy::builder().reuse(Reuse::overlap_successors(90 * SECOND));
+    let (session, time, ledger) = settled_with(&script, policy.build().expect("valid"));
+    time.advance(2 * HOUR);
+    drop(waiting(&session));
+    time.advance(40 * SECOND);
+    assert!(at_once(session.token()).is_err());
+    time.advance(SECOND);
+    let mut caller = waiting(&session);
+    assert_eq!(script.requests(), 2);
+    script.release(rotated());
+    let token = caller.ready().expect("the late answer");
+    assert_eq!(token.expose(), "at-2");
+    let _ = session.reject(&token);
+    let mut caller = waiting(&session);
+    script.release(Answer::Grant(Grant::new("at-3", "rt-3", HOUR)));
+    assert!(caller.ready().expect_err("it was outrun").is_unavailable());
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-2"));
+    time.advance(SECOND);
+    assert_eq!(text(at_once(session.token())), "at-4");
+    assert_eq!(script.presented()[2].as_deref(), Some("rt-2"));
 }
