@@ -8,7 +8,7 @@ use perennial::session::Session;
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::time::Timestamp;
 use perennial::token::{Grant, Secret};
-use session_support::ledger::settled_with;
+use session_support::ledger::{Fault, settled_with};
 use session_support::{HOUR, SECOND, START, at_once, builder, text, waiting};
 
 const EXPIRY: Timestamp = Timestamp::from_secs(2_000_000_000);
@@ -119,4 +119,39 @@ fn a_token_that_was_rejected_does_not_come_back_by_way_of_the_store() {
     time.advance(SECOND);
     assert_eq!(text(at_once(session.token())), "at-4");
     assert_eq!(script.presented()[2].as_deref(), Some("rt-2"));
+}
+
+// Rules B2, B14, F2. Of three answers to one refresh token the first is stored, and rejected; the second
+// could not be stored; to the third the store shows the first, which is no news.
+#[test]
+fn what_the_session_has_stored_itself_replaces_no_newer_grant_that_could_not_be_stored() {
+    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang).then(Answer::Hang);
+    let policy = Policy::builder().reuse(Reuse::overlap_successors(300 * SECOND));
+    let (session, time, ledger) = settled_with(&script, policy.build().expect("valid"));
+    time.advance(2 * HOUR);
+    for asked in 1..=3 {
+        while script.requests() < asked {
+            let mut caller = session_support::Hand::new(session.token());
+            let _ = caller.poll();
+            time.advance(SECOND);
+        }
+    }
+    let answer = |n: usize| Answer::Grant(Grant::new(format!("at-{n}"), format!("rt-{n}"), HOUR));
+    script.release(answer(2));
+    let first = at_once(session.token()).expect("the first");
+    assert_eq!(first.expose(), "at-2");
+    let _ = session.reject(&first);
+    ledger.set(Fault::ReadOnly);
+    script.release(answer(3));
+    assert_eq!(text(at_once(session.token())), "at-3");
+    assert!(!session.is_saved());
+    ledger.set(Fault::None);
+    script.release(answer(4));
+    poll(&session);
+    assert_eq!(text(at_once(session.token())), "at-3");
+    time.advance(HOUR);
+    assert_eq!(text(at_once(session.token())), "at-5");
+    assert_eq!(script.presented()[3].as_deref(), Some("rt-3"));
+    assert!(session.is_saved());
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-5"));
 }

@@ -45,6 +45,8 @@ pub(super) struct Inner {
     /// The store's version, once it was read.
     pub(super) version: Option<Version>,
     pub(super) unsaved: Option<Unsaved>,
+    /// What a refresh of this epoch has stored last, if nothing else was found there since.
+    pub(super) last_stored: Option<Grant>,
     pub(super) deck: Deck,
     /// Which flights are of an epoch that has ended.
     pub(super) ended: Arc<Ended>,
@@ -157,6 +159,7 @@ impl Shared {
                 grant,
                 version,
                 unsaved: None,
+                last_stored: None,
                 deck: Deck::new(shared.clone()),
                 ended: Arc::default(),
                 answered: Arc::default(),

@@ -52,7 +52,7 @@ pub(super) fn not_sent(why: &str) -> RefreshError {
     RefreshError::unavailable(format!("the refresh was not sent: {why}"))
 }
 
-fn outrun() -> RefreshError {
+pub(super) fn outrun() -> RefreshError {
     RefreshError::unavailable("an earlier refresh was answered meanwhile")
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::core::{Afterwards, Inner};
 use super::error::{Error, Kind};
-use super::exchange::{not_sent, revoke};
+use super::exchange::{not_sent, outrun, revoke};
 use super::flight::Craft;
 use super::ports::{Moment, Ports};
 use super::received::{Outcome, Report, Unsaved};
@@ -77,6 +77,14 @@ impl Inner {
             Outcome::Granted { grant, stored } => {
                 self.granted(ports, flight, grant, stored, moment, afterwards);
             }
+            // What this session has stored itself, and holds a newer one than, is nobody's news.
+            Outcome::Adopted { stored, .. }
+                if of_this_epoch && self.has_outgrown(&stored.grant) =>
+            {
+                let error = outrun().into();
+                let failure = Failure::Unavailable { retry_after: None };
+                self.refuse(ports, flight, failure, error, moment, afterwards);
+            }
             // A login that is on its way: what was received is of the grant that it replaces.
             Outcome::Adopted { stored, received }
                 if of_this_epoch && self.precedence.finds_login(&stored.grant) =>
@@ -93,6 +101,7 @@ impl Inner {
             Outcome::Adopted { stored, received } if of_this_epoch => {
                 // What was received is of the grant that somebody else has renewed meanwhile.
                 drop(received);
+                self.last_stored = None;
                 let nothing = times_of_answer(&stored.grant, now, wall, jitter);
                 let times = stored.times(now, wall, jitter).unwrap_or(nothing);
                 self.land(ports, flight, stored.grant, times, moment, afterwards);
@@ -214,6 +223,7 @@ impl Inner {
         let times = times_of_answer(&answer, grant.sent, wall, moment.jitter);
         let error = match stored {
             Ok(()) => {
+                self.last_stored = Some(grant.stored.grant.clone());
                 match self.land(ports, flight, answer, times, moment, afterwards) {
                     Landed::Kept => self.unsaved = None,
                     Landed::Late => self.keep_refresh_token_of(&grant),
@@ -223,6 +233,8 @@ impl Inner {
             }
             Err(error) => Error::from(error),
         };
+        // It is to be stored over what is there: another answer to the same refresh token, maybe.
+        grant.renewed = self.last_stored.clone().or(grant.renewed);
         let event = self.refreshed(flight, &answer, times, moment);
         let (_, effect) = apply(&ports.settings.policy, self.lifecycle, event, moment.now);
         let keeps =
@@ -354,7 +366,16 @@ impl Inner {
         self.end_epoch(afterwards);
     }
 
+    /// Whether `stored` is what this session has stored last, and it holds another grant by now, which could
+    /// not be stored.
+    fn has_outgrown(&self, stored: &Grant) -> bool {
+        self.last_stored.as_ref() == Some(stored)
+            && self.unsaved.is_some()
+            && self.grant.as_ref() != Some(stored)
+    }
+
     fn end_epoch(&mut self, afterwards: &mut Afterwards) {
+        self.last_stored = None;
         self.ended.through(self.lifecycle.newest_flight());
         // What they bring is of another grant than the one to come.
         self.answered = Arc::default();
