@@ -4,7 +4,7 @@
 
 use std::env;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -197,7 +197,7 @@ fn a_planted_grant_file_is_neither_read_nor_written() {
     symlink(scene.elsewhere.path().join("grant.json"), &named).expect("a link");
     fs::write(scene.elsewhere.path().join("grant.json"), "").expect("a file");
     FileStore::open(&named).expect("a store");
-    if std::os::unix::fs::lchown(&named, Some(NOBODY), None).is_ok() {
+    if lchown(&named, Some(NOBODY), None).is_ok() {
         let error = FileStore::open(&named).expect_err("another user's link");
         scene.says(&error, "a link of another user");
     }
@@ -324,4 +324,27 @@ fn opening_leaves_the_lock_file_alone_and_no_other() {
     }
     put(&store).expect("a write");
     assert_eq!((count(), fs::read(scene.lock()).expect("the lock file")), (2, Vec::new()));
+}
+
+// Rule F1. Case X41: a link of one's own leads to somebody else's.
+#[test]
+fn a_chain_of_links_is_followed_as_far_as_its_links_are_the_users_own() {
+    let scene = Scene::new(0o1777);
+    symlink(scene.victim(), scene.grant()).expect("a link");
+    let mine = scene.elsewhere.path().join("mine.json");
+    symlink(scene.grant(), &mine).expect("a link");
+    let opened = FileStore::open(&mine).expect("both are this user's");
+    assert_eq!(opened.path(), scene.victim().canonicalize().expect("the victim"));
+    match lchown(scene.grant(), Some(NOBODY), None) {
+        Ok(()) => {
+            let error = FileStore::open(&mine).expect_err("the second is another user's");
+            scene.says(&error, "it is a link of another user");
+        }
+        Err(error) => eprintln!("SKIPPED: links can be given away by root alone: {error}"),
+    }
+    let looped = scene.elsewhere.path().join("looped");
+    symlink(&looped, &looped).expect("a link");
+    assert!(
+        FileStore::open(&looped).expect_err("it leads nowhere").to_string().contains("nowhere")
+    );
 }

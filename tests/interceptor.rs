@@ -139,6 +139,18 @@ fn an_origin_is_scheme_host_and_port_and_what_follows_is_of_no_account() {
     }
 }
 
+// Rule E5. Case X25: a client may write an address otherwise than the program does.
+#[test]
+fn an_address_of_ipv6_is_the_same_however_it_is_written() {
+    let origin = Origin::parse("https://[0:0:0:0:0:0:0:1]").expect("an origin");
+    for (url, same) in
+        [("https://[::1]/", true), ("https://[::0:1]:443/", true), ("https://[::2]/", false)]
+    {
+        let uri: Uri = url.parse().expect("a URI");
+        assert_eq!(origin.is(Target::of_uri(&uri).expect("a target")), same, "{url}");
+    }
+}
+
 #[test]
 fn what_is_no_origin_is_refused_by_name_and_tells_the_fix() {
     for (url, expected) in [
@@ -147,6 +159,11 @@ fn what_is_no_origin_is_refused_by_name_and_tells_the_fix() {
         ("https://", OriginError::Malformed),
         ("ftp://host/", OriginError::Scheme),
         ("host", OriginError::Scheme),
+        // Nothing could match these: no token would go out, and no word be said.
+        ("https://*.example.com", OriginError::Wildcard),
+        ("https://api.example.com:99999", OriginError::Malformed),
+        ("https://127.1", OriginError::Malformed),
+        ("https://2130706433", OriginError::Malformed),
     ] {
         let found = builder().origin(url).build().err();
         assert_eq!(found, Some(InterceptorError::Origin(expected)), "{url}");

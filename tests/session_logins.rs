@@ -373,3 +373,50 @@ fn closing_after_a_logout_waits_for_what_may_have_to_be_revoked_and_then_succeed
     time.advance(DEADLINE);
     close.ready().expect("nothing of the session's own is lost");
 }
+
+// Rules B11, B14. The program installs again what it has, from a database of its own, say.
+#[test]
+fn the_answer_to_a_refresh_token_that_is_installed_again_meanwhile_is_kept() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time) = lapsed(&script);
+    drop(waiting(&session));
+    at_once(session.install(first_grant())).expect("no store");
+    // It is not presented beside the request that is out.
+    time.advance(HALF_A_SECOND);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    assert_eq!(script.requests(), 1);
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert_eq!(text(at_once(session.token())), "at-2");
+    at_once(session.close()).expect("all has landed");
+    assert_eq!((refresh_token(&session).as_deref(), script.revoked()), (Some("rt-2"), vec![]));
+}
+
+// Rules B11, B14, F2. The same with a store.
+#[test]
+fn the_answer_to_a_refresh_token_that_is_stored_again_meanwhile_is_stored() {
+    let script = Scripted::new().then(Answer::Hang);
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    drop(waiting(&session));
+    at_once(session.install(first_grant())).expect("stored");
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert_eq!(text(at_once(session.token())), "at-2");
+    at_once(session.close()).expect("all is stored");
+    let rt_2 = Some("rt-2".to_owned());
+    assert_eq!(both(&session, &ledger), (rt_2.clone(), rt_2));
+    assert!(session.is_saved() && script.revoked().is_empty());
+}
+
+// Rules B11, B12. A timer that rings at once ends nothing early, and keeps no executor.
+#[test]
+fn a_timer_that_rings_at_once_neither_ends_a_login_nor_keeps_the_executor() {
+    let (time, ledger) = (VirtualTime::at(START), Ledger::new());
+    let builder = ledger.builder(&Scripted::new(), &time).timer(|_| async {});
+    let session = builder.build().expect("nothing to check");
+    ledger.set(Fault::Hangs);
+    let mut install = Hand::new(session.install(login()));
+    install.pending();
+    assert!(install.woken() > 0, "it is polled again once others have had a turn");
+    time.advance(DEADLINE);
+    assert!(install.ready().expect_err("it hangs").is_store());
+}

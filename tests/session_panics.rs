@@ -3,8 +3,8 @@
 mod session_support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use perennial::clock::Clock;
 use perennial::lifecycle::{Remedy, State};
@@ -12,7 +12,7 @@ use perennial::session::{Builder, Session};
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::time::Timestamp;
 use perennial::token::{Grant, Secret};
-use session_support::ledger::{Ledger, stored};
+use session_support::ledger::{Fault, Ledger, stored};
 use session_support::{
     DUE, HOUR, Hand, SECOND, START, at_once, builder, first_grant, standard, text,
 };
@@ -222,4 +222,54 @@ fn each_orphan_is_offered_though_the_hook_panics() {
     drop(caller);
     while panics(|| at_once(session.close())) {}
     assert_eq!(offered.load(Ordering::SeqCst), out);
+}
+
+// Rules B14, B11. Case X34: on a store that takes its time.
+#[test]
+fn a_clock_that_panics_while_a_login_waits_for_its_store_does_not_lose_the_login() {
+    // The first two readings come before the login has begun.
+    for reading in 2..12 {
+        let (script, time) = (Scripted::new(), VirtualTime::at(START));
+        let ledger = Ledger::new();
+        let clock = Fragile::new(&time);
+        let session = ledger.builder(&script, &time).clock(clock.clone()).build();
+        let session = session.expect("sendable");
+        ledger.set(Fault::Hangs);
+        clock.after(reading);
+        let mut install = Hand::new(session.install(first_grant()));
+        let mut panicked = false;
+        for fault in [Fault::Hangs, Fault::WritesHang, Fault::AnswersLate, Fault::None] {
+            ledger.set(fault);
+            panicked |= panics(|| drop(install.poll()));
+            if panicked {
+                break;
+            }
+        }
+        assert_eq!(panicked, clock.has_panicked(), "reading {reading}");
+        clock.after(NEVER);
+        assert_eq!(text(at_once(session.token())), "at-1", "reading {reading}");
+        assert_eq!(ledger.refresh_token().as_deref(), Some("rt-1"), "reading {reading}");
+    }
+}
+
+// Rules C6, C9. Closing from within would wait for itself.
+#[test]
+fn a_hook_that_closes_its_own_session_is_told_so_at_once() {
+    let script = Scripted::new();
+    let time = VirtualTime::at(START);
+    let own: Arc<Mutex<Option<Session>>> = Arc::default();
+    let told: Arc<Mutex<Vec<bool>>> = Arc::default();
+    let (closes, tells) = (Arc::clone(&own), Arc::clone(&told));
+    let hooked = builder(&script, &time).on_rotate(move |_| {
+        let session = closes.lock().expect("no panic").clone().expect("set");
+        let blocking = session.close_blocking().is_err_and(|error| error.is_reentrant());
+        let polled = at_once(session.close()).is_err_and(|error| error.is_reentrant());
+        tells.lock().expect("no panic").extend([blocking, polled]);
+    });
+    let session = hooked.build().expect("sendable");
+    *own.lock().expect("no panic") = Some(session.clone());
+    time.advance(HOUR);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!(*told.lock().expect("no panic"), [true, true]);
+    *own.lock().expect("no panic") = None;
 }

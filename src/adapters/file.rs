@@ -327,11 +327,25 @@ fn options() -> atomic_write_file::OpenOptions {
 
 /// The path with all links resolved, so that all who use the file share one lock.
 fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
-    if path.is_symlink() {
-        let path = &std::path::absolute(path).map_err(|error| failed("placed", path, error))?;
-        trust::link(path)?;
-        return path.canonicalize().map_err(|error| said::leads_nowhere(path).with_source(error));
+    let mut path = path.to_path_buf();
+    for _ in 0..LINKS {
+        if !path.is_symlink() {
+            return resolve_directory(&path);
+        }
+        // Each link of a chain may be somebody else's.
+        let link = std::path::absolute(&path).map_err(|error| failed("placed", &path, error))?;
+        trust::link(&link)?;
+        let target = link.canonicalize().and_then(|_| fs::read_link(&link));
+        let target = target.map_err(|error| said::leads_nowhere(&link).with_source(error))?;
+        path = link.parent().unwrap_or(Path::new("/")).join(target);
     }
+    Err(said::leads_nowhere(&path))
+}
+
+/// How many links are followed one after the other.
+const LINKS: usize = 32;
+
+fn resolve_directory(path: &Path) -> Result<PathBuf, StoreError> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(no_file(path));
     };

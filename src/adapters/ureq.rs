@@ -140,7 +140,7 @@ impl Bearer {
         first: impl FnOnce(Request<'_>) -> Result<Response, Error>,
         kept: Kept<Box<dyn Read + '_>>,
     ) -> Result<(Response, Option<AccessToken>), Error> {
-        let body = kept.body();
+        let mut body = kept.body();
         let (mut bytes, mut rest) = kept.parts();
         let (mut first, mut attempt) = (Some(first), Attempt::First);
         loop {
@@ -178,7 +178,8 @@ impl Bearer {
             let Some(hop) = hop else { return Ok((response, token)) };
             match hop.body {
                 HopBody::Same => {}
-                HopBody::Dropped => bytes = Vec::new(),
+                // Nothing can be sent as often as one likes.
+                HopBody::Dropped => (bytes, body) = (Vec::new(), Body::Again),
             }
             lead_on(&mut parts, &hop)?;
         }

@@ -1,6 +1,7 @@
 //! Where a token may go: scheme, host and port (RFC 6454, section 4).
 
 use core::fmt;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use std::string::String;
 use std::string::ToString;
 
@@ -66,6 +67,9 @@ pub enum OriginError {
     /// It is no URL.
     #[error("the origin is not a valid URL: give one such as https://api.example.com")]
     Malformed,
+    /// It has an asterisk, and origins have no patterns.
+    #[error("the origin has an asterisk: name each host, or call `any_origin`")]
+    Wildcard,
     /// Its scheme is not http or https.
     #[error("the origin must begin with https://")]
     Scheme,
@@ -85,6 +89,17 @@ impl Origin {
             Some(_) => OriginError::Scheme,
             None => OriginError::Malformed,
         })?;
+        // What no request can match would be an origin without a token and without a word.
+        if target.host.contains('*') {
+            return Err(OriginError::Wildcard);
+        }
+        let port = uri.authority().and_then(|authority| authority.as_str().rsplit_once(':'));
+        let digits = port.map_or("", |(_, port)| port);
+        let out_of_range =
+            digits.parse::<u16>().is_err() && digits.bytes().all(|b| b.is_ascii_digit());
+        if out_of_range && !digits.is_empty() || !is_a_host(target.host) {
+            return Err(OriginError::Malformed);
+        }
         Ok(target.to_origin())
     }
 
@@ -92,13 +107,28 @@ impl Origin {
     pub fn is(&self, target: Target<'_>) -> bool {
         self.encrypted == target.encrypted
             && self.port == target.port
-            && self.host.eq_ignore_ascii_case(target.host)
+            && is_same_host(&self.host, target.host)
     }
 
     /// Where a request to this origin goes.
     pub fn target(&self) -> Target<'_> {
         Target { encrypted: self.encrypted, host: &self.host, port: self.port }
     }
+}
+
+/// Whether a host is one for whoever reads URLs: a number at its end makes it an address of IPv4 (WHATWG URL,
+/// section 3.5), which must be written in full.
+fn is_a_host(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or(host);
+    let number = !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit());
+    !number || host.parse::<Ipv4Addr>().is_ok()
+}
+
+/// Addresses of IPv6 have many forms.
+fn is_same_host(one: &str, other: &str) -> bool {
+    let address = |host: &str| host.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
+    one.eq_ignore_ascii_case(other)
+        || one.starts_with('[') && address(one).is_some_and(|one| address(other) == Some(one))
 }
 
 impl fmt::Display for Origin {
@@ -148,7 +178,7 @@ impl<'a> Target<'a> {
     pub fn is_same_as(self, other: Target<'_>) -> bool {
         self.encrypted == other.encrypted
             && self.port == other.port
-            && self.host.eq_ignore_ascii_case(other.host)
+            && is_same_host(self.host, other.host)
     }
 
     /// The origin, to keep.

@@ -173,10 +173,8 @@ impl<K: Key> Sessions<K> {
     /// # Errors
     /// As for [`Session::install`].
     pub async fn install(&self, key: &K, grant: Grant) -> Result<(), Error> {
-        match self.begin(key, grant) {
-            Begun::Packed => {}
-            Begun::Exists(grant) => self.find(key)?.install(grant).await?,
-            Begun::Refused(error) => return Err(error),
+        if let Some((session, grant)) = self.begin_or_find(key, grant)? {
+            session.install(grant).await?;
         }
         self.all.schedule(key);
         Ok(())
@@ -187,10 +185,8 @@ impl<K: Key> Sessions<K> {
     /// # Errors
     /// As for [`install`](Sessions::install).
     pub fn install_blocking(&self, key: &K, grant: Grant) -> Result<(), Error> {
-        match self.begin(key, grant) {
-            Begun::Packed => {}
-            Begun::Exists(grant) => self.find(key)?.install_blocking(grant)?,
-            Begun::Refused(error) => return Err(error),
+        if let Some((session, grant)) = self.begin_or_find(key, grant)? {
+            session.install_blocking(grant)?;
         }
         self.all.schedule(key);
         Ok(())
@@ -250,6 +246,22 @@ impl<K: Key> Sessions<K> {
 
     fn find(&self, key: &K) -> Result<Session, Error> {
         self.all.find(key)
+    }
+
+    /// Begins a session packed, where it is new and nothing else is to be done; gives the one that is
+    /// there, and the grant for it.
+    fn begin_or_find(&self, key: &K, mut grant: Grant) -> Result<Option<(Session, Grant)>, Error> {
+        loop {
+            match self.begin(key, grant) {
+                Begun::Packed => return Ok(None),
+                Begun::Refused(error) => return Err(error),
+                Begun::Exists(kept) => match self.find(key) {
+                    Ok(session) => return Ok(Some((session, kept))),
+                    // It was logged out in between, and forgotten.
+                    Err(_) => grant = kept,
+                },
+            }
+        }
     }
 
     /// Begins a session packed, where it is new and nothing else is to be done.

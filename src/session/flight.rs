@@ -125,7 +125,7 @@ impl Flight {
     fn set_alarm(&mut self, ports: &Ports, beacon: &Arc<Beacon>) {
         let Some(timer) = &ports.settings.timer else { return };
         let bell = Waker::from(Arc::new(Bell(Arc::clone(beacon))));
-        loop {
+        for _ in 0..EARLY_RINGS {
             let now = ports.settings.dial.now();
             if now >= self.deadline {
                 self.alarm = None;
@@ -143,8 +143,13 @@ impl Flight {
             // It rang early: the timer's clock is ahead of the session's.
             self.alarm = None;
         }
+        // Others on the executor have a turn.
+        Waker::from(Arc::clone(beacon)).wake();
     }
 }
+
+/// How often a timer may ring early within one poll.
+pub(super) const EARLY_RINGS: usize = 32;
 
 /// Something in the air, when it should have landed, and the beacon that says whether it wants to
 /// be polled.
@@ -289,6 +294,12 @@ impl Deck {
             Craft::Flight(_) => false,
         };
         self.attending.is_empty() && self.air.iter().all(over)
+    }
+
+    /// The deadline of `flight`, where it is in the air.
+    pub(super) fn deadline_of(&self, flight: FlightId) -> Option<Timestamp> {
+        let mut air = self.air.iter();
+        air.find(|aloft| aloft.flight() == Some(flight)).map(|aloft| aloft.deadline)
     }
 
     /// When all that is in the air should have landed, which is `longest` from now at most: else the

@@ -64,6 +64,10 @@ impl Turns for Drive {
 
     fn turn(&mut self, waker: &Waker, _: Caller, now: Timestamp) -> Step<Self::Output> {
         let air = watch(&self.shared, &mut self.waiter, waker, now);
+        if air.reentrant {
+            // Rule C6: what it would wait for waits for it.
+            return Step::Ready(Err(Error::new(Kind::Reentrant)));
+        }
         if air.clear {
             return Step::Ready(Ok(()));
         }
@@ -125,6 +129,8 @@ impl Drop for Drive {
 /// What is in the air.
 struct Air {
     clear: bool,
+    /// This thread is polling it.
+    reentrant: bool,
     /// The deadline of the refresh that is out.
     flight: Option<Timestamp>,
     /// When all of it should have landed.
@@ -139,6 +145,7 @@ fn watch(shared: &Shared, waiter: &mut Option<Ticket>, waker: &Waker, now: Times
         let replaced = inner.deck.waiters.register(waiter, clone);
         let air = Air {
             clear: inner.deck.is_clear(),
+            reentrant: inner.deck.is_reentrant(),
             flight: inner.lifecycle.refresh_deadline(),
             all: inner.deck.deadline(longest),
         };

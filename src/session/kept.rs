@@ -2,8 +2,9 @@
 
 use super::core::Inner;
 use super::ports::Ports;
-use super::received::Unsaved;
+use super::received::{Unsaved, same_credential};
 use crate::lifecycle::FlightId;
+use crate::time::{Span, Timestamp};
 use crate::token::Grant;
 
 impl Inner {
@@ -33,6 +34,34 @@ impl Inner {
             let held = self.grant.take();
             self.grant = held.map(|held| held.with_refresh_token_of(&grant.stored.grant));
         }
+    }
+
+    /// Whether `grant` came in exchange for what is held now.
+    pub(super) fn is_renewed_by(&self, grant: &Unsaved) -> bool {
+        let both = self.grant.as_ref().zip(grant.renewed.as_ref());
+        both.is_some_and(|(held, renewed)| {
+            held.refresh_token().is_some() && same_credential(held, renewed)
+        })
+    }
+
+    /// Whether `stored` is what this session has stored last, and it holds another grant by now, which could
+    /// not be stored.
+    pub(super) fn has_outgrown(&self, stored: &Grant) -> bool {
+        self.last_stored.as_ref() == Some(stored)
+            && self.unsaved.is_some()
+            && self.grant.as_ref() != Some(stored)
+    }
+
+    /// When the refresh token of `grant`, which is held, was sent by the newest refresh, if that has no
+    /// answer and may take `longest`. Rather too early: a window counts from it.
+    pub(super) fn sent_of(&self, grant: &Grant, longest: Span) -> Option<Timestamp> {
+        let newest = self.lifecycle.newest_flight();
+        let out = self.deck.has_aloft(newest) && !self.ended.includes(newest);
+        if !out || !self.stage.is_sent() || !self.holds_refresh_token_of(grant) {
+            return None;
+        }
+        let deadline = self.deck.deadline_of(newest).or(self.lifecycle.refresh_deadline());
+        deadline.map(|deadline| deadline.saturating_sub(longest))
     }
 
     /// Whether the refresh token that the request for `grant` presented is still the one that is held.

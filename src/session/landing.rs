@@ -74,6 +74,12 @@ impl Inner {
                 // Its source is the program's, and is dropped outside of the lock (rule C6).
                 afterwards.errors.extend(stored.err().map(Error::from));
             }
+            // A login with the very refresh token that was out: the answer renews what it has installed.
+            Outcome::Granted { mut grant, .. } if !of_this_epoch && self.is_renewed_by(&grant) => {
+                self.install(ports, grant.stored.clone(), moment, afterwards);
+                grant.published = true;
+                self.unsaved = Some(grant).filter(|_| ports.store.is_some());
+            }
             Outcome::Granted { grant, stored } => {
                 self.granted(ports, flight, grant, stored, moment, afterwards);
             }
@@ -364,14 +370,6 @@ impl Inner {
         self.token = None;
         self.grant = None;
         self.end_epoch(afterwards);
-    }
-
-    /// Whether `stored` is what this session has stored last, and it holds another grant by now, which could
-    /// not be stored.
-    fn has_outgrown(&self, stored: &Grant) -> bool {
-        self.last_stored.as_ref() == Some(stored)
-            && self.unsaved.is_some()
-            && self.grant.as_ref() != Some(stored)
     }
 
     fn end_epoch(&mut self, afterwards: &mut Afterwards) {

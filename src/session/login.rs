@@ -160,7 +160,7 @@ impl Session {
     fn takes_effect(
         &self,
         begun: Begun,
-        stored: StoredGrant,
+        mut stored: StoredGrant,
         version: Option<Version>,
         panic: &PanicKept,
     ) -> Result<(), Error> {
@@ -178,6 +178,10 @@ impl Session {
                 return inner.grant.as_ref().map(drop).ok_or(Error::new(Kind::Superseded));
             }
             inner.version = version.or(inner.version);
+            // The very refresh token may be out, and its answer is waited for (rule B6).
+            stored.intent = inner
+                .sent_of(&stored.grant, ports.settings.longest())
+                .map(|sent| moment.wall.saturating_sub(moment.now.since(sent)));
             inner.install(ports, stored, moment, afterwards);
             inner.tell_held_back(ports, moment, afterwards);
             Ok(())

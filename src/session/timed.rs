@@ -3,10 +3,13 @@
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use std::prelude::rust_2024::*;
 
 use super::alarm::Alarm;
 use super::core::Shared;
+use super::flight::EARLY_RINGS;
+use super::received::PanicKept;
 use crate::primitives::Parker;
 use crate::time::Timestamp;
 
@@ -17,12 +20,13 @@ pub(super) struct Timed<'a, F> {
     shared: &'a Shared,
     until: Timestamp,
     alarm: Alarm,
+    panic: PanicKept,
 }
 
 impl<'a, F: Future> Timed<'a, F> {
     pub(super) fn new(shared: &'a Shared, until: Timestamp, future: F) -> Self {
         let alarm = Alarm::new(shared.ports.settings.timer.clone());
-        Self { future: Box::pin(future), shared, until, alarm }
+        Self { future: Box::pin(future), shared, until, alarm, panic: PanicKept::default() }
     }
 
     /// Waits on this thread.
@@ -38,19 +42,35 @@ impl<'a, F: Future> Timed<'a, F> {
     }
 
     /// Polls, and once more where the deadline has come. Gives for how long it has to wait.
-    fn turn(&mut self, waker: &Waker) -> Result<F::Output, core::time::Duration> {
+    fn turn(&mut self, waker: &Waker) -> Result<F::Output, Duration> {
         let mut cx = Context::from_waker(waker);
-        loop {
+        let mut readable = true;
+        for _ in 0..EARLY_RINGS {
             if let Poll::Ready(output) = self.future.as_mut().poll(&mut cx) {
+                // A clock or a timer that panicked while this waited has cost nothing.
+                self.panic.goes_on();
                 return Ok(output);
             }
-            let now = self.shared.slot.dial.now();
-            // Where the clock went back, no more than a refresh may take (rule A5).
-            let until = self.until.min(self.shared.longest(now));
-            if !self.alarm.is_due(until, now, waker) {
-                return Err(until.since(now).to_duration());
+            let (shared, until, alarm) = (self.shared, self.until, &mut self.alarm);
+            let left = self.panic.call(|| {
+                let now = shared.slot.dial.now();
+                // Where the clock went back, no more than a refresh may take (rule A5).
+                let until = until.min(shared.longest(now));
+                let due = alarm.is_due(until, now, waker);
+                (!due).then(|| until.since(now).to_duration())
+            });
+            readable = left.is_some();
+            if let Some(Some(left)) = left {
+                return Err(left);
             }
         }
+        if !readable {
+            // There is no time to go by: the store is waited for.
+            return Err(self.shared.ports.settings.policy.refresh_deadline());
+        }
+        // The timer rings early again and again: others on the executor have a turn.
+        waker.wake_by_ref();
+        Err(Duration::ZERO)
     }
 }
 

@@ -62,6 +62,36 @@ fn a_login_that_comes_as_a_logout_ends_is_not_forgotten_with_it() {
     assert_eq!(text(sessions.token_blocking(&Hooked(7))), "at-7-5");
 }
 
+/// Logs out as soon as somebody looks for a key that is there.
+fn logged_out_in_between(sessions: &Sessions<Hooked>, looks: u32) {
+    let handle = sessions.clone();
+    HOOK.set(Some(Box::new(move || {
+        if looks > 0 {
+            logged_out_in_between(&handle, looks - 1);
+        } else {
+            at_once(handle.logout(&Hooked(7))).expect("no store");
+        }
+    })));
+}
+
+// Rule B11. Case X37, the other way round.
+#[test]
+fn a_login_that_finds_its_key_forgotten_in_between_begins_it_anew() {
+    // Its key is hashed four times, the second one under a lock.
+    for looks in [0, 2, 3] {
+        let sessions = sessions(&VirtualTime::at(START));
+        sessions.install_blocking(&Hooked(7), grant(7, 1)).expect("sendable");
+        logged_out_in_between(&sessions, looks);
+        sessions.install_blocking(&Hooked(7), grant(7, 2)).expect("it began last, or first");
+        drop(HOOK.take());
+        // Whichever began last stands.
+        match sessions.token_blocking(&Hooked(7)) {
+            Ok(token) => assert_eq!(token.expose(), "at-7-2", "{looks}"),
+            Err(error) => assert!(error.is_login_required(), "{looks}: {error}"),
+        }
+    }
+}
+
 // Rule B11. Case X37: nor while a handle of the session is about, nor packed.
 #[test]
 fn a_key_that_is_logged_out_is_forgotten_and_one_that_is_logged_in_again_is_not() {
