@@ -218,3 +218,26 @@ fn a_post_that_a_redirect_made_a_get_arrives_with_the_token() {
         assert_eq!(world.holds().await, "access-1");
     });
 }
+
+/// A form that leads on twice.
+fn form_and_on(request: &Received) -> String {
+    match request.line() {
+        "POST /form" => answer("303 See Other", &[("location", "/moved")], ""),
+        "GET /moved" => answer("302 Found", &[("location", "/page")], ""),
+        _ => answer("200 OK", &[], "page"),
+    }
+}
+
+// Rules E3, E5. The body that could be sent once is gone with the POST.
+#[test]
+fn a_long_post_is_led_on_as_far_as_a_short_one() {
+    for length in [10, 100_000] {
+        run(async move {
+            let world = World::with_api(Adapter::Ureq, form_and_on).await;
+            let body: &'static str = Box::leak("x".repeat(length).into_boxed_str());
+            let call = world.call("/form").method(http::Method::POST).whole(body);
+            let seen = crate::world::response(world.send(call)).await;
+            assert_eq!(seen, (200, "page".to_owned()), "{length}");
+        });
+    }
+}
