@@ -75,8 +75,12 @@ impl World {
 
     fn is_told_of_refusal(&mut self, session: usize, told: &str) {
         let ledger = &self.ledgers[session];
+        // One that wants a token for longer is told while the old one works.
+        let now = ledger.now();
+        let usable = ledger.reckonings.values().any(|one| now < one.unusable);
         // What failed without being sent, in between, is not seen here.
-        let sure = ledger.store.is_none()
+        let sure = !usable
+            && ledger.store.is_none()
             && !ledger.unsure
             && !self.may_be_overdue(session)
             && !ledger.crooked
