@@ -64,15 +64,15 @@ impl Turns for Drive {
 
     fn turn(&mut self, waker: &Waker, _: Caller, now: Timestamp) -> Step<Self::Output> {
         let air = watch(&self.shared, &mut self.waiter, waker, now);
-        if air.reentrant {
-            // Rule C6: what it would wait for waits for it.
-            return Step::Ready(Err(Error::new(Kind::Reentrant)));
-        }
         if air.clear {
             return Step::Ready(Ok(()));
         }
         if self.shared.drive(self.waiter) {
             return Step::Again;
+        }
+        if air.reentrant {
+            // Rule C6: what it would wait for waits for it.
+            return Step::Ready(Err(Error::new(Kind::Reentrant)));
         }
         let now = self.shared.slot.dial.now();
         if air.flight.is_some_and(|deadline| now >= deadline) {
