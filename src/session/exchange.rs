@@ -117,8 +117,7 @@ pub(super) async fn revoke(ports: Arc<Ports>, grant: Grant, mut deadline: Timest
             let _ = contained(|| {
                 let now = ports.settings.dial.now();
                 // Where the clock went back since, no more than a refresh may take (rule A5).
-                let longest = ports.settings.policy.refresh_deadline().into();
-                deadline = deadline.min(now.saturating_add(longest));
+                deadline = deadline.min(now.saturating_add(ports.settings.longest()));
                 // Once more where it rang early.
                 let _ = alarm.is_due(deadline, now, cx.waker())
                     && alarm.is_due(deadline, now, cx.waker());

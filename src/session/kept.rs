@@ -2,7 +2,7 @@
 
 use super::core::Inner;
 use super::ports::Ports;
-use super::received::{Unsaved, same_credential};
+use super::received::Unsaved;
 use crate::lifecycle::FlightId;
 use crate::time::{Span, Timestamp};
 use crate::token::Grant;
@@ -36,14 +36,6 @@ impl Inner {
         }
     }
 
-    /// Whether `grant` came in exchange for what is held now.
-    pub(super) fn is_renewed_by(&self, grant: &Unsaved) -> bool {
-        let both = self.grant.as_ref().zip(grant.renewed.as_ref());
-        both.is_some_and(|(held, renewed)| {
-            held.refresh_token().is_some() && same_credential(held, renewed)
-        })
-    }
-
     /// Whether `stored` is what this session has stored last, and it holds another grant by now, which could
     /// not be stored.
     pub(super) fn has_outgrown(&self, stored: &Grant) -> bool {
@@ -65,7 +57,7 @@ impl Inner {
     }
 
     /// Whether the refresh token that the request for `grant` presented is still the one that is held.
-    fn holds_presented_by(&self, grant: &Unsaved) -> bool {
+    pub(super) fn holds_presented_by(&self, grant: &Unsaved) -> bool {
         grant.renewed.as_ref().is_some_and(|presented| self.holds_refresh_token_of(presented))
     }
 

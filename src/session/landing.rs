@@ -75,7 +75,9 @@ impl Inner {
                 afterwards.errors.extend(stored.err().map(Error::from));
             }
             // A login with the very refresh token that was out: the answer renews what it has installed.
-            Outcome::Granted { mut grant, .. } if !of_this_epoch && self.is_renewed_by(&grant) => {
+            Outcome::Granted { mut grant, .. }
+                if !of_this_epoch && self.holds_presented_by(&grant) =>
+            {
                 self.install(ports, grant.stored.clone(), moment, afterwards);
                 grant.published = true;
                 self.unsaved = Some(grant).filter(|_| ports.store.is_some());
@@ -340,7 +342,7 @@ impl Inner {
         if ports.hooks.on_orphan.is_some() {
             afterwards.orphans.extend(grant);
         } else if let Some(grant) = grant {
-            let deadline = now.saturating_add(ports.settings.policy.refresh_deadline().into());
+            let deadline = now.saturating_add(ports.settings.longest());
             let revocation = Box::pin(revoke(Arc::clone(ports), grant, deadline));
             afterwards.crafts.extend(self.deck.launch(Craft::Revocation(revocation), deadline));
         }

@@ -29,7 +29,7 @@ pub(super) struct TimedStore<'a> {
 impl TimedStore<'_> {
     /// The same with a refresh's time from `now` on.
     pub(super) fn until_later(self, now: Timestamp) -> Self {
-        let deadline = now.saturating_add(self.ports.settings.policy.refresh_deadline().into());
+        let deadline = now.saturating_add(self.ports.settings.longest());
         Self { deadline, ..self }
     }
 
