@@ -166,13 +166,16 @@ fn a_keeper_that_comes_while_its_session_is_packed_begins_nothing() {
     let (server, time) = world();
     let keeper = Arc::new(Mutex::new(None::<Hand<perennial::session::KeepFresh>>));
     let all = Arc::new(OnceLock::<Sessions<u64>>::new());
-    let (late, within) = (Arc::clone(&keeper), Arc::clone(&all));
+    // Weak: the hook is kept by what it looks at.
+    let (late, within) = (Arc::clone(&keeper), Arc::downgrade(&all));
     let stores: Vec<_> = (0..2_000).map(|_| MemoryStore::new()).collect();
     let sessions = server
         .sessions(&time)
         .stores(move |key| stores[usize::try_from(*key).expect("few")].clone());
     let sessions = sessions.evict_unused_after(HOUR).on_evict(move |_, _| {
-        if within.get().is_some_and(|sessions| sessions.in_use() == 0) {
+        let none_in_use =
+            |all: Arc<OnceLock<Sessions<u64>>>| all.get().is_some_and(|s| s.in_use() == 0);
+        if within.upgrade().is_some_and(none_in_use) {
             if let Some(keeper) = &mut *late.lock().expect("no panic") {
                 let _ = keeper.poll();
             }
