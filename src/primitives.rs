@@ -61,6 +61,20 @@ pub(crate) fn contained<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn Any + 
     result
 }
 
+/// Wakes all of `wakers`. Rule C3: "one panicking waker MUST NOT stop the others".
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Option<Waker>>) {
+    for waker in wakers.into_iter().flatten() {
+        let _ = contained(|| waker.wake());
+    }
+}
+
+/// Drops all of `things`, whose destructors are the program's code and may panic.
+pub(crate) fn discard<T>(things: impl IntoIterator<Item = T>) {
+    for thing in things {
+        let _ = contained(|| drop(thing));
+    }
+}
+
 /// Where one thread waits for its waker to be called.
 ///
 /// `std::thread::park` by another name. Loom has that, too, but forgets an `unpark` that comes

@@ -13,7 +13,7 @@ use crate::clock::{Clock, Timer};
 use crate::lifecycle::Policy;
 use crate::refresh::{BoxFuture, Refresh, RefreshError, Request};
 use crate::session::ports::{Hooks, Settings};
-use crate::session::rest::Prepared;
+use crate::session::suspend::Prepared;
 use crate::store::{AnyStore, Store};
 use crate::token::Grant;
 

@@ -12,7 +12,7 @@ use super::{All, Key, lock_for_reading, lock_for_writing};
 use crate::clock::Timer;
 use crate::primitives::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::refresh::BoxFuture;
-use crate::session::rest::Alarm;
+use crate::session::suspend::Alarm;
 use crate::time::Timestamp;
 
 /// How often a timer may ring early within one poll, before others on the executor have a turn.

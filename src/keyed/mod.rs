@@ -65,7 +65,7 @@ use self::shard::{Garbage, Shard};
 use crate::lifecycle::State;
 use crate::primitives::contained;
 use crate::refresh::{RefreshError, Request};
-use crate::session::rest::{Prepared, Rest, check_grant, no_such_session};
+use crate::session::suspend::{Prepared, Suspended, check_grant, no_such_session};
 use crate::session::{Error, Rejection, Session};
 use crate::time::Timestamp;
 use crate::token::{AccessToken, Grant};
@@ -222,7 +222,7 @@ impl<K: Key> Sessions<K> {
         self.all.shards.iter().map(|shard| lock_for_reading(shard).in_use()).sum()
     }
 
-    /// Packs, and evicts by policy, all that may be, at once. Look-ups do so by and by.
+    /// Packs, and evicts by policy, all that may be, at once. Next-ups do so by and by.
     pub fn sweep(&self) {
         for shard in &self.all.shards {
             let now = self.all.program.settings.now();
@@ -274,7 +274,7 @@ impl<K: Key> Sessions<K> {
         }
         let program = &self.all.program;
         let now = program.settings.now();
-        let rest = Rest::first(&program.settings, false, Some(grant));
+        let rest = Suspended::first(&program.settings, false, Some(grant));
         let idle = Idle::pack(rest, self.all.seconds(now));
         let mut garbage = Garbage::default();
         let begun = {
@@ -312,13 +312,16 @@ impl<K: Key> All<K> {
         }
         // The program's code, called before any lock is taken (rule C6).
         let prepared = self.program.prepare(key);
-        let first =
-            self.program.stores.as_ref().map(|_| Rest::first(&self.program.settings, true, None));
+        let first = self
+            .program
+            .stores
+            .as_ref()
+            .map(|_| Suspended::first(&self.program.settings, true, None));
         let now = self.program.settings.now();
         let mut garbage = Garbage::default();
         let session = {
             let mut shard = self.write(key);
-            let session = shard.take_up(hash, &self.hasher, key, prepared, first, &mut garbage);
+            let session = shard.resume(hash, &self.hasher, key, prepared, first, &mut garbage);
             shard.sweep(SWEPT, &self.aging(now), &mut garbage);
             session
         };

@@ -6,7 +6,7 @@ use std::prelude::rust_2024::*;
 use crate::lifecycle::{Lifecycle, Packed};
 use crate::refresh::Refused;
 use crate::session::Session;
-use crate::session::rest::Rest;
+use crate::session::suspend::Suspended;
 use crate::store::Version;
 use crate::time::{Lifetime, Span};
 use crate::token::{Grant, Secret};
@@ -67,8 +67,8 @@ struct Extra {
 }
 
 impl Idle {
-    pub(super) fn pack(rest: Rest, since: u32) -> Self {
-        let Rest { lifecycle, grant, version, refused } = rest;
+    pub(super) fn pack(rest: Suspended, since: u32) -> Self {
+        let Suspended { lifecycle, grant, version, refused } = rest;
         let small_version =
             version.map_or(Some(0), |version| u32::try_from(version.number()).ok()?.checked_add(1));
         if let (Some(packed), Some(lifetime), Some(version)) =
@@ -86,10 +86,10 @@ impl Idle {
         Self { lifecycle, access: None, refresh: None, extra, lifetime: 0, version: 0, since }
     }
 
-    pub(super) fn unpack(self) -> Rest {
+    pub(super) fn unpack(self) -> Suspended {
         if let Some(extra) = self.extra {
             let Extra { lifecycle, grant, version, refused } = *extra;
-            return Rest { lifecycle, grant, version, refused };
+            return Suspended { lifecycle, grant, version, refused };
         }
         let lifetime = Lifetime::For(Span::from_millis(self.lifetime.into()));
         let grant = match (self.access, self.refresh) {
@@ -101,7 +101,7 @@ impl Idle {
         let version = self.version.checked_sub(1).map(|number| Version::new(number.into()));
         let lifecycle = Lifecycle::unpack(self.lifecycle);
         // One that was refused since its last grant is not at rest.
-        Rest { lifecycle, grant, version, refused: Refused::Never }
+        Suspended { lifecycle, grant, version, refused: Refused::Never }
     }
 
     pub(super) fn lifecycle(&self) -> Lifecycle {

@@ -6,10 +6,10 @@ use std::prelude::rust_2024::*;
 
 use hashbrown::HashTable;
 
-use super::{Aging, Idle, Key, Live, Prepared, Record, Rest, Wheel};
+use super::{Aging, Idle, Key, Live, Prepared, Record, Suspended, Wheel};
 use crate::lifecycle::Policy;
 use crate::session::Session;
-use crate::session::rest::outlook;
+use crate::session::suspend::outlook;
 use crate::time::Timestamp;
 
 use super::record::Slab;
@@ -27,7 +27,7 @@ pub(super) struct Shard<K> {
 
 /// To be dropped once the lock is released: it may be the program's code.
 pub(super) struct Garbage<K> {
-    pub(super) evicted: Vec<(K, Rest)>,
+    pub(super) evicted: Vec<(K, Suspended)>,
     sessions: Vec<Session>,
     prepared: Vec<Prepared>,
 }
@@ -108,17 +108,17 @@ impl<K: Key> Shard<K> {
     }
 
     /// The session of `key`: the one in use, or the packed one taken up, or `first`.
-    pub(super) fn take_up(
+    pub(super) fn resume(
         &mut self,
         hash: u64,
         hasher: &RandomState,
         key: &K,
         prepared: Prepared,
-        first: Option<Rest>,
+        first: Option<Suspended>,
         garbage: &mut Garbage<K>,
     ) -> Option<Session> {
         let Some(id) = self.id(hash, key) else {
-            let session = Session::take_up(prepared, first?);
+            let session = Session::resume(prepared, first?);
             let live = Live::new(session.clone());
             self.add(hash, hasher, Record::Live(key.clone(), live));
             self.in_use += 1;
@@ -126,7 +126,7 @@ impl<K: Key> Shard<K> {
         };
         match self.records.replace(id, Record::Vacant) {
             Record::Idle(key, idle) => {
-                let session = Session::take_up(prepared, idle.unpack());
+                let session = Session::resume(prepared, idle.unpack());
                 let live = Live::new(session.clone());
                 self.records.replace(id, Record::Live(key, live));
                 self.in_use += 1;
@@ -163,7 +163,7 @@ impl<K: Key> Shard<K> {
 
     fn pack(&mut self, id: u32, aging: &Aging<'_, K>, garbage: &mut Garbage<K>) {
         let Some(Record::Live(_, live)) = self.records.get(id) else { return };
-        let Some(rest) = live.session.put_away(aging.now) else { return };
+        let Some(rest) = live.session.suspend(aging.now) else { return };
         if let Record::Live(key, live) = self.records.replace(id, Record::Vacant) {
             self.records.replace(id, Record::Idle(key, Idle::pack(rest, aging.seconds)));
             garbage.sessions.push(live.session);

@@ -7,6 +7,9 @@ use crate::clock::Timer;
 use crate::refresh::BoxFuture;
 use crate::time::Timestamp;
 
+/// How often a timer may ring early within one poll.
+pub(crate) const EARLY_RINGS: usize = 32;
+
 /// A sleep that is set anew only when the instant changes.
 pub(crate) struct Alarm {
     timer: Option<Arc<dyn Timer>>,

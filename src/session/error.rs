@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use thiserror::Error as ThisError;
 
-use super::builder::BuildError;
 use crate::lifecycle::{Delay, Ending, Failure, Remedy, State};
 use crate::refresh::RefreshError;
 use crate::store::StoreError;
 use crate::time::Timestamp;
+use crate::token::Grant;
 
 /// Why a session handed out no token, or could not do what it was asked.
 ///
@@ -24,7 +24,7 @@ pub struct Error {
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ThisError)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     #[error("there is no grant: log in, and install it")]
     NoGrant,
     #[error("the authorization server declined the grant: log in again")]
@@ -41,7 +41,7 @@ pub(super) enum Kind {
     Unknown,
     #[error("the access token was no longer usable when it arrived")]
     Stillborn,
-    #[error("the authorization server answered with no access token that can be used")]
+    #[error("the authorization server answers with no access token that can be used")]
     Unusable,
     #[error("too many refreshes failed, or brought a token that was not needed: come back later")]
     OverBudget,
@@ -66,18 +66,18 @@ pub(super) enum Kind {
 }
 
 impl Error {
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         Self { kind, retry_at: None, source: None }
     }
 
-    pub(super) fn from_ending(ending: Ending) -> Self {
+    pub(crate) fn from_ending(ending: Ending) -> Self {
         Self::new(match ending {
             Ending::NoGrant => Kind::NoGrant,
             Ending::Declined => Kind::Declined,
         })
     }
 
-    pub(super) fn from_delay(
+    pub(crate) fn from_delay(
         reason: Delay,
         last: Option<&Self>,
         until: Timestamp,
@@ -105,20 +105,20 @@ impl Error {
         })
     }
 
-    pub(super) fn retry_at(mut self, retry_at: Option<Timestamp>) -> Self {
+    pub(crate) fn retry_at(mut self, retry_at: Option<Timestamp>) -> Self {
         self.retry_at = retry_at;
         self
     }
 
     /// The same, where the session's state says more by now.
-    pub(super) fn seen_in(mut self, state: State) -> Self {
+    pub(crate) fn seen_in(mut self, state: State) -> Self {
         if let (Kind::Unexplained, State::Expired(Remedy::TryLogIn)) = (self.kind, state) {
             self.kind = Kind::LoginMayHelp;
         }
         self
     }
 
-    pub(super) fn with_source(mut self, source: Arc<dyn StdError + Send + Sync>) -> Self {
+    pub(crate) fn with_source(mut self, source: Arc<dyn StdError + Send + Sync>) -> Self {
         self.source = Some(source);
         self
     }
@@ -248,4 +248,48 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
+}
+
+/// A session that cannot be built.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, ThisError)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A token of the grant is empty.
+    #[error("the grant's {0} is empty: leave it out instead")]
+    Empty(Part),
+    /// A token of the grant cannot be sent.
+    #[error("the grant's {0} holds a character that no HTTP header may carry")]
+    Unsendable(Part),
+}
+
+/// A part of a grant, as [`BuildError`] names it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The access token.
+    AccessToken,
+    /// The refresh token.
+    RefreshToken,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::AccessToken => "access token",
+            Self::RefreshToken => "refresh token",
+        })
+    }
+}
+
+/// Whether the tokens of `grant` can be sent.
+pub(crate) fn check_sendable(grant: &Grant) -> Result<(), BuildError> {
+    let parts =
+        [(Part::AccessToken, grant.access_token()), (Part::RefreshToken, grant.refresh_token())];
+    for (part, token) in parts {
+        match token {
+            Some(token) if token.expose().is_empty() => return Err(BuildError::Empty(part)),
+            Some(token) if !token.is_sendable() => return Err(BuildError::Unsendable(part)),
+            Some(_) | None => {}
+        }
+    }
+    Ok(())
 }

@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use loom::thread;
 
-use super::exchange::Ended;
-use super::slot::{Dial, Slot, Snapshot};
-use super::stage::Stage;
 use crate::lifecycle::{Event, Lifecycle, Policy, Schedule, TokenTimes};
 use crate::offload::offload;
 use crate::primitives::{Mutex, Parker};
+use crate::session::exchange::epoch::EpochFence;
+use crate::session::exchange::stage::Stage;
+use crate::session::ports::SessionClock;
+use crate::session::shared::snapshot::{Slot, Snapshot};
 use crate::time::{Draw, Span, Timestamp};
 use crate::token::{AccessToken, Secret};
 
@@ -43,7 +44,7 @@ fn snapshot(n: u64) -> Option<Snapshot> {
 }
 
 fn slot() -> Arc<Slot> {
-    Arc::new(Slot::new(Dial::Other(Arc::new(|| Timestamp::from_millis(0)))))
+    Arc::new(Slot::new(SessionClock::Other(Arc::new(|| Timestamp::from_millis(0)))))
 }
 
 // Rule C1.
@@ -112,7 +113,7 @@ fn the_result_of_off_loaded_work_is_had_whenever_it_comes() {
 #[test]
 fn a_flight_that_finds_its_epoch_not_ended_has_read_the_store_before_the_logout_wrote() {
     exhaust(Unbounded, || {
-        let (ended, store) = (Arc::new(Ended::default()), Arc::new(Mutex::new("rt-1")));
+        let (ended, store) = (Arc::new(EpochFence::default()), Arc::new(Mutex::new("rt-1")));
         let mut lifecycle = Lifecycle::new(1);
         let policy = Policy::default();
         let _ = lifecycle.handle_installed(&policy, None, Timestamp::MIN);

@@ -3,9 +3,7 @@
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use super::received::SetOut;
-use super::slot::Dial;
-use crate::clock::Timer;
+use crate::clock::{Clock, Timer};
 use crate::lifecycle::Policy;
 use crate::primitives::{AtomicUsize, Ordering};
 use crate::refresh::{AnyRefresh, BoxFuture, ClientBackoff, Home};
@@ -15,52 +13,83 @@ use crate::token::Grant;
 
 /// What any number of sessions can have in common. Never changes.
 pub(crate) struct Settings {
-    pub(super) policy: Policy,
-    pub(super) dial: Dial,
-    pub(super) timer: Option<Arc<dyn Timer>>,
-    pub(super) spawner: Option<Box<dyn Fn(BoxFuture<()>) + Send + Sync>>,
-    pub(super) draw: Box<dyn Fn() -> u32 + Send + Sync>,
-    pub(super) jitter: bool,
-    pub(super) needs_grant: bool,
+    pub(crate) policy: Policy,
+    pub(crate) clock: SessionClock,
+    pub(crate) timer: Option<Arc<dyn Timer>>,
+    pub(crate) spawner: Option<Box<dyn Fn(BoxFuture<()>) + Send + Sync>>,
+    pub(crate) draw: Box<dyn Fn() -> u32 + Send + Sync>,
+    pub(crate) jitter: bool,
+    pub(crate) needs_grant: bool,
     /// For refreshers that bring none of their own.
-    pub(super) client_backoff: ClientBackoff,
+    pub(crate) client_backoff: ClientBackoff,
+}
+
+/// Which clock a session reads. The standard one is called without indirection.
+#[derive(Clone)]
+pub(crate) enum SessionClock {
+    Standard,
+    Other(Arc<dyn Clock>),
+}
+
+impl SessionClock {
+    #[inline]
+    pub(crate) fn now(&self) -> Timestamp {
+        match self {
+            Self::Standard => crate::clock::SharedClock.now(),
+            Self::Other(clock) => clock.now(),
+        }
+    }
+
+    pub(crate) fn wall(&self) -> Timestamp {
+        match self {
+            Self::Standard => crate::clock::SharedClock.wall(),
+            Self::Other(clock) => clock.wall(),
+        }
+    }
+}
+
+/// When a flight set out.
+#[derive(Copy, Clone)]
+pub(crate) struct Launched {
+    pub(crate) now: Timestamp,
+    pub(crate) wall: Timestamp,
 }
 
 /// What the clocks show, and numbers drawn, for one change of state: had before the lock is taken,
 /// since both are the program's code.
 #[derive(Copy, Clone)]
-pub(super) struct Moment {
-    pub(super) now: Timestamp,
-    pub(super) wall: Timestamp,
+pub(crate) struct Sample {
+    pub(crate) now: Timestamp,
+    pub(crate) wall: Timestamp,
     /// For a delay.
-    pub(super) draw: Draw,
+    pub(crate) draw: Draw,
     /// For a new token.
-    pub(super) jitter: Draw,
+    pub(crate) jitter: Draw,
 }
 
-impl Moment {
+impl Sample {
     /// For where the clocks cannot be read.
-    pub(super) fn of(SetOut { now, wall }: SetOut) -> Self {
+    pub(crate) fn of(Launched { now, wall }: Launched) -> Self {
         Self { now, wall, draw: Draw::NONE, jitter: Draw::NONE }
     }
 }
 
 impl Settings {
     /// A draw for a delay.
-    pub(super) fn draw(&self) -> Draw {
+    pub(crate) fn draw(&self) -> Draw {
         Draw::new((self.draw)())
     }
 
     /// How long a refresh may take.
-    pub(super) fn longest(&self) -> Span {
+    pub(crate) fn longest(&self) -> Span {
         self.policy.refresh_deadline().into()
     }
 
     /// What the clocks show, and numbers drawn, for one change of state.
-    pub(super) fn moment(&self) -> Moment {
-        Moment {
-            now: self.dial.now(),
-            wall: self.dial.wall(),
+    pub(crate) fn sample(&self) -> Sample {
+        Sample {
+            now: self.clock.now(),
+            wall: self.clock.wall(),
             draw: self.draw(),
             jitter: if self.jitter { self.draw() } else { Draw::NONE },
         }
@@ -68,25 +97,25 @@ impl Settings {
 }
 
 /// One session's own.
-pub(super) struct Ports {
-    pub(super) settings: Arc<Settings>,
+pub(crate) struct Ports {
+    pub(crate) settings: Arc<Settings>,
     /// How many handles there are. A task that only drives what is in the air keeps the session
     /// alive and is none (rule C9).
     handles: AtomicUsize,
     /// The wall clock when the session was built, which its first grant counts from.
-    pub(super) built_at: Timestamp,
-    pub(super) client_backoff: ClientBackoff,
-    pub(super) refresher: Box<dyn AnyRefresh>,
-    pub(super) home: Home,
-    pub(super) store: Option<Box<dyn AnyStore>>,
-    pub(super) hooks: Hooks,
+    pub(crate) built_at: Timestamp,
+    pub(crate) client_backoff: ClientBackoff,
+    pub(crate) refresher: Box<dyn AnyRefresh>,
+    pub(crate) home: Home,
+    pub(crate) store: Option<Box<dyn AnyStore>>,
+    pub(crate) hooks: Hooks,
 }
 
 /// What the program wants to be told.
 #[derive(Default)]
 pub(crate) struct Hooks {
-    pub(super) on_rotate: Option<Box<OnRotate>>,
-    pub(super) on_orphan: Option<Box<OnOrphan>>,
+    pub(crate) on_rotate: Option<Box<OnRotate>>,
+    pub(crate) on_orphan: Option<Box<OnOrphan>>,
 }
 
 type OnRotate = dyn Fn(&Grant) + Send + Sync;
@@ -102,7 +131,7 @@ impl Hooks {
 
 impl Ports {
     /// The ports of a session with one handle.
-    pub(super) fn new(
+    pub(crate) fn new(
         settings: Arc<Settings>,
         refresher: Box<dyn AnyRefresh>,
         home: Home,
@@ -111,7 +140,7 @@ impl Ports {
     ) -> Self {
         Self {
             handles: AtomicUsize::new(1),
-            built_at: settings.dial.wall(),
+            built_at: settings.clock.wall(),
             client_backoff: refresher
                 .client_backoff()
                 .unwrap_or_else(|| settings.client_backoff.clone()),
@@ -123,19 +152,25 @@ impl Ports {
         }
     }
 
+    /// When a refresh with this `deadline` was launched, as far as can be told without a clock.
+    pub(crate) fn launched_for(&self, deadline: Timestamp) -> Launched {
+        let now = deadline.saturating_sub(self.settings.longest());
+        Launched { now, wall: self.built_at }
+    }
+
     /// Whether the session is still wanted by anybody.
-    pub(super) fn is_wanted(&self) -> bool {
+    pub(crate) fn is_wanted(&self) -> bool {
         // Relaxed, as is all that counts: only the number matters. What a handle did before it was
         // dropped is under the session's lock, where whoever asks this goes for it.
         self.handles.load(Ordering::Relaxed) > 0
     }
 
-    pub(super) fn handle_made(&self) {
+    pub(crate) fn handle_cloned(&self) {
         // Whoever makes a handle has one, so the count cannot be zero meanwhile.
         self.handles.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn handle_dropped(&self) {
+    pub(crate) fn handle_dropped(&self) {
         self.handles.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,0 +1,80 @@
+//! What a flight brings back.
+
+use std::prelude::rust_2024::*;
+
+use crate::refresh::RefreshError;
+use crate::session::exchange::answers::AnswerGuard;
+use crate::session::panics::Panic;
+use crate::session::ports::Launched;
+use crate::store::{StoreError, StoredGrant, Version};
+use crate::time::Timestamp;
+use crate::token::Grant;
+
+/// A grant that was received and could not be stored: rotated but not persisted (rule F2).
+#[derive(Clone)]
+pub(crate) struct Unsaved {
+    pub(crate) stored: StoredGrant,
+    /// When its request was sent, on the session's timeline.
+    pub(crate) sent: Timestamp,
+    /// The grant that it renews.
+    pub(crate) renewed: Option<Grant>,
+    /// The store's version that the grant to renew was last seen at.
+    pub(crate) version: Version,
+    /// Whether its access token is handed out already.
+    pub(crate) published: bool,
+}
+
+/// What a flight brings back.
+pub(crate) struct Report {
+    pub(crate) outcome: Outcome,
+    /// The store's version, as last seen.
+    pub(crate) version: Option<Version>,
+    /// The unsaved grant that it set out with, if it is stored now.
+    pub(crate) saved: Option<StoredGrant>,
+    /// Given up once this has landed.
+    pub(crate) answer: Option<AnswerGuard>,
+    /// When it set out, for where the clocks cannot be read as it lands.
+    pub(crate) set_out: Launched,
+    /// What panicked on the way and cost nothing; it goes on once this has landed.
+    pub(crate) panic: Option<Panic>,
+}
+
+impl Report {
+    pub(crate) fn new(outcome: Outcome, version: Option<Version>, set_out: Launched) -> Self {
+        Self { outcome, version, saved: None, answer: None, set_out, panic: None }
+    }
+}
+
+pub(crate) enum Outcome {
+    /// A new grant, complete.
+    Granted { grant: Unsaved, stored: Result<(), StoreError> },
+    /// The store holds this grant: the first that was read.
+    Loaded(StoredGrant),
+    /// The store holds a newer grant than the one to renew, and than the one received, if any.
+    Adopted { stored: StoredGrant, received: Option<Grant> },
+    /// The store holds none: nobody has logged in, or somebody has logged out.
+    Empty { received: Option<Grant> },
+    /// No grant came.
+    Failed(RefreshError),
+    /// The store failed before anything was sent.
+    StoreFailed(StoreError),
+}
+
+impl Outcome {
+    /// Somebody else has written `stored`.
+    pub(crate) fn outpaced(stored: Option<StoredGrant>, received: Option<Grant>) -> Self {
+        match stored {
+            Some(stored) => Self::Adopted { stored, received },
+            None => Self::Empty { received },
+        }
+    }
+}
+
+/// Whether a refresh would present the same thing for both.
+pub(crate) fn same_credential(one: &Grant, other: &Grant) -> bool {
+    match (one.refresh_token(), other.refresh_token()) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => one.access_token() == other.access_token(),
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}

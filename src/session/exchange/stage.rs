@@ -1,0 +1,34 @@
+//! How far a refresh has come. Rule B6: "What was never sent is never unknown."
+//!
+//! All is relaxed: nothing is read on the strength of a stage; each change is one exchange of one
+//! number, so that a refresh is either sent or called off.
+
+use crate::primitives::{AtomicU64, Ordering};
+
+const WAITING: u64 = 0;
+const SENT: u64 = 1;
+const CALLED_OFF: u64 = 2;
+
+/// One refresh's stage.
+#[derive(Default)]
+pub(crate) struct Stage(AtomicU64);
+
+impl Stage {
+    /// Goes on to send. False where it was called off.
+    pub(crate) fn send(&self) -> bool {
+        self.leave_waiting_for(SENT)
+    }
+
+    /// Calls it off for good. False where it was sent.
+    pub(crate) fn call_off(&self) -> bool {
+        self.leave_waiting_for(CALLED_OFF) || !self.is_sent()
+    }
+
+    pub(crate) fn is_sent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == SENT
+    }
+
+    fn leave_waiting_for(&self, stage: u64) -> bool {
+        self.0.compare_exchange(WAITING, stage, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}

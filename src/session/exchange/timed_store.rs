@@ -1,0 +1,92 @@
+//! The store as a flight uses it: within the flight's time, and a panic is only a failure.
+
+use core::future::poll_fn;
+use core::task::Poll;
+use std::prelude::rust_2024::*;
+
+use crate::primitives::{contained, discard};
+use crate::refresh::BoxFuture;
+use crate::session::panics::FirstPanic;
+use crate::session::ports::Ports;
+use crate::store::{AnyStore, StoreError, StoredGrant, Swap, Version, Versioned};
+use crate::time::Timestamp;
+
+/// A store that has failed where it has no answer by `deadline`.
+///
+/// That is noticed by the poll that comes before the flight is judged (rule B13): so a store that
+/// hangs before anything was sent leaves no doubt of the refresh token, and one that hangs after
+/// the answer costs no grant (rules B6, F2).
+#[derive(Copy, Clone)]
+pub(crate) struct TimedStore<'a> {
+    pub(crate) store: &'a dyn AnyStore,
+    pub(crate) ports: &'a Ports,
+    pub(crate) deadline: Timestamp,
+    /// A clock that panics while the store is waited for has not shown the deadline.
+    pub(crate) panic: &'a FirstPanic,
+}
+
+impl TimedStore<'_> {
+    /// The same with a refresh's time from `now` on.
+    pub(crate) fn until_later(self, now: Timestamp) -> Self {
+        let deadline = now.saturating_add(self.ports.settings.longest());
+        Self { deadline, ..self }
+    }
+
+    pub(crate) async fn load(self) -> Result<Versioned, StoreError> {
+        let mut content = self.answer(|| self.store.load()).await?;
+        content.grant = content.grant.map(StoredGrant::sendable);
+        Ok(content)
+    }
+
+    pub(crate) async fn swap(
+        self,
+        expected: Version,
+        next: Option<StoredGrant>,
+    ) -> Result<Swap, StoreError> {
+        self.answer(|| self.store.swap(expected, next)).await.map(sendable)
+    }
+
+    pub(crate) async fn replace_damaged(
+        self,
+        next: Option<StoredGrant>,
+    ) -> Result<Swap, StoreError> {
+        self.answer(|| self.store.replace_damaged(next)).await.map(sendable)
+    }
+
+    async fn answer<T>(
+        self,
+        call: impl FnOnce() -> BoxFuture<Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let panicked = || StoreError::unreachable("the store panicked");
+        let mut answer = contained(call).map_err(|_| panicked())?;
+        let mut deadline = self.deadline;
+        let result = poll_fn(|cx| match contained(|| answer.as_mut().poll(cx)) {
+            Ok(Poll::Pending) if self.is_over(&mut deadline) => {
+                Poll::Ready(Err(StoreError::unreachable("the store did not answer in time")))
+            }
+            Ok(polled) => polled,
+            Err(_) => Poll::Ready(Err(panicked())),
+        })
+        .await;
+        // What it said is not lost to a destructor that panics.
+        discard([answer]);
+        result
+    }
+
+    /// Whether `deadline` has come. Where the clock went back it is pulled in (rule A5).
+    fn is_over(self, deadline: &mut Timestamp) -> bool {
+        let Some(now) = self.panic.call(|| self.ports.settings.clock.now()) else { return false };
+        if self.deadline < Timestamp::MAX {
+            *deadline = self.until_later(now).deadline.min(*deadline);
+        }
+        now >= *deadline
+    }
+}
+
+/// What is there instead may hold an access token that could not be sent.
+fn sendable(mut swap: Swap) -> Swap {
+    if let Swap::Conflict(content) = &mut swap {
+        content.grant = content.grant.take().map(StoredGrant::sendable);
+    }
+    swap
+}

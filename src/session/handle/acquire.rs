@@ -1,0 +1,427 @@
+//! A caller that wants a token: one wait, asynchronous or blocking.
+
+mod ends;
+
+use core::fmt;
+use core::future::Future;
+use core::num::NonZeroU64;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use crate::clock::Timer;
+use crate::lifecycle::{Delay, Effect};
+use crate::offload::blocking;
+use crate::session::alarm::Alarm;
+use crate::session::error::{Error, Kind};
+use crate::session::handle::drive::spawn;
+use crate::session::handle::options::{Limits, Options, Pace};
+use crate::session::handle::session::Session;
+use crate::session::handle::turn::{self, Caller, Wait, WaitStep};
+use crate::session::ports::Ports;
+use crate::session::shared::Shared;
+use crate::session::shared::deferred::Deferred;
+use crate::session::shared::inner::Inner;
+use crate::session::singleflight::waiters::WaiterKey;
+use crate::time::{Span, Timestamp};
+use crate::token::AccessToken;
+
+impl Session {
+    /// A usable token: at once while there is one, else after the refresh, which this caller joins
+    /// or starts. Await it, or call [`Acquire::wait`] on a plain thread.
+    ///
+    /// # Errors
+    /// See [`Error`]. A bare call ends with the first attempt that fails; see
+    /// [`Acquire::patience`].
+    ///
+    /// # Cancellation
+    /// Dropping the future neither cancels nor repeats the refresh (rule C4).
+    pub fn token(&self) -> Acquire<'_> {
+        Acquire::new(self)
+    }
+
+    /// A usable token, waiting on this thread. The same as `token().wait()`.
+    ///
+    /// # Errors
+    /// As for [`token`](Session::token).
+    pub fn token_blocking(&self) -> Result<AccessToken, Error> {
+        self.token().wait()
+    }
+
+    /// A usable token within `limit`, through failures and backoff. The limit ends the wait and
+    /// not the refresh (rule C8).
+    ///
+    /// Async without a timer, neither the limit nor the backoff can wake the caller.
+    pub fn token_within(&self, limit: Duration) -> Acquire<'_> {
+        self.token().patience(limit).within(limit)
+    }
+
+    /// A token that stays usable for at least `duration`, refreshed first where the held one does
+    /// not (and paid from the budget of rule B9 where it was not due).
+    pub fn token_valid_for(&self, duration: Duration) -> Acquire<'_> {
+        self.token().valid_for(duration)
+    }
+}
+
+/// A wait for a token: await it, or [`wait`](Acquire::wait) on a plain thread.
+///
+/// Made by [`Session::token`](super::Session::token). Settings are chosen before the first poll.
+/// It borrows the session: a task that outlives its maker takes a clone of the session along,
+/// `async move { session.token().await }`.
+///
+/// # Cancellation
+/// Dropping it at any point neither cancels nor repeats the refresh (rule C4).
+#[must_use = "a wait does nothing until it is awaited, or `wait` is called"]
+pub struct Acquire<'a> {
+    session: &'a Session,
+    key: Option<WaiterKey>,
+    /// The number of the attempt that this caller waits for, or waited for last.
+    joined: Option<NonZeroU64>,
+    patience: Span,
+    within: Option<Duration>,
+    /// For the limit, where the session has no timer.
+    fallback: Option<&'a Arc<dyn Timer>>,
+    /// Made when first needed: most callers need none, and there may be very many.
+    options: Option<Box<Options>>,
+}
+
+/// What one look at the session came to.
+enum Next {
+    Done(Result<AccessToken, Error>),
+    /// Poll what is in the air once, and leave with this token (rule C7). Where the refresh is
+    /// overdue it is judged by the way (rule B13): nobody may be waiting for it.
+    Leave {
+        token: AccessToken,
+        overdue: bool,
+    },
+    /// Wait for the attempt, until its deadline.
+    Join(Timestamp),
+    /// Wait until the next attempt may start.
+    Pause(Timestamp),
+}
+
+impl<'a> Acquire<'a> {
+    pub(crate) fn new(session: &'a Session) -> Self {
+        Self {
+            session,
+            key: None,
+            joined: None,
+            patience: Span::ZERO,
+            within: None,
+            fallback: None,
+            options: None,
+        }
+    }
+
+    /// How long failures are waited through \[none\]: the first attempt that fails after this ends
+    /// the wait (rule B7). Async, it needs a timer; without one the next attempt is not waited
+    /// for, and the error says when it may start.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience.into();
+        self
+    }
+
+    /// Ends the wait after this long, and not the refresh (rule C8). Async without a timer, the
+    /// limit is noticed only when something else wakes the wait.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.within = Some(limit);
+        self
+    }
+
+    /// Keeps the limit on time by this timer, where the session has none.
+    #[cfg(feature = "http")]
+    pub(crate) fn alarmed_by(mut self, timer: &'a Arc<dyn Timer>) -> Self {
+        self.fallback = Some(timer);
+        self
+    }
+
+    /// Asks for a token that stays usable for at least this long.
+    pub fn valid_for(mut self, duration: Duration) -> Self {
+        self.options().usable_for = duration.into();
+        self
+    }
+
+    /// Waits on this thread.
+    ///
+    /// # Errors
+    /// As for awaiting it.
+    pub fn wait(mut self) -> Result<AccessToken, Error> {
+        let now = self.session.shared.now();
+        match self.read(now) {
+            Some(token) => Ok(token),
+            None => turn::wait(&mut self, now),
+        }
+    }
+
+    fn options(&mut self) -> &mut Options {
+        let timer = self.session.shared.ports.settings.timer.as_ref().or(self.fallback);
+        self.options.get_or_insert_with(|| {
+            Box::new(Options {
+                usable_for: Span::ZERO,
+                limits: None,
+                too_brief: None,
+                alarm: Alarm::new(timer.cloned()),
+                pace: Pace::default(),
+            })
+        })
+    }
+
+    /// Its limits, which count from the first time that this is asked.
+    fn limits(&mut self, now: Timestamp) -> Limits {
+        if self.options.is_none() && self.patience == Span::ZERO && self.within.is_none() {
+            return Limits::NONE;
+        }
+        let patience = now.saturating_add(self.patience);
+        let within = self.within.map(|within| now.saturating_add(within.into()));
+        let options = self.options();
+        *options.limits.get_or_insert(Limits { patience, within })
+    }
+
+    fn usable_for(&self) -> Span {
+        self.options.as_ref().map_or(Span::ZERO, |options| options.usable_for)
+    }
+
+    /// The token, where it can be had with no question asked (rule C1).
+    #[inline]
+    fn read(&self, now: Timestamp) -> Option<AccessToken> {
+        if self.usable_for() > Span::ZERO {
+            return None;
+        }
+        self.session.shared.slot.read_at(now, AccessToken::clone)
+    }
+
+    /// Waits for the attempt, driving it where it is `lit` and nobody else does.
+    fn join(
+        &self,
+        limits: Limits,
+        deadline: Timestamp,
+        woken: bool,
+        caller: Caller,
+        now: Timestamp,
+    ) -> WaitStep<Result<AccessToken, Error>> {
+        let mut now = now;
+        if woken {
+            let until = limits.within.map_or(deadline, |within| within.min(deadline));
+            let may_block = match caller {
+                Caller::Thread => until.since(now).to_duration(),
+                Caller::Task => Duration::ZERO,
+            };
+            if blocking(may_block, || self.session.shared.drive(self.key)) {
+                return WaitStep::Again;
+            }
+            now = self.session.shared.now();
+        }
+        if now >= deadline {
+            self.session.shared.expire(self.key);
+            return WaitStep::Again;
+        }
+        match limits.within {
+            Some(within) => WaitStep::Pending(Some(deadline.min(within))),
+            None => WaitStep::Parked(deadline),
+        }
+    }
+
+    /// Asks the lifecycle, and takes its answer for this caller.
+    fn look(
+        &mut self,
+        inner: &mut Inner,
+        limits: Limits,
+        now: Timestamp,
+        caller: Caller,
+        deferred: &mut Deferred,
+    ) -> Next {
+        let ports: &Arc<Ports> = &self.session.shared.ports;
+        if let Some(error) = self.spent(inner, limits, now) {
+            inner.lifecycle.observe(&ports.settings.policy, now);
+            return Next::Done(Err(error));
+        }
+        if inner.flights.is_reentrant() {
+            // Rule C6: it "MUST get an error at once", since what it would wait for waits for it.
+            return Next::Done(match &inner.token {
+                Some(token) if self.ask(inner, now).hands_out() => Ok(token.clone()),
+                Some(_) | None => Err(Error::new(Kind::Reentrant)),
+            });
+        }
+        match self.handle(inner, now) {
+            Effect::Use => match inner.token.clone() {
+                Some(token) => {
+                    let deadline = inner.lifecycle.refresh_deadline();
+                    Next::Leave { token, overdue: deadline.is_some_and(|deadline| now >= deadline) }
+                }
+                None => Next::Done(Err(Error::new(Kind::NotReady))),
+            },
+            Effect::UseAndStartRefresh(start) => {
+                inner.launch(ports, start, deferred);
+                match inner.token.clone() {
+                    Some(token) => Next::Leave { token, overdue: false },
+                    None => Next::Join(start.deadline),
+                }
+            }
+            Effect::StartRefresh(start) => {
+                if let Some(options) = &mut self.options {
+                    options.pace.start(now);
+                }
+                inner.launch(ports, start, deferred);
+                self.joins(inner, start.deadline)
+            }
+            Effect::Wait { until } => self.joins(inner, until),
+            Effect::BackOff { until, reason } => {
+                let last = inner.last_failure.as_ref().map(|(_, error)| error);
+                let error = Error::from_delay(reason, last, until, inner.lifecycle.state(now));
+                let enough = limits.within.is_none_or(|within| until < within);
+                let can_wait = caller == Caller::Thread || ports.settings.timer.is_some();
+                if until <= limits.patience && enough && can_wait {
+                    Next::Pause(until)
+                } else {
+                    Next::Done(Err(error))
+                }
+            }
+            Effect::LogIn(ending) => {
+                let told = inner.last_failure.as_ref().map(|(_, error)| error);
+                let told = told.filter(|error| error.is_login_required()).cloned();
+                Next::Done(Err(told.unwrap_or_else(|| Error::from_ending(ending))))
+            }
+            // The lifecycle answers a request in no other way.
+            Effect::Nothing
+            | Effect::Publish { .. }
+            | Effect::KeepRefreshToken
+            | Effect::ReleaseOrphan
+            | Effect::HoldBack
+            | Effect::Discard
+            | Effect::Withdraw
+            | Effect::KeepUsing
+            | Effect::EndAttempt => Next::Done(Err(Error::new(Kind::NotReady))),
+        }
+    }
+
+    /// Asks the lifecycle, but for a refresh that would begin within a millisecond of this caller's
+    /// last one, however short the backoff was.
+    fn handle(&mut self, inner: &mut Inner, now: Timestamp) -> Effect<Timestamp> {
+        let policy = self.session.shared.policy();
+        let mut next = inner.lifecycle;
+        let effect = next.handle(policy, self.request(), now);
+        let rest = self.options.as_mut().and_then(|options| options.pace.rest(now));
+        match (effect, rest) {
+            (Effect::StartRefresh(_), Some(until)) => {
+                inner.lifecycle.observe(policy, now);
+                Effect::BackOff { until, reason: Delay::Failure }
+            }
+            (Effect::UseAndStartRefresh(_), Some(_)) => {
+                inner.lifecycle.observe(policy, now);
+                Effect::Use
+            }
+            (effect, _) => {
+                inner.lifecycle = next;
+                effect
+            }
+        }
+    }
+
+    /// Waits for the refresh that is out, until its deadline.
+    fn joins(&mut self, inner: &Inner, deadline: Timestamp) -> Next {
+        self.joined = NonZeroU64::new(inner.lifecycle.newest_flight().number());
+        if let Some(options) =
+            self.options.as_mut().filter(|options| options.usable_for > Span::ZERO)
+        {
+            options.too_brief.get_or_insert(inner.lifecycle.published());
+        }
+        Next::Join(deadline)
+    }
+}
+
+impl Wait for Acquire<'_> {
+    type Output = Result<AccessToken, Error>;
+
+    /// Looks at the session, and does what a caller must.
+    fn turn(&mut self, waker: &Waker, caller: Caller, now: Timestamp) -> WaitStep<Self::Output> {
+        let shared = &self.session.shared;
+        let limits = self.limits(now);
+        let clone = waker.clone();
+        let mut deferred = Deferred::default();
+        let (look, started, woken) = {
+            let mut inner = shared.lock_after_draining(self.key);
+            let before = inner.lifecycle.newest_flight();
+            let look = self.look(&mut inner, limits, now, caller, &mut deferred);
+            let started = inner.lifecycle.newest_flight() != before;
+            match look {
+                Next::Join(_) | Next::Pause(_) => {
+                    let waiters = &mut inner.flights.waiters;
+                    deferred.replaced = waiters.register(&mut self.key, clone);
+                }
+                Next::Done(_) | Next::Leave { .. } => {}
+            }
+            // Nothing that readers may see has changed for one that only joins.
+            if started || matches!(look, Next::Leave { .. }) {
+                inner.publish(&shared.slot, &shared.ports.settings, now, &mut deferred);
+            }
+            (look, started, inner.flights.has_woken())
+        };
+        shared.finish(deferred);
+        if started {
+            spawn(shared);
+        }
+        match look {
+            Next::Done(Err(error)) if !error.is_reentrant() => {
+                // The late answer of a refresh that was given up may lie in the air.
+                if woken && shared.drive(self.key) {
+                    WaitStep::Again
+                } else {
+                    WaitStep::Ready(Err(error))
+                }
+            }
+            Next::Done(result) => WaitStep::Ready(result),
+            Next::Leave { token, overdue } => {
+                // Rule C7: "While the old token is usable nobody MUST wait".
+                if overdue {
+                    shared.expire(self.key);
+                } else if woken {
+                    shared.drive(self.key);
+                }
+                WaitStep::Ready(Ok(token))
+            }
+            Next::Join(deadline) => self.join(limits, deadline, woken, caller, now),
+            Next::Pause(until) => {
+                if woken {
+                    shared.drive(self.key);
+                }
+                WaitStep::Pending(Some(until))
+            }
+        }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.session.shared
+    }
+
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.options().alarm
+    }
+}
+
+impl Future for Acquire<'_> {
+    type Output = Result<AccessToken, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let now = self.session.shared.now();
+        match self.read(now) {
+            Some(token) => Poll::Ready(Ok(token)),
+            None => turn::poll(&mut *self, cx, now),
+        }
+    }
+}
+
+impl Drop for Acquire<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.session.shared.leave(key);
+        }
+    }
+}
+
+impl fmt::Debug for Acquire<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Acquire").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,60 @@
+//! When a caller's wait has ended without a token.
+
+use crate::lifecycle::{Effect, Event, Meanwhile, State, apply};
+use crate::session::error::{Error, Kind};
+use crate::session::handle::acquire::Acquire;
+use crate::session::handle::options::Limits;
+use crate::session::shared::inner::Inner;
+use crate::time::{Span, Timestamp};
+
+impl Acquire<'_> {
+    /// Whether this caller's wait has ended, also where the new token is no longer-lived than the
+    /// old. Rule B7: "A failed attempt MUST end the waiting only of callers whose patience is
+    /// spent". Rule C8: "A caller's own time limit MUST end its wait and not the flight."
+    pub(crate) fn spent(&self, inner: &Inner, limits: Limits, now: Timestamp) -> Option<Error> {
+        // One that has waited for nothing yet has not waited in vain.
+        let joined = self.joined?;
+        let usable = match inner.lifecycle.state(now) {
+            State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => true,
+            State::Refreshing(Meanwhile::Wait) | State::Expired(_) => false,
+        };
+        if usable && self.usable_for() == Span::ZERO {
+            return None;
+        }
+        if let Some((failed, error)) = &inner.last_failure {
+            if failed.number() >= joined.get() && now >= limits.patience {
+                let retry_at = self.retry_at(inner, now);
+                return Some(error.clone().retry_at(retry_at).seen_in(inner.lifecycle.state(now)));
+            }
+        }
+        if limits.within.is_some_and(|within| now >= within) {
+            return Some(Error::new(Kind::TimedOut).retry_at(self.retry_at(inner, now)));
+        }
+        if let Some(before) = self.options.as_ref().and_then(|options| options.too_brief) {
+            let renewed = inner.lifecycle.published() != before;
+            if usable && renewed && !self.ask(inner, now).hands_out() {
+                return Some(Error::new(Kind::TooBrief));
+            }
+        }
+        None
+    }
+
+    /// What the lifecycle would answer this caller.
+    pub(crate) fn ask(&self, inner: &Inner, now: Timestamp) -> Effect<Timestamp> {
+        apply(self.session.shared.policy(), inner.lifecycle, self.request(), now).1
+    }
+
+    /// When one like this caller would be answered otherwise.
+    pub(crate) fn retry_at(&self, inner: &Inner, now: Timestamp) -> Option<Timestamp> {
+        let answer = self.ask(inner, now);
+        if let Effect::Wait { until } | Effect::BackOff { until, .. } = answer {
+            Some(until)
+        } else {
+            answer.start().map(|_| now)
+        }
+    }
+
+    pub(crate) fn request(&self) -> Event<Timestamp> {
+        Event::Requested { usable_for: self.usable_for() }
+    }
+}

@@ -1,0 +1,298 @@
+//! Putting a session together.
+
+use core::fmt;
+use core::future::Future;
+use core::hash::BuildHasher;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::hash::RandomState;
+use std::io;
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use crate::clock::{Clock, Timer};
+use crate::lifecycle::Policy;
+use crate::offload::{Hook, Job, on_a_thread};
+use crate::refresh::{
+    AnyRefresh, BlockingRefresh, BoxFuture, ClientBackoff, FnRefresh, Home, Refresh, RefreshError,
+    Request,
+};
+use crate::session::error::{BuildError, check_sendable};
+use crate::session::handle::session::Session;
+use crate::session::ports::{Hooks, Ports, SessionClock, Settings};
+use crate::session::shared::Shared;
+use crate::store::{AnyStore, Store};
+use crate::token::Grant;
+
+impl Session {
+    /// A session that asks `refresh`, a closure that returns a future, for new grants.
+    pub fn builder<F, Fut>(refresh: F) -> Builder
+    where
+        F: Fn(Request) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Grant, RefreshError>> + Send + 'static,
+    {
+        Builder::of_fn(refresh)
+    }
+
+    /// A session that asks `refresher` for new grants.
+    pub fn builder_with(refresher: impl Refresh) -> Builder {
+        Builder::of(refresher)
+    }
+
+    /// A session that asks `refresh`, a closure that blocks, for new grants. It runs on a short-lived
+    /// thread of its own, unless [`Builder::offload`] says otherwise, so that a server that hangs keeps
+    /// no caller beyond the refresh's deadline, and what it answers later is still heard.
+    pub fn builder_blocking<F>(refresh: F) -> Builder
+    where
+        F: Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static,
+    {
+        Builder::of_blocking(refresh)
+    }
+}
+
+/// Makes a refresher of where blocking work runs, and after how long it ends by itself.
+type Making = dyn FnOnce(Arc<Hook>, Option<Duration>) -> Box<dyn AnyRefresh> + Send;
+
+/// Builds a [`Session`].
+#[must_use]
+pub struct Builder {
+    refresher: Box<Making>,
+    hook: Arc<Hook>,
+    ends_within: Option<Duration>,
+    home: Option<Home>,
+    grant: Option<Grant>,
+    store: Option<Box<dyn AnyStore>>,
+    policy: Policy,
+    clock: SessionClock,
+    timer: Option<Arc<dyn Timer>>,
+    spawner: Option<Box<dyn Fn(BoxFuture<()>) + Send + Sync>>,
+    draw: Box<dyn Fn() -> u32 + Send + Sync>,
+    jitter: bool,
+    needs_grant: bool,
+    client_backoff: ClientBackoff,
+    hooks: Hooks,
+}
+
+impl Builder {
+    pub(crate) fn of(refresher: impl Refresh) -> Self {
+        Self::making(|_, _| Box::new(refresher))
+    }
+
+    pub(crate) fn of_fn<F, Fut>(refresh: F) -> Self
+    where
+        F: Fn(Request) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Grant, RefreshError>> + Send + 'static,
+    {
+        Self::of(FnRefresh(refresh))
+    }
+
+    pub(crate) fn of_blocking<F>(refresh: F) -> Self
+    where
+        F: Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static,
+    {
+        let refresh = Arc::new(refresh);
+        Self::making(move |hook, ends_within| {
+            Box::new(BlockingRefresh { refresh, hook, ends_within })
+        })
+    }
+
+    fn making(
+        refresher: impl FnOnce(Arc<Hook>, Option<Duration>) -> Box<dyn AnyRefresh> + Send + 'static,
+    ) -> Self {
+        Self {
+            refresher: Box::new(refresher),
+            hook: Arc::new(on_a_thread),
+            ends_within: None,
+            home: None,
+            grant: None,
+            store: None,
+            policy: Policy::default(),
+            clock: SessionClock::Standard,
+            timer: None,
+            spawner: None,
+            draw: Box::new(any_number),
+            jitter: true,
+            needs_grant: true,
+            client_backoff: ClientBackoff::default(),
+            hooks: Hooks::default(),
+        }
+    }
+
+    /// The grant to start from, as of now. With a store, it is only used where that is empty.
+    pub fn grant(mut self, grant: Grant) -> Self {
+        self.grant = Some(grant);
+        self
+    }
+
+    /// Where the grant is kept. The first caller reads it; what it holds comes before
+    /// [`grant`](Builder::grant).
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Box::new(store));
+        self
+    }
+
+    /// The refresher needs no grant to start from: client credentials, or asking the program.
+    pub fn without_grant(mut self) -> Self {
+        self.needs_grant = false;
+        self
+    }
+
+    /// The windows, backoff, budget and declared server behaviour.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Another clock than the standard one.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = SessionClock::Other(Arc::new(clock));
+        self
+    }
+
+    /// A timer, so that async callers are woken at deadlines and after backoff. Without one a
+    /// deadline is kept when a caller is next polled, and waiting through backoff becomes an error
+    /// (rule B13).
+    ///
+    /// Whoever waits asks it, also plain threads: a closure over `tokio::time::sleep` would panic
+    /// there, and the `tokio` adapter does not.
+    pub fn timer(mut self, timer: impl Timer) -> Self {
+        self.timer = Some(Arc::new(timer));
+        self
+    }
+
+    /// Has refreshes driven by a spawned task, such as `|task| { tokio::spawn(task); }`, so that
+    /// they go on when all callers are gone. Without it callers drive them.
+    pub fn spawner(mut self, spawner: impl Fn(BoxFuture<()>) + Send + Sync + 'static) -> Self {
+        self.spawner = Some(Box::new(spawner));
+        self
+    }
+
+    /// Says that a blocking refresher ends by itself within `limit`, as by its HTTP client's timeout. A
+    /// plain thread that waits for a token at least that long, and has nothing else to use meanwhile, then
+    /// runs it itself; for all others it runs where [`offload`](Builder::offload) says.
+    pub fn ends_within(mut self, limit: Duration) -> Self {
+        self.ends_within = Some(limit);
+        self
+    }
+
+    /// Where a blocking refresher runs [a short-lived thread].
+    pub fn offload(mut self, hook: impl Fn(Job) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        self.hook = Arc::new(hook);
+        self
+    }
+
+    /// Where the refresher is polled, for closures that cannot say it themselves and need a runtime:
+    /// `.home(Home::Runtime(Arc::new(Tokio::current()?)))`. It goes before
+    /// [`Refresh::home`].
+    pub fn home(mut self, home: Home) -> Self {
+        self.home = Some(home);
+        self
+    }
+
+    /// What sessions of one client share where its server does not accept it (rule B6). Adapters bring
+    /// one with their client; for closures, give each session a clone of one.
+    pub fn client_backoff(mut self, shared: ClientBackoff) -> Self {
+        self.client_backoff = shared;
+        self
+    }
+
+    /// Wait off the jitter that spreads early refreshes. Backoff is drawn all the same.
+    pub fn without_jitter(mut self) -> Self {
+        self.jitter = false;
+        self
+    }
+
+    /// Another source of uniformly drawn numbers, for reproducible runs.
+    pub fn draws(mut self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Self {
+        self.draw = Box::new(draw);
+        self
+    }
+
+    /// Called with each new grant before its access token is handed out, for programs that keep
+    /// grants elsewhere than in a [`Store`].
+    pub fn on_rotate(mut self, hook: impl Fn(&Grant) + Send + Sync + 'static) -> Self {
+        self.hooks.on_rotate = Some(Box::new(hook));
+        self
+    }
+
+    /// Called with a grant that came after a logout or a login, instead of having the refresher
+    /// revoke it (rule B14).
+    pub fn on_orphan(mut self, hook: impl Fn(Grant) + Send + Sync + 'static) -> Self {
+        self.hooks.on_orphan = Some(Box::new(hook));
+        self
+    }
+
+    /// What any number of sessions can have in common.
+    #[cfg(feature = "keyed")]
+    pub(crate) fn into_settings(self) -> Settings {
+        Settings {
+            policy: self.policy,
+            clock: self.clock,
+            timer: self.timer,
+            spawner: self.spawner,
+            draw: self.draw,
+            jitter: self.jitter,
+            needs_grant: self.needs_grant,
+            client_backoff: self.client_backoff,
+        }
+    }
+
+    /// Builds the session. Nothing is sent or read yet.
+    ///
+    /// # Errors
+    /// Where the grant holds a token that could not be sent.
+    pub fn build(self) -> Result<Session, BuildError> {
+        self.grant.as_ref().map_or(Ok(()), check_sendable)?;
+        let (refresher, home) = ((self.refresher)(self.hook, self.ends_within), self.home);
+        let (store, hooks, grant) = (self.store, self.hooks, self.grant);
+        let settings = Settings {
+            policy: self.policy,
+            clock: self.clock,
+            timer: self.timer,
+            spawner: self.spawner,
+            draw: self.draw,
+            jitter: self.jitter,
+            needs_grant: self.needs_grant,
+            client_backoff: self.client_backoff,
+        };
+        let home = home.unwrap_or_else(|| refresher.home());
+        let ports = Ports::new(Arc::new(settings), refresher, home, store, hooks);
+        Ok(Session { shared: Shared::new(ports, next_session(), grant) })
+    }
+}
+
+/// A number that nobody can foresee, uniformly drawn. The standard library keys each hasher at
+/// random; jitter asks for no more, and not for another crate.
+fn any_number() -> u32 {
+    let [_, _, _, _, high @ ..] = RandomState::new().hash_one(()).to_be_bytes();
+    u32::from_be_bytes(high)
+}
+
+/// Numbers the sessions of this process, so that no token is taken for another session's.
+pub(crate) fn next_session() -> u64 {
+    // Not of `primitives`: nothing but the numbers differs between interleavings.
+    static SESSIONS: AtomicU64 = AtomicU64::new(0);
+    // Relaxed: only that no two get the same number matters.
+    SESSIONS.fetch_add(1, Ordering::Relaxed)
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Builder").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::any_number;
+
+    #[test]
+    fn numbers_are_drawn_from_all_over() {
+        let mut drawn = [0_usize; 16];
+        for _ in 0..4096 {
+            drawn[any_number() as usize >> 28] += 1;
+        }
+        // 256 in each on average; fewer than 100 would be ten standard deviations away.
+        assert!(drawn.iter().all(|count| (100..=500).contains(count)), "{drawn:?}");
+    }
+}

@@ -1,0 +1,161 @@
+//! Driving a refresh without a caller: the spawned driver, and what `close` waits with.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use crate::primitives::{contained, discard};
+use crate::session::alarm::Alarm;
+use crate::session::error::{Error, Kind};
+use crate::session::handle::turn::{self, Caller, Wait, WaitStep};
+use crate::session::shared::Shared;
+use crate::session::singleflight::waiters::WaiterKey;
+use crate::time::Timestamp;
+
+/// Hands the flight to the program's spawner, where it has given one.
+pub(crate) fn spawn(shared: &Arc<Shared>) {
+    if let Some(spawner) = &shared.ports.settings.spawner {
+        let drive = Drive::new(Arc::clone(shared), DriveUntil::Landing);
+        let task = Box::pin(async { drop(drive.await) });
+        // A spawner that panics leaves the flight to its callers.
+        let _ = contained(|| spawner(task));
+    }
+}
+
+/// Drives what is in the air until nothing is. Keeps the session alive meanwhile. Rule C9: "What
+/// was sent and is spawned runs on until it has landed and is persisted".
+pub(crate) struct Drive {
+    shared: Arc<Shared>,
+    extent: DriveUntil,
+    waiter: Option<WaiterKey>,
+    alarm: Alarm,
+}
+
+/// How long to drive what is in the air.
+#[derive(Copy, Clone)]
+pub(crate) enum DriveUntil {
+    /// Until it has landed.
+    Landing,
+    /// Until it has landed, or should have.
+    Deadline,
+}
+
+impl Drive {
+    pub(crate) fn new(shared: Arc<Shared>, extent: DriveUntil) -> Self {
+        let alarm = Alarm::new(shared.ports.settings.timer.clone());
+        Self { shared, extent, waiter: None, alarm }
+    }
+
+    /// Drives on this thread.
+    pub(crate) fn wait(mut self) -> Result<(), Error> {
+        let now = self.shared.now();
+        turn::wait(&mut self, now)
+    }
+}
+
+impl Wait for Drive {
+    type Output = Result<(), Error>;
+
+    fn turn(&mut self, waker: &Waker, _: Caller, now: Timestamp) -> WaitStep<Self::Output> {
+        let air = watch(&self.shared, &mut self.waiter, waker, now);
+        if air.clear {
+            return WaitStep::Ready(Ok(()));
+        }
+        if self.shared.drive(self.waiter) {
+            return WaitStep::Again;
+        }
+        if air.reentrant {
+            // Rule C6: what it would wait for waits for it.
+            return WaitStep::Ready(Err(Error::new(Kind::Reentrant)));
+        }
+        let now = self.shared.now();
+        if air.flight.is_some_and(|deadline| now >= deadline) {
+            self.shared.expire(self.waiter);
+            return WaitStep::Again;
+        }
+        match (self.extent, air.all) {
+            (DriveUntil::Landing, _) => {
+                air.flight.map_or(WaitStep::Pending(None), WaitStep::Parked)
+            }
+            (DriveUntil::Deadline, Some(all)) if now >= all => {
+                // Nothing is left to judge, but what is in the air is polled once more.
+                self.shared.expire(self.waiter);
+                let mut inner = self.shared.lock();
+                let newest = inner.lifecycle.newest_flight();
+                match inner.flights.deadline(self.shared.longest(now)) {
+                    _ if inner.flights.is_empty() => WaitStep::Ready(Ok(())),
+                    // What has landed has sent up a revocation (rule B14).
+                    Some(all) if now < all => WaitStep::Again,
+                    // Whatever a superseded one would still bring, the session does without.
+                    Some(_) | None if inner.epoch_fence.includes(newest) => WaitStep::Ready(Ok(())),
+                    Some(_) | None if !inner.flights.has_in_flight(newest) => {
+                        WaitStep::Ready(Ok(()))
+                    }
+                    Some(_) | None => WaitStep::Ready(Err(Error::new(Kind::Unknown))),
+                }
+            }
+            (DriveUntil::Deadline, all) => WaitStep::Pending(air.flight.or(all)),
+        }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+}
+
+impl Future for Drive {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let now = self.shared.now();
+        turn::poll(&mut *self, cx, now)
+    }
+}
+
+impl Drop for Drive {
+    fn drop(&mut self) {
+        if let Some(waiter) = self.waiter {
+            self.shared.leave(waiter);
+        }
+    }
+}
+
+/// What is in the air.
+pub(crate) struct InFlightStatus {
+    clear: bool,
+    /// This thread is polling it.
+    reentrant: bool,
+    /// The deadline of the refresh that is out.
+    pub(crate) flight: Option<Timestamp>,
+    /// When all of it should have landed.
+    all: Option<Timestamp>,
+}
+
+/// Registers for what is in the air. It is `now`.
+pub(crate) fn watch(
+    shared: &Shared,
+    waiter: &mut Option<WaiterKey>,
+    waker: &Waker,
+    now: Timestamp,
+) -> InFlightStatus {
+    let (clone, longest) = (waker.clone(), shared.longest(now));
+    let (replaced, air) = {
+        let mut inner = shared.lock();
+        let replaced = inner.flights.waiters.register(waiter, clone);
+        let air = InFlightStatus {
+            clear: inner.flights.is_empty(),
+            reentrant: inner.flights.is_reentrant(),
+            flight: inner.lifecycle.refresh_deadline(),
+            all: inner.flights.deadline(longest),
+        };
+        (replaced, air)
+    };
+    discard(replaced);
+    air
+}

@@ -1,0 +1,135 @@
+//! The keeper, which renews a token by itself.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use std::prelude::rust_2024::*;
+use std::sync::{Arc, Weak};
+
+use crate::clock::Timer;
+use crate::session::alarm::Alarm;
+use crate::session::handle::drive::{spawn, watch};
+use crate::session::handle::options::Pace;
+use crate::session::handle::session::Session;
+use crate::session::shared::Shared;
+use crate::session::singleflight::waiters::WaiterKey;
+use crate::time::Timestamp;
+
+impl Session {
+    /// A future that renews the token when it is due, without any caller. Spawn it; it ends once
+    /// the last handle of the session is dropped.
+    pub fn keep_fresh(&self, timer: impl Timer) -> KeepFresh {
+        KeepFresh::new(&self.shared, Arc::new(timer))
+    }
+}
+
+/// Renews the token by itself: a future that never ends while a handle of its session is left.
+///
+/// Made by [`Session::keep_fresh`](super::Session::keep_fresh). Spawn it, or await it beside the
+/// program's main future. It starts at most one refresh each time that it is polled, and no two within
+/// a millisecond, however short the backoff or the tokens' lives are.
+///
+/// # Cancellation
+/// Dropping it stops the renewal by itself, and nothing else.
+#[must_use = "nothing is renewed until this is spawned or awaited"]
+pub struct KeepFresh {
+    shared: Weak<Shared>,
+    waiter: Option<WaiterKey>,
+    alarm: Alarm,
+    pace: Pace,
+}
+
+/// How often a timer may ring early within one poll, before others on the executor have a turn.
+const EARLY_RINGS: usize = 8;
+
+impl KeepFresh {
+    pub(crate) fn new(shared: &Arc<Shared>, timer: Arc<dyn Timer>) -> Self {
+        let alarm = Alarm::new(Some(timer));
+        Self { shared: Arc::downgrade(shared), waiter: None, alarm, pace: Pace::default() }
+    }
+
+    /// Starts what is due, unless something `has_started` in this poll. Gives whether it has started
+    /// something, and when to look again.
+    fn tend(
+        &mut self,
+        shared: &Arc<Shared>,
+        has_started: bool,
+        waker: &Waker,
+    ) -> (bool, Option<Timestamp>) {
+        drop(shared.lock_after_draining(self.waiter));
+        let (now, clone) = (shared.now(), waker.clone());
+        let rest = if has_started { Some(Pace::after(now)) } else { self.pace.rest(now) };
+        let (started, until) = shared.change(now, |inner, deferred| {
+            deferred.replaced = inner.flights.waiters.register(&mut self.waiter, clone);
+            let policy = shared.policy();
+            let mut next = inner.lifecycle;
+            let start = next.handle_requested(policy, now).start();
+            let rest = rest.filter(|_| start.is_some());
+            let start = start.filter(|_| rest.is_none());
+            match start {
+                Some(start) => {
+                    inner.lifecycle = next;
+                    inner.launch(&shared.ports, start, deferred);
+                }
+                None => inner.lifecycle.observe(policy, now),
+            }
+            let timeout = inner.lifecycle.poll_timeout(policy, now).map(|timeout| timeout.at);
+            (start.is_some(), rest.into_iter().chain(timeout).min())
+        });
+        if started {
+            self.pace.start(now);
+            spawn(shared);
+        }
+        (started, until)
+    }
+}
+
+impl Future for KeepFresh {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let (mut has_started, mut rings) = (false, 0);
+        loop {
+            let Some(shared) = self.shared.upgrade() else {
+                return Poll::Ready(());
+            };
+            if !shared.ports.is_wanted() {
+                return Poll::Ready(());
+            }
+            let (started, until) = self.tend(&shared, has_started, cx.waker());
+            has_started |= started;
+            if shared.drive(self.waiter) {
+                continue;
+            }
+            let now = shared.now();
+            let air = watch(&shared, &mut self.waiter, cx.waker(), now);
+            if air.flight.is_some_and(|deadline| now >= deadline) {
+                shared.expire(self.waiter);
+                continue;
+            }
+            match until {
+                Some(until) if self.alarm.is_due(until, now, cx.waker()) => rings += 1,
+                Some(_) | None => return Poll::Pending,
+            }
+            if has_started || rings > EARLY_RINGS {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl Drop for KeepFresh {
+    fn drop(&mut self) {
+        if let (Some(shared), Some(waiter)) = (self.shared.upgrade(), self.waiter) {
+            shared.leave(waiter);
+        }
+    }
+}
+
+impl fmt::Debug for KeepFresh {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("KeepFresh").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,269 @@
+//! Login, logout, and closing: what a program does to a session beyond asking it for tokens.
+
+use core::future::Future;
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use crate::session::error::{Error, Kind, check_sendable};
+use crate::session::exchange::persist::{Persisted, persist};
+use crate::session::exchange::timed_store::TimedStore;
+use crate::session::handle::drive::{Drive, DriveUntil};
+use crate::session::handle::session::Session;
+use crate::session::handle::timed::Timed;
+use crate::session::panics::FirstPanic;
+use crate::session::ports::Sample;
+use crate::session::shared::precedence::{Number, has_been_seen};
+use crate::store::{AnyStore, StoreError, StoredGrant, Swap, Version};
+use crate::time::Timestamp;
+use crate::token::Grant;
+
+/// A login, a logout or a close that has begun.
+#[derive(Copy, Clone)]
+struct Begun {
+    number: Number,
+    sample: Sample,
+    /// Of all that it asks of the store.
+    deadline: Timestamp,
+    /// The store's version by then, as far as the session knew.
+    version: Option<Version>,
+}
+
+impl Session {
+    /// Installs the grant of a login: persists it, then hands it out. What was there before is
+    /// replaced, and a refresh of it that is still out lands as an orphan (rules B4, B14).
+    ///
+    /// It begins with the first poll. Of several logins and logouts of one session the one that began last
+    /// wins, in memory and in the store; between processes the last write does (rule B11).
+    ///
+    /// # Errors
+    /// Where the store could not be written within the refresh's deadline, or the grant holds a token that
+    /// could not be sent; it is not installed then, though a store that did not answer may hold it. And
+    /// where a later login or logout took its place ([`Error::is_superseded`]).
+    ///
+    /// # Cancellation
+    /// Dropped before it ends, the grant may be stored and not yet handed out.
+    pub async fn install(&self, grant: Grant) -> Result<(), Error> {
+        check_sendable(&grant)?;
+        self.installing(grant).await
+    }
+
+    /// [`install`](Session::install), waiting on this thread.
+    ///
+    /// # Errors
+    /// As for [`install`](Session::install).
+    pub fn install_blocking(&self, grant: Grant) -> Result<(), Error> {
+        check_sendable(&grant)?;
+        self.installing(grant).wait()
+    }
+
+    /// Logs out: from the first poll on nothing of the grant is handed out any more (rule B11);
+    /// then the store forgets it.
+    ///
+    /// # Errors
+    /// Where the store could not be written within the refresh's deadline. The session is logged out all
+    /// the same, but a restart would find the grant again: call it once more. And where a later login took
+    /// its place, or has begun to ([`Error::is_superseded`]).
+    ///
+    /// # Cancellation
+    /// Dropped before it ends, the session is logged out, and the store may still hold the grant.
+    pub async fn logout(&self) -> Result<(), Error> {
+        self.logging_out().await
+    }
+
+    /// [`logout`](Session::logout), waiting on this thread.
+    ///
+    /// # Errors
+    /// As for [`logout`](Session::logout).
+    pub fn logout_blocking(&self) -> Result<(), Error> {
+        self.logging_out().wait()
+    }
+
+    /// Waits until nothing is in the air, and stores what could not be stored before. The session
+    /// can still be used afterwards. A refresh that hangs is waited for until its deadline: on a
+    /// timer's word, or async without one when something else wakes this. One that a later refresh has
+    /// superseded, or a login or a logout, is not waited for any longer than that.
+    ///
+    /// # Errors
+    /// Where the store still could not be written, or the newest refresh has met its deadline.
+    ///
+    /// # Cancellation
+    /// Dropped before it ends, nothing is lost: what is in the air stays there.
+    pub async fn close(&self) -> Result<(), Error> {
+        let begun = self.begin();
+        let landed = Drive::new(Arc::clone(&self.shared), DriveUntil::Deadline).await;
+        self.catching_up(begun).await?;
+        landed
+    }
+
+    /// [`close`](Session::close), waiting on this thread.
+    ///
+    /// # Errors
+    /// As for [`close`](Session::close).
+    pub fn close_blocking(&self) -> Result<(), Error> {
+        let begun = self.begin();
+        let landed = Drive::new(Arc::clone(&self.shared), DriveUntil::Deadline).wait();
+        self.catching_up(begun).wait()?;
+        landed
+    }
+
+    fn installing(&self, grant: Grant) -> Timed<'_, impl Future<Output = Result<(), Error>>> {
+        let begun = self.begin();
+        let stored = StoredGrant::new(grant, begun.sample.wall);
+        let install = async move {
+            let panic = FirstPanic::default();
+            let written = self.overwrite(begun, Some(&stored), &panic).await;
+            let result =
+                written.and_then(|version| self.takes_effect(begun, stored, version, &panic));
+            panic.resume_unwinding();
+            result
+        };
+        Timed::new(&self.shared, begun.deadline, install)
+    }
+
+    fn logging_out(&self) -> Timed<'_, impl Future<Output = Result<(), Error>>> {
+        let ports = &self.shared.ports;
+        let sample = ports.settings.sample();
+        let begun = self.shared.change(sample.now, |inner, deferred| {
+            let number = inner.precedence.logout();
+            // Not known until the store has forgotten it: `keyed` tells by that whether it has.
+            let version = inner.version.take();
+            inner.clear(&ports.settings.policy, sample.now, deferred);
+            inner.release_held_back(ports, sample, deferred);
+            Begun { number, sample, deadline: self.shared.longest(sample.now), version }
+        });
+        let logout = async move {
+            let panic = FirstPanic::default();
+            let written = self.overwrite(begun, None, &panic).await;
+            panic.resume_unwinding();
+            let version = written?;
+            let mut inner = self.shared.lock();
+            if !inner.precedence.logout_stands(begun.number) {
+                return Err(Error::new(Kind::Superseded));
+            }
+            if inner.precedence.is_in_effect(begun.number) {
+                inner.version = version.or(inner.version);
+            }
+            Ok(())
+        };
+        Timed::new(&self.shared, begun.deadline, logout)
+    }
+
+    fn begin(&self) -> Begun {
+        let sample = self.shared.ports.settings.sample();
+        let deadline = self.shared.longest(sample.now);
+        let mut inner = self.shared.lock();
+        Begun { number: inner.precedence.draw(), sample, deadline, version: inner.version }
+    }
+
+    /// The grant of a login is in the store, if there is one.
+    fn takes_effect(
+        &self,
+        begun: Begun,
+        mut stored: StoredGrant,
+        version: Option<Version>,
+        panic: &FirstPanic,
+    ) -> Result<(), Error> {
+        let ports = &self.shared.ports;
+        let sample = panic.call(|| ports.settings.sample()).unwrap_or(begun.sample);
+        self.shared.change(sample.now, |inner, deferred| {
+            let found = inner.precedence.is_in_effect(begun.number);
+            if !inner.precedence.login_takes_effect(begun.number) {
+                return Err(Error::new(Kind::Superseded));
+            }
+            let seen = |version| has_been_seen(inner.version, begun.version, version);
+            if found || version.is_some_and(seen) {
+                // A refresh has found it in the store, or what came after it, and that stays: its token
+                // may have been rejected and renewed since. Or another process has logged out.
+                return inner.grant.as_ref().map(drop).ok_or(Error::new(Kind::Superseded));
+            }
+            inner.version = version.or(inner.version);
+            // The very refresh token may be out, and its answer is waited for (rule B6).
+            stored.intent = inner
+                .sent_of(&stored.grant, ports.settings.longest())
+                .map(|sent| sample.wall.saturating_sub(sample.now.since(sent)));
+            inner.install(ports, stored, sample, deferred);
+            inner.release_held_back(ports, sample, deferred);
+            Ok(())
+        })
+    }
+
+    /// Stores what could not be stored before.
+    fn catching_up(&self, begun: Begun) -> Timed<'_, impl Future<Output = Result<(), Error>>> {
+        let now = self.shared.now();
+        let deadline = self.shared.longest(now);
+        Timed::new(&self.shared, deadline, self.catch_up(begun.number, deadline))
+    }
+
+    async fn catch_up(&self, number: Number, deadline: Timestamp) -> Result<(), Error> {
+        let ports = &self.shared.ports;
+        let unsaved = {
+            let inner = self.shared.lock();
+            // What a login or a logout has replaced since is no longer there to be stored.
+            inner.unsaved.clone().filter(|_| inner.precedence.stands(number))
+        };
+        let (Some(store), Some(unsaved)) = (&ports.store, unsaved) else {
+            return Ok(());
+        };
+        let panic = FirstPanic::default();
+        let store = self.timed_store(&**store, deadline, &panic);
+        let persisted = persist(store, &unsaved).await;
+        panic.resume_unwinding();
+        let persisted = persisted?;
+        let mut inner = self.shared.lock();
+        // Another grant may have come meanwhile.
+        if inner.unsaved.as_ref().is_some_and(|present| present.stored == unsaved.stored) {
+            inner.unsaved = None;
+            inner.version = Some(match persisted {
+                Persisted::Done(version) | Persisted::Outpaced(_, version) => version,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes over whatever the store holds, unless a later login or logout has begun to.
+    async fn overwrite(
+        &self,
+        begun: Begun,
+        next: Option<&StoredGrant>,
+        panic: &FirstPanic,
+    ) -> Result<Option<Version>, Error> {
+        let Some(store) = &self.shared.ports.store else {
+            return Ok(None);
+        };
+        let store = self.timed_store(&**store, begun.deadline, panic);
+        let login = next.map(|stored| &stored.grant);
+        let may_write = || {
+            let may_write = self.shared.lock().precedence.may_write(begun.number, login);
+            if may_write { Ok(()) } else { Err(Error::new(Kind::Superseded)) }
+        };
+        let mut expected = match store.load().await {
+            Ok(content) => content.version,
+            // Rule F5: "nothing may be overwritten but by a login or a logout".
+            Err(error) if error.is_damaged() => {
+                may_write()?;
+                match store.replace_damaged(next.cloned()).await? {
+                    Swap::Done(version) => return Ok(Some(version)),
+                    Swap::Conflict(content) => content.version,
+                }
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for _ in 0..8 {
+            may_write()?;
+            match store.swap(expected, next.cloned()).await? {
+                Swap::Done(version) => return Ok(Some(version)),
+                Swap::Conflict(content) => expected = content.version,
+            }
+        }
+        Err(StoreError::unreachable("the store kept changing while it was written").into())
+    }
+
+    fn timed_store<'a>(
+        &'a self,
+        store: &'a dyn AnyStore,
+        deadline: Timestamp,
+        panic: &'a FirstPanic,
+    ) -> TimedStore<'a> {
+        TimedStore { store, ports: &self.shared.ports, deadline, panic }
+    }
+}

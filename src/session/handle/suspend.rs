@@ -1,0 +1,155 @@
+//! A session put away, and taken up again: for programs that keep very many (`keyed`).
+
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use crate::lifecycle::{Lifecycle, Policy};
+use crate::refresh::{BoxFuture, Home, Refresh, Refused};
+pub(crate) use crate::session::alarm::Alarm;
+use crate::session::error::{Error, Kind, check_sendable};
+use crate::session::handle::builder::next_session;
+use crate::session::handle::drive::{Drive, DriveUntil, spawn};
+use crate::session::handle::session::Session;
+use crate::session::ports::{Hooks, Ports, Settings};
+use crate::session::shared::Shared;
+use crate::store::{AnyStore, Version};
+use crate::time::Timestamp;
+use crate::token::{AccessToken, Grant};
+
+/// What is left of a session that nobody uses.
+pub(crate) struct Suspended {
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) grant: Option<Grant>,
+    pub(crate) version: Option<Version>,
+    pub(crate) refused: Refused,
+}
+
+impl Suspended {
+    /// Of a session that never was: it has its first grant, or its store will tell.
+    pub(crate) fn first(settings: &Settings, store: bool, grant: Option<Grant>) -> Self {
+        let (lifecycle, _) = Shared::begin(settings, store, next_session(), grant.as_ref());
+        Self { lifecycle, grant, version: None, refused: Refused::Never }
+    }
+}
+
+/// What a session is taken up again with. Made outside of any lock: it is the program's code.
+pub(crate) struct Prepared {
+    ports: Ports,
+    now: Timestamp,
+}
+
+impl Prepared {
+    pub(crate) fn new(
+        settings: &Arc<Settings>,
+        refresher: impl Refresh,
+        store: Option<Box<dyn AnyStore>>,
+        hooks: Hooks,
+    ) -> Self {
+        let home: Home = Refresh::home(&refresher);
+        let ports = Ports::new(Arc::clone(settings), Box::new(refresher), home, store, hooks);
+        let now = settings.clock.now();
+        Self { ports, now }
+    }
+}
+
+impl Session {
+    /// The session that `rest` is left of. Calls none of the program's code.
+    pub(crate) fn resume(prepared: Prepared, rest: Suspended) -> Self {
+        let Suspended { lifecycle, grant, version, refused } = rest;
+        let secret = grant.as_ref().and_then(Grant::access_token);
+        let token = match (secret, lifecycle.generation(), lifecycle.schedule()) {
+            (Some(secret), Some(generation), Some(schedule)) => {
+                let token = AccessToken::new(secret.clone(), generation, schedule);
+                if lifecycle.is_accepted() {
+                    token.set_accepted();
+                }
+                Some(token)
+            }
+            _ => None,
+        };
+        let Prepared { ports, now } = prepared;
+        Self { shared: Shared::resume(ports, &lifecycle, token, grant, version, refused, now) }
+    }
+
+    /// What is left of this session, where nobody else has it, nothing is in the air at `now` but what
+    /// has had its time, nobody waits
+    /// and everything is saved. It is not to be used afterwards; dropping it calls the program's
+    /// code.
+    pub(crate) fn suspend(&self, now: Timestamp) -> Option<Suspended> {
+        if Arc::strong_count(&self.shared) > 1 {
+            return None;
+        }
+        let mut inner = self.shared.lock();
+        let at_rest = inner.flights.is_over(now, self.shared.longest(now))
+            && inner.flights.waiters.is_empty()
+            && inner.watchers.wakers.is_empty()
+            && inner.unsaved.is_none();
+        at_rest.then(|| Suspended {
+            // Whoever has not heard of it yet, as its keeper, begins nothing any more.
+            lifecycle: core::mem::replace(&mut inner.lifecycle, Lifecycle::new(0)),
+            grant: inner.grant.take(),
+            version: inner.version,
+            refused: inner.refused,
+        })
+    }
+
+    /// When the session next changes by itself, and whether it wants a refresh now.
+    pub(crate) fn outlook(&self, now: Timestamp) -> (Option<Timestamp>, bool) {
+        let policy = self.shared.policy();
+        let inner = self.shared.lock();
+        outlook(&inner.lifecycle, policy, now)
+    }
+
+    /// Renews the token where it is due, and drives that until it has landed or failed.
+    pub(crate) fn renew(&self) -> BoxFuture<()> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let now = shared.now();
+            let started = shared.change(now, |inner, deferred| {
+                let policy = shared.policy();
+                let start = inner.lifecycle.handle_requested(policy, now).start();
+                if let Some(start) = start {
+                    inner.launch(&shared.ports, start, deferred);
+                }
+                start.is_some()
+            });
+            if started {
+                spawn(&shared);
+            }
+            let _ = Drive::new(shared, DriveUntil::Landing).await;
+        })
+    }
+}
+
+/// There is no session to ask.
+pub(crate) fn no_such_session() -> Error {
+    Error::new(Kind::NoGrant)
+}
+
+/// Whether the tokens of `grant` can be sent.
+pub(crate) fn check_grant(grant: &Grant) -> Result<(), Error> {
+    Ok(check_sendable(grant)?)
+}
+
+/// When `lifecycle` next changes by itself, and whether a caller that comes now would start a
+/// refresh.
+pub(crate) fn outlook(
+    lifecycle: &Lifecycle,
+    policy: &Policy,
+    now: Timestamp,
+) -> (Option<Timestamp>, bool) {
+    let mut next = *lifecycle;
+    let due = next.handle_requested(policy, now).start().is_some();
+    (lifecycle.poll_timeout(policy, now).map(|timeout| timeout.at), due)
+}
+
+impl Settings {
+    /// What the session's clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+}

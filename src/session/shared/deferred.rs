@@ -1,0 +1,48 @@
+//! What waits for the session's lock to be released.
+
+use core::task::Waker;
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use crate::session::error::Error;
+use crate::session::exchange::received::Report;
+use crate::session::panics::Panic;
+use crate::session::shared::snapshot::Snapshot;
+use crate::session::singleflight::flights::InFlight;
+use crate::token::Grant;
+
+/// What is to be done once the lock is released: wake, drop, and call the user's code.
+#[derive(Default)]
+pub(crate) struct Deferred {
+    pub(crate) wakers: Vec<Option<Waker>>,
+    pub(crate) orphans: Vec<Grant>,
+    /// To be dropped; their destructors are the program's code.
+    pub(crate) jobs: Vec<InFlight<Report>>,
+    pub(crate) errors: Vec<Error>,
+    pub(crate) replaced: Option<Waker>,
+    pub(crate) snapshots: Vec<Arc<Snapshot>>,
+    /// Of the program's clocks and hooks. The first goes on, once all else is done.
+    pub(crate) panics: Vec<Panic>,
+}
+
+impl Deferred {
+    /// Whether there is nothing to do, as for most of those who come while a refresh is out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wakers.is_empty()
+            && self.orphans.is_empty()
+            && self.jobs.is_empty()
+            && self.errors.is_empty()
+            && self.replaced.is_none()
+            && self.snapshots.is_empty()
+            && self.panics.is_empty()
+    }
+
+    /// Wakes all of `wakers`.
+    pub(crate) fn wake(&mut self, mut wakers: Vec<Option<Waker>>) {
+        if self.wakers.is_empty() {
+            self.wakers = wakers;
+        } else {
+            self.wakers.append(&mut wakers);
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! What becomes of what a flight brought back, of a login and of a logout.
+
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use crate::lifecycle::{
+    Effect, Event, Failure, FlightId, Novelty, Policy, Reuse, TokenTimes, apply,
+};
+use crate::refresh::Refused;
+use crate::session::error::{Error, Kind};
+use crate::session::exchange::received::{Outcome, Report, Unsaved};
+use crate::session::exchange::run::{not_sent, outrun, revoke};
+use crate::session::ports::{Ports, Sample};
+use crate::session::shared::deferred::Deferred;
+use crate::session::shared::inner::{HeldBack, Inner, published};
+use crate::session::singleflight::flights::Job;
+use crate::store::{StoreError, StoredGrant, on_timeline, times_of_answer};
+use crate::time::{Draw, Timestamp};
+use crate::token::{AccessToken, Grant};
+
+/// Whether the session holds on to a grant that has come.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Landed {
+    Kept,
+    /// A newer one has landed.
+    Late,
+    /// Its epoch has ended.
+    Orphaned,
+}
+
+impl Inner {
+    /// Takes in what a flight brought back.
+    pub(crate) fn settle(
+        &mut self,
+        ports: &Arc<Ports>,
+        flight: FlightId,
+        report: Report,
+        sample: Sample,
+        deferred: &mut Deferred,
+    ) {
+        self.apply_report(ports, flight, report, sample, deferred);
+        self.release_held_back(ports, sample, deferred);
+    }
+
+    fn apply_report(
+        &mut self,
+        ports: &Arc<Ports>,
+        flight: FlightId,
+        report: Report,
+        sample: Sample,
+        deferred: &mut Deferred,
+    ) {
+        let Sample { now, wall, jitter, .. } = sample;
+        let of_this_epoch = !self.epoch_fence.includes(flight);
+        // Superseded by a newer flight, it may still bring a grant, and changes nothing else (B3).
+        let newest = of_this_epoch && flight == self.lifecycle.newest_flight();
+        if newest {
+            self.version = report.version.or(self.version);
+            // An earlier flight may have brought another one since.
+            self.unsaved.take_if(|unsaved| report.saved.as_ref() == Some(&unsaved.stored));
+        }
+        match report.outcome {
+            // Rule B3: "A superseded result MUST change nothing but what B14 says": the refresh token that
+            // it has received is held already, and what a later refresh has shown of it stands.
+            Outcome::Granted { grant, stored }
+                if of_this_epoch && !newest && self.repeats(&grant) =>
+            {
+                // Its source is the program's, and is dropped outside of the lock (rule C6).
+                deferred.errors.extend(stored.err().map(Error::from));
+            }
+            // A login with the very refresh token that was out: the answer renews what it has installed.
+            Outcome::Granted { mut grant, .. }
+                if !of_this_epoch && self.holds_presented_by(&grant) =>
+            {
+                self.install(ports, grant.stored.clone(), sample, deferred);
+                grant.published = true;
+                self.unsaved = Some(grant).filter(|_| ports.store.is_some());
+            }
+            Outcome::Granted { grant, stored } => {
+                self.granted(ports, flight, grant, stored, sample, deferred);
+            }
+            // What this session has stored itself, and holds a newer one than, is nobody's news.
+            Outcome::Adopted { stored, .. }
+                if of_this_epoch && self.has_outgrown(&stored.grant) =>
+            {
+                let error = outrun().into();
+                let failure = Failure::Unavailable { retry_after: None };
+                self.refuse(ports, flight, failure, error, sample, deferred);
+            }
+            // A login that is on its way: what was received is of the grant that it replaces.
+            Outcome::Adopted { stored, received }
+                if of_this_epoch && self.precedence.finds_login(&stored.grant) =>
+            {
+                self.version = report.version.or(self.version);
+                self.install(ports, stored, sample, deferred);
+                self.orphan(ports, received, now, deferred);
+            }
+            // Nor is what the store holds news to any but the newest flight, which looks for itself.
+            Outcome::Adopted { stored, received }
+                if of_this_epoch
+                    && !newest
+                    && (received.is_none() || self.holds_refresh_token_of(&stored.grant)) => {}
+            Outcome::Adopted { stored, received } if of_this_epoch => {
+                // What was received is of the grant that somebody else has renewed meanwhile.
+                drop(received);
+                self.last_stored = None;
+                let nothing = times_of_answer(&stored.grant, now, wall, jitter);
+                let times = stored.times(now, wall, jitter).unwrap_or(nothing);
+                self.land(ports, flight, stored.grant, times, sample, deferred);
+            }
+            Outcome::Adopted { received, .. } => self.orphan(ports, received, now, deferred),
+            Outcome::Loaded(stored) if newest => {
+                let _ = self.precedence.finds_login(&stored.grant);
+                self.install(ports, stored, sample, deferred);
+            }
+            Outcome::Loaded(_) => {}
+            Outcome::Empty { received } => {
+                if newest {
+                    self.clear(&ports.settings.policy, now, deferred);
+                }
+                // Deferred: it may be the very grant that was held until now.
+                self.orphan(ports, received, now, deferred);
+            }
+            Outcome::Failed(error) => {
+                let failure = error.failure();
+                // What was not sent, since the client had been refused, waits as long as that one does.
+                let waits = newest && !self.stage.is_sent();
+                let draw = match failure {
+                    Failure::Misconfigured { .. } if waits => Draw::NONE,
+                    Failure::Misconfigured { .. }
+                    | Failure::Declined
+                    | Failure::Unavailable { .. }
+                    | Failure::Unexplained { .. }
+                    | Failure::Unknown => sample.draw,
+                };
+                let sample = Sample { draw, ..sample };
+                self.refuse(ports, flight, failure, error.into(), sample, deferred);
+            }
+            // Rule F5: "what needs the store MUST fail with a clear error and recover by itself".
+            Outcome::StoreFailed(error) => {
+                let failure = Failure::Unavailable { retry_after: None };
+                self.refuse(ports, flight, failure, error.into(), sample, deferred);
+            }
+        }
+    }
+
+    /// Judges the deadline of the flight that is out, where it has passed. Rule B13: "A refresh MUST
+    /// have a deadline [30 s], after which it is *unknown* if it was sent, and unavailable if not."
+    pub(crate) fn expire(&mut self, ports: &Arc<Ports>, sample: Sample, deferred: &mut Deferred) {
+        let Sample { now, draw, .. } = sample;
+        let policy = &ports.settings.policy;
+        let newest = self.lifecycle.newest_flight();
+        let over = self.lifecycle.refresh_deadline().is_some_and(|deadline| now >= deadline);
+        if over && self.stage.call_off() {
+            let why = "nobody polled it before its deadline, or the store did not answer";
+            let failure = Failure::Unavailable { retry_after: None };
+            self.refuse(ports, newest, failure, not_sent(why).into(), sample, deferred);
+        } else if self.lifecycle.handle_timeout(policy, draw, now) == Effect::EndAttempt {
+            self.fail(newest, Error::new(Kind::Unknown), deferred);
+        }
+        self.release_held_back(ports, sample, deferred);
+    }
+
+    /// Rule B14: "is handed out once the repetition has landed or has met its deadline".
+    pub(crate) fn release_held_back(
+        &mut self,
+        ports: &Arc<Ports>,
+        sample: Sample,
+        deferred: &mut Deferred,
+    ) {
+        if self.lifecycle.refresh_deadline().is_none() {
+            if let Some(HeldBack { flight, answer, times }) = self.held_back.take() {
+                self.land(ports, flight, answer, times, sample, deferred);
+            }
+        }
+    }
+
+    /// A flight that ended without a grant.
+    fn refuse(
+        &mut self,
+        ports: &Ports,
+        flight: FlightId,
+        failure: Failure<Timestamp>,
+        error: Error,
+        Sample { now, draw, .. }: Sample,
+        deferred: &mut Deferred,
+    ) {
+        let event = Event::RefreshFailed { flight, failure, draw };
+        if self.lifecycle.handle(&ports.settings.policy, event, now) == Effect::EndAttempt {
+            // Rule B6: "which all sessions of the client share".
+            match (failure, self.stage.is_sent(), self.lifecycle.backoff_until()) {
+                (Failure::Misconfigured { .. }, true, Some(until)) => {
+                    self.refused =
+                        ports.client_backoff.hold(self.refused, until, now, &ports.settings.policy);
+                }
+                // It was the refresh token that was refused, and not who presented it.
+                (Failure::Declined, true, _) => ports.client_backoff.lift(),
+                _ => {}
+            }
+            self.fail(flight, error, deferred);
+        } else {
+            deferred.errors.push(error);
+        }
+    }
+
+    /// A flight has brought a grant, and has stored it or not.
+    fn granted(
+        &mut self,
+        ports: &Arc<Ports>,
+        flight: FlightId,
+        mut grant: Unsaved,
+        stored: Result<(), StoreError>,
+        sample: Sample,
+        deferred: &mut Deferred,
+    ) {
+        ports.client_backoff.lift();
+        self.refused = Refused::Never;
+        let answer = self.keeping_refresh_token(ports, flight, &grant);
+        let wall = grant.stored.acquired_at;
+        let times = times_of_answer(&answer, grant.sent, wall, sample.jitter);
+        let error = match stored {
+            Ok(()) => {
+                self.last_stored = Some(grant.stored.grant.clone());
+                match self.land(ports, flight, answer, times, sample, deferred) {
+                    Landed::Kept => self.unsaved = None,
+                    Landed::Late => self.keep_refresh_token_of(&grant),
+                    Landed::Orphaned => {}
+                }
+                return;
+            }
+            Err(error) => Error::from(error),
+        };
+        // It is to be stored over what is there: another answer to the same refresh token, maybe.
+        grant.renewed = self.last_stored.clone().or(grant.renewed);
+        let event = self.refreshed(flight, &answer, times, sample);
+        let (_, effect) = apply(&ports.settings.policy, self.lifecycle, event, sample.now);
+        let keeps =
+            matches!(effect, Effect::Publish { .. } | Effect::KeepRefreshToken | Effect::HoldBack);
+        if keeps && ports.settings.policy.reuse() == Reuse::ConfirmByUse {
+            // Rule F2: "the old token serves until the new grant is safe".
+            self.unsaved = Some(grant);
+            let failure = Failure::Unavailable { retry_after: None };
+            self.refuse(ports, flight, failure, error, sample, deferred);
+            return;
+        }
+        deferred.errors.push(error);
+        if self.land(ports, flight, answer, times, sample, deferred) == Landed::Kept {
+            grant.published = true;
+            self.unsaved = Some(grant);
+        }
+    }
+
+    /// A grant has come by a flight.
+    fn land(
+        &mut self,
+        ports: &Arc<Ports>,
+        flight: FlightId,
+        answer: Grant,
+        token: TokenTimes<Timestamp>,
+        sample: Sample,
+        deferred: &mut Deferred,
+    ) -> Landed {
+        let event = self.refreshed(flight, &answer, token, sample);
+        let effect = self.lifecycle.handle(&ports.settings.policy, event, sample.now);
+        match effect {
+            Effect::Publish { .. } => {
+                self.token = published(&self.lifecycle, effect, &answer);
+                self.grant = Some(answer);
+                self.notify_all(deferred);
+                Landed::Kept
+            }
+            Effect::KeepRefreshToken => {
+                let error = match answer.unusable_because() {
+                    Some(because) => Error::new(Kind::Unusable).with_source(Arc::new(because)),
+                    None => Error::new(Kind::Stillborn),
+                };
+                self.grant = Some(answer);
+                self.fail(flight, error, deferred);
+                Landed::Kept
+            }
+            Effect::ReleaseOrphan => {
+                self.orphan(ports, Some(answer), sample.now, deferred);
+                Landed::Orphaned
+            }
+            Effect::HoldBack => {
+                // Of several that answer one refresh token the newest lives longest.
+                if self.held_back.as_ref().is_none_or(|held| held.flight < flight) {
+                    self.held_back = Some(HeldBack { flight, answer, times: token });
+                }
+                Landed::Kept
+            }
+            Effect::Discard
+            | Effect::Nothing
+            | Effect::Use
+            | Effect::UseAndStartRefresh(_)
+            | Effect::StartRefresh(_)
+            | Effect::Wait { .. }
+            | Effect::BackOff { .. }
+            | Effect::LogIn(_)
+            | Effect::Withdraw
+            | Effect::KeepUsing
+            | Effect::EndAttempt => Landed::Late,
+        }
+    }
+
+    fn refreshed(
+        &self,
+        flight: FlightId,
+        answer: &Grant,
+        token: TokenTimes<Timestamp>,
+        Sample { draw, .. }: Sample,
+    ) -> Event<Timestamp> {
+        let held = self.token.as_ref().map(AccessToken::secret);
+        let same = held.is_some() && held == answer.access_token();
+        let novelty = if same { Novelty::Same } else { Novelty::New };
+        Event::Refreshed { flight, token, novelty, draw }
+    }
+
+    /// A grant belongs to nobody any more. Rule B14: "A grant that lands after a logout or a login
+    /// MUST be offered to `on_orphan`, or else revoked; a revocation has [one refresh deadline]."
+    fn orphan(
+        &mut self,
+        ports: &Arc<Ports>,
+        grant: Option<Grant>,
+        now: Timestamp,
+        deferred: &mut Deferred,
+    ) {
+        let held = self.grant.as_ref().and_then(Grant::refresh_token);
+        // A server that answers twice may have given the very grant that is held.
+        let grant = grant.filter(|grant| held.is_none() || held != grant.refresh_token());
+        if ports.hooks.on_orphan.is_some() {
+            deferred.orphans.extend(grant);
+        } else if let Some(grant) = grant {
+            let deadline = now.saturating_add(ports.settings.longest());
+            let revocation = Box::pin(revoke(Arc::clone(ports), grant, deadline));
+            deferred.jobs.extend(self.flights.launch(Job::Revocation(revocation), deadline));
+        }
+    }
+
+    /// A grant has come from outside: a login, or what the store held at the start.
+    pub(crate) fn install(
+        &mut self,
+        ports: &Ports,
+        stored: StoredGrant,
+        Sample { now, wall, jitter, .. }: Sample,
+        deferred: &mut Deferred,
+    ) {
+        let token = stored.times(now, wall, jitter);
+        let intent = stored.intent.map(|sent| on_timeline(sent, now, wall));
+        let effect =
+            self.lifecycle.handle(&ports.settings.policy, Event::Installed { token, intent }, now);
+        self.token = published(&self.lifecycle, effect, &stored.grant);
+        self.grant = Some(stored.grant);
+        self.end_epoch(deferred);
+    }
+
+    /// The grant is gone: a logout, here or elsewhere. Rule B11: "nothing of it is handed out any
+    /// more, waiters are told, and nothing of it comes back".
+    pub(crate) fn clear(&mut self, policy: &Policy, now: Timestamp, deferred: &mut Deferred) {
+        let _ = self.lifecycle.handle_cleared(policy, now);
+        self.token = None;
+        self.grant = None;
+        self.end_epoch(deferred);
+    }
+
+    fn end_epoch(&mut self, deferred: &mut Deferred) {
+        self.last_stored = None;
+        self.epoch_fence.through(self.lifecycle.newest_flight());
+        // What they bring is of another grant than the one to come.
+        self.answers = Arc::default();
+        self.unsaved = None;
+        deferred.errors.extend(self.last_failure.take().map(|(_, error)| error));
+        self.notify_all(deferred);
+    }
+}

@@ -1,0 +1,265 @@
+//! What all handles of a session share: its ports, its published snapshot, and its state behind a
+//! lock.
+
+pub(super) mod deferred;
+pub(super) mod inner;
+mod kept;
+mod landing;
+pub(super) mod precedence;
+pub(super) mod snapshot;
+
+use std::panic::resume_unwind;
+use std::prelude::rust_2024::*;
+use std::sync::{Arc, PoisonError, Weak};
+
+use crate::lifecycle::{Lifecycle, Policy};
+use crate::primitives::{Mutex, MutexGuard, contained, discard, wake_all};
+use crate::refresh::Refused;
+use crate::session::exchange::received::Report;
+use crate::session::panics::FirstPanic;
+use crate::session::ports::{Ports, Sample, Settings};
+use crate::session::shared::deferred::Deferred;
+use crate::session::shared::inner::{Inner, Watchers, published};
+use crate::session::shared::precedence::Precedence;
+use crate::session::shared::snapshot::Slot;
+use crate::session::singleflight::flights::{Flights, Host, poll_all};
+use crate::session::singleflight::waiters::WaiterKey;
+use crate::store::{Version, times_of_answer};
+use crate::time::Timestamp;
+use crate::token::{AccessToken, Grant};
+
+/// What all handles of one session share.
+pub(crate) struct Shared {
+    /// What readers see.
+    pub(crate) slot: Slot,
+    pub(crate) ports: Arc<Ports>,
+    inner: Mutex<Inner>,
+}
+
+impl Shared {
+    pub(crate) fn new(ports: Ports, session: u64, grant: Option<Grant>) -> Arc<Self> {
+        let settings = &ports.settings;
+        let (lifecycle, token) =
+            Self::begin(settings, ports.store.is_some(), session, grant.as_ref());
+        let now = settings.clock.now();
+        Self::resume(ports, &lifecycle, token, grant, None, Refused::Never, now)
+    }
+
+    /// The state that a session begins in. With a store, the first flight reads it; what it holds
+    /// comes before `grant`.
+    pub(crate) fn begin(
+        settings: &Settings,
+        store: bool,
+        session: u64,
+        grant: Option<&Grant>,
+    ) -> (Lifecycle, Option<AccessToken>) {
+        let policy = &settings.policy;
+        let Sample { now, wall, jitter, .. } = settings.sample();
+        let mut lifecycle = Lifecycle::new(session);
+        let mut token = None;
+        if store || !settings.needs_grant || grant.is_some() {
+            let seed = grant.filter(|_| !store);
+            let times = seed
+                .filter(|seed| seed.access_token().is_some())
+                .map(|seed| times_of_answer(seed, now, wall, jitter));
+            let effect = lifecycle.handle_installed(policy, times, now);
+            token = seed.and_then(|seed| published(&lifecycle, effect, seed));
+        }
+        (lifecycle, token)
+    }
+
+    /// A session in some state.
+    pub(crate) fn resume(
+        ports: Ports,
+        lifecycle: &Lifecycle,
+        token: Option<AccessToken>,
+        grant: Option<Grant>,
+        version: Option<Version>,
+        refused: Refused,
+        now: Timestamp,
+    ) -> Arc<Self> {
+        let shared = Arc::new_cyclic(|shared| {
+            let host: Weak<dyn Host<Report>> = Weak::<Self>::clone(shared);
+            let inner = Inner {
+                lifecycle: *lifecycle,
+                token,
+                exposed: false,
+                grant,
+                version,
+                unsaved: None,
+                last_stored: None,
+                flights: Flights::new(host),
+                epoch_fence: Arc::default(),
+                answers: Arc::default(),
+                stage: Arc::default(),
+                held_back: None,
+                last_failure: None,
+                refused,
+                precedence: Precedence::default(),
+                watchers: Watchers::default(),
+            };
+            let slot = Slot::new(ports.settings.clock.clone());
+            Self { slot, ports: Arc::new(ports), inner: Mutex::new(inner) }
+        });
+        shared.change(now, |_, _| {});
+        shared
+    }
+
+    /// Takes the lock, once what was given up and still lies in the air has been heard, where it
+    /// wants to be: its answer comes before another try with the same refresh token (rule B14).
+    pub(crate) fn lock_after_draining(&self, driver: Option<WaiterKey>) -> MutexGuard<'_, Inner> {
+        let mut inner = self.lock();
+        if inner.lifecycle.refresh_deadline().is_some() {
+            return inner;
+        }
+        if inner.answers.is_landing() {
+            // A store that hangs wakes nobody, and the time that it has may be over.
+            inner.flights.mark_all_woken();
+        }
+        if !inner.flights.has_woken() {
+            return inner;
+        }
+        drop(inner);
+        self.drive(driver);
+        self.lock()
+    }
+
+    /// Changes the state under the lock, publishes what readers may see of it, and only then wakes
+    /// and drops. Rule C3: "New state MUST be published before anybody is woken."
+    pub(crate) fn change<R>(
+        &self,
+        now: Timestamp,
+        change: impl FnOnce(&mut Inner, &mut Deferred) -> R,
+    ) -> R {
+        let mut deferred = Deferred::default();
+        let result = {
+            let mut inner = self.lock();
+            let result = change(&mut inner, &mut deferred);
+            inner.publish(&self.slot, &self.ports.settings, now, &mut deferred);
+            result
+        };
+        self.finish(deferred);
+        result
+    }
+
+    /// What the session's clock shows.
+    #[inline]
+    pub(crate) fn now(&self) -> Timestamp {
+        self.slot.clock.now()
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.ports.settings.policy
+    }
+
+    /// When what is launched `now` should have landed.
+    pub(crate) fn longest(&self, now: Timestamp) -> Timestamp {
+        now.saturating_add(self.ports.settings.longest())
+    }
+
+    /// Takes the lock. It is never poisoned for long: nothing under it can panic but by a bug, and
+    /// what it guards is whole between statements (rule C5: "No lock stays poisoned").
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Polls once what is woken and unattended in the air. True where something landed.
+    pub(crate) fn drive(&self, driver: Option<WaiterKey>) -> bool {
+        let Some(mut jobs) = self.lock().flights.take_woken(driver) else {
+            return false;
+        };
+        let landed = poll_all(&mut jobs, &self.ports);
+        if landed.is_empty() {
+            let successor = {
+                let mut inner = self.lock();
+                inner.flights.put_back(jobs);
+                inner.flights.hand_over()
+            };
+            wake_all([successor]);
+            return false;
+        }
+        // A clock that panics costs no grant, and does not leave the air attended for ever.
+        let panic = FirstPanic::default();
+        let sample = panic.call(|| self.ports.settings.sample());
+        let set_out = landed.iter().flatten().map(|(_, report)| report.set_out.now).max();
+        let now = sample.map(|sample| sample.now).or(set_out).unwrap_or(Timestamp::MIN);
+        self.change(now, |inner, deferred| {
+            inner.flights.put_back(jobs);
+            for (flight, mut report) in landed.into_iter().flatten() {
+                deferred.panics.extend(report.panic.take());
+                let sample = sample.unwrap_or(Sample::of(report.set_out));
+                inner.settle(&self.ports, flight, report, sample, deferred);
+            }
+            // Also those who only wait until the air is clear.
+            deferred.wake(inner.flights.waiters.take_all());
+            deferred.panics.extend(panic.take());
+        });
+        true
+    }
+
+    /// Does what had to wait for the lock's release. Rule C6: "No user code may run under a lock."
+    #[inline]
+    pub(crate) fn finish(&self, deferred: Deferred) {
+        if !deferred.is_empty() {
+            self.finish_all(deferred);
+        }
+    }
+
+    fn finish_all(&self, mut deferred: Deferred) {
+        wake_all(deferred.wakers);
+        discard(deferred.jobs);
+        discard(deferred.errors);
+        discard(deferred.replaced);
+        discard(deferred.snapshots);
+        if let Some(on_orphan) = &self.ports.hooks.on_orphan {
+            for orphan in deferred.orphans {
+                deferred.panics.extend(contained(|| on_orphan(orphan)).err());
+            }
+        }
+        let mut panics = deferred.panics.into_iter();
+        if let Some(panic) = panics.next() {
+            discard(panics);
+            resume_unwind(panic);
+        }
+    }
+
+    /// Forgets a waiter, and hands over what it may have been woken for. Rule C4: "Dropping any
+    /// caller, at any await point, or all of them, MUST neither cancel nor repeat the flight."
+    pub(crate) fn leave(&self, waiter: WaiterKey) {
+        let (waker, successor) = {
+            let mut inner = self.lock();
+            (inner.flights.leave(waiter), inner.flights.hand_over())
+        };
+        if successor.is_some() {
+            wake_all([successor]);
+        }
+        if waker.is_some() {
+            discard(waker);
+        }
+    }
+
+    /// Judges the flight's deadline, where it has passed. Rule B13: "A refresh MUST be polled once
+    /// more before its deadline is judged: an answer wins."
+    pub(crate) fn expire(&self, driver: Option<WaiterKey>) {
+        self.lock().flights.mark_all_woken();
+        self.drive(driver);
+        let sample = self.ports.settings.sample();
+        self.change(sample.now, |inner, deferred| {
+            inner.expire(&self.ports, sample, deferred);
+        });
+    }
+}
+
+impl Drop for Shared {
+    /// The last handle is gone: what only watches is told, and ends.
+    fn drop(&mut self) {
+        let wakers = self.lock().flights.waiters.take_all();
+        wake_all(wakers);
+    }
+}
+
+impl Host<Report> for Shared {
+    fn with_flights(&self, change: &mut dyn FnMut(&mut Flights<Report>)) {
+        change(&mut self.lock().flights);
+    }
+}

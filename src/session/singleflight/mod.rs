@@ -1,0 +1,4 @@
+//! Who polls what is in the air, and who is woken.
+
+pub(super) mod flights;
+pub(super) mod waiters;
