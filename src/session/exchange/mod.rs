@@ -1,9 +1,12 @@
-//! One refresh, from the store to the authorization server and back.
+//! One refresh: load, note the intent, ask, persist. Nothing here knows who waits for it.
 
 pub(super) mod answers;
+pub(super) mod ask;
 pub(super) mod epoch;
 pub(super) mod persist;
 pub(super) mod received;
+pub(super) mod revoke;
 pub(super) mod run;
 pub(super) mod stage;
+mod stored;
 pub(super) mod timed_store;

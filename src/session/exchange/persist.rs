@@ -1,6 +1,6 @@
 //! Storing a grant over the one that it renewed, and over nothing else.
 
-use crate::session::exchange::received::{Unsaved, same_credential};
+use crate::session::exchange::received::{Received, same_credential};
 use crate::session::exchange::timed_store::TimedStore;
 use crate::store::{StoreError, StoredGrant, Swap, Version};
 use crate::token::Grant;
@@ -11,23 +11,24 @@ pub(crate) enum Persisted {
     Outpaced(Option<StoredGrant>, Version),
 }
 
-/// Stores `unsaved`, over the grant that it renewed and over nothing else.
+/// Stores `received` over the grant that it renews, last seen at version `over`, and over nothing else.
 pub(crate) async fn persist(
     store: TimedStore<'_>,
-    unsaved: &Unsaved,
+    received: &Received,
+    over: Version,
 ) -> Result<Persisted, StoreError> {
-    let mut expected = unsaved.version;
+    let mut expected = over;
     // A note of intent of one's own may have moved the version; a few rounds see past any.
     for _ in 0..8 {
-        match store.swap(expected, Some(unsaved.stored.clone())).await? {
+        match store.swap(expected, Some(received.record.clone())).await? {
             Swap::Done(version) => return Ok(Persisted::Done(version)),
             Swap::Conflict(content) => {
                 let is = |grant: &Grant| {
                     content.grant.as_ref().is_some_and(|it| same_credential(&it.grant, grant))
                 };
                 let noted = content.grant.as_ref().is_some_and(|it| it.intent.is_some());
-                if !unsaved.renewed.as_ref().is_some_and(is) {
-                    if !is(&unsaved.stored.grant) {
+                if !received.renewed.as_ref().is_some_and(is) {
+                    if !is(&received.record.grant) {
                         return Ok(Persisted::Outpaced(content.grant, content.version));
                     }
                     if noted {

@@ -1,4 +1,4 @@
-//! What a flight brings back.
+//! What a refresh brings back.
 
 use std::prelude::rust_2024::*;
 
@@ -10,50 +10,77 @@ use crate::store::{StoreError, StoredGrant, Version};
 use crate::time::Timestamp;
 use crate::token::Grant;
 
-/// A grant that was received and could not be stored: rotated but not persisted (rule F2).
+/// A grant that a refresh has received.
 #[derive(Clone)]
-pub(crate) struct Unsaved {
-    pub(crate) stored: StoredGrant,
+pub(crate) struct Received {
+    pub(crate) record: StoredGrant,
     /// When its request was sent, on the session's timeline.
     pub(crate) sent: Timestamp,
     /// The grant that it renews.
     pub(crate) renewed: Option<Grant>,
+}
+
+/// A grant that was received and could not be stored: rotated but not persisted (rule F2).
+#[derive(Clone)]
+pub(crate) struct Unsaved {
+    pub(crate) received: Received,
     /// The store's version that the grant to renew was last seen at.
-    pub(crate) version: Version,
+    pub(crate) over: Version,
     /// Whether its access token is handed out already.
     pub(crate) published: bool,
 }
 
-/// What a flight brings back.
+/// Whether a grant that was received is in the store.
+pub(crate) enum Stored {
+    Done,
+    /// There is no store, or a login or a logout has taken the grant's place.
+    NotNeeded,
+    Failed(StoreError),
+}
+
+/// What a refresh brings back.
 pub(crate) struct Report {
     pub(crate) outcome: Outcome,
     /// The store's version, as last seen.
     pub(crate) version: Option<Version>,
     /// The unsaved grant that it set out with, if it is stored now.
     pub(crate) saved: Option<StoredGrant>,
-    /// Given up once this has landed.
+    /// Counts as landed once it is dropped, which is when the outcome has been applied.
+    #[expect(dead_code, reason = "it is kept for its destructor")]
     pub(crate) answer: Option<AnswerGuard>,
-    /// When it set out, for where the clocks cannot be read as it lands.
-    pub(crate) set_out: Launched,
+    /// When it was launched, for where the clocks cannot be read as it lands.
+    pub(crate) launched: Launched,
     /// What panicked on the way and cost nothing; it goes on once this has landed.
     pub(crate) panic: Option<Panic>,
 }
 
 impl Report {
-    pub(crate) fn new(outcome: Outcome, version: Option<Version>, set_out: Launched) -> Self {
-        Self { outcome, version, saved: None, answer: None, set_out, panic: None }
+    pub(crate) fn new(outcome: Outcome, version: Option<Version>, launched: Launched) -> Self {
+        Self { outcome, version, saved: None, answer: None, launched, panic: None }
     }
 }
 
+/// A new grant, complete.
+pub(crate) struct Granted {
+    pub(crate) received: Received,
+    /// The store's version that the grant to renew was last seen at, if there is a store.
+    pub(crate) over: Option<Version>,
+    pub(crate) stored: Stored,
+}
+
 pub(crate) enum Outcome {
-    /// A new grant, complete.
-    Granted { grant: Unsaved, stored: Result<(), StoreError> },
+    Granted(Granted),
     /// The store holds this grant: the first that was read.
     Loaded(StoredGrant),
     /// The store holds a newer grant than the one to renew, and than the one received, if any.
-    Adopted { stored: StoredGrant, received: Option<Grant> },
+    Adopted {
+        stored: StoredGrant,
+        received: Option<Grant>,
+    },
     /// The store holds none: nobody has logged in, or somebody has logged out.
-    Empty { received: Option<Grant> },
+    Empty {
+        received: Option<Grant>,
+    },
     /// No grant came.
     Failed(RefreshError),
     /// The store failed before anything was sent.

@@ -206,12 +206,16 @@ impl Session {
         };
         let panic = FirstPanic::default();
         let store = self.timed_store(&**store, deadline, &panic);
-        let persisted = persist(store, &unsaved).await;
+        let persisted = persist(store, &unsaved.received, unsaved.over).await;
         panic.resume_unwinding();
         let persisted = persisted?;
         let mut inner = self.shared.lock();
         // Another grant may have come meanwhile.
-        if inner.unsaved.as_ref().is_some_and(|present| present.stored == unsaved.stored) {
+        if inner
+            .unsaved
+            .as_ref()
+            .is_some_and(|present| present.received.record == unsaved.received.record)
+        {
             inner.unsaved = None;
             inner.version = Some(match persisted {
                 Persisted::Done(version) | Persisted::Outpaced(_, version) => version,

@@ -8,13 +8,14 @@ use crate::lifecycle::{
 };
 use crate::refresh::Refused;
 use crate::session::error::{Error, Kind};
-use crate::session::exchange::received::{Outcome, Report, Unsaved};
-use crate::session::exchange::run::{not_sent, outrun, revoke};
+use crate::session::exchange::ask::{not_sent, outrun};
+use crate::session::exchange::received::{Granted, Outcome, Report, Stored, Unsaved};
+use crate::session::exchange::revoke::revoke;
 use crate::session::ports::{Ports, Sample};
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::{HeldBack, Inner, published};
 use crate::session::singleflight::flights::Job;
-use crate::store::{StoreError, StoredGrant, on_timeline, times_of_answer};
+use crate::store::{StoredGrant, on_timeline, times_of_answer};
 use crate::time::{Draw, Timestamp};
 use crate::token::{AccessToken, Grant};
 
@@ -57,27 +58,28 @@ impl Inner {
         if newest {
             self.version = report.version.or(self.version);
             // An earlier flight may have brought another one since.
-            self.unsaved.take_if(|unsaved| report.saved.as_ref() == Some(&unsaved.stored));
+            self.unsaved.take_if(|unsaved| report.saved.as_ref() == Some(&unsaved.received.record));
         }
         match report.outcome {
             // Rule B3: "A superseded result MUST change nothing but what B14 says": the refresh token that
             // it has received is held already, and what a later refresh has shown of it stands.
-            Outcome::Granted { grant, stored }
-                if of_this_epoch && !newest && self.repeats(&grant) =>
+            Outcome::Granted(Granted { received, stored, .. })
+                if of_this_epoch && !newest && self.repeats(&received) =>
             {
                 // Its source is the program's, and is dropped outside of the lock (rule C6).
-                deferred.errors.extend(stored.err().map(Error::from));
+                if let Stored::Failed(error) = stored {
+                    deferred.errors.push(error.into());
+                }
             }
             // A login with the very refresh token that was out: the answer renews what it has installed.
-            Outcome::Granted { mut grant, .. }
-                if !of_this_epoch && self.holds_presented_by(&grant) =>
+            Outcome::Granted(Granted { received, over, .. })
+                if !of_this_epoch && self.holds_presented_by(&received) =>
             {
-                self.install(ports, grant.stored.clone(), sample, deferred);
-                grant.published = true;
-                self.unsaved = Some(grant).filter(|_| ports.store.is_some());
+                self.install(ports, received.record.clone(), sample, deferred);
+                self.unsaved = over.map(|over| Unsaved { received, over, published: true });
             }
-            Outcome::Granted { grant, stored } => {
-                self.granted(ports, flight, grant, stored, sample, deferred);
+            Outcome::Granted(granted) => {
+                self.granted(ports, flight, granted, sample, deferred);
             }
             // What this session has stored itself, and holds a newer one than, is nobody's news.
             Outcome::Adopted { stored, .. }
@@ -203,50 +205,50 @@ impl Inner {
         }
     }
 
-    /// A flight has brought a grant, and has stored it or not.
+    /// A refresh has brought a grant, and has stored it or not.
     fn granted(
         &mut self,
         ports: &Arc<Ports>,
         flight: FlightId,
-        mut grant: Unsaved,
-        stored: Result<(), StoreError>,
+        Granted { mut received, over, stored }: Granted,
         sample: Sample,
         deferred: &mut Deferred,
     ) {
         ports.client_backoff.lift();
         self.refused = Refused::Never;
-        let answer = self.keeping_refresh_token(ports, flight, &grant);
-        let wall = grant.stored.acquired_at;
-        let times = times_of_answer(&answer, grant.sent, wall, sample.jitter);
+        let grant = self.keeping_refresh_token(ports, flight, &received);
+        let acquired_at = received.record.acquired_at;
+        let times = times_of_answer(&grant, received.sent, acquired_at, sample.jitter);
         let error = match stored {
-            Ok(()) => {
-                self.last_stored = Some(grant.stored.grant.clone());
-                match self.land(ports, flight, answer, times, sample, deferred) {
+            Stored::Done | Stored::NotNeeded => {
+                if let Stored::Done = stored {
+                    self.last_stored = Some(received.record.grant.clone());
+                }
+                match self.land(ports, flight, grant, times, sample, deferred) {
                     Landed::Kept => self.unsaved = None,
-                    Landed::Late => self.keep_refresh_token_of(&grant),
+                    Landed::Late => self.keep_refresh_token_of(&received),
                     Landed::Orphaned => {}
                 }
                 return;
             }
-            Err(error) => Error::from(error),
+            Stored::Failed(error) => Error::from(error),
         };
-        // It is to be stored over what is there: another answer to the same refresh token, maybe.
-        grant.renewed = self.last_stored.clone().or(grant.renewed);
-        let event = self.refreshed(flight, &answer, times, sample);
+        // It is to be stored over what is there: another response to the same refresh token, maybe.
+        received.renewed = self.last_stored.clone().or(received.renewed);
+        let event = self.refreshed(flight, &grant, times, sample);
         let (_, effect) = apply(&ports.settings.policy, self.lifecycle, event, sample.now);
         let keeps =
             matches!(effect, Effect::Publish { .. } | Effect::KeepRefreshToken | Effect::HoldBack);
         if keeps && ports.settings.policy.reuse() == Reuse::ConfirmByUse {
             // Rule F2: "the old token serves until the new grant is safe".
-            self.unsaved = Some(grant);
+            self.unsaved = over.map(|over| Unsaved { received, over, published: false });
             let failure = Failure::Unavailable { retry_after: None };
             self.refuse(ports, flight, failure, error, sample, deferred);
             return;
         }
         deferred.errors.push(error);
-        if self.land(ports, flight, answer, times, sample, deferred) == Landed::Kept {
-            grant.published = true;
-            self.unsaved = Some(grant);
+        if self.land(ports, flight, grant, times, sample, deferred) == Landed::Kept {
+            self.unsaved = over.map(|over| Unsaved { received, over, published: true });
         }
     }
 

@@ -181,13 +181,13 @@ impl Shared {
         // A clock that panics costs no grant, and does not leave the air attended for ever.
         let panic = FirstPanic::default();
         let sample = panic.call(|| self.ports.settings.sample());
-        let set_out = landed.iter().flatten().map(|(_, report)| report.set_out.now).max();
-        let now = sample.map(|sample| sample.now).or(set_out).unwrap_or(Timestamp::MIN);
+        let launched = landed.iter().flatten().map(|(_, report)| report.launched.now).max();
+        let now = sample.map(|sample| sample.now).or(launched).unwrap_or(Timestamp::MIN);
         self.change(now, |inner, deferred| {
             inner.flights.put_back(jobs);
             for (flight, mut report) in landed.into_iter().flatten() {
                 deferred.panics.extend(report.panic.take());
-                let sample = sample.unwrap_or(Sample::of(report.set_out));
+                let sample = sample.unwrap_or(Sample::of(report.launched));
                 inner.settle(&self.ports, flight, report, sample, deferred);
             }
             // Also those who only wait until the air is clear.

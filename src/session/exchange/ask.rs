@@ -1,0 +1,78 @@
+//! Asking the authorization server.
+
+use core::future::poll_fn;
+use std::prelude::rust_2024::*;
+
+use crate::primitives::discard;
+use crate::refresh::{RefreshError, Request};
+use crate::session::exchange::received::Received;
+use crate::session::exchange::run::ExchangeParams;
+use crate::session::panics::FirstPanic;
+use crate::session::ports::Ports;
+use crate::store::StoredGrant;
+use crate::token::Grant;
+
+/// Rule B6: "What was never sent is never unknown."
+pub(crate) fn not_sent(why: &str) -> RefreshError {
+    RefreshError::unavailable(format!("the refresh was not sent: {why}"))
+}
+
+pub(crate) fn outrun() -> RefreshError {
+    RefreshError::unavailable("an earlier refresh was answers meanwhile")
+}
+
+const TOO_LATE: &str = "its deadline had passed before anybody could send it";
+
+/// Asks the authorization server. What comes back is complete: kept where the answer was silent.
+pub(super) async fn ask(
+    ports: &Ports,
+    params: &ExchangeParams,
+    grant: Option<Grant>,
+    panic: &FirstPanic,
+) -> Result<Received, RefreshError> {
+    let sent = ports.settings.clock.now();
+    let wall = ports.settings.clock.wall();
+    if params.is_outrun() {
+        return Err(outrun());
+    }
+    // Rule C9: "Dropping the last handle MUST stop all that is not yet sent."
+    if params.epoch_fence.includes(params.flight) || !ports.is_wanted() {
+        return Err(not_sent("it was called off"));
+    }
+    if sent >= params.deadline {
+        return Err(not_sent(TOO_LATE));
+    }
+    if let Some(left) = ports.client_backoff.left(params.refused, sent, &ports.settings.policy) {
+        let text = "not sent: the authorization server has just refused this client, \
+             for this session or for another";
+        return Err(RefreshError::misconfigured(text).retry_after(left));
+    }
+    if !params.stage.send() {
+        return Err(not_sent(TOO_LATE));
+    }
+    // Where the clock went back since the launch, no more than a refresh may take (rule A5).
+    let longest = ports.settings.policy.refresh_deadline();
+    let time_left = params.deadline.since(sent).to_duration().min(longest);
+    let request = Request { grant: grant.clone(), cause: params.cause, time_left };
+    let mut refresh = ports.refresher.refresh(request);
+    let answer = poll_fn(|cx| refresh.as_mut().poll(cx)).await;
+    // What came is not lost to a destructor that panics (rule B14).
+    discard([refresh]);
+    let answer = answer?.sendable();
+    let complete = match &grant {
+        Some(previous) => answer.renewing(previous),
+        None => answer,
+    };
+    if complete.access_token().or(complete.refresh_token()).is_none() {
+        // Nothing of it could be used or stored.
+        return Err(RefreshError::unknown("the answer holds no usable token"));
+    }
+    match &ports.hooks.on_rotate {
+        // A panicking hook must not cost the grant that it was told of.
+        Some(on_rotate) if !params.epoch_fence.includes(params.flight) => {
+            let _ = panic.call(|| on_rotate(&complete));
+        }
+        Some(_) | None => {}
+    }
+    Ok(Received { record: StoredGrant::new(complete, wall), sent, renewed: grant })
+}

@@ -1,0 +1,240 @@
+//! A refresh of a session with a store. Rule F2: "The order MUST be intent, exchange, persist, publish."
+//! Publishing is left to the shared state.
+
+use std::prelude::rust_2024::*;
+
+use crate::lifecycle::{Failure, Freshness, Schedule};
+use crate::refresh::RefreshError;
+use crate::session::exchange::answers::AnswerGuard;
+use crate::session::exchange::ask::ask;
+use crate::session::exchange::persist::{Persisted, persist};
+use crate::session::exchange::received::{Granted, Outcome, Report, Stored, same_credential};
+use crate::session::exchange::run::ExchangeParams;
+use crate::session::exchange::timed_store::TimedStore;
+use crate::session::ports::{Launched, Ports};
+use crate::store::{StoreError, StoredGrant, Swap, Version, Versioned};
+use crate::time::Draw;
+use crate::token::Grant;
+
+/// One refresh, and what it has seen of the store so far.
+pub(crate) struct StoredExchange<'a> {
+    ports: &'a Ports,
+    store: TimedStore<'a>,
+    params: &'a ExchangeParams,
+    /// The store's version, as last seen.
+    version: Option<Version>,
+    /// The unsaved grant that this refresh started with, if it is stored now.
+    saved: Option<StoredGrant>,
+    answer: Option<AnswerGuard>,
+}
+
+/// What the store says before anything is sent.
+enum Ready {
+    Land(Outcome),
+    /// Ask, to renew what is stored at this version, if anything is.
+    Ask(Option<StoredGrant>, Version),
+}
+
+impl<'a> StoredExchange<'a> {
+    pub(crate) fn new(ports: &'a Ports, store: TimedStore<'a>, params: &'a ExchangeParams) -> Self {
+        Self { ports, store, params, version: params.version, saved: None, answer: None }
+    }
+
+    pub(crate) async fn run(mut self, launched: Launched) -> Report {
+        let outcome = match self.prepare().await {
+            Ok(Ready::Land(outcome)) => outcome,
+            Ok(Ready::Ask(before, version)) => self.ask_and_store(before, version).await,
+            Err(error) => Outcome::StoreFailed(error),
+        };
+        let Self { version, saved, answer, .. } = self;
+        Report { saved, answer, ..Report::new(outcome, version, launched) }
+    }
+
+    /// Stores what is unsaved, reads what is there, and adopts it where it is newer.
+    async fn prepare(&mut self) -> Result<Ready, StoreError> {
+        if let Some(unsaved) = &self.params.unsaved {
+            let persisted = persist(self.store, &unsaved.received, unsaved.over).await?;
+            self.saved = Some(unsaved.received.record.clone());
+            match persisted {
+                Persisted::Done(version) => {
+                    self.version = Some(version);
+                    if !unsaved.published {
+                        let (received, over) = (unsaved.received.clone(), Some(unsaved.over));
+                        let stored = Stored::Done;
+                        return Ok(Ready::Land(Outcome::Granted(Granted {
+                            received,
+                            over,
+                            stored,
+                        })));
+                    }
+                }
+                Persisted::Outpaced(stored, version) => {
+                    self.version = Some(version);
+                    let received = Some(unsaved.received.record.grant.clone());
+                    return Ok(Ready::Land(Outcome::outpaced(stored, received)));
+                }
+            }
+        }
+        let known = self.params.version;
+        let content = match (self.store.load().await, known, &self.params.grant) {
+            // Nothing is a logout only where somebody has written it: this was lost, and is written back.
+            (Err(error), Some(version), Some(held)) if error.is_emptied() => {
+                let record = StoredGrant::over(held.clone(), self.ports.settings.clock.wall());
+                return Ok(Ready::Ask(Some(record), self.version.unwrap_or(version)));
+            }
+            (Err(error), _, _) if error.is_emptied() => Versioned::EMPTY,
+            (content, _, _) => content?,
+        };
+        let version = content.version;
+        self.version = Some(version);
+        match (known, content.grant, &self.params.grant) {
+            (None, Some(stored), _) => Ok(Ready::Land(Outcome::Loaded(stored))),
+            (None, None, Some(_)) if self.is_superseded() => {
+                Ok(Ready::Land(Outcome::Empty { received: None }))
+            }
+            (None, None, Some(seed)) => self.store_first(seed, version).await.map(Ready::Land),
+            (_, None, _) if self.ports.settings.needs_grant => {
+                Ok(Ready::Land(Outcome::Empty { received: None }))
+            }
+            (_, None, _) => Ok(Ready::Ask(None, version)),
+            (Some(_), Some(stored), held) => {
+                let newer = held.as_ref().is_none_or(|held| !same_credential(&stored.grant, held));
+                // One whose access token is of no use any more is renewed at once.
+                if newer && self.is_usable(&stored) {
+                    Ok(Ready::Land(Outcome::Adopted { stored, received: None }))
+                } else {
+                    Ok(Ready::Ask(Some(stored), version))
+                }
+            }
+        }
+    }
+
+    /// Stores the grant that the session was built with.
+    async fn store_first(&mut self, seed: &Grant, empty: Version) -> Result<Outcome, StoreError> {
+        let record = StoredGrant::new(seed.clone(), self.ports.built_at);
+        // Until it is stored nothing was read: the next refresh begins anew.
+        self.version = None;
+        match self.store.swap(empty, Some(record.clone())).await? {
+            Swap::Done(version) => {
+                self.version = Some(version);
+                Ok(Outcome::Loaded(record))
+            }
+            Swap::Conflict(now) => {
+                self.version = Some(now.version);
+                let nothing = Outcome::Empty { received: None };
+                Ok(now.grant.map_or(nothing, Outcome::Loaded))
+            }
+        }
+    }
+
+    /// Whether a login or a logout has ended the epoch of this refresh.
+    fn is_superseded(&self) -> bool {
+        self.params.epoch_fence.includes(self.params.flight)
+    }
+
+    /// Whether the access token of `stored` can be handed out at this moment.
+    fn is_usable(&self, stored: &StoredGrant) -> bool {
+        let settings = &self.ports.settings;
+        let (now, wall) = (settings.clock.now(), settings.clock.wall());
+        stored.times(now, wall, Draw::NONE).is_some_and(|times| {
+            Schedule::of(&settings.policy, times, now).freshness(now) != Freshness::Lapsed
+        })
+    }
+
+    async fn ask_and_store(
+        &mut self,
+        before: Option<StoredGrant>,
+        mut version: Version,
+    ) -> Outcome {
+        if let Some(before) = &before {
+            // An earlier sending of unknown outcome still counts: the window runs from the first.
+            let intent = before.intent.or_else(|| Some(self.ports.settings.clock.wall()));
+            let noted = StoredGrant { intent, ..before.clone() };
+            match self.store.swap(version, Some(noted)).await {
+                Ok(Swap::Done(noted)) => version = noted,
+                Ok(Swap::Conflict(content)) => {
+                    self.version = Some(content.version);
+                    return match content.grant {
+                        // Another holder has noted that they are about to present it.
+                        Some(stored) if stored.grant == before.grant => Outcome::Failed(
+                            RefreshError::unavailable("another holder presents the same grant"),
+                        ),
+                        newer => Outcome::outpaced(newer, None),
+                    };
+                }
+                Err(error) => return Outcome::StoreFailed(error),
+            }
+            self.version = Some(version);
+        }
+        let grant = before.as_ref().map(|stored| stored.grant.clone());
+        let received = match ask(self.ports, self.params, grant, self.store.panic).await {
+            Ok(received) => received,
+            Err(error) => return self.not_granted(version, before, error).await,
+        };
+        self.answer = Some(AnswerGuard::counted_in(&self.params.answers));
+        let over = Some(version);
+        if self.is_superseded() {
+            // An orphan: what a login or a logout has left in the store stays.
+            return Outcome::Granted(Granted { received, over, stored: Stored::NotNeeded });
+        }
+        // An answer that came too late for those who waited has time of its own to be stored.
+        let store = match self.store.panic.call(|| self.ports.settings.clock.now()) {
+            Some(now) if now >= self.params.deadline => self.store.until_later(now),
+            Some(_) | None => self.store,
+        };
+        match persist(store, &received, version).await {
+            Ok(Persisted::Done(stored_at)) => {
+                self.version = Some(stored_at);
+                Outcome::Granted(Granted { received, over, stored: Stored::Done })
+            }
+            Ok(Persisted::Outpaced(stored, stored_at)) => {
+                self.version = Some(stored_at);
+                Outcome::outpaced(stored, Some(received.record.grant))
+            }
+            Err(error) => {
+                Outcome::Granted(Granted { received, over, stored: Stored::Failed(error) })
+            }
+        }
+    }
+
+    /// No grant came. Where the refresh token was not spent, the store may say so: should that fail, a
+    /// restart takes the outcome for unknown, which is safe.
+    async fn not_granted(
+        &mut self,
+        version: Version,
+        before: Option<StoredGrant>,
+        error: RefreshError,
+    ) -> Outcome {
+        let declined = match error.failure() {
+            Failure::Declined => true,
+            Failure::Unavailable { .. }
+            | Failure::Misconfigured { .. }
+            | Failure::Unexplained { .. } => false,
+            Failure::Unknown => return Outcome::Failed(error),
+        };
+        let Some(before) = before else {
+            return Outcome::Failed(error);
+        };
+        let presented = before.grant.clone();
+        let content = match self.store.swap(version, Some(before)).await {
+            Ok(Swap::Done(version)) => {
+                self.version = Some(version);
+                return Outcome::Failed(error);
+            }
+            Ok(Swap::Conflict(content)) if declined => content,
+            Ok(Swap::Conflict(_)) | Err(_) => return Outcome::Failed(error),
+        };
+        // Somebody else has written: a grant that is newer than the one declined, or the note that
+        // they present the same one. Then theirs may be the answer that was granted.
+        self.version = Some(content.version);
+        match content.grant {
+            Some(stored) if same_credential(&stored.grant, &presented) => Outcome::Failed(
+                RefreshError::unavailable(
+                    "declined, while another holder presented the same grant",
+                )
+                .with_source(error),
+            ),
+            newer => Outcome::outpaced(newer, None),
+        }
+    }
+}
