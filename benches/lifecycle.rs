@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use perennial::lifecycle::{Lifecycle, Policy, TokenTimes};
+use perennial::lifecycle::{Lifecycle, Novelty, Policy, TokenTimes};
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
 use perennial::time::{Draw, Span, Timestamp};
@@ -20,7 +20,7 @@ fn transitions(criterion: &mut Criterion) {
     let lifetime = Some(Span::from_secs(3600));
     let token = TokenTimes { sent, lifetime, refresh_in: None, jitter: Draw::NONE };
     let mut held = Lifecycle::new(1);
-    let _ = held.handle_installed(&policy, Some(token), sent);
+    let _ = held.handle_installed(&policy, Some(token), None, sent);
     let renewed = TokenTimes { sent: sent.saturating_add(Span::from_secs(3400)), ..token };
     let later = sent.saturating_add(Span::from_secs(60));
     let due = sent.saturating_add(Span::from_secs(3400));
@@ -37,7 +37,14 @@ fn transitions(criterion: &mut Criterion) {
             let mut lifecycle = black_box(held);
             let start = lifecycle.handle_requested(&policy, black_box(due)).start();
             let flight = start.expect("the token is due").flight;
-            black_box(lifecycle.handle_refreshed(&policy, flight, renewed, Draw::NONE, due))
+            black_box(lifecycle.handle_refreshed(
+                &policy,
+                flight,
+                renewed,
+                Novelty::New,
+                Draw::NONE,
+                due,
+            ))
         });
     });
     group.bench_function("poll_timeout", |bencher| {

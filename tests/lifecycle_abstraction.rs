@@ -36,11 +36,11 @@ use told::{event, life, policy, reply};
 fn with_past(policy: &Policy, past: u64, now: Timestamp) -> Lifecycle {
     let mut machine = Lifecycle::new(1);
     for _ in 0..past {
-        let _ = machine.handle_installed(policy, None, now);
+        let _ = machine.handle_installed(policy, None, None, now);
         let _ = machine.handle_requested(policy, now);
-        let _ = machine.handle_installed(policy, Some(told::endless()), Timestamp::MIN);
+        let _ = machine.handle_installed(policy, Some(told::endless()), None, Timestamp::MIN);
     }
-    let _ = machine.handle_cleared(policy, now);
+    machine.handle_cleared(policy, now);
     machine
 }
 
@@ -73,9 +73,9 @@ fn same_decisions(history: &History, image: &Image) -> Result<(), TestCaseError>
         prop_assert_eq!(life(&machine), deadlines, "step {}: {:?}", step, told);
         if image.later.is_empty() {
             let next = machine.poll_timeout(&policy, here);
-            let next = next.map(|next| (next.at.as_millis().into(), next.why));
+            let next = next.map(|next| (next.at.as_millis().into(), next.reason));
             let there = other.poll_timeout(&stretched, then);
-            let there = there.map(|next| (image.back(next.at.as_millis().into()), next.why));
+            let there = there.map(|next| (image.back(next.at.as_millis().into()), next.reason));
             prop_assert_eq!(next, there, "step {}: {:?}", step, told);
         }
     }

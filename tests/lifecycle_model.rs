@@ -29,7 +29,7 @@ use told::{at, endless, event, life, policy, reply};
 fn shown(policy: &Policy, machine: Lifecycle, now: Timestamp) -> Lifecycle {
     let mut elsewhere = Lifecycle::new(2);
     let start = Timestamp::MIN;
-    let _ = elsewhere.handle_installed(&Policy::default(), Some(endless()), start);
+    let _ = elsewhere.handle_installed(&Policy::default(), Some(endless()), None, start);
     let generation = elsewhere.generation().expect("a token is held");
     apply(policy, machine, Event::Rejected { generation }, now).0
 }

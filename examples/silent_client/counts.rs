@@ -32,7 +32,7 @@ struct Last {
 
 /// What is to be thought of the session.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Acceptance {
     /// It has a token, or can have one.
     Ok,
     /// It would have one if the authorization server answered.
@@ -46,7 +46,7 @@ pub(crate) enum Standing {
     LogIn,
 }
 
-impl Standing {
+impl Acceptance {
     /// Of a session's state, and of how its last refresh failed, if it did.
     pub(crate) fn of(state: State, failure: Option<Failure<Timestamp>>) -> Self {
         // What nothing but a person can change comes before a token that is about to lapse.
@@ -122,8 +122,8 @@ impl Counts {
     }
 
     /// What is to be thought of a session in this state.
-    pub(crate) fn standing(&self, state: State) -> Standing {
-        Standing::of(state, self.last().refresh)
+    pub(crate) fn standing(&self, state: State) -> Acceptance {
+        Acceptance::of(state, self.last().refresh)
     }
 
     /// The counts and the last error, as members of the report.
@@ -183,18 +183,21 @@ mod tests {
         ];
         let old = State::Refreshing(Meanwhile::UseOld);
         for state in [State::Valid, State::Expiring, old, State::Expired(Remedy::Refresh)] {
-            let told = |failure| Standing::of(state, Some(failure));
-            assert_eq!(told(Failure::Declined), Standing::LogIn);
-            assert_eq!(told(Failure::Misconfigured { retry_after }), Standing::Configuration);
+            let told = |failure| Acceptance::of(state, Some(failure));
+            assert_eq!(told(Failure::Declined), Acceptance::LogIn);
+            assert_eq!(told(Failure::Misconfigured { retry_after }), Acceptance::Configuration);
             for failure in passing {
                 let works = state != State::Expired(Remedy::Refresh);
-                let expected = if works { Standing::Ok } else { Standing::Unavailable };
+                let expected = if works { Acceptance::Ok } else { Acceptance::Unavailable };
                 assert_eq!(told(failure), expected, "{state:?} {failure:?}");
             }
-            assert_eq!(Standing::of(state, None), Standing::Ok);
+            assert_eq!(Acceptance::of(state, None), Acceptance::Ok);
         }
         for failure in passing {
-            assert_eq!(Standing::of(State::Expired(Remedy::LogIn), Some(failure)), Standing::LogIn);
+            assert_eq!(
+                Acceptance::of(State::Expired(Remedy::LogIn), Some(failure)),
+                Acceptance::LogIn
+            );
         }
     }
 
@@ -203,9 +206,9 @@ mod tests {
         let counts = Counts::default();
         counts.erred(&RefreshError::misconfigured("the secret is wrong"));
         counts.ended(Outcome::Unavailable);
-        assert_eq!(counts.standing(State::Valid), Standing::Configuration);
+        assert_eq!(counts.standing(State::Valid), Acceptance::Configuration);
         counts.ended(Outcome::Granted);
-        assert_eq!(counts.standing(State::Valid), Standing::Ok);
+        assert_eq!(counts.standing(State::Valid), Acceptance::Ok);
         let report = counts.report();
         assert_eq!((&report["refreshes"], &report["refresh_failed"]), (&1.into(), &1.into()));
         assert_eq!(report["last_error"], "a refresh failed: the secret is wrong");

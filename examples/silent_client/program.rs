@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::arguments::{Arguments, Http};
 use crate::counting::Observed;
-use crate::counts::{Counts, Standing};
+use crate::counts::{Acceptance, Counts};
 use crate::schedule::Schedule;
 use crate::signals::{Signal, signals};
 use crate::stop::Stop;
@@ -215,8 +215,8 @@ impl Run {
         let mut report = self.counts.report();
         report["requests"] = json!(requests);
         report["unmade"] = json!(unmade);
-        report["session"] = json!(session.map_or("not started", Standing::name));
-        report["session_lost"] = json!(u64::from(session == Some(Standing::LogIn)));
+        report["session"] = json!(session.map_or("not started", Acceptance::name));
+        report["session_lost"] = json!(u64::from(session == Some(Acceptance::LogIn)));
         report["ended"] = json!(match ended {
             Ended::Done => "done",
             Ended::NotStarted => "not started",
@@ -229,10 +229,10 @@ impl Run {
 }
 
 /// What to exit with.
-fn code(ended: Ended, failed: u64, session: Option<Standing>, unmade: u64) -> u8 {
+fn code(ended: Ended, failed: u64, session: Option<Acceptance>, unmade: u64) -> u8 {
     let needs_a_person = match session {
-        Some(Standing::LogIn | Standing::TryLogIn | Standing::Configuration) => true,
-        Some(Standing::Ok | Standing::Unavailable) | None => false,
+        Some(Acceptance::LogIn | Acceptance::TryLogIn | Acceptance::Configuration) => true,
+        Some(Acceptance::Ok | Acceptance::Unavailable) | None => false,
     };
     match ended {
         Ended::NotStarted => 2,
@@ -300,19 +300,19 @@ mod tests {
         let (interrupt, terminate) = (Ended::By(Signal::Interrupt), Ended::By(Signal::Terminate));
         for (ended, failed, session, unmade, expected) in [
             (Ended::NotStarted, 0, None, 7, 2),
-            (Ended::Done, 1, Some(Standing::LogIn), 0, 1),
-            (Ended::Broken, 1, Some(Standing::Ok), 0, 1),
-            (terminate, 1, Some(Standing::Ok), 7, 1),
-            (Ended::Done, 0, Some(Standing::LogIn), 0, 3),
-            (Ended::Broken, 0, Some(Standing::Configuration), 0, 3),
-            (interrupt, 0, Some(Standing::LogIn), 7, 3),
-            (Ended::Done, 0, Some(Standing::TryLogIn), 0, 3),
-            (Ended::Broken, 0, Some(Standing::Ok), 0, 4),
-            (Ended::Done, 0, Some(Standing::Ok), 1, 4),
-            (interrupt, 0, Some(Standing::Unavailable), 7, 130),
+            (Ended::Done, 1, Some(Acceptance::LogIn), 0, 1),
+            (Ended::Broken, 1, Some(Acceptance::Ok), 0, 1),
+            (terminate, 1, Some(Acceptance::Ok), 7, 1),
+            (Ended::Done, 0, Some(Acceptance::LogIn), 0, 3),
+            (Ended::Broken, 0, Some(Acceptance::Configuration), 0, 3),
+            (interrupt, 0, Some(Acceptance::LogIn), 7, 3),
+            (Ended::Done, 0, Some(Acceptance::TryLogIn), 0, 3),
+            (Ended::Broken, 0, Some(Acceptance::Ok), 0, 4),
+            (Ended::Done, 0, Some(Acceptance::Ok), 1, 4),
+            (interrupt, 0, Some(Acceptance::Unavailable), 7, 130),
             (terminate, 0, None, 7, 143),
-            (Ended::Done, 0, Some(Standing::Unavailable), 0, 0),
-            (Ended::Done, 0, Some(Standing::Ok), 0, 0),
+            (Ended::Done, 0, Some(Acceptance::Unavailable), 0, 0),
+            (Ended::Done, 0, Some(Acceptance::Ok), 0, 0),
         ] {
             let told = code(ended, failed, session, unmade);
             assert_eq!(told, expected, "{ended:?} {failed} {session:?} {unmade}");

@@ -2,7 +2,7 @@
 //! is handed out before `unusable_from` and never from there on. Rules A1, A5, B1, B2, B12.
 #![cfg_attr(not(test), no_main)]
 
-use perennial::lifecycle::{Effect, Lifecycle, Policy, Schedule};
+use perennial::lifecycle::{Lifecycle, Policy, Requested, Schedule};
 use perennial::time::{Span, Timestamp};
 use perennial_fuzz::Draws;
 
@@ -16,7 +16,7 @@ pub(crate) fn property(bytes: &[u8]) {
     let ends = sent.saturating_add_unsigned(token.lifetime.map_or(0, Span::as_millis));
     let received = Timestamp::from_millis(draws.instant(&[sent, ends]));
     let (policy, mut lifecycle) = (Policy::from(raw), Lifecycle::new(1));
-    let _ = lifecycle.handle_installed(&policy, Some(token), received);
+    let _ = lifecycle.handle_installed(&policy, Some(token), None, received);
     let Some(Schedule::Timed(life)) = lifecycle.schedule() else { return };
 
     let (sent, end) = (token.sent.min(received), life.expires_at);
@@ -32,9 +32,9 @@ pub(crate) fn property(bytes: &[u8]) {
     let near = [life.refresh_after, life.unusable_from, end, received].map(Timestamp::as_millis);
     let asked = Timestamp::from_millis(draws.instant(&near)).max(received);
     assert!(lifecycle.poll_timeout(&policy, asked).is_none_or(|next| next.at > asked));
-    let effect = lifecycle.handle_requested(&policy, asked);
-    assert_eq!(effect.hands_out(), asked < life.unusable_from);
-    assert_eq!(effect == Effect::Use, asked < life.refresh_after);
+    let requested = lifecycle.handle_requested(&policy, asked);
+    assert_eq!(requested.hands_out(), asked < life.unusable_from);
+    assert_eq!(requested == Requested::Use, asked < life.refresh_after);
     let again = lifecycle.handle_requested(&policy, Timestamp::from_millis(draws.instant(&near)));
     assert!(asked < life.unusable_from || !again.hands_out());
 }

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use thiserror::Error;
 
-use super::policy::{Bearing, MissingLifetime, Policy, RawPolicy, Reuse};
+use super::policy::{MissingLifetime, Policy, RawPolicy, Reuse, Tolerance};
 use crate::time::Span;
 
 /// Builds a [`Policy`]; [`build`](PolicyBuilder::build) checks it.
@@ -206,7 +206,7 @@ impl PolicyBuilder {
 
     /// Rule B13: "Where a window is declared, the deadline MUST leave room in it for a retry."
     fn deadline(&self) -> Result<Duration, PolicyError> {
-        let Bearing::Within(window) = self.reuse.bearing() else {
+        let Tolerance::Within(window) = self.reuse.tolerance() else {
             return Ok(self.refresh_deadline.unwrap_or(REFRESH_DEADLINE));
         };
         if window == Span::ZERO {

@@ -44,8 +44,8 @@ macro_rules! mirror {
 }
 
 mirror!(Holding<T> { Nothing, Token(held: Held<T>) });
-mirror!(Standing { Untried, Accepted, WithdrawnPaid, Withdrawn });
-mirror!(Credential<T> { Absent, Ready, DoubtedUntil(until: T), Doubted, Declined });
+mirror!(Acceptance { Untried, Accepted, WithdrawnPaid, Withdrawn });
+mirror!(Credential<T> { Absent, Ready, InDoubtUntil(until: T), InDoubt, Declined });
 mirror!(Flight<T> {
     Idle,
     Out { sent: T, deadline: T, attempt: Attempt },
@@ -66,22 +66,22 @@ mirror!(Budget<T> { Full, FullAt(instant: T) });
 pub struct Held<T: Time> {
     pub schedule: Schedule<T>,
     pub freshness: Freshness,
-    pub standing: Standing,
+    pub acceptance: Acceptance,
 }
 
 impl<T: Time> From<Held<T>> for state::Held<T> {
     #[inline]
     fn from(held: Held<T>) -> Self {
-        let Held { schedule, freshness, standing } = held;
-        Self { schedule, freshness, standing: standing.into() }
+        let Held { schedule, freshness, acceptance } = held;
+        Self { schedule, freshness, acceptance: acceptance.into() }
     }
 }
 
 impl<T: Time> From<state::Held<T>> for Held<T> {
     #[inline]
     fn from(held: state::Held<T>) -> Self {
-        let state::Held { schedule, freshness, standing } = held;
-        Self { schedule, freshness, standing: standing.into() }
+        let state::Held { schedule, freshness, acceptance } = held;
+        Self { schedule, freshness, acceptance: acceptance.into() }
     }
 }
 

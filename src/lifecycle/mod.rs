@@ -2,22 +2,22 @@
 //!
 //! [`apply`] is a pure function of policy, state, event and now. It reads no clock, draws no random
 //! number, allocates nothing and never sees a token; whoever runs it brings those. [`Lifecycle`]'s
-//! `handle_*` methods are thin sugar over it.
+//! `handle_*` methods are the same, one per event, and return what can follow that event.
 //!
 //! ```
-//! use perennial::lifecycle::{Effect, Lifecycle, Policy, State, TokenTimes};
+//! use perennial::lifecycle::{Lifecycle, Policy, Requested, State, TokenTimes};
 //! use perennial::time::{Draw, Span, Timestamp};
 //!
 //! let policy = Policy::default();
 //! let sent = Timestamp::from_secs(1_700_000_000);
 //! let mut lifecycle = Lifecycle::new(1);
 //! let hour = TokenTimes { sent, lifetime: Some(Span::from_secs(3600)), refresh_in: None, jitter: Draw::NONE };
-//! let _ = lifecycle.handle_installed(&policy, Some(hour), sent);
+//! let _ = lifecycle.handle_installed(&policy, Some(hour), None, sent);
 //! assert_eq!(lifecycle.state(sent), State::Valid);
 //!
 //! // Five minutes before the end, the next caller gets the old token and the order to refresh it.
 //! let late = sent.saturating_add(Span::from_secs(3300));
-//! assert!(matches!(lifecycle.handle_requested(&policy, late), Effect::UseAndStartRefresh(_)));
+//! assert!(matches!(lifecycle.handle_requested(&policy, late), Requested::UseAndStartRefresh(_)));
 //! ```
 //!
 //! # Invariants
@@ -33,6 +33,7 @@ mod builder;
 mod event;
 #[cfg(formal)]
 pub mod formal;
+mod outcome;
 mod packed;
 mod policy;
 mod request;
@@ -44,11 +45,12 @@ mod transition;
 
 pub use builder::{Field, PolicyBuilder, PolicyError};
 pub use event::{Cause, Delay, Effect, Ending, Event, Failure, Novelty, Start};
+pub use outcome::{Failed, Installed, Refreshed, Rejected, Requested};
 pub use packed::Packed;
 pub use policy::{MissingLifetime, Policy, RawPolicy, Reuse};
 pub use schedule::{Deadlines, Freshness, Schedule, TokenTimes};
 pub use state::{FlightId, Generation, Meanwhile, Remedy, State};
-pub use timeout::{Timeout, Why};
+pub use timeout::{Timeout, TimeoutReason};
 pub use transition::apply;
 
 use crate::time::{Draw, Time, Timestamp};
@@ -116,7 +118,7 @@ impl<T: Time> Lifecycle<T> {
     fn remedy(&self, now: T) -> Remedy {
         match self.credential {
             Credential::Absent | Credential::Declined => Remedy::LogIn,
-            Credential::Ready | Credential::Doubted | Credential::DoubtedUntil(_) => {
+            Credential::Ready | Credential::InDoubt | Credential::InDoubtUntil(_) => {
                 match self.trouble {
                     Trouble::Misconfigured => Remedy::Reconfigure,
                     // Rule B6: "callers MUST be told that a login may be needed".
@@ -167,7 +169,7 @@ impl<T: Time> Lifecycle<T> {
     pub fn is_accepted(&self) -> bool {
         match self.holding {
             Holding::Nothing => false,
-            Holding::Token(held) => held.standing == state::Standing::Accepted,
+            Holding::Token(held) => held.acceptance == state::Acceptance::Accepted,
         }
     }
 
@@ -184,12 +186,12 @@ impl<T: Time> Lifecycle<T> {
         self.failures
     }
 
-    /// Why only a new login can help, if that is so (rule B6). The held token serves out its life.
+    /// TimeoutReason only a new login can help, if that is so (rule B6). The held token serves out its life.
     pub fn ending(&self) -> Option<Ending> {
         match self.credential {
             Credential::Absent => Some(Ending::NoGrant),
             Credential::Declined => Some(Ending::Declined),
-            Credential::Ready | Credential::Doubted | Credential::DoubtedUntil(_) => None,
+            Credential::Ready | Credential::InDoubt | Credential::InDoubtUntil(_) => None,
         }
     }
 
@@ -199,20 +201,33 @@ impl<T: Time> Lifecycle<T> {
     }
 
     /// A caller wants a token. See [`Event::Requested`].
-    pub fn handle_requested(&mut self, policy: &Policy<T>, now: T) -> Effect<T> {
-        self.handle(policy, Event::Requested { usable_for: T::zero() }, now)
+    pub fn handle_requested(&mut self, policy: &Policy<T>, now: T) -> Requested<T> {
+        self.handle_requested_for(policy, T::zero(), now)
     }
 
-    /// A refresh brought a grant with another access token. See [`Event::Refreshed`].
+    /// A caller wants a token that stays usable for at least `usable_for`. See [`Event::Requested`].
+    pub fn handle_requested_for(
+        &mut self,
+        policy: &Policy<T>,
+        usable_for: T::Span,
+        now: T,
+    ) -> Requested<T> {
+        self.observe(policy, now);
+        self.requested(policy, usable_for, now)
+    }
+
+    /// A refresh brought a grant. See [`Event::Refreshed`].
     pub fn handle_refreshed(
         &mut self,
         policy: &Policy<T>,
         flight: FlightId,
         token: TokenTimes<T>,
+        novelty: Novelty,
         draw: Draw,
         now: T,
-    ) -> Effect<T> {
-        self.handle(policy, Event::Refreshed { flight, token, novelty: Novelty::New, draw }, now)
+    ) -> Refreshed {
+        self.observe(policy, now);
+        self.refreshed(policy, flight, token, novelty, draw, now)
     }
 
     /// A refresh ended without a grant. See [`Event::RefreshFailed`].
@@ -223,8 +238,9 @@ impl<T: Time> Lifecycle<T> {
         failure: Failure<T>,
         draw: Draw,
         now: T,
-    ) -> Effect<T> {
-        self.handle(policy, Event::RefreshFailed { flight, failure, draw }, now)
+    ) -> Failed {
+        self.observe(policy, now);
+        self.refresh_failed(policy, flight, failure, draw, now)
     }
 
     /// A resource server rejected a token. See [`Event::Rejected`].
@@ -233,47 +249,45 @@ impl<T: Time> Lifecycle<T> {
         policy: &Policy<T>,
         generation: Generation,
         now: T,
-    ) -> Effect<T> {
-        self.handle(policy, Event::Rejected { generation }, now)
+    ) -> Rejected {
+        self.observe(policy, now);
+        self.rejected(policy, generation, now)
     }
 
     /// A resource server accepted a token. See [`Event::Accepted`].
-    pub fn handle_accepted(
-        &mut self,
-        policy: &Policy<T>,
-        generation: Generation,
-        now: T,
-    ) -> Effect<T> {
-        self.handle(policy, Event::Accepted { generation }, now)
+    pub fn handle_accepted(&mut self, policy: &Policy<T>, generation: Generation, now: T) {
+        self.observe(policy, now);
+        self.accepted(generation);
     }
 
     /// A rejected request succeeded with another token. See [`Event::Recovered`].
-    pub fn handle_recovered(
-        &mut self,
-        policy: &Policy<T>,
-        generation: Generation,
-        now: T,
-    ) -> Effect<T> {
-        self.handle(policy, Event::Recovered { generation }, now)
+    pub fn handle_recovered(&mut self, policy: &Policy<T>, generation: Generation, now: T) {
+        self.observe(policy, now);
+        self.recovered(policy, generation, now);
     }
 
-    /// A grant was installed from outside. See [`Event::Installed`].
+    /// A grant was installed from outside. `intent` is when a store says that its refresh token was
+    /// sent, if it was and no outcome is known. See [`Event::Installed`].
     pub fn handle_installed(
         &mut self,
         policy: &Policy<T>,
         token: Option<TokenTimes<T>>,
+        intent: Option<T>,
         now: T,
-    ) -> Effect<T> {
-        self.handle(policy, Event::Installed { token, intent: None }, now)
+    ) -> Installed {
+        self.observe(policy, now);
+        self.installed(policy, token, intent, now)
     }
 
     /// The grant was dropped. See [`Event::Cleared`].
-    pub fn handle_cleared(&mut self, policy: &Policy<T>, now: T) -> Effect<T> {
-        self.handle(policy, Event::Cleared, now)
+    pub fn handle_cleared(&mut self, policy: &Policy<T>, now: T) {
+        self.observe(policy, now);
+        self.cleared();
     }
 
     /// Time went by. See [`Event::TimePassed`].
-    pub fn handle_timeout(&mut self, policy: &Policy<T>, draw: Draw, now: T) -> Effect<T> {
-        self.handle(policy, Event::TimePassed { draw }, now)
+    pub fn handle_timeout(&mut self, policy: &Policy<T>, draw: Draw, now: T) -> Failed {
+        self.observe(policy, now);
+        self.time_passed(policy, draw, now)
     }
 }

@@ -3,8 +3,8 @@
 use super::Lifecycle;
 use super::schedule::{Deadlines, Freshness, Schedule};
 use super::state::{
-    Budget, Credential, Flight, Flights, Generation, Held, Holding, Pause, Refund, Rejections,
-    Standing, Trouble,
+    Acceptance, Budget, Credential, Flight, Flights, Generation, Held, Holding, Pause, Refund,
+    Rejections, Trouble,
 };
 use crate::time::{Span, Timestamp};
 
@@ -24,7 +24,7 @@ pub struct Packed {
     ended: u32,
     life: Life,
     freshness: Freshness,
-    standing: Standing,
+    acceptance: Acceptance,
     credential: Known,
 }
 
@@ -42,7 +42,7 @@ impl Packed {
         ended: 0,
         life: Life::NoToken,
         freshness: Freshness::Fresh,
-        standing: Standing::Untried,
+        acceptance: Acceptance::Untried,
         credential: Known::Absent,
     };
 }
@@ -80,13 +80,17 @@ impl Lifecycle {
             Credential::Absent => Known::Absent,
             Credential::Ready => Known::Ready,
             Credential::Declined => Known::Declined,
-            Credential::DoubtedUntil(_) | Credential::Doubted => return None,
+            Credential::InDoubtUntil(_) | Credential::InDoubt => return None,
         };
-        let (life, deadlines, freshness, standing) = match self.holding {
-            Holding::Nothing => (Life::NoToken, NO_DEADLINES, Freshness::Fresh, Standing::Untried),
-            Holding::Token(Held { schedule, freshness, standing }) => match schedule {
-                Schedule::UntilRejected => (Life::UntilRejected, NO_DEADLINES, freshness, standing),
-                Schedule::Timed(deadlines) => (Life::Timed, deadlines, freshness, standing),
+        let (life, deadlines, freshness, acceptance) = match self.holding {
+            Holding::Nothing => {
+                (Life::NoToken, NO_DEADLINES, Freshness::Fresh, Acceptance::Untried)
+            }
+            Holding::Token(Held { schedule, freshness, acceptance }) => match schedule {
+                Schedule::UntilRejected => {
+                    (Life::UntilRejected, NO_DEADLINES, freshness, acceptance)
+                }
+                Schedule::Timed(deadlines) => (Life::Timed, deadlines, freshness, acceptance),
             },
         };
         let after = |instant: Timestamp| {
@@ -104,7 +108,7 @@ impl Lifecycle {
             ended: u32::try_from(self.flights.ended).ok()?,
             life,
             freshness,
-            standing,
+            acceptance,
             credential,
         };
         at_rest.then_some(packed)
@@ -115,8 +119,8 @@ impl Lifecycle {
         let after =
             |millis: u32| packed.refresh_after.saturating_add(Span::from_millis(millis.into()));
         let held = |schedule| {
-            let Packed { freshness, standing, .. } = packed;
-            Holding::Token(Held { schedule, freshness, standing })
+            let Packed { freshness, acceptance, .. } = packed;
+            Holding::Token(Held { schedule, freshness, acceptance })
         };
         Self {
             generation: Generation { session: packed.session, number: packed.number.into() },

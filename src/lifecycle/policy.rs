@@ -82,7 +82,7 @@ impl Reuse {
 
 /// What a declaration of [`Reuse`] comes to for the client.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum Bearing<T: Time> {
+pub(super) enum Tolerance<T: Time> {
     /// A refresh token that may have been used must not be presented again while anything works.
     Never,
     /// It may, for so long from its first sending on.
@@ -92,13 +92,13 @@ pub(super) enum Bearing<T: Time> {
 }
 
 impl<T: Time> Reuse<T> {
-    pub(super) const fn bearing(&self) -> Bearing<T> {
+    pub(super) const fn tolerance(&self) -> Tolerance<T> {
         match self {
-            Self::Strict => Bearing::Never,
+            Self::Strict => Tolerance::Never,
             Self::OverlapAccessOnly(window)
             | Self::OverlapSuccessors(window)
-            | Self::Idempotent(window) => Bearing::Within(*window),
-            Self::ConfirmByUse | Self::Unrotated => Bearing::Always,
+            | Self::Idempotent(window) => Tolerance::Within(*window),
+            Self::ConfirmByUse | Self::Unrotated => Tolerance::Always,
         }
     }
 }

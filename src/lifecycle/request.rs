@@ -1,11 +1,12 @@
 //! A caller wants a token: use what works, join what is out, start what is needed and permitted.
 
 use super::Lifecycle;
-use super::event::{Cause, Delay, Effect, Ending, Start};
-use super::policy::{Bearing, Policy};
+use super::event::{Cause, Delay, Ending, Start};
+use super::outcome::Requested;
+use super::policy::{Policy, Tolerance};
 use super::schedule::{Freshness, Schedule};
 use super::state::{
-    Attempt, Budget, Credential, Flight, FlightId, Held, Holding, Pause, Standing, Trouble,
+    Acceptance, Attempt, Budget, Credential, Flight, FlightId, Held, Holding, Pause, Trouble,
 };
 use crate::time::Time;
 
@@ -39,17 +40,17 @@ impl<T: Time> Lifecycle<T> {
         policy: &Policy<T>,
         usable_for: T::Span,
         now: T,
-    ) -> Effect<T> {
+    ) -> Requested<T> {
         let service = self.service(usable_for, now);
         let cause = match (service, self.flight) {
             (Service::Fresh, Flight::Idle | Flight::Overdue { .. } | Flight::Out { .. })
-            | (Service::Due, Flight::Out { .. }) => return Effect::Use,
+            | (Service::Due, Flight::Out { .. }) => return Requested::Use,
             (
                 Service::TooBrief | Service::Lapsed | Service::Rejected | Service::NoToken,
                 Flight::Out { deadline, .. },
                 // Rule B3: "At most one refresh MUST be out." Rule B8: "Where a refresh is out
                 // already it MUST be joined".
-            ) => return Effect::Wait { until: deadline },
+            ) => return Requested::Wait { until: deadline },
             (Service::Due, Flight::Idle | Flight::Overdue { .. }) => Cause::Due,
             (Service::TooBrief, Flight::Idle | Flight::Overdue { .. }) => Cause::TooBrief,
             (Service::Lapsed, Flight::Idle | Flight::Overdue { .. }) => Cause::Lapsed,
@@ -58,17 +59,17 @@ impl<T: Time> Lifecycle<T> {
         };
         match (cause, self.permit(policy, now)) {
             (Cause::Due, Permit::Granted(budget)) => {
-                Effect::UseAndStartRefresh(self.start(policy, budget, cause, now))
+                Requested::UseAndStartRefresh(self.start(policy, budget, cause, now))
             }
             (_, Permit::Granted(budget)) => {
-                Effect::StartRefresh(self.start(policy, budget, cause, now))
+                Requested::StartRefresh(self.start(policy, budget, cause, now))
             }
             // Rule B5: "callers get it until it lapses, and the next try waits for backoff".
             (Cause::Due, Permit::Later { .. } | Permit::Never(_)) | (_, Permit::WhenRejected) => {
-                Effect::Use
+                Requested::Use
             }
-            (_, Permit::Later { until, reason }) => Effect::BackOff { until, reason },
-            (_, Permit::Never(ending)) => Effect::LogIn(ending),
+            (_, Permit::Later { until, reason }) => Requested::BackOff { until, reason },
+            (_, Permit::Never(ending)) => Requested::LogIn(ending),
         }
     }
 
@@ -77,9 +78,9 @@ impl<T: Time> Lifecycle<T> {
             Holding::Nothing => return Service::NoToken,
             Holding::Token(held) => held,
         };
-        match held.standing {
-            Standing::Withdrawn | Standing::WithdrawnPaid => return Service::Rejected,
-            Standing::Untried | Standing::Accepted => {}
+        match held.acceptance {
+            Acceptance::Withdrawn | Acceptance::WithdrawnPaid => return Service::Rejected,
+            Acceptance::Untried | Acceptance::Accepted => {}
         }
         let then = held.schedule.freshness(now.saturating_add(usable_for));
         match (held.freshness, then) {
@@ -97,12 +98,12 @@ impl<T: Time> Lifecycle<T> {
             Credential::Absent => return Permit::Never(Ending::NoGrant),
             // Rule B6: "no further refresh starts until another grant comes".
             Credential::Declined => return Permit::Never(Ending::Declined),
-            Credential::Doubted => {
+            Credential::InDoubt => {
                 if let Some(held_off) = self.held_off_by_doubt(policy, now) {
                     return held_off;
                 }
             }
-            Credential::Ready | Credential::DoubtedUntil(_) => {}
+            Credential::Ready | Credential::InDoubtUntil(_) => {}
         }
         if let Some(held_off) = self.held_off_by_misconfiguration(policy, now) {
             return held_off;
@@ -153,15 +154,15 @@ impl<T: Time> Lifecycle<T> {
     /// Rule B6: "and, where the server refuses a refresh token seen twice, not while the old token is
     /// usable".
     fn held_off_by_misconfiguration(&self, policy: &Policy<T>, now: T) -> Option<Permit<T>> {
-        match (self.trouble, policy.reuse.bearing()) {
-            (Trouble::Misconfigured, Bearing::Never) => match self.usable_schedule(now)? {
+        match (self.trouble, policy.reuse.tolerance()) {
+            (Trouble::Misconfigured, Tolerance::Never) => match self.usable_schedule(now)? {
                 Schedule::UntilRejected => Some(Permit::WhenRejected),
                 Schedule::Timed(deadlines) => Some(Permit::Later {
                     until: deadlines.unusable_from,
                     reason: Delay::Misconfigured,
                 }),
             },
-            (Trouble::Misconfigured, Bearing::Within(_) | Bearing::Always)
+            (Trouble::Misconfigured, Tolerance::Within(_) | Tolerance::Always)
             | (Trouble::None | Trouble::Passing | Trouble::Unexplained { .. }, _) => None,
         }
     }
@@ -180,11 +181,13 @@ impl<T: Time> Lifecycle<T> {
         match self.holding {
             Holding::Nothing => true,
             Holding::Token(Held { freshness: Freshness::Due | Freshness::Lapsed, .. }) => true,
-            Holding::Token(Held { freshness: Freshness::Fresh, standing, .. }) => match standing {
-                // It was paid for when the token was rejected.
-                Standing::WithdrawnPaid => true,
-                Standing::Untried | Standing::Accepted | Standing::Withdrawn => false,
-            },
+            Holding::Token(Held { freshness: Freshness::Fresh, acceptance, .. }) => {
+                match acceptance {
+                    // It was paid for when the token was rejected.
+                    Acceptance::WithdrawnPaid => true,
+                    Acceptance::Untried | Acceptance::Accepted | Acceptance::Withdrawn => false,
+                }
+            }
         }
     }
 
@@ -192,22 +195,24 @@ impl<T: Time> Lifecycle<T> {
         let whole = now.saturating_add(policy.refresh_deadline);
         let deadline = match self.credential {
             // Rule B6: "retries, each ending within the declared window".
-            Credential::DoubtedUntil(until) => whole.min(until),
-            Credential::Absent | Credential::Ready | Credential::Doubted | Credential::Declined => {
+            Credential::InDoubtUntil(until) => whole.min(until),
+            Credential::Absent | Credential::Ready | Credential::InDoubt | Credential::Declined => {
                 whole
             }
         };
         if let Holding::Token(held) = &mut self.holding {
-            held.standing = match held.standing {
+            held.acceptance = match held.acceptance {
                 // This is what was paid for; any further one is paid from the budget (rule B9).
-                Standing::WithdrawnPaid => Standing::Withdrawn,
-                Standing::Untried | Standing::Accepted | Standing::Withdrawn => held.standing,
+                Acceptance::WithdrawnPaid => Acceptance::Withdrawn,
+                Acceptance::Untried | Acceptance::Accepted | Acceptance::Withdrawn => {
+                    held.acceptance
+                }
             };
         }
         // Rule B6: a retry within the window supersedes what is overdue, whose late answer still counts.
         self.superseded = match self.credential {
-            Credential::DoubtedUntil(_) => self.late_answers(),
-            Credential::Absent | Credential::Ready | Credential::Doubted | Credential::Declined => {
+            Credential::InDoubtUntil(_) => self.late_answers(),
+            Credential::Absent | Credential::Ready | Credential::InDoubt | Credential::Declined => {
                 Pause::Over
             }
         };

@@ -1,10 +1,10 @@
 //! What resource servers say of the held token: accepted, rejected, or that a refresh helped.
 
 use super::Lifecycle;
-use super::event::Effect;
+use super::outcome::Rejected;
 use super::policy::Policy;
 use super::schedule::{Freshness, Schedule};
-use super::state::{Flight, Generation, Holding, Standing};
+use super::state::{Acceptance, Flight, Generation, Holding};
 use crate::time::Time;
 
 impl<T: Time> Lifecycle<T> {
@@ -16,76 +16,70 @@ impl<T: Time> Lifecycle<T> {
         policy: &Policy<T>,
         generation: Generation,
         now: T,
-    ) -> Effect<T> {
+    ) -> Rejected {
         let held = match &mut self.holding {
             Holding::Token(held) if generation == self.generation => held,
-            Holding::Token(_) | Holding::Nothing => return Effect::Nothing,
+            Holding::Token(_) | Holding::Nothing => return Rejected::Nothing,
         };
-        match (held.standing, held.freshness, self.flight) {
-            (Standing::Withdrawn | Standing::WithdrawnPaid, _, _) => return Effect::Nothing,
+        match (held.acceptance, held.freshness, self.flight) {
+            (Acceptance::Withdrawn | Acceptance::WithdrawnPaid, _, _) => return Rejected::Nothing,
             // Rule B8: "nor is a token withdrawn that has worked, while the backoff holds its
             // replacement off for longer than a refresh may take".
             (
-                Standing::Accepted,
+                Acceptance::Accepted,
                 Freshness::Fresh | Freshness::Due,
                 Flight::Idle | Flight::Overdue { .. },
             ) if self.pause.lasts_beyond(now.saturating_add(policy.refresh_deadline)) => {
-                return Effect::KeepUsing;
+                return Rejected::KeepUsing;
             }
             // Another one is under way, or is free.
-            (Standing::Untried | Standing::Accepted, _, Flight::Out { .. })
+            (Acceptance::Untried | Acceptance::Accepted, _, Flight::Out { .. })
             | (
-                Standing::Untried | Standing::Accepted,
+                Acceptance::Untried | Acceptance::Accepted,
                 Freshness::Due | Freshness::Lapsed,
                 Flight::Idle | Flight::Overdue { .. },
-            ) => held.standing = Standing::Withdrawn,
-            (Standing::Untried, Freshness::Fresh, Flight::Idle | Flight::Overdue { .. }) => {
+            ) => held.acceptance = Acceptance::Withdrawn,
+            (Acceptance::Untried, Freshness::Fresh, Flight::Idle | Flight::Overdue { .. }) => {
                 match self.budget.less_one(policy, now) {
                     Ok(paid) => self.budget = paid,
-                    Err(_) => return Effect::KeepUsing,
+                    Err(_) => return Rejected::KeepUsing,
                 }
-                held.standing = Standing::WithdrawnPaid;
+                held.acceptance = Acceptance::WithdrawnPaid;
             }
-            (Standing::Accepted, Freshness::Fresh, Flight::Idle | Flight::Overdue { .. }) => {
+            (Acceptance::Accepted, Freshness::Fresh, Flight::Idle | Flight::Overdue { .. }) => {
                 let lifetime = match held.schedule {
                     Schedule::UntilRejected => None,
                     Schedule::Timed(deadlines) => Some(deadlines.lifetime()),
                 };
                 match self.rejections.less_one(policy, lifetime, now) {
                     Some(paid) => self.rejections = paid,
-                    None => return Effect::KeepUsing,
+                    None => return Rejected::KeepUsing,
                 }
-                held.standing = Standing::WithdrawnPaid;
+                held.acceptance = Acceptance::WithdrawnPaid;
             }
         }
-        Effect::Withdraw
+        Rejected::Withdraw
     }
 
-    pub(super) fn accepted(&mut self, generation: Generation) -> Effect<T> {
+    pub(super) fn accepted(&mut self, generation: Generation) {
         match &mut self.holding {
-            Holding::Token(held) if generation == self.generation => match held.standing {
-                Standing::Untried => held.standing = Standing::Accepted,
-                Standing::Accepted | Standing::Withdrawn | Standing::WithdrawnPaid => {}
+            Holding::Token(held) if generation == self.generation => match held.acceptance {
+                Acceptance::Untried => held.acceptance = Acceptance::Accepted,
+                Acceptance::Accepted | Acceptance::Withdrawn | Acceptance::WithdrawnPaid => {}
             },
             Holding::Token(_) | Holding::Nothing => {}
         }
-        Effect::Nothing
     }
 
     /// Rule B9: "one is given back, no sooner than [1 s] after the last, where the rejected request
     /// succeeds with the successor". It was accepted, besides.
-    pub(super) fn recovered(
-        &mut self,
-        policy: &Policy<T>,
-        generation: Generation,
-        now: T,
-    ) -> Effect<T> {
+    pub(super) fn recovered(&mut self, policy: &Policy<T>, generation: Generation, now: T) {
         match self.holding {
             Holding::Token(_) if generation == self.generation => {
                 self.rejections = self.rejections.helped(policy, now);
             }
             Holding::Token(_) | Holding::Nothing => {}
         }
-        self.accepted(generation)
+        self.accepted(generation);
     }
 }

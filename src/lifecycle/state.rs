@@ -85,12 +85,12 @@ pub(super) struct Held<T: Time> {
     pub(super) schedule: Schedule<T>,
     /// The furthest that any `now` has shown it to be: a fact, not a time (rule A5).
     pub(super) freshness: Freshness,
-    pub(super) standing: Standing,
+    pub(super) acceptance: Acceptance,
 }
 
 /// What resource servers have said of the held token.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Standing {
+pub(super) enum Acceptance {
     Untried,
     Accepted,
     /// Rejected, and the next refresh is paid for (rule B9).
@@ -105,9 +105,9 @@ pub(super) enum Credential<T: Time> {
     Absent,
     Ready,
     /// It was sent with unknown outcome; the server still answers it again until then.
-    DoubtedUntil(T),
+    InDoubtUntil(T),
     /// It was sent with unknown outcome, and the server may refuse it a second time.
-    Doubted,
+    InDoubt,
     Declined,
 }
 
@@ -349,12 +349,12 @@ impl<T: Time> Held<T> {
     /// Whether the token may be handed out. Rule B2: "A token MUST NOT be handed out at or after its
     /// `unusable_from`, nor once a rejection withdrew it."
     pub(super) fn usable(&self, now: T) -> bool {
-        match self.standing {
-            Standing::Untried | Standing::Accepted => match self.freshness_at(now) {
+        match self.acceptance {
+            Acceptance::Untried | Acceptance::Accepted => match self.freshness_at(now) {
                 Freshness::Fresh | Freshness::Due => true,
                 Freshness::Lapsed => false,
             },
-            Standing::Withdrawn | Standing::WithdrawnPaid => false,
+            Acceptance::Withdrawn | Acceptance::WithdrawnPaid => false,
         }
     }
 

@@ -1,10 +1,11 @@
 //! When something will change by itself, and what (rule B12).
 
-use super::event::{Delay, Effect, Ending, Event};
+use super::Lifecycle;
+use super::event::{Delay, Ending};
+use super::outcome::Requested;
 use super::policy::Policy;
 use super::schedule::Schedule;
 use super::state::{Budget, Credential, Flight, Holding, Pause, State, Trouble};
-use super::{Lifecycle, apply};
 use crate::time::Time;
 
 /// The next instant at which the machine changes without an event, and why.
@@ -13,18 +14,18 @@ pub struct Timeout<T: Time> {
     /// When.
     pub at: T,
     /// What happens then.
-    pub why: Why,
+    pub reason: TimeoutReason,
 }
 
 /// What a [`Timeout`] is for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Why {
+pub enum TimeoutReason {
     /// The token becomes due: refresh it, to keep it fresh without traffic.
     Due,
     /// The token stops being handed out.
     Lapse,
     /// The refresh that is out meets its deadline: poll it once more, then tell
-    /// [`Event::TimePassed`].
+    /// [`Event::TimePassed`](super::Event::TimePassed).
     RefreshDeadline,
     /// The next refresh may start: the backoff is over.
     BackoffOver,
@@ -42,15 +43,15 @@ pub enum Why {
 #[derive(PartialEq)]
 struct Outlook<T: Time> {
     state: State,
-    answer: Answer<T>,
+    served: Served<T>,
     overdue: bool,
 }
 
 /// What a caller would be told; the identity and deadline of a refresh that would start apart.
 #[derive(PartialEq)]
-enum Answer<T: Time> {
-    Use,
-    UseAndStart,
+enum Served<T: Time> {
+    Token,
+    TokenAndStart,
     Start,
     Wait,
     BackOff(T, Delay),
@@ -80,9 +81,9 @@ impl<T: Time> Lifecycle<T> {
     /// Every instant of the state at which something might change. Where several fall together the
     /// first one names the reason: what must be acted on comes first.
     fn candidates(&self, policy: &Policy<T>) -> [Option<Timeout<T>>; 9] {
-        let timeout = |at, why| Some(Timeout { at, why });
-        let over = |pause, why| match pause {
-            Pause::Until { instant, .. } => timeout(instant, why),
+        let timeout = |at, reason| Some(Timeout { at, reason });
+        let over = |pause, reason| match pause {
+            Pause::Until { instant, .. } => timeout(instant, reason),
             Pause::Over => None,
         };
         let (due, last_chance, lapse) = match self.holding {
@@ -90,32 +91,32 @@ impl<T: Time> Lifecycle<T> {
             Holding::Token(held) => match held.schedule {
                 Schedule::UntilRejected => (None, None, None),
                 Schedule::Timed(deadlines) => (
-                    timeout(deadlines.refresh_after, Why::Due),
-                    timeout(deadlines.last_chance(policy), Why::DoubtOver),
-                    timeout(deadlines.unusable_from, Why::Lapse),
+                    timeout(deadlines.refresh_after, TimeoutReason::Due),
+                    timeout(deadlines.last_chance(policy), TimeoutReason::DoubtOver),
+                    timeout(deadlines.unusable_from, TimeoutReason::Lapse),
                 ),
             },
         };
         let deadline = match self.flight {
-            Flight::Out { deadline, .. } => timeout(deadline, Why::RefreshDeadline),
+            Flight::Out { deadline, .. } => timeout(deadline, TimeoutReason::RefreshDeadline),
             Flight::Overdue { .. } | Flight::Idle => None,
         };
-        let open = over(self.late_answers(), Why::DoubtOver);
-        let backoff = over(self.pause, Why::BackoffOver);
+        let open = over(self.late_answers(), TimeoutReason::DoubtOver);
+        let backoff = over(self.pause, TimeoutReason::BackoffOver);
         let login = match self.trouble {
-            Trouble::Unexplained { early, .. } => over(early, Why::LoginMayHelp),
+            Trouble::Unexplained { early, .. } => over(early, TimeoutReason::LoginMayHelp),
             Trouble::None | Trouble::Passing | Trouble::Misconfigured => None,
         };
         let budget = match self.budget {
             Budget::FullAt(full_at) => timeout(
                 full_at.saturating_add(policy.budget.interval).saturating_sub(policy.budget.window),
-                Why::BudgetAllows,
+                TimeoutReason::BudgetAllows,
             ),
             Budget::Full => None,
         };
         let window = match self.credential {
-            Credential::DoubtedUntil(until) => timeout(until, Why::WindowClosed),
-            Credential::Absent | Credential::Ready | Credential::Doubted | Credential::Declined => {
+            Credential::InDoubtUntil(until) => timeout(until, TimeoutReason::WindowClosed),
+            Credential::Absent | Credential::Ready | Credential::InDoubt | Credential::Declined => {
                 None
             }
         };
@@ -123,28 +124,19 @@ impl<T: Time> Lifecycle<T> {
     }
 
     fn outlook(&self, policy: &Policy<T>, now: T) -> Outlook<T> {
-        let request = Event::Requested { usable_for: T::zero() };
-        let answer = match apply(policy, *self, request, now).1 {
-            Effect::UseAndStartRefresh(_) => Answer::UseAndStart,
-            Effect::StartRefresh(_) => Answer::Start,
-            Effect::Wait { .. } => Answer::Wait,
-            Effect::BackOff { until, reason } => Answer::BackOff(until, reason),
-            Effect::LogIn(ending) => Answer::LogIn(ending),
-            Effect::Use
-            | Effect::Nothing
-            | Effect::Publish { .. }
-            | Effect::KeepRefreshToken
-            | Effect::ReleaseOrphan
-            | Effect::HoldBack
-            | Effect::Discard
-            | Effect::Withdraw
-            | Effect::KeepUsing
-            | Effect::EndAttempt => Answer::Use,
+        let mut next = *self;
+        let served = match next.handle_requested(policy, now) {
+            Requested::Use => Served::Token,
+            Requested::UseAndStartRefresh(_) => Served::TokenAndStart,
+            Requested::StartRefresh(_) => Served::Start,
+            Requested::Wait { .. } => Served::Wait,
+            Requested::BackOff { until, reason } => Served::BackOff(until, reason),
+            Requested::LogIn(ending) => Served::LogIn(ending),
         };
         let overdue = match self.flight {
             Flight::Out { deadline, .. } => now >= deadline,
             Flight::Idle | Flight::Overdue { .. } => false,
         };
-        Outlook { state: self.state(now), answer, overdue }
+        Outlook { state: self.state(now), served, overdue }
     }
 }

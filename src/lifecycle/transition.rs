@@ -3,11 +3,12 @@
 
 use super::Lifecycle;
 use super::event::{Effect, Event, Failure, Novelty};
-use super::policy::{Backoff, Bearing, Policy, Reuse};
+use super::outcome::{Failed, Installed, Refreshed};
+use super::policy::{Backoff, Policy, Reuse, Tolerance};
 use super::schedule::{Freshness, Schedule, TokenTimes};
 use super::state::{
-    Attempt, Budget, Credential, Flight, FlightId, Held, Holding, Pause, Rejections, Standing,
-    Trouble,
+    Acceptance, Attempt, Budget, Credential, Flight, FlightId, Generation, Held, Holding, Pause,
+    Rejections, Trouble,
 };
 use crate::time::{Draw, Time};
 
@@ -32,19 +33,28 @@ impl<T: Time> Lifecycle<T> {
     pub(super) fn advance(&mut self, policy: &Policy<T>, event: Event<T>, now: T) -> Effect<T> {
         self.observe(policy, now);
         match event {
-            Event::Requested { usable_for } => self.requested(policy, usable_for, now),
+            Event::Requested { usable_for } => self.requested(policy, usable_for, now).into(),
             Event::Refreshed { flight, token, novelty, draw } => {
-                self.refreshed(policy, flight, token, novelty, draw, now)
+                self.refreshed(policy, flight, token, novelty, draw, now).into()
             }
             Event::RefreshFailed { flight, failure, draw } => {
-                self.refresh_failed(policy, flight, failure, draw, now)
+                self.refresh_failed(policy, flight, failure, draw, now).into()
             }
-            Event::Rejected { generation } => self.rejected(policy, generation, now),
-            Event::Accepted { generation } => self.accepted(generation),
-            Event::Recovered { generation } => self.recovered(policy, generation, now),
-            Event::Installed { token, intent } => self.installed(policy, token, intent, now),
-            Event::Cleared => self.cleared(),
-            Event::TimePassed { draw } => self.time_passed(policy, draw, now),
+            Event::Rejected { generation } => self.rejected(policy, generation, now).into(),
+            Event::Accepted { generation } => {
+                self.accepted(generation);
+                Effect::Nothing
+            }
+            Event::Recovered { generation } => {
+                self.recovered(policy, generation, now);
+                Effect::Nothing
+            }
+            Event::Installed { token, intent } => self.installed(policy, token, intent, now).into(),
+            Event::Cleared => {
+                self.cleared();
+                Effect::Withdraw
+            }
+            Event::TimePassed { draw } => self.time_passed(policy, draw, now).into(),
         }
     }
 
@@ -70,13 +80,13 @@ impl<T: Time> Lifecycle<T> {
                 Budget::FullAt(instant.min(now.saturating_add(policy.budget.window)))
             };
         }
-        if let Credential::DoubtedUntil(until) = self.credential {
-            self.credential = match policy.reuse.bearing() {
-                Bearing::Within(window) if now < until => {
-                    Credential::DoubtedUntil(until.min(now.saturating_add(window)))
+        if let Credential::InDoubtUntil(until) = self.credential {
+            self.credential = match policy.reuse.tolerance() {
+                Tolerance::Within(window) if now < until => {
+                    Credential::InDoubtUntil(until.min(now.saturating_add(window)))
                 }
-                Bearing::Within(_) | Bearing::Never => Credential::Doubted,
-                Bearing::Always => Credential::Ready,
+                Tolerance::Within(_) | Tolerance::Never => Credential::InDoubt,
+                Tolerance::Always => Credential::Ready,
             };
         }
         self.flight = match self.flight {
@@ -85,10 +95,10 @@ impl<T: Time> Lifecycle<T> {
                 let deadline = deadline.min(now.saturating_add(policy.refresh_deadline));
                 let deadline = match self.credential {
                     // A retry still ends within its window, which may have been pulled in just now.
-                    Credential::DoubtedUntil(until) => deadline.min(until),
+                    Credential::InDoubtUntil(until) => deadline.min(until),
                     Credential::Absent
                     | Credential::Ready
-                    | Credential::Doubted
+                    | Credential::InDoubt
                     | Credential::Declined => deadline,
                 };
                 Flight::Out { sent: sent.min(now), deadline, attempt }
@@ -101,7 +111,7 @@ impl<T: Time> Lifecycle<T> {
 
     /// Rules B4, B10, B14: what lands counts unless something newer has landed or the epoch ended,
     /// and its refresh token is kept even where its access token is of no use.
-    fn refreshed(
+    pub(super) fn refreshed(
         &mut self,
         policy: &Policy<T>,
         flight: FlightId,
@@ -109,20 +119,20 @@ impl<T: Time> Lifecycle<T> {
         novelty: Novelty,
         draw: Draw,
         now: T,
-    ) -> Effect<T> {
+    ) -> Refreshed {
         // Rule B4: "A result MUST NOT overwrite what a newer refresh, a login or a logout left."
         if flight.0 <= self.flights.ended {
-            return Effect::ReleaseOrphan;
+            return Refreshed::ReleaseOrphan;
         }
         if flight.0 <= self.flights.landed || flight.0 > self.flights.started {
-            return Effect::Discard;
+            return Refreshed::Discard;
         }
         // Rule B14: "a late answer whose repetition is out is persisted at once, and is handed out once the
         // repetition has landed or has met its deadline".
         if let (Flight::Out { .. }, Reuse::ConfirmByUse, true) =
             (self.flight, policy.reuse, flight.0 < self.flights.started)
         {
-            return Effect::HoldBack;
+            return Refreshed::HoldBack;
         }
         self.flights.landed = flight.0;
         self.credential = Credential::Ready;
@@ -144,9 +154,9 @@ impl<T: Time> Lifecycle<T> {
         // held to be, MUST NOT be followed by another refresh before backoff."
         let stale = match (novelty, self.holding) {
             (Novelty::New, _) | (Novelty::Same, Holding::Nothing) => false,
-            (Novelty::Same, Holding::Token(held)) => match held.standing {
-                Standing::Withdrawn | Standing::WithdrawnPaid => true,
-                Standing::Untried | Standing::Accepted => !schedule.outlives(&held.schedule),
+            (Novelty::Same, Holding::Token(held)) => match held.acceptance {
+                Acceptance::Withdrawn | Acceptance::WithdrawnPaid => true,
+                Acceptance::Untried | Acceptance::Accepted => !schedule.outlives(&held.schedule),
             },
         };
         // Rule B10: it "MUST count as a failed refresh and back off". Rule B14: "A refresh token
@@ -154,39 +164,39 @@ impl<T: Time> Lifecycle<T> {
         if stillborn || stale {
             self.trouble = Trouble::Passing;
             self.back_off(policy, None, draw, now);
-            return Effect::KeepRefreshToken;
+            return Refreshed::KeepRefreshToken;
         }
         self.failures = 0;
         self.trouble = Trouble::None;
         self.pause = Pause::Over;
-        self.publish(schedule, now)
+        Refreshed::Publish { generation: self.publish(schedule, now) }
     }
 
-    fn publish(&mut self, schedule: Schedule<T>, now: T) -> Effect<T> {
+    fn publish(&mut self, schedule: Schedule<T>, now: T) -> Generation {
         self.generation.number += 1;
         self.holding = Holding::Token(Held {
             schedule,
             freshness: schedule.freshness(now),
-            standing: Standing::Untried,
+            acceptance: Acceptance::Untried,
         });
-        Effect::Publish { generation: self.generation }
+        self.generation
     }
 
     /// Rules B3, B5, B6: a failure ends its own attempt and touches no token.
-    fn refresh_failed(
+    pub(super) fn refresh_failed(
         &mut self,
         policy: &Policy<T>,
         flight: FlightId,
         failure: Failure<T>,
         draw: Draw,
         now: T,
-    ) -> Effect<T> {
+    ) -> Failed {
         // Rule B3: "A superseded result MUST change nothing".
         if flight.0 != self.flights.started {
-            return Effect::Nothing;
+            return Failed::Nothing;
         }
         match (self.flight, failure) {
-            (Flight::Idle, _) => Effect::Nothing,
+            (Flight::Idle, _) => Failed::Nothing,
             (Flight::Out { attempt, .. } | Flight::Overdue { attempt, .. }, Failure::Declined) => {
                 self.flight = Flight::Idle;
                 match attempt {
@@ -198,7 +208,7 @@ impl<T: Time> Lifecycle<T> {
                         self.trouble = Trouble::None;
                     }
                 }
-                Effect::EndAttempt
+                Failed::EndAttempt
             }
             (
                 Flight::Out { .. },
@@ -208,13 +218,13 @@ impl<T: Time> Lifecycle<T> {
             ) => {
                 self.flight = Flight::Idle;
                 self.fail(policy, failure, draw, now);
-                Effect::EndAttempt
+                Failed::EndAttempt
             }
             (Flight::Out { sent, attempt, .. }, Failure::Unknown) => {
                 self.flight = Flight::Idle;
                 self.doubt(policy, sent, attempt, now);
                 self.fail(policy, failure, draw, now);
-                Effect::EndAttempt
+                Failed::EndAttempt
             }
             // It was judged unknown already. But no late answer is to be waited for any more.
             (
@@ -225,7 +235,7 @@ impl<T: Time> Lifecycle<T> {
                 | Failure::Unknown,
             ) => {
                 self.flight = Flight::Idle;
-                Effect::EndAttempt
+                Failed::EndAttempt
             }
         }
     }
@@ -267,24 +277,23 @@ impl<T: Time> Lifecycle<T> {
     /// Takes in that a refresh of unknown outcome was sent at `sent`. Rule B6: "What may follow
     /// MUST depend on what the server is declared to do with a refresh token seen twice".
     fn doubt(&mut self, policy: &Policy<T>, sent: T, attempt: Attempt, now: T) {
-        self.credential = match (self.credential, attempt, policy.reuse.bearing()) {
+        self.credential = match (self.credential, attempt, policy.reuse.tolerance()) {
             // The grant that it presented is no longer the one that is held.
-            (credential, Attempt::Outrun, _) | (credential, Attempt::Ordinary, Bearing::Always) => {
-                credential
-            }
+            (credential, Attempt::Outrun, _)
+            | (credential, Attempt::Ordinary, Tolerance::Always) => credential,
             // Where the window closed while a retry was out, that retry does not open it anew.
-            (_, Attempt::Ordinary, Bearing::Never)
-            | (Credential::Doubted, Attempt::Ordinary, Bearing::Within(_)) => Credential::Doubted,
-            (Credential::DoubtedUntil(until), Attempt::Ordinary, Bearing::Within(_)) => {
-                Credential::DoubtedUntil(until)
+            (_, Attempt::Ordinary, Tolerance::Never)
+            | (Credential::InDoubt, Attempt::Ordinary, Tolerance::Within(_)) => Credential::InDoubt,
+            (Credential::InDoubtUntil(until), Attempt::Ordinary, Tolerance::Within(_)) => {
+                Credential::InDoubtUntil(until)
             }
             (
                 Credential::Absent | Credential::Ready | Credential::Declined,
                 Attempt::Ordinary,
-                Bearing::Within(window),
+                Tolerance::Within(window),
             ) => {
                 let until = sent.saturating_add(window);
-                if now < until { Credential::DoubtedUntil(until) } else { Credential::Doubted }
+                if now < until { Credential::InDoubtUntil(until) } else { Credential::InDoubt }
             }
         };
     }
@@ -298,14 +307,14 @@ impl<T: Time> Lifecycle<T> {
         } else {
             policy.backoff.longest(self.failures)
         };
-        let longest = match (self.credential, policy.reuse.bearing()) {
+        let longest = match (self.credential, policy.reuse.tolerance()) {
             // Rule B6: "after a backoff of at most an eighth of it".
-            (Credential::DoubtedUntil(_), Bearing::Within(window)) => {
+            (Credential::InDoubtUntil(_), Tolerance::Within(window)) => {
                 longest.min(T::halved(window, 3))
             }
-            (Credential::DoubtedUntil(_), Bearing::Never | Bearing::Always)
+            (Credential::InDoubtUntil(_), Tolerance::Never | Tolerance::Always)
             | (
-                Credential::Absent | Credential::Ready | Credential::Doubted | Credential::Declined,
+                Credential::Absent | Credential::Ready | Credential::InDoubt | Credential::Declined,
                 _,
             ) => longest,
         };
@@ -327,32 +336,33 @@ impl<T: Time> Lifecycle<T> {
     }
 
     /// A new epoch with a grant (rules B4, B9).
-    fn installed(
+    pub(super) fn installed(
         &mut self,
         policy: &Policy<T>,
         token: Option<TokenTimes<T>>,
         intent: Option<T>,
         now: T,
-    ) -> Effect<T> {
+    ) -> Installed {
         self.end_epoch();
         self.credential = Credential::Ready;
         if let Some(sent) = intent {
             self.doubt(policy, sent.min(now), Attempt::Ordinary, now);
         }
         let Some(token) = token else {
-            return Effect::KeepRefreshToken;
+            return Installed::KeepRefreshToken;
         };
         let schedule = Schedule::of(policy, token, now);
         match schedule.freshness(now) {
-            Freshness::Lapsed => Effect::KeepRefreshToken,
-            Freshness::Fresh | Freshness::Due => self.publish(schedule, now),
+            Freshness::Lapsed => Installed::KeepRefreshToken,
+            Freshness::Fresh | Freshness::Due => {
+                Installed::Publish { generation: self.publish(schedule, now) }
+            }
         }
     }
 
     /// Rule B11: "Logging out MUST end the epoch".
-    fn cleared(&mut self) -> Effect<T> {
+    pub(super) fn cleared(&mut self) {
         self.end_epoch();
-        Effect::Withdraw
     }
 
     /// Rule B9: "A login or a logout MUST make both whole."
@@ -372,16 +382,16 @@ impl<T: Time> Lifecycle<T> {
 
     /// Rule B13: "A refresh MUST have a deadline [30 s], after which it is *unknown* if it was sent". Its result
     /// still counts.
-    fn time_passed(&mut self, policy: &Policy<T>, draw: Draw, now: T) -> Effect<T> {
+    pub(super) fn time_passed(&mut self, policy: &Policy<T>, draw: Draw, now: T) -> Failed {
         match self.flight {
             Flight::Out { sent, deadline, attempt } if now >= deadline => {
                 let open = Pause::of(policy.refresh_deadline, now);
                 self.flight = Flight::Overdue { attempt, open };
                 self.doubt(policy, sent, attempt, now);
                 self.fail(policy, Failure::Unknown, draw, now);
-                Effect::EndAttempt
+                Failed::EndAttempt
             }
-            Flight::Out { .. } | Flight::Overdue { .. } | Flight::Idle => Effect::Nothing,
+            Flight::Out { .. } | Flight::Overdue { .. } | Flight::Idle => Failed::Nothing,
         }
     }
 }

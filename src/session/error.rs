@@ -40,7 +40,7 @@ pub(crate) enum Kind {
     #[error("the refresh was sent and no answer was understood")]
     Unknown,
     #[error("the access token was no longer usable when it arrived")]
-    Stillborn,
+    DeadOnArrival,
     #[error("the authorization server answers with no access token that can be used")]
     Unusable,
     #[error("too many refreshes failed, or brought a token that was not needed: come back later")]
@@ -143,7 +143,7 @@ impl Error {
                 | Kind::Unexplained
                 | Kind::LoginMayHelp
                 | Kind::Unknown
-                | Kind::Stillborn
+                | Kind::DeadOnArrival
                 | Kind::Unusable
                 | Kind::InDoubt
                 | Kind::Store

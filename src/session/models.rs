@@ -116,7 +116,7 @@ fn a_flight_that_finds_its_epoch_not_ended_has_read_the_store_before_the_logout_
         let (ended, store) = (Arc::new(EpochFence::default()), Arc::new(Mutex::new("rt-1")));
         let mut lifecycle = Lifecycle::new(1);
         let policy = Policy::default();
-        let _ = lifecycle.handle_installed(&policy, None, Timestamp::MIN);
+        let _ = lifecycle.handle_installed(&policy, None, None, Timestamp::MIN);
         let _ = lifecycle.handle_requested(&policy, Timestamp::MIN);
         let flight = lifecycle.newest_flight();
         let (marked, written) = (Arc::clone(&ended), Arc::clone(&store));

@@ -274,7 +274,7 @@ fn a_machine_at_rest_is_packed_and_small() {
     assert!(machine.pack().is_some());
     let lifetime = Some(Span::from_secs(3600));
     let token = TokenTimes { sent: now, lifetime, refresh_in: None, jitter: Draw::NONE };
-    let _ = machine.handle_installed(&Policy::default(), Some(token), now);
+    let _ = machine.handle_installed(&Policy::default(), Some(token), None, now);
     assert!(machine.pack().is_some());
     assert!(size_of::<perennial::lifecycle::Packed>() < size_of::<Lifecycle>() / 2);
     let _ = machine.handle_requested(&Policy::default(), now.saturating_add(Span::from_secs(3400)));

@@ -132,7 +132,7 @@ enum Progress {
 enum Trust {
     Full,
     Until(i128),
-    Doubted,
+    InDoubt,
     Declined,
 }
 
@@ -340,7 +340,7 @@ impl Model {
         });
         match (first, self.rules.reuse) {
             (None, _) | (Some(_), Reuse::ConfirmByUse | Reuse::Unrotated) => Trust::Full,
-            (Some(_), Reuse::Strict) => Trust::Doubted,
+            (Some(_), Reuse::Strict) => Trust::InDoubt,
             (
                 Some((told, sent)),
                 Reuse::OverlapAccessOnly(window)
@@ -350,10 +350,10 @@ impl Model {
                 let window = i128::from(window.as_millis());
                 let until = clamp(sent + window);
                 if self.nows[told] >= until {
-                    return Trust::Doubted;
+                    return Trust::InDoubt;
                 }
                 let until = self.pulled(until, window, told, to);
-                until.map_or(Trust::Doubted, Trust::Until)
+                until.map_or(Trust::InDoubt, Trust::Until)
             }
         }
     }
@@ -367,7 +367,7 @@ impl Model {
         let last = replaced.map_or(self.step(), |grant| grant.step);
         let window = (flight.step..=last).filter_map(|to| match self.trust(flight.presented, to) {
             Trust::Until(until) => Some(until),
-            Trust::Full | Trust::Doubted | Trust::Declined => None,
+            Trust::Full | Trust::InDoubt | Trust::Declined => None,
         });
         Some(flight.deadline.min(nearest).min(window.min().unwrap_or(nearest)))
     }

@@ -254,7 +254,7 @@ impl Model {
         if trust == Trust::Declined {
             return Reply::LogIn(Ending::Declined);
         }
-        if trust == Trust::Doubted {
+        if trust == Trust::InDoubt {
             match self.usable() {
                 Some(Some(life)) if now < self.last_chance(life) => {
                     return Reply::BackOff(self.last_chance(life), Delay::Doubt);
@@ -287,7 +287,7 @@ impl Model {
         let whole = clamp(now + self.rules.deadline);
         let deadline = match trust {
             Trust::Until(until) => whole.min(until),
-            Trust::Full | Trust::Doubted | Trust::Declined => whole,
+            Trust::Full | Trust::InDoubt | Trust::Declined => whole,
         };
         self.flights.push(Flight { step, deadline, presented, fates: Vec::new() });
         Reply::Start { flight: self.started(), deadline, cause }
@@ -331,12 +331,12 @@ impl Model {
         }
     }
 
-    /// Why only a login can help.
+    /// TimeoutReason only a login can help.
     pub(crate) fn ending(&self) -> Option<Ending> {
         match self.grant().map(|index| self.trust(index, self.step())) {
             None => Some(Ending::NoGrant),
             Some(Trust::Declined) => Some(Ending::Declined),
-            Some(Trust::Full | Trust::Until(_) | Trust::Doubted) => None,
+            Some(Trust::Full | Trust::Until(_) | Trust::InDoubt) => None,
         }
     }
 

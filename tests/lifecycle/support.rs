@@ -93,7 +93,7 @@ impl Rig {
     }
 
     pub(crate) fn request(&mut self, now: Timestamp) -> Effect<Timestamp> {
-        self.machine.handle_requested(&self.policy, now)
+        self.machine.handle_requested(&self.policy, now).into()
     }
 
     pub(crate) fn request_for(&mut self, millis: u64, now: Timestamp) -> Effect<Timestamp> {
@@ -119,7 +119,8 @@ impl Rig {
         token: TokenTimes<Timestamp>,
         now: Timestamp,
     ) -> Effect<Timestamp> {
-        self.machine.handle_refreshed(&self.policy, flight, token, Draw::NONE, now)
+        let novelty = Novelty::New;
+        self.machine.handle_refreshed(&self.policy, flight, token, novelty, Draw::NONE, now).into()
     }
 
     pub(crate) fn land_same(
@@ -140,11 +141,11 @@ impl Rig {
         draw: Draw,
         now: Timestamp,
     ) -> Effect<Timestamp> {
-        self.machine.handle_refresh_failed(&self.policy, flight, failure, draw, now)
+        self.machine.handle_refresh_failed(&self.policy, flight, failure, draw, now).into()
     }
 
     pub(crate) fn time_passes(&mut self, draw: Draw, now: Timestamp) -> Effect<Timestamp> {
-        self.machine.handle_timeout(&self.policy, draw, now)
+        self.machine.handle_timeout(&self.policy, draw, now).into()
     }
 
     /// The generation of the token that is held.
@@ -157,21 +158,21 @@ impl Rig {
     #[track_caller]
     pub(crate) fn reject(&mut self, now: Timestamp) -> Effect<Timestamp> {
         let generation = self.held();
-        self.machine.handle_rejected(&self.policy, generation, now)
+        self.machine.handle_rejected(&self.policy, generation, now).into()
     }
 
     /// Accepts the token that is held.
     #[track_caller]
     pub(crate) fn accept(&mut self, now: Timestamp) -> Effect<Timestamp> {
         let generation = self.held();
-        self.machine.handle_accepted(&self.policy, generation, now)
+        self.tell(Event::Accepted { generation }, now)
     }
 
     /// A rejected request succeeds with the token that is held.
     #[track_caller]
     pub(crate) fn recover(&mut self, now: Timestamp) -> Effect<Timestamp> {
         let generation = self.held();
-        self.machine.handle_recovered(&self.policy, generation, now)
+        self.tell(Event::Recovered { generation }, now)
     }
 
     pub(crate) fn state(&self, now: Timestamp) -> State {

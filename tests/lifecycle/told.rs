@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use perennial::lifecycle::{
     Effect, Event, Failure, FlightId, Generation, Lifecycle, MissingLifetime, Novelty, Policy,
-    RawPolicy, Schedule, TokenTimes,
+    RawPolicy, Requested, Schedule, TokenTimes,
 };
 use perennial::time::{Draw, Span, Timestamp};
 
@@ -19,9 +19,9 @@ static FLIGHTS: LazyLock<Vec<FlightId>> = LazyLock::new(|| {
     let mut machine = Lifecycle::new(1);
     let now = Timestamp::UNIX_EPOCH;
     let start = |_| {
-        let _ = machine.handle_installed(&policy, None, now);
-        let effect = machine.handle_requested(&policy, now);
-        let Effect::StartRefresh(start) = effect else {
+        let _ = machine.handle_installed(&policy, None, None, now);
+        let requested = machine.handle_requested(&policy, now);
+        let Requested::StartRefresh(start) = requested else {
             return None;
         };
         Some(start.flight)
@@ -34,7 +34,7 @@ static GENERATIONS: LazyLock<Vec<Generation>> = LazyLock::new(|| {
     let mut machine = Lifecycle::new(1);
     let now = Timestamp::UNIX_EPOCH;
     let publish = |_| {
-        let _ = machine.handle_installed(&policy, Some(endless()), now);
+        let _ = machine.handle_installed(&policy, Some(endless()), None, now);
         machine.generation()
     };
     (0..IDENTITIES).filter_map(publish).collect()

@@ -12,7 +12,7 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use crate::clock::Timer;
-use crate::lifecycle::{Delay, Effect};
+use crate::lifecycle::{Delay, Requested};
 use crate::offload::blocking;
 use crate::session::alarm::Alarm;
 use crate::session::error::{Error, Kind};
@@ -245,29 +245,29 @@ impl<'a> Acquire<'a> {
             });
         }
         match self.handle(inner, now) {
-            Effect::Use => match inner.token.clone() {
+            Requested::Use => match inner.token.clone() {
                 Some(token) => {
                     let deadline = inner.lifecycle.refresh_deadline();
                     Next::Leave { token, overdue: deadline.is_some_and(|deadline| now >= deadline) }
                 }
                 None => Next::Done(Err(Error::new(Kind::NotReady))),
             },
-            Effect::UseAndStartRefresh(start) => {
+            Requested::UseAndStartRefresh(start) => {
                 inner.launch(ports, start, deferred);
                 match inner.token.clone() {
                     Some(token) => Next::Leave { token, overdue: false },
                     None => Next::Join(start.deadline),
                 }
             }
-            Effect::StartRefresh(start) => {
+            Requested::StartRefresh(start) => {
                 if let Some(options) = &mut self.options {
                     options.pace.start(now);
                 }
                 inner.launch(ports, start, deferred);
                 self.joins(inner, start.deadline)
             }
-            Effect::Wait { until } => self.joins(inner, until),
-            Effect::BackOff { until, reason } => {
+            Requested::Wait { until } => self.joins(inner, until),
+            Requested::BackOff { until, reason } => {
                 let last = inner.last_failure.as_ref().map(|(_, error)| error);
                 let error = Error::from_delay(reason, last, until, inner.lifecycle.state(now));
                 let enough = limits.within.is_none_or(|within| until < within);
@@ -278,43 +278,33 @@ impl<'a> Acquire<'a> {
                     Next::Done(Err(error))
                 }
             }
-            Effect::LogIn(ending) => {
+            Requested::LogIn(ending) => {
                 let told = inner.last_failure.as_ref().map(|(_, error)| error);
                 let told = told.filter(|error| error.is_login_required()).cloned();
                 Next::Done(Err(told.unwrap_or_else(|| Error::from_ending(ending))))
             }
-            // The lifecycle answers a request in no other way.
-            Effect::Nothing
-            | Effect::Publish { .. }
-            | Effect::KeepRefreshToken
-            | Effect::ReleaseOrphan
-            | Effect::HoldBack
-            | Effect::Discard
-            | Effect::Withdraw
-            | Effect::KeepUsing
-            | Effect::EndAttempt => Next::Done(Err(Error::new(Kind::NotReady))),
         }
     }
 
     /// Asks the lifecycle, but for a refresh that would begin within a millisecond of this caller's
     /// last one, however short the backoff was.
-    fn handle(&mut self, inner: &mut Inner, now: Timestamp) -> Effect<Timestamp> {
+    fn handle(&mut self, inner: &mut Inner, now: Timestamp) -> Requested<Timestamp> {
         let policy = self.session.shared.policy();
         let mut next = inner.lifecycle;
-        let effect = next.handle(policy, self.request(), now);
+        let requested = next.handle_requested_for(policy, self.usable_for(), now);
         let rest = self.options.as_mut().and_then(|options| options.pace.rest(now));
-        match (effect, rest) {
-            (Effect::StartRefresh(_), Some(until)) => {
+        match (requested, rest) {
+            (Requested::StartRefresh(_), Some(until)) => {
                 inner.lifecycle.observe(policy, now);
-                Effect::BackOff { until, reason: Delay::Failure }
+                Requested::BackOff { until, reason: Delay::Failure }
             }
-            (Effect::UseAndStartRefresh(_), Some(_)) => {
+            (Requested::UseAndStartRefresh(_), Some(_)) => {
                 inner.lifecycle.observe(policy, now);
-                Effect::Use
+                Requested::Use
             }
-            (effect, _) => {
+            (requested, _) => {
                 inner.lifecycle = next;
-                effect
+                requested
             }
         }
     }

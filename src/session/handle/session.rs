@@ -4,7 +4,7 @@ use core::fmt;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use crate::lifecycle::{Effect, State};
+use crate::lifecycle::{Rejected, Requested, State};
 use crate::session::error::{Error, Kind};
 use crate::session::handle::drive::spawn;
 use crate::session::shared::Shared;
@@ -70,10 +70,10 @@ impl Session {
         let ports = &self.shared.ports;
         let (result, started) = self.shared.change(now, |inner, deferred| {
             let mut next = inner.lifecycle;
-            let effect = next.handle_requested(&ports.settings.policy, now);
-            let start = effect.start().filter(|_| ports.settings.spawner.is_some());
+            let requested = next.handle_requested(&ports.settings.policy, now);
+            let start = requested.start().filter(|_| ports.settings.spawner.is_some());
             // What nobody would drive is not started; what the clock shows is remembered (rule A5).
-            if effect == Effect::Use || start.is_some() {
+            if requested == Requested::Use || start.is_some() {
                 inner.lifecycle = next;
             } else {
                 inner.lifecycle.observe(&ports.settings.policy, now);
@@ -81,9 +81,9 @@ impl Session {
             if let Some(start) = start {
                 inner.launch(ports, start, deferred);
             }
-            let result = match (effect, inner.token.clone().filter(|_| effect.hands_out())) {
+            let result = match (requested, inner.token.clone().filter(|_| requested.hands_out())) {
                 (_, Some(token)) => Ok(token),
-                (Effect::LogIn(ending), None) => Err(Error::from_ending(ending)),
+                (Requested::LogIn(ending), None) => Err(Error::from_ending(ending)),
                 (_, None) => Err(Error::new(Kind::NotReady)),
             };
             (result, start.is_some())
@@ -102,25 +102,12 @@ impl Session {
         let policy = self.shared.policy();
         self.shared.change(now, |inner, deferred| {
             match inner.lifecycle.handle_rejected(policy, token.generation(), now) {
-                Effect::Withdraw => {
+                Rejected::Withdraw => {
                     inner.notify_all(deferred);
                     Rejection::Withdrawn
                 }
-                Effect::KeepUsing => Rejection::Kept,
-                // The lifecycle answers a rejection in no other way.
-                Effect::Nothing
-                | Effect::Use
-                | Effect::UseAndStartRefresh(_)
-                | Effect::StartRefresh(_)
-                | Effect::Wait { .. }
-                | Effect::BackOff { .. }
-                | Effect::LogIn(_)
-                | Effect::Publish { .. }
-                | Effect::KeepRefreshToken
-                | Effect::ReleaseOrphan
-                | Effect::HoldBack
-                | Effect::Discard
-                | Effect::EndAttempt => Rejection::Stale,
+                Rejected::KeepUsing => Rejection::Kept,
+                Rejected::Nothing => Rejection::Stale,
             }
         })
     }
@@ -130,7 +117,7 @@ impl Session {
     pub fn recovered(&self, token: &AccessToken) {
         let now = self.shared.now();
         let policy = self.shared.policy();
-        let _ = self.shared.lock().lifecycle.handle_recovered(policy, token.generation(), now);
+        self.shared.lock().lifecycle.handle_recovered(policy, token.generation(), now);
         token.set_accepted();
     }
 
@@ -140,7 +127,7 @@ impl Session {
         if !token.is_accepted() {
             let now = self.shared.now();
             let policy = self.shared.policy();
-            let _ = self.shared.lock().lifecycle.handle_accepted(policy, token.generation(), now);
+            self.shared.lock().lifecycle.handle_accepted(policy, token.generation(), now);
             // Only now: who finds it set may reject the token at once.
             token.set_accepted();
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use crate::lifecycle::{Effect, Event, FlightId, Lifecycle, Policy, Start, TokenTimes, apply};
+use crate::lifecycle::{FlightId, Generation, Lifecycle, Policy, Requested, Start, TokenTimes};
 use crate::refresh::Refused;
 use crate::session::error::Error;
 use crate::session::exchange::answers::AnswerCount;
@@ -19,7 +19,7 @@ use crate::session::shared::precedence::Precedence;
 use crate::session::shared::snapshot::{Slot, Snapshot};
 use crate::session::singleflight::flights::{Flights, Job, RefreshJob};
 use crate::store::Version;
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 use crate::token::{AccessToken, Grant};
 
 /// The state under the lock. No user code runs while it is held (rule C6).
@@ -56,7 +56,7 @@ pub(crate) struct Inner {
 /// An answer that came while its repetition was out, under confirm by use (rule B14).
 pub(crate) struct HeldBack {
     pub(crate) flight: FlightId,
-    pub(crate) answer: Grant,
+    pub(crate) grant: Grant,
     pub(crate) times: TokenTimes<Timestamp>,
 }
 
@@ -144,23 +144,19 @@ impl Inner {
 
 /// Until when callers are simply given the token; `None` where one that comes now is not.
 fn undisturbed_until(lifecycle: &Lifecycle, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
-    let request = Event::Requested { usable_for: Span::ZERO };
-    let (_, effect) = apply(policy, *lifecycle, request, now);
+    let mut next = *lifecycle;
+    let requested = next.handle_requested(policy, now);
     // Nothing visible changes before the timeout, and that answer is visible (rule B12).
     let until = lifecycle.poll_timeout(policy, now).map_or(Timestamp::MAX, |timeout| timeout.at);
-    (effect == Effect::Use).then_some(until)
+    (requested == Requested::Use).then_some(until)
 }
 
-/// The token that `effect` publishes, out of `grant`.
-pub(crate) fn published(
+/// The access token of `grant`, which `lifecycle` has published as this `generation`.
+pub(crate) fn access_token(
     lifecycle: &Lifecycle,
-    effect: Effect<Timestamp>,
+    generation: Generation,
     grant: &Grant,
 ) -> Option<AccessToken> {
-    match (effect, grant.access_token(), lifecycle.schedule()) {
-        (Effect::Publish { generation }, Some(secret), Some(schedule)) => {
-            Some(AccessToken::new(secret.clone(), generation, schedule))
-        }
-        _ => None,
-    }
+    let (secret, schedule) = (grant.access_token()?, lifecycle.schedule()?);
+    Some(AccessToken::new(secret.clone(), generation, schedule))
 }

@@ -4,7 +4,7 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use crate::lifecycle::{
-    Effect, Event, Failure, FlightId, Novelty, Policy, Reuse, TokenTimes, apply,
+    Failed, Failure, FlightId, Installed, Lifecycle, Novelty, Policy, Refreshed, Reuse, TokenTimes,
 };
 use crate::refresh::Refused;
 use crate::session::error::{Error, Kind};
@@ -13,7 +13,7 @@ use crate::session::exchange::received::{Granted, Outcome, Report, Stored, Unsav
 use crate::session::exchange::revoke::revoke;
 use crate::session::ports::{Ports, Sample};
 use crate::session::shared::deferred::Deferred;
-use crate::session::shared::inner::{HeldBack, Inner, published};
+use crate::session::shared::inner::{HeldBack, Inner, access_token};
 use crate::session::singleflight::flights::Job;
 use crate::store::{StoredGrant, on_timeline, times_of_answer};
 use crate::time::{Draw, Timestamp};
@@ -157,7 +157,7 @@ impl Inner {
             let why = "nobody polled it before its deadline, or the store did not answer";
             let failure = Failure::Unavailable { retry_after: None };
             self.refuse(ports, newest, failure, not_sent(why).into(), sample, deferred);
-        } else if self.lifecycle.handle_timeout(policy, draw, now) == Effect::EndAttempt {
+        } else if self.lifecycle.handle_timeout(policy, draw, now) == Failed::EndAttempt {
             self.fail(newest, Error::new(Kind::Unknown), deferred);
         }
         self.release_held_back(ports, sample, deferred);
@@ -171,8 +171,8 @@ impl Inner {
         deferred: &mut Deferred,
     ) {
         if self.lifecycle.refresh_deadline().is_none() {
-            if let Some(HeldBack { flight, answer, times }) = self.held_back.take() {
-                self.land(ports, flight, answer, times, sample, deferred);
+            if let Some(HeldBack { flight, grant, times }) = self.held_back.take() {
+                self.land(ports, flight, grant, times, sample, deferred);
             }
         }
     }
@@ -187,8 +187,9 @@ impl Inner {
         Sample { now, draw, .. }: Sample,
         deferred: &mut Deferred,
     ) {
-        let event = Event::RefreshFailed { flight, failure, draw };
-        if self.lifecycle.handle(&ports.settings.policy, event, now) == Effect::EndAttempt {
+        let policy = &ports.settings.policy;
+        let failed = self.lifecycle.handle_refresh_failed(policy, flight, failure, draw, now);
+        if failed == Failed::EndAttempt {
             // Rule B6: "which all sessions of the client share".
             match (failure, self.stage.is_sent(), self.lifecycle.backoff_until()) {
                 (Failure::Misconfigured { .. }, true, Some(until)) => {
@@ -235,10 +236,11 @@ impl Inner {
         };
         // It is to be stored over what is there: another response to the same refresh token, maybe.
         received.renewed = self.last_stored.clone().or(received.renewed);
-        let event = self.refreshed(flight, &grant, times, sample);
-        let (_, effect) = apply(&ports.settings.policy, self.lifecycle, event, sample.now);
-        let keeps =
-            matches!(effect, Effect::Publish { .. } | Effect::KeepRefreshToken | Effect::HoldBack);
+        let mut next = self.lifecycle;
+        let keeps = match self.refreshed(&mut next, ports, flight, &grant, times, sample) {
+            Refreshed::Publish { .. } | Refreshed::KeepRefreshToken | Refreshed::HoldBack => true,
+            Refreshed::ReleaseOrphan | Refreshed::Discard => false,
+        };
         if keeps && ports.settings.policy.reuse() == Reuse::ConfirmByUse {
             // Rule F2: "the old token serves until the new grant is safe".
             self.unsaved = over.map(|over| Unsaved { received, over, published: false });
@@ -257,65 +259,59 @@ impl Inner {
         &mut self,
         ports: &Arc<Ports>,
         flight: FlightId,
-        answer: Grant,
-        token: TokenTimes<Timestamp>,
+        grant: Grant,
+        times: TokenTimes<Timestamp>,
         sample: Sample,
         deferred: &mut Deferred,
     ) -> Landed {
-        let event = self.refreshed(flight, &answer, token, sample);
-        let effect = self.lifecycle.handle(&ports.settings.policy, event, sample.now);
-        match effect {
-            Effect::Publish { .. } => {
-                self.token = published(&self.lifecycle, effect, &answer);
-                self.grant = Some(answer);
+        let mut next = self.lifecycle;
+        let refreshed = self.refreshed(&mut next, ports, flight, &grant, times, sample);
+        self.lifecycle = next;
+        match refreshed {
+            Refreshed::Publish { generation } => {
+                self.token = access_token(&self.lifecycle, generation, &grant);
+                self.grant = Some(grant);
                 self.notify_all(deferred);
                 Landed::Kept
             }
-            Effect::KeepRefreshToken => {
-                let error = match answer.unusable_because() {
+            Refreshed::KeepRefreshToken => {
+                let error = match grant.unusable_because() {
                     Some(because) => Error::new(Kind::Unusable).with_source(Arc::new(because)),
-                    None => Error::new(Kind::Stillborn),
+                    None => Error::new(Kind::DeadOnArrival),
                 };
-                self.grant = Some(answer);
+                self.grant = Some(grant);
                 self.fail(flight, error, deferred);
                 Landed::Kept
             }
-            Effect::ReleaseOrphan => {
-                self.orphan(ports, Some(answer), sample.now, deferred);
+            Refreshed::ReleaseOrphan => {
+                self.orphan(ports, Some(grant), sample.now, deferred);
                 Landed::Orphaned
             }
-            Effect::HoldBack => {
-                // Of several that answer one refresh token the newest lives longest.
+            Refreshed::HoldBack => {
+                // Of several that came for one refresh token the newest lives longest.
                 if self.held_back.as_ref().is_none_or(|held| held.flight < flight) {
-                    self.held_back = Some(HeldBack { flight, answer, times: token });
+                    self.held_back = Some(HeldBack { flight, grant, times });
                 }
                 Landed::Kept
             }
-            Effect::Discard
-            | Effect::Nothing
-            | Effect::Use
-            | Effect::UseAndStartRefresh(_)
-            | Effect::StartRefresh(_)
-            | Effect::Wait { .. }
-            | Effect::BackOff { .. }
-            | Effect::LogIn(_)
-            | Effect::Withdraw
-            | Effect::KeepUsing
-            | Effect::EndAttempt => Landed::Late,
+            Refreshed::Discard => Landed::Late,
         }
     }
 
+    /// What `lifecycle` makes of a grant that a refresh has brought.
     fn refreshed(
         &self,
+        lifecycle: &mut Lifecycle,
+        ports: &Ports,
         flight: FlightId,
-        answer: &Grant,
-        token: TokenTimes<Timestamp>,
-        Sample { draw, .. }: Sample,
-    ) -> Event<Timestamp> {
+        grant: &Grant,
+        times: TokenTimes<Timestamp>,
+        Sample { now, draw, .. }: Sample,
+    ) -> Refreshed {
         let held = self.token.as_ref().map(AccessToken::secret);
-        let same = held.is_some() && held == answer.access_token();
+        let same = held.is_some() && held == grant.access_token();
         let novelty = if same { Novelty::Same } else { Novelty::New };
-        Event::Refreshed { flight, token, novelty, draw }
+        lifecycle.handle_refreshed(&ports.settings.policy, flight, times, novelty, draw, now)
     }
 
     /// A grant belongs to nobody any more. Rule B14: "A grant that lands after a logout or a login
@@ -349,9 +345,13 @@ impl Inner {
     ) {
         let token = stored.times(now, wall, jitter);
         let intent = stored.intent.map(|sent| on_timeline(sent, now, wall));
-        let effect =
-            self.lifecycle.handle(&ports.settings.policy, Event::Installed { token, intent }, now);
-        self.token = published(&self.lifecycle, effect, &stored.grant);
+        let policy = &ports.settings.policy;
+        self.token = match self.lifecycle.handle_installed(policy, token, intent, now) {
+            Installed::Publish { generation } => {
+                access_token(&self.lifecycle, generation, &stored.grant)
+            }
+            Installed::KeepRefreshToken => None,
+        };
         self.grant = Some(stored.grant);
         self.end_epoch(deferred);
     }
@@ -359,7 +359,7 @@ impl Inner {
     /// The grant is gone: a logout, here or elsewhere. Rule B11: "nothing of it is handed out any
     /// more, waiters are told, and nothing of it comes back".
     pub(crate) fn clear(&mut self, policy: &Policy, now: Timestamp, deferred: &mut Deferred) {
-        let _ = self.lifecycle.handle_cleared(policy, now);
+        self.lifecycle.handle_cleared(policy, now);
         self.token = None;
         self.grant = None;
         self.end_epoch(deferred);

@@ -12,14 +12,14 @@ use std::panic::resume_unwind;
 use std::prelude::rust_2024::*;
 use std::sync::{Arc, PoisonError, Weak};
 
-use crate::lifecycle::{Lifecycle, Policy};
+use crate::lifecycle::{Installed, Lifecycle, Policy};
 use crate::primitives::{Mutex, MutexGuard, contained, discard, wake_all};
 use crate::refresh::Refused;
 use crate::session::exchange::received::Report;
 use crate::session::panics::FirstPanic;
 use crate::session::ports::{Ports, Sample, Settings};
 use crate::session::shared::deferred::Deferred;
-use crate::session::shared::inner::{Inner, Watchers, published};
+use crate::session::shared::inner::{Inner, Watchers, access_token};
 use crate::session::shared::precedence::Precedence;
 use crate::session::shared::snapshot::Slot;
 use crate::session::singleflight::flights::{Flights, Host, poll_all};
@@ -62,8 +62,12 @@ impl Shared {
             let times = seed
                 .filter(|seed| seed.access_token().is_some())
                 .map(|seed| times_of_answer(seed, now, wall, jitter));
-            let effect = lifecycle.handle_installed(policy, times, now);
-            token = seed.and_then(|seed| published(&lifecycle, effect, seed));
+            token = match (lifecycle.handle_installed(policy, times, None, now), seed) {
+                (Installed::Publish { generation }, Some(seed)) => {
+                    access_token(&lifecycle, generation, seed)
+                }
+                (Installed::Publish { .. } | Installed::KeepRefreshToken, _) => None,
+            };
         }
         (lifecycle, token)
     }

@@ -165,7 +165,7 @@ mod tests {
         let waker = Waker::from(Arc::new(Numbered(7, Arc::clone(&called))));
         assert!(later.register(&mut again[0], waker).is_none());
         assert_ne!(stale, again[0]);
-        assert!(later.call(stale.expect("a key")).is_none());
+        assert!(later.take(stale.expect("a key")).is_none());
         assert_eq!(call_others(&mut later, stale, &called), [7]);
         assert!(call_others(&mut waiters, keys[0], &called).is_empty());
     }

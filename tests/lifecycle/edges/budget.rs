@@ -1,7 +1,8 @@
 //! The budget of refreshes that nothing made due.
 
 use perennial::lifecycle::{
-    Cause, Delay, Effect, Lifecycle, MissingLifetime, Policy, RawPolicy, Reuse, Why,
+    Cause, Delay, Effect, Lifecycle, MissingLifetime, Policy, RawPolicy, Requested, Reuse,
+    TimeoutReason,
 };
 use perennial::time::{Draw, Span, Timestamp};
 
@@ -90,7 +91,7 @@ fn a_rejection_pays_for_one_try_and_the_next_ones_are_paid_from_the_budget() {
         let reason = Delay::Budget;
         assert_eq!(rig.request(sec(0)), Effect::BackOff { until, reason });
         let next = rig.machine.poll_timeout(&rig.policy, sec(1)).expect("it allows one again");
-        assert_eq!((next.at, next.why), (until, Why::BudgetAllows));
+        assert_eq!((next.at, next.reason), (until, TimeoutReason::BudgetAllows));
     }
 }
 
@@ -159,9 +160,9 @@ fn an_interval_longer_than_its_window_still_lets_one_through() {
     };
     let policy = Policy::from(raw);
     let mut machine = Lifecycle::new(1);
-    let _ = machine.handle_installed(&policy, Some(hour(sec(0))), sec(0));
+    let _ = machine.handle_installed(&policy, Some(hour(sec(0))), None, sec(0));
     let generation = machine.generation().expect("a token is held");
     let _ = machine.handle_rejected(&policy, generation, sec(0));
-    let effect = machine.handle_requested(&policy, sec(0));
-    assert!(matches!(effect, Effect::StartRefresh(_)), "{effect:?}");
+    let requested = machine.handle_requested(&policy, sec(0));
+    assert!(matches!(requested, Requested::StartRefresh(_)), "{requested:?}");
 }

@@ -1,6 +1,8 @@
 //! A `now` that goes back, by a moment or by ten years, and one that jumps there and back.
 
-use perennial::lifecycle::{Delay, Effect, Failure, Meanwhile, Policy, Remedy, Reuse, State};
+use perennial::lifecycle::{
+    Delay, Effect, Event, Failure, Meanwhile, Policy, Remedy, Reuse, State,
+};
 use perennial::time::{Draw, Span, Timestamp};
 
 use crate::support::{MOST, Rig, UNAVAILABLE, at, built, hour, sec, secs, unavailable_for};
@@ -208,6 +210,6 @@ impl Rig {
         let mut elsewhere = Self::with_hour(self.policy, now);
         let generation = elsewhere.held();
         let _ = elsewhere.clear(now);
-        self.machine.handle_accepted(&self.policy, generation, now)
+        self.tell(Event::Accepted { generation }, now)
     }
 }

@@ -2,7 +2,7 @@
 
 use perennial::lifecycle::{
     Cause, Delay, Effect, Ending, Event, Failure, FlightId, Lifecycle, Meanwhile, Novelty, Policy,
-    Remedy, Reuse, State, Why,
+    Rejected, Remedy, Reuse, State, TimeoutReason,
 };
 use perennial::time::{Draw, Span, Timestamp};
 
@@ -212,8 +212,8 @@ fn nothing_comes_back_after_a_logout() {
     for failure in [Failure::Declined, Failure::Unknown, UNAVAILABLE] {
         assert_eq!(rig.fail(flight, failure, MOST, sec(3302)), Effect::Nothing);
     }
-    let effect = rig.machine.handle_rejected(&rig.policy, old, sec(3302));
-    assert_eq!(effect, Effect::Nothing);
+    let rejected = rig.machine.handle_rejected(&rig.policy, old, sec(3302));
+    assert_eq!(rejected, Rejected::Nothing);
     assert_eq!(rig.time_passes(MOST, sec(9999)), Effect::Nothing);
     assert_eq!(rig.machine, after);
     assert_eq!(rig.request(sec(9999)), nothing);
@@ -245,16 +245,16 @@ fn a_rejection_of_another_token_changes_nothing() {
     let _ = rig.land(flight, hour(sec(3300)), sec(3301));
     let mut elsewhere: Lifecycle<Timestamp> = Lifecycle::new(2);
     for _ in 0..2 {
-        let _ = elsewhere.handle_installed(&rig.policy, Some(hour(sec(0))), sec(0));
+        let _ = elsewhere.handle_installed(&rig.policy, Some(hour(sec(0))), None, sec(0));
     }
     let foreign = elsewhere.generation().expect("a token is held");
     assert_eq!(foreign.number(), rig.held().number());
     assert_eq!((foreign.session(), rig.held().session()), (2, 1));
     let before = rig.machine;
     for generation in [stale, foreign] {
-        let effect = rig.machine.handle_rejected(&rig.policy, generation, sec(3302));
-        assert_eq!(effect, Effect::Nothing);
-        let _ = rig.machine.handle_accepted(&rig.policy, generation, sec(3302));
+        let rejected = rig.machine.handle_rejected(&rig.policy, generation, sec(3302));
+        assert_eq!(rejected, Rejected::Nothing);
+        rig.machine.handle_accepted(&rig.policy, generation, sec(3302));
         assert_eq!(rig.machine, before);
     }
 }
@@ -334,7 +334,7 @@ fn the_deadline_of_a_refresh_is_announced_as_such_also_where_the_token_is_due_ju
     assert_eq!(start.deadline, sec(3300));
     let next = rig.machine.poll_timeout(&rig.policy, sec(3270));
     let next = next.expect("something will happen");
-    assert_eq!((next.at, next.why), (sec(3300), Why::RefreshDeadline));
+    assert_eq!((next.at, next.reason), (sec(3300), TimeoutReason::RefreshDeadline));
 }
 
 // Rules A5, B7, B10.

@@ -157,7 +157,7 @@ fn a_stale_recovery_gives_nothing_back() {
     let mut rig = Rig::with_hour(Policy::default(), sec(0));
     let old = rig.held();
     assert_eq!((0..10).filter(|_| round(&mut rig, sec(0))).count(), 3);
-    let _ = rig.machine.handle_recovered(&rig.policy, old, sec(0));
+    rig.machine.handle_recovered(&rig.policy, old, sec(0));
     assert!(!round(&mut rig, sec(0)));
     let _ = rig.recover(sec(0));
     assert!(round(&mut rig, sec(0)));

@@ -1,7 +1,7 @@
 //! What may follow a refresh whose outcome is unknown, for each declared behaviour of the server.
 
 use perennial::lifecycle::{
-    Cause, Delay, Effect, Ending, Failure, Policy, Remedy, Reuse, State, Why,
+    Cause, Delay, Effect, Ending, Failure, Policy, Remedy, Reuse, State, TimeoutReason,
 };
 use perennial::time::Draw;
 
@@ -63,7 +63,7 @@ fn a_refresh_token_in_doubt_is_not_presented_before_the_last_chance_of_the_old_t
     assert_eq!(rig.request(at(3_559_999)), Effect::Use);
     assert_eq!(rig.request_for(40_000, at(3_559_999)), doubt(until));
     let next = rig.machine.poll_timeout(&rig.policy, sec(3400)).expect("the last chance");
-    assert_eq!((next.at, next.why), (until, Why::DoubtOver));
+    assert_eq!((next.at, next.reason), (until, TimeoutReason::DoubtOver));
     // The old token is handed out meanwhile.
     assert!(matches!(rig.request(until), Effect::UseAndStartRefresh(_)));
 }
@@ -89,7 +89,7 @@ fn a_request_that_is_still_open_is_waited_for_one_more_deadline_before_it_is_rep
     overdue(&mut rig, 30);
     assert_eq!(rig.request(sec(30)), doubt(sec(60)));
     let next = rig.machine.poll_timeout(&rig.policy, sec(40)).expect("the wait ends");
-    assert_eq!((next.at, next.why), (sec(60), Why::DoubtOver));
+    assert_eq!((next.at, next.reason), (sec(60), TimeoutReason::DoubtOver));
     let mut late = Rig { policy: rig.policy, machine: rig.machine };
     let _ = late.land(flight, hour(sec(0)), sec(59));
     assert_eq!(late.request(sec(59)), Effect::Use);
@@ -242,7 +242,7 @@ fn within_its_window_a_due_token_is_retried_and_after_it_left_alone_until_its_la
     unknown(&mut rig, 3330);
     let next = rig.machine.poll_timeout(&rig.policy, sec(3330));
     let next = next.expect("the window closes");
-    assert_eq!((next.at, next.why), (sec(3360), Why::WindowClosed));
+    assert_eq!((next.at, next.reason), (sec(3360), TimeoutReason::WindowClosed));
     assert!(matches!(rig.request(at(3_359_999)), Effect::UseAndStartRefresh(_)));
     let _ = rig.time_passes(Draw::NONE, sec(3360));
     assert_eq!(rig.request(sec(3361)), Effect::Use);

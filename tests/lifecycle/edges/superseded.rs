@@ -1,6 +1,6 @@
 //! Retries within a window: what they supersede may still be answered.
 
-use perennial::lifecycle::{Cause, Effect, Failure, FlightId, Policy, Reuse, State, Why};
+use perennial::lifecycle::{Cause, Effect, Failure, FlightId, Policy, Reuse, State, TimeoutReason};
 use perennial::time::Draw;
 
 use crate::support::{Rig, UNAVAILABLE, built, doubt, hour, sec, secs};
@@ -28,7 +28,7 @@ fn the_late_answer_to_a_superseded_request_is_waited_for_though_its_retry_has_fa
         assert_eq!(rig.fail(retry, failure, Draw::NONE, sec(47)), Effect::EndAttempt);
         assert_eq!(rig.request(sec(60)), doubt(sec(65)), "{failure:?}");
         let next = rig.machine.poll_timeout(&rig.policy, sec(60)).expect("it waits");
-        assert_eq!((next.at, next.why), (sec(65), Why::DoubtOver));
+        assert_eq!((next.at, next.reason), (sec(65), TimeoutReason::DoubtOver));
         assert_eq!(rig.start(sec(65)).cause, Cause::NoToken);
     }
 }

@@ -1,6 +1,6 @@
 //! Failures that are not for good: the client is misconfigured, the server refuses without a reason.
 
-use perennial::lifecycle::{Delay, Effect, Failure, Policy, Remedy, Reuse, State, Why};
+use perennial::lifecycle::{Delay, Effect, Failure, Policy, Remedy, Reuse, State, TimeoutReason};
 use perennial::time::{Draw, Span, Timestamp};
 
 use crate::support::{HALF, MOST, Rig, UNAVAILABLE, at, built, hour, sec, secs};
@@ -105,7 +105,7 @@ fn three_refusals_without_a_reason_over_five_minutes_say_that_a_login_may_help_a
     }
     // Time alone makes the difference, and is announced.
     let next = rig.machine.poll_timeout(&rig.policy, sec(200)).expect("it lasts");
-    assert_eq!((next.at, next.why), (sec(300), Why::LoginMayHelp));
+    assert_eq!((next.at, next.reason), (sec(300), TimeoutReason::LoginMayHelp));
     assert_eq!(rig.state(sec(300)), State::Expired(Remedy::TryLogIn));
     assert_eq!(rig.machine.ending(), None);
     // At the cap, whatever the number of failures.

@@ -7,7 +7,7 @@ use std::thread;
 
 use perennial::lifecycle::{
     Effect, Ending, Event, Failure, FlightId, Freshness, Generation, Lifecycle, MissingLifetime,
-    Novelty, Policy, RawPolicy, Reuse, State, TokenTimes, apply,
+    Novelty, Policy, RawPolicy, Requested, Reuse, State, TokenTimes, apply,
 };
 use perennial::time::Draw;
 
@@ -65,15 +65,15 @@ impl World {
         let (mut flights, mut generations) = (Vec::new(), Vec::new());
         let token = token(Tick(0), None);
         for _ in 0..=IDENTITIES {
-            let _ = machine.handle_installed(&policy, Some(token), Tick(0));
+            let _ = machine.handle_installed(&policy, Some(token), None, Tick(0));
             generations.extend(machine.generation());
-            let _ = machine.handle_installed(&policy, None, Tick(0));
-            let effect = machine.handle_requested(&policy, Tick(0));
-            if let Effect::StartRefresh(start) = effect {
+            let _ = machine.handle_installed(&policy, None, None, Tick(0));
+            let requested = machine.handle_requested(&policy, Tick(0));
+            if let Requested::StartRefresh(start) = requested {
                 flights.push(start.flight);
             }
         }
-        let _ = other.handle_installed(&policy, Some(token), Tick(0));
+        let _ = other.handle_installed(&policy, Some(token), None, Tick(0));
         let foreign = other.generation().expect("a token is held");
         Self { policy, flights, generations, foreign }
     }

@@ -1,6 +1,6 @@
 //! When a caller's wait has ended without a token.
 
-use crate::lifecycle::{Effect, Event, Meanwhile, State, apply};
+use crate::lifecycle::{Meanwhile, Requested, State};
 use crate::session::error::{Error, Kind};
 use crate::session::handle::acquire::Acquire;
 use crate::session::handle::options::Limits;
@@ -40,21 +40,18 @@ impl Acquire<'_> {
     }
 
     /// What the lifecycle would answer this caller.
-    pub(crate) fn ask(&self, inner: &Inner, now: Timestamp) -> Effect<Timestamp> {
-        apply(self.session.shared.policy(), inner.lifecycle, self.request(), now).1
+    pub(crate) fn ask(&self, inner: &Inner, now: Timestamp) -> Requested<Timestamp> {
+        let mut next = inner.lifecycle;
+        next.handle_requested_for(self.session.shared.policy(), self.usable_for(), now)
     }
 
     /// When one like this caller would be answered otherwise.
     pub(crate) fn retry_at(&self, inner: &Inner, now: Timestamp) -> Option<Timestamp> {
-        let answer = self.ask(inner, now);
-        if let Effect::Wait { until } | Effect::BackOff { until, .. } = answer {
+        let requested = self.ask(inner, now);
+        if let Requested::Wait { until } | Requested::BackOff { until, .. } = requested {
             Some(until)
         } else {
-            answer.start().map(|_| now)
+            requested.start().map(|_| now)
         }
-    }
-
-    pub(crate) fn request(&self) -> Event<Timestamp> {
-        Event::Requested { usable_for: self.usable_for() }
     }
 }

@@ -1,7 +1,8 @@
 //! The corners that a machine can get into, so that no rule is kept for want of an occasion.
 
 use perennial::lifecycle::{
-    Cause, Delay, Effect, Ending, Event, Failure, Meanwhile, Novelty, Remedy, Reuse, State, Why,
+    Cause, Delay, Effect, Ending, Event, Failure, Meanwhile, Novelty, Remedy, Reuse, State,
+    TimeoutReason,
 };
 use perennial::time::{Draw, Time};
 
@@ -174,7 +175,7 @@ pub(crate) fn reached(
     };
     let was = before.1;
     let Outcome { machine, history, effect, .. } = *outcome;
-    let closes = matches!(was.grant, Grant::DoubtedSince(_)) && history.grant == Grant::Doubted;
+    let closes = matches!(was.grant, Grant::DoubtedSince(_)) && history.grant == Grant::InDoubt;
     let whole = was.purse.spent > 0 && history.purse.whole.is_none();
     let pulled = matches!(
         (was.pause, history.pause),
@@ -190,16 +191,16 @@ pub(crate) fn reached(
 }
 
 fn timeout(world: &World, machine: &Machine, now: Tick) -> Set {
-    match machine.poll_timeout(&world.policy, now).map(|timeout| timeout.why) {
+    match machine.poll_timeout(&world.policy, now).map(|timeout| timeout.reason) {
         None => 0,
-        Some(Why::Due) => Corner::WhyDue.set(),
-        Some(Why::Lapse) => Corner::WhyLapse.set(),
-        Some(Why::RefreshDeadline) => Corner::WhyDeadline.set(),
-        Some(Why::BackoffOver) => Corner::WhyBackoff.set(),
-        Some(Why::BudgetAllows) => Corner::WhyBudget.set(),
-        Some(Why::WindowClosed) => Corner::WhyWindow.set(),
-        Some(Why::DoubtOver) => Corner::WhyDoubt.set(),
-        Some(Why::LoginMayHelp) => Corner::WhyLogin.set(),
+        Some(TimeoutReason::Due) => Corner::WhyDue.set(),
+        Some(TimeoutReason::Lapse) => Corner::WhyLapse.set(),
+        Some(TimeoutReason::RefreshDeadline) => Corner::WhyDeadline.set(),
+        Some(TimeoutReason::BackoffOver) => Corner::WhyBackoff.set(),
+        Some(TimeoutReason::BudgetAllows) => Corner::WhyBudget.set(),
+        Some(TimeoutReason::WindowClosed) => Corner::WhyWindow.set(),
+        Some(TimeoutReason::DoubtOver) => Corner::WhyDoubt.set(),
+        Some(TimeoutReason::LoginMayHelp) => Corner::WhyLogin.set(),
     }
 }
 
@@ -288,7 +289,7 @@ fn of_event(
             Corner::GivenBack.when(spent && less) | Corner::NotYetGivenBack.when(spent && !less)
         }
         Event::Installed { .. } => Corner::FoundInDoubt.when(
-            matches!(history.grant, Grant::Doubted | Grant::DoubtedSince(_)) && history.ended == 0,
+            matches!(history.grant, Grant::InDoubt | Grant::DoubtedSince(_)) && history.ended == 0,
         ),
         Event::TimePassed { draw } => shortened(was, &history, draw, now),
         Event::Accepted { .. } | Event::Cleared => 0,
@@ -297,7 +298,7 @@ fn of_event(
 
 /// A refresh starts.
 fn started(was: &History, deadline: Tick, now: Tick, history: &History) -> Set {
-    let doubted = history.grant == Grant::Doubted;
+    let doubted = history.grant == Grant::InDoubt;
     let again = was.token.is_some_and(|token| token.rejected && !token.prepaid && !token.seen_due);
     let paid = history.purse.full_at > was.purse.full_at;
     Corner::LastChance.when(doubted && was.works(now))

@@ -37,7 +37,7 @@ pub(crate) enum Grant {
     /// answers it again.
     DoubtedSince(Tick),
     /// As before, and the server may refuse it.
-    Doubted,
+    InDoubt,
     Declined,
 }
 
@@ -138,7 +138,7 @@ impl History {
         match self.grant {
             Grant::Absent => Some(Ending::NoGrant),
             Grant::Declined => Some(Ending::Declined),
-            Grant::Good | Grant::DoubtedSince(_) | Grant::Doubted => None,
+            Grant::Good | Grant::DoubtedSince(_) | Grant::InDoubt => None,
         }
     }
 
@@ -154,7 +154,7 @@ impl History {
 
     /// Until when a late answer is waited for.
     pub(crate) fn waits_for_late_answer(&self) -> Option<Tick> {
-        (self.grant == Grant::Doubted).then(|| self.open()).flatten().map(|(until, _)| until)
+        (self.grant == Grant::InDoubt).then(|| self.open()).flatten().map(|(until, _)| until)
     }
 
     /// For how long any answer may still come that would settle the doubt.
@@ -181,7 +181,7 @@ impl History {
         if let (Grant::DoubtedSince(since), Some(window)) = (self.grant, world.reuse_window()) {
             let since = since.min(now);
             closes = Some(since.plus(window)).filter(|closes| now < *closes);
-            self.grant = closes.map_or(Grant::Doubted, |_| Grant::DoubtedSince(since));
+            self.grant = closes.map_or(Grant::InDoubt, |_| Grant::DoubtedSince(since));
         }
         match &mut self.refresh {
             Refresh::Settled => {}
@@ -238,7 +238,7 @@ impl History {
         }
         // The life of the token that works, if one does.
         let working = self.token.filter(|token| token.works(now)).map(|token| token.life);
-        if self.grant == Grant::Doubted {
+        if self.grant == Grant::InDoubt {
             let reason = Delay::Doubt;
             match working {
                 Some(Some(life)) if now < life.last_chance() => {
@@ -277,7 +277,7 @@ impl History {
         }
         self.superseded = match self.grant {
             Grant::DoubtedSince(_) => self.open(),
-            Grant::Absent | Grant::Good | Grant::Doubted | Grant::Declined => None,
+            Grant::Absent | Grant::Good | Grant::InDoubt | Grant::Declined => None,
         };
         self.outrun = false;
         self.landed = (self.landed + 1).min(FLIGHTS);
@@ -290,7 +290,7 @@ impl History {
     fn closes(&self, world: &World) -> Option<Tick> {
         match self.grant {
             Grant::DoubtedSince(since) => world.reuse_window().map(|window| since.plus(window)),
-            Grant::Absent | Grant::Good | Grant::Doubted | Grant::Declined => None,
+            Grant::Absent | Grant::Good | Grant::InDoubt | Grant::Declined => None,
         }
     }
 
@@ -414,9 +414,9 @@ impl History {
         }
         self.grant = match (world.reuse, world.reuse_window(), self.grant) {
             (Reuse::ConfirmByUse | Reuse::Unrotated, _, grant) => grant,
-            (_, Some(_), doubted @ (Grant::DoubtedSince(_) | Grant::Doubted)) => doubted,
+            (_, Some(_), doubted @ (Grant::DoubtedSince(_) | Grant::InDoubt)) => doubted,
             (_, Some(window), _) if now < sent.plus(window) => Grant::DoubtedSince(sent),
-            (_, Some(_) | None, _) => Grant::Doubted,
+            (_, Some(_) | None, _) => Grant::InDoubt,
         };
     }
 

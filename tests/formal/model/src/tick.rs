@@ -146,7 +146,7 @@ const _: () = assert!(UNEXPLAINED_COUNT as u32 <= FAILURES && REJECTIONS_COUNT a
 mod tests {
     use std::hash::{DefaultHasher, Hash, Hasher};
 
-    use perennial::lifecycle::{Effect, Failure, Reuse};
+    use perennial::lifecycle::{Failure, Requested, Reuse};
     use perennial::time::Draw;
 
     use super::{MOST, Relative, Tick};
@@ -167,9 +167,9 @@ mod tests {
             refresh_in: None,
             jitter: Draw::NONE,
         };
-        let _ = machine.handle_installed(policy, Some(token), from);
+        let _ = machine.handle_installed(policy, Some(token), None, from);
         let now = from.plus(6);
-        let Effect::UseAndStartRefresh(start) = machine.handle_requested(policy, now) else {
+        let Requested::UseAndStartRefresh(start) = machine.handle_requested(policy, now) else {
             panic!("the token is due");
         };
         let failure = Failure::Unknown;

@@ -89,13 +89,13 @@ impl World {
         let (mut machine, mut other) = (Machine::new(1), Machine::new(2));
         let (mut flights, mut generations) = (Vec::new(), Vec::new());
         for _ in 0..IDENTITIES {
-            let _ = machine.handle_installed(&policy, Some(ENDLESS), Tick(0));
+            let _ = machine.handle_installed(&policy, Some(ENDLESS), None, Tick(0));
             generations.extend(machine.generation());
-            let _ = machine.handle_installed(&policy, None, Tick(0));
+            let _ = machine.handle_installed(&policy, None, None, Tick(0));
             let _ = machine.handle_requested(&policy, Tick(0));
             flights.push(machine.newest_flight());
         }
-        let _ = other.handle_installed(&policy, Some(ENDLESS), Tick(0));
+        let _ = other.handle_installed(&policy, Some(ENDLESS), None, Tick(0));
         let foreign = other.generation().expect("a token was installed");
         Self { policy, reuse, flights, generations, foreign }
     }
@@ -105,11 +105,11 @@ impl World {
     pub(crate) fn past(&self) -> Machine {
         let mut machine = Machine::new(1);
         for _ in 0..FLIGHTS {
-            let _ = machine.handle_installed(&self.policy, None, Tick(0));
+            let _ = machine.handle_installed(&self.policy, None, None, Tick(0));
             let _ = machine.handle_requested(&self.policy, Tick(0));
-            let _ = machine.handle_installed(&self.policy, Some(ENDLESS), Tick(0));
+            let _ = machine.handle_installed(&self.policy, Some(ENDLESS), None, Tick(0));
         }
-        let _ = machine.handle_cleared(&self.policy, Tick(0));
+        machine.handle_cleared(&self.policy, Tick(0));
         machine
     }
 

@@ -35,7 +35,7 @@ pub(super) fn declined<T: Time>(step: &Step<T>) -> Verdict {
     let ending = match shown.credential {
         Credential::Absent => Ending::NoGrant,
         Credential::Declined => Ending::Declined,
-        Credential::Ready | Credential::Doubted | Credential::DoubtedUntil(_) => {
+        Credential::Ready | Credential::InDoubt | Credential::InDoubtUntil(_) => {
             let told = matches!(effect, Effect::LogIn(_));
             return ensure(!told, "sent to log in while a refresh may help");
         }
@@ -60,13 +60,13 @@ fn doubted<T: Time>(
     }
     match declared(step.policy.reuse) {
         Declared::Always => known,
-        Declared::Refuses => Credential::Doubted,
+        Declared::Refuses => Credential::InDoubt,
         Declared::Answers(window) => match known {
             // Counted from the first sending: a retry opens nothing anew.
-            Credential::Doubted | Credential::DoubtedUntil(_) => known,
+            Credential::InDoubt | Credential::InDoubtUntil(_) => known,
             Credential::Absent | Credential::Ready | Credential::Declined => {
                 let until = sent.saturating_add(window);
-                if step.now < until { Credential::DoubtedUntil(until) } else { Credential::Doubted }
+                if step.now < until { Credential::InDoubtUntil(until) } else { Credential::InDoubt }
             }
         },
     }
@@ -115,7 +115,7 @@ pub(super) enum HeldOff<T: Time> {
 /// still open is waited for".
 pub(super) fn held_off_by_doubt<T: Time>(step: &Step<T>) -> Option<HeldOff<T>> {
     let Step { policy, shown, now, .. } = *step;
-    if shown.credential != Credential::Doubted {
+    if shown.credential != Credential::InDoubt {
         return None;
     }
     match token(&shown).map(|held| held.schedule) {
@@ -156,7 +156,7 @@ pub(super) fn retry<T: Time>(step: &Step<T>) -> Verdict {
         None => {
             ensure(told.is_none(), "held off without doubt")?;
             match (effect.start(), shown.credential) {
-                (Some(start), Credential::DoubtedUntil(until)) => {
+                (Some(start), Credential::InDoubtUntil(until)) => {
                     ensure(start.deadline <= until, "a retry that ends outside its window")
                 }
                 _ => Ok(()),

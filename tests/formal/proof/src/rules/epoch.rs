@@ -48,7 +48,7 @@ pub fn invariant<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>) -> Verdict {
             }
         }
     }
-    if let (Credential::DoubtedUntil(_), Declared::Answers(window)) =
+    if let (Credential::InDoubtUntil(_), Declared::Answers(window)) =
         (parts.credential, declared(policy.reuse))
     {
         ensure(T::zero() < window, "a window that is none is open")?;
@@ -65,7 +65,7 @@ fn known<T: Time>(parts: &Parts<T>) -> Verdict {
             let ended = parts.flight == Flight::Idle && parts.trouble == Trouble::None;
             ensure(ended, "declined, and a refresh is out, or another one may help")?;
         }
-        Credential::Ready | Credential::Doubted | Credential::DoubtedUntil(_) => {}
+        Credential::Ready | Credential::InDoubt | Credential::InDoubtUntil(_) => {}
     }
     match parts.flight {
         Flight::Idle | Flight::Out { attempt: Attempt::Ordinary, .. } => Ok(()),

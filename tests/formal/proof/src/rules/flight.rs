@@ -70,7 +70,7 @@ pub(super) fn landing<T: Time>(step: &Step<T>) -> Verdict {
             };
             let shown = by_clock(&held.schedule, now);
             ensure(shown != Freshness::Lapsed, "published dead")?;
-            ensure(held.freshness == shown && !is_withdrawn(held.standing), "published worn")
+            ensure(held.freshness == shown && !is_withdrawn(held.acceptance), "published worn")
         }
         Effect::KeepRefreshToken => {
             ensure(after.holding == shown.holding, "a useless answer touched the token")
@@ -83,7 +83,7 @@ pub(super) fn deadline<T: Time>(step: &Step<T>) -> Verdict {
     let Step { shown, after, now, effect, policy, .. } = *step;
     if let Some(start) = effect.start() {
         let mut latest = now.saturating_add(policy.refresh_deadline);
-        if let Credential::DoubtedUntil(until) = shown.credential {
+        if let Credential::InDoubtUntil(until) = shown.credential {
             latest = latest.min(until);
         }
         return ensure(start.deadline == latest, "a deadline that is not the policy's");

@@ -32,7 +32,7 @@ pub fn consistent<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>) -> Verdict {
     let Pause::Until { at_most, .. } = parts.superseded else {
         return Ok(());
     };
-    let doubted = matches!(parts.credential, Credential::Doubted | Credential::DoubtedUntil(_));
+    let doubted = matches!(parts.credential, Credential::InDoubt | Credential::InDoubtUntil(_));
     ensure(doubted, "the answer to a request that presented another refresh token is waited for")?;
     let outrun = match parts.flight {
         Flight::Out { attempt, .. } | Flight::Overdue { attempt, .. } => attempt == Attempt::Outrun,
@@ -49,7 +49,7 @@ pub(super) fn superseded<T: Time>(step: &Step<T>) -> Verdict {
     let Step { shown, after, effect, .. } = *step;
     let expected = match (step.event, effect) {
         (Event::Requested { .. }, _) if effect.start().is_some() => match shown.credential {
-            Credential::DoubtedUntil(_) => waited_for(&shown),
+            Credential::InDoubtUntil(_) => waited_for(&shown),
             _ => Pause::Over,
         },
         (Event::Refreshed { .. }, Effect::Publish { .. } | Effect::KeepRefreshToken)

@@ -117,13 +117,13 @@ fn allowance_at<T: Time>(step: &Step<T>) -> Rejections<T> {
 fn grant_at<T: Time>(step: &Step<T>) -> Credential<T> {
     let Step { policy, before, now, .. } = *step;
     match (before.credential, declared(policy.reuse)) {
-        (Credential::DoubtedUntil(_), Declared::Always) => Credential::Ready,
-        (Credential::DoubtedUntil(_), Declared::Refuses) => Credential::Doubted,
-        (Credential::DoubtedUntil(until), Declared::Answers(window)) => {
+        (Credential::InDoubtUntil(_), Declared::Always) => Credential::Ready,
+        (Credential::InDoubtUntil(_), Declared::Refuses) => Credential::InDoubt,
+        (Credential::InDoubtUntil(until), Declared::Answers(window)) => {
             if now < until {
-                Credential::DoubtedUntil(until.min(now.saturating_add(window)))
+                Credential::InDoubtUntil(until.min(now.saturating_add(window)))
             } else {
-                Credential::Doubted
+                Credential::InDoubt
             }
         }
         (credential, _) => credential,
@@ -135,7 +135,7 @@ fn flight_at<T: Time>(step: &Step<T>, credential: Credential<T>) -> Flight<T> {
     match before.flight {
         Flight::Out { sent, deadline, attempt } => {
             let mut deadline = deadline.min(now.saturating_add(policy.refresh_deadline));
-            if let Credential::DoubtedUntil(until) = credential {
+            if let Credential::InDoubtUntil(until) = credential {
                 deadline = deadline.min(until);
             }
             Flight::Out { sent: sent.min(now), deadline, attempt }
@@ -157,7 +157,7 @@ pub(super) fn latched<T: Time>(step: &Step<T>) -> Verdict {
     ensure(is.freshness >= by_clock(&is.schedule, step.now), "what now shows was not remembered")?;
     let most = was.freshness.max(by_clock(&is.schedule, step.now));
     ensure(is.freshness <= most, "a token is held for older than anything has shown it to be")?;
-    ensure(is_withdrawn(is.standing) || !is_withdrawn(was.standing), "a withdrawal was forgotten")
+    ensure(is_withdrawn(is.acceptance) || !is_withdrawn(was.acceptance), "a withdrawal was forgotten")
 }
 
 pub(super) fn pulled_in<T: Time>(step: &Step<T>) -> Verdict {
@@ -186,7 +186,7 @@ pub(super) fn pulled_in<T: Time>(step: &Step<T>) -> Verdict {
         let latest = now.saturating_add(policy.budget_window);
         ensure(now <= instant && instant <= latest, "the budget fills too late")?;
     }
-    if let Credential::DoubtedUntil(until) = after.credential {
+    if let Credential::InDoubtUntil(until) = after.credential {
         ensure(now < until, "a window that is closed was not dropped")?;
         let Declared::Answers(window) = declared(policy.reuse) else {
             return Err("a server without a window has one");
@@ -202,7 +202,7 @@ pub(super) fn pulled_in<T: Time>(step: &Step<T>) -> Verdict {
             let latest = now.saturating_add(policy.refresh_deadline);
             ensure(sent <= now && deadline <= latest, "a refresh may be out for too long")?;
             match after.credential {
-                Credential::DoubtedUntil(until) => {
+                Credential::InDoubtUntil(until) => {
                     ensure(deadline <= until, "a retry ends outside its window")
                 }
                 _ => Ok(()),
@@ -271,7 +271,7 @@ pub(super) fn same_again<T: Time>(step: &Step<T>) -> Verdict {
         (Schedule::Timed(comes), Schedule::Timed(held)) => comes.expires_at > held.expires_at,
         (_, Schedule::UntilRejected) => false,
     };
-    if outlives && !is_withdrawn(held.standing) {
+    if outlives && !is_withdrawn(held.acceptance) {
         return Ok(());
     }
     ensure(!matches!(step.effect, Effect::Publish { .. }), "the same token again was published")
@@ -284,7 +284,7 @@ pub(super) fn handed_out<T: Time>(step: &Step<T>) -> Verdict {
     let Some(held) = token(&step.before) else {
         return Err("handed out, and there is none");
     };
-    ensure(!is_withdrawn(held.standing), "handed out once it was withdrawn")?;
+    ensure(!is_withdrawn(held.acceptance), "handed out once it was withdrawn")?;
     ensure(held.freshness != Freshness::Lapsed, "handed out once it was seen lapsed")?;
     match held.schedule {
         Schedule::UntilRejected => Ok(()),

@@ -102,7 +102,7 @@ pub(super) fn window_room<T: Time>(step: &Step<T>) -> Verdict {
         ))
         | None => false,
     };
-    let (true, Credential::DoubtedUntil(_), Declared::Answers(window)) =
+    let (true, Credential::InDoubtUntil(_), Declared::Answers(window)) =
         (asked_for_nothing, after.credential, declared(policy.reuse))
     else {
         return Ok(());

@@ -1,7 +1,7 @@
 //! What the rules say of the parts of a state: small questions that several properties ask.
 
 use perennial::lifecycle::formal::{
-    Credential, Flight, Held, Holding, Parts, Pause, Refund, Standing, Trouble,
+    Credential, Flight, Held, Holding, Parts, Pause, Refund, Acceptance, Trouble,
 };
 use perennial::lifecycle::{Deadlines, Freshness, Reuse, Schedule};
 use perennial::time::Time;
@@ -46,10 +46,10 @@ pub(super) fn eighth<T: Time>(life: &Deadlines<T>) -> T::Span {
     T::halved(life.expires_at.since(life.sent), 3)
 }
 
-pub(super) fn is_withdrawn(standing: Standing) -> bool {
-    match standing {
-        Standing::Withdrawn | Standing::WithdrawnPaid => true,
-        Standing::Untried | Standing::Accepted => false,
+pub(super) fn is_withdrawn(acceptance: Acceptance) -> bool {
+    match acceptance {
+        Acceptance::Withdrawn | Acceptance::WithdrawnPaid => true,
+        Acceptance::Untried | Acceptance::Accepted => false,
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn token<T: Time>(parts: &Parts<T>) -> Option<Held<T>> {
 /// Whether the token may be handed out at `now`.
 pub(super) fn usable<T: Time>(parts: &Parts<T>, now: T) -> bool {
     token(parts).is_some_and(|held| {
-        !is_withdrawn(held.standing)
+        !is_withdrawn(held.acceptance)
             && held.freshness != Freshness::Lapsed
             && by_clock(&held.schedule, now) != Freshness::Lapsed
     })
@@ -77,7 +77,7 @@ pub(super) fn is_out<T: Time>(parts: &Parts<T>) -> bool {
 pub(super) fn is_final<T: Time>(credential: Credential<T>) -> bool {
     match credential {
         Credential::Absent | Credential::Declined => true,
-        Credential::Ready | Credential::Doubted | Credential::DoubtedUntil(_) => false,
+        Credential::Ready | Credential::InDoubt | Credential::InDoubtUntil(_) => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What resource servers say, and what is paid for it: rules B8 and B9.
 
 use perennial::lifecycle::formal::{
-    Budget, Held, Holding, Parts, Pause, Refund, Rejections, Standing, generation,
+    Budget, Held, Holding, Parts, Pause, Refund, Rejections, Acceptance, generation,
 };
 use perennial::lifecycle::{Delay, Effect, Event, Freshness, Generation, Schedule};
 use perennial::time::Time;
@@ -16,8 +16,8 @@ fn named<T: Time>(step: &Step<T>, named: Generation) -> Option<Held<T>> {
     token(&step.shown).filter(|_| current)
 }
 
-fn with_standing<T: Time>(held: Held<T>, standing: Standing) -> Holding<T> {
-    Holding::Token(Held { standing, ..held })
+fn with_standing<T: Time>(held: Held<T>, acceptance: Acceptance) -> Holding<T> {
+    Holding::Token(Held { acceptance, ..held })
 }
 
 pub(super) fn rejected<T: Time>(step: &Step<T>) -> Verdict {
@@ -32,16 +32,16 @@ pub(super) fn rejected<T: Time>(step: &Step<T>) -> Verdict {
         return ensure(after == shown, "what concerns no held token changed something");
     };
     if accepts {
-        let standing = match held.standing {
-            Standing::Untried => Standing::Accepted,
-            Standing::Accepted | Standing::Withdrawn | Standing::WithdrawnPaid => held.standing,
+        let acceptance = match held.acceptance {
+            Acceptance::Untried => Acceptance::Accepted,
+            Acceptance::Accepted | Acceptance::Withdrawn | Acceptance::WithdrawnPaid => held.acceptance,
         };
         ensure(effect == Effect::Nothing, "an acceptance has an effect")?;
         let rejections = match step.event {
             Event::Recovered { .. } => after.rejections,
             _ => shown.rejections,
         };
-        let rest = Parts { holding: with_standing(held, standing), rejections, ..shown };
+        let rest = Parts { holding: with_standing(held, acceptance), rejections, ..shown };
         return ensure(after == rest, "an acceptance changed more than that it was accepted");
     }
     if effect != Effect::Withdraw {
@@ -49,13 +49,13 @@ pub(super) fn rejected<T: Time>(step: &Step<T>) -> Verdict {
         ensure(told, "a rejection is answered by something else")?;
         return ensure(after == shown, "what does not withdraw changed something");
     }
-    ensure(!is_withdrawn(held.standing), "withdrawn a second time")?;
+    ensure(!is_withdrawn(held.acceptance), "withdrawn a second time")?;
     ensure(!usable(&after, step.now), "still handed out once it was withdrawn")?;
     let Some(is) = token(&after) else {
         return Err("a rejection drops what is known of the token");
     };
     let Parts { budget, rejections, .. } = after;
-    let holding = with_standing(held, is.standing);
+    let holding = with_standing(held, is.acceptance);
     let rest = Parts { holding, budget, rejections, ..shown };
     ensure(after == rest, "a rejection changed more than the token and what pays for it")
 }
@@ -72,13 +72,13 @@ pub(super) fn payment<T: Time>(step: &Step<T>) -> Verdict {
     let Event::Rejected { generation } = step.event else {
         return Ok(());
     };
-    let Some(held) = named(step, generation).filter(|held| !is_withdrawn(held.standing)) else {
+    let Some(held) = named(step, generation).filter(|held| !is_withdrawn(held.acceptance)) else {
         return ensure(
             effect == Effect::Nothing,
             "a rejection that concerns nothing has an effect",
         );
     };
-    let worked = held.standing == Standing::Accepted && held.freshness != Freshness::Lapsed;
+    let worked = held.acceptance == Acceptance::Accepted && held.freshness != Freshness::Lapsed;
     let held_off = match shown.pause {
         Pause::Until { instant, .. } => instant > now.saturating_add(policy.refresh_deadline),
         Pause::Over => false,
@@ -91,22 +91,22 @@ pub(super) fn payment<T: Time>(step: &Step<T>) -> Verdict {
     let due = held.freshness != Freshness::Fresh;
     let payment = if due || is_out(&shown) {
         Payment::Nothing
-    } else if held.standing == Standing::Untried {
+    } else if held.acceptance == Acceptance::Untried {
         Payment::Budget
     } else {
         Payment::Allowance
     };
     let (budget, rejections) = (shown.budget, shown.rejections);
-    let (paid, standing, budget, rejections) = match payment {
-        Payment::Nothing => (true, Standing::Withdrawn, budget, rejections),
+    let (paid, acceptance, budget, rejections) = match payment {
+        Payment::Nothing => (true, Acceptance::Withdrawn, budget, rejections),
         Payment::Budget => {
             let budget = Budget::FullAt(full_at(step));
-            (can_be_paid(step), Standing::WithdrawnPaid, budget, rejections)
+            (can_be_paid(step), Acceptance::WithdrawnPaid, budget, rejections)
         }
         Payment::Allowance => {
             let allowed = rejections.spent < policy.rejections_count;
             let rejections = if allowed { one_spent(step, &held) } else { rejections };
-            (allowed, Standing::WithdrawnPaid, budget, rejections)
+            (allowed, Acceptance::WithdrawnPaid, budget, rejections)
         }
     };
     if !paid {
@@ -115,7 +115,7 @@ pub(super) fn payment<T: Time>(step: &Step<T>) -> Verdict {
         return ensure(usable(&after, now), "not paid for, and no longer of use");
     }
     ensure(effect == Effect::Withdraw, "paid for, and not withdrawn")?;
-    let rest = Parts { holding: with_standing(held, standing), budget, rejections, ..shown };
+    let rest = Parts { holding: with_standing(held, acceptance), budget, rejections, ..shown };
     ensure(after == rest, "a rejection costs something else")
 }
 
@@ -137,7 +137,7 @@ fn one_spent<T: Time>(step: &Step<T>, held: &Held<T>) -> Rejections<T> {
 /// Whether the next refresh costs nothing.
 pub(super) fn is_free<T: Time>(parts: &Parts<T>) -> bool {
     token(parts).is_none_or(|held| {
-        held.freshness != Freshness::Fresh || held.standing == Standing::WithdrawnPaid
+        held.freshness != Freshness::Fresh || held.acceptance == Acceptance::WithdrawnPaid
     })
 }
 
@@ -165,7 +165,7 @@ pub(super) fn budget<T: Time>(step: &Step<T>) -> Verdict {
         Event::Requested { .. } => effect.start().is_some() && !is_free(&shown),
         Event::Rejected { .. } => {
             let fresh = token(&shown).is_some_and(|held| {
-                held.freshness == Freshness::Fresh && held.standing == Standing::Untried
+                held.freshness == Freshness::Fresh && held.acceptance == Acceptance::Untried
             });
             effect == Effect::Withdraw && fresh && !is_out(&shown)
         }
@@ -180,7 +180,7 @@ pub(super) fn budget<T: Time>(step: &Step<T>) -> Verdict {
     if effect.start().is_some()
         && let Some(held) = token(&after)
     {
-        ensure(held.standing != Standing::WithdrawnPaid, "what was paid for once is free twice")?;
+        ensure(held.acceptance != Acceptance::WithdrawnPaid, "what was paid for once is free twice")?;
     }
     if let Effect::BackOff { until, reason: Delay::Budget } = effect {
         ensure(!can_be_paid(step) && !is_free(&shown), "refused though it could be paid")?;

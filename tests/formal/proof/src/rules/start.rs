@@ -1,6 +1,6 @@
 //! Which refreshes start: rules B3, B5, B6, B9.
 
-use perennial::lifecycle::formal::{Attempt, Flight, Holding, Parts, Pause, Standing, flight_id};
+use perennial::lifecycle::formal::{Attempt, Flight, Holding, Parts, Pause, Acceptance, flight_id};
 use perennial::lifecycle::{Cause, Effect, Event, Freshness};
 use perennial::time::Time;
 
@@ -30,20 +30,20 @@ pub(super) fn one_out<T: Time>(step: &Step<T>) -> Verdict {
     ensure(start.cause == cause(step), "sent for another reason")?;
     let mut holding = shown.holding;
     if let Holding::Token(held) = &mut holding
-        && held.standing == Standing::WithdrawnPaid
+        && held.acceptance == Acceptance::WithdrawnPaid
     {
-        held.standing = Standing::Withdrawn;
+        held.acceptance = Acceptance::Withdrawn;
     }
     let Parts { started, superseded, budget, .. } = after;
     let rest = Parts { holding, flight, started, superseded, budget, ..shown };
     ensure(after == rest, "a refresh that starts changed more than that it is out, and paid for")
 }
 
-/// Why a refresh would be sent.
+/// TimeoutReason a refresh would be sent.
 fn cause<T: Time>(step: &Step<T>) -> Cause {
     match token(&step.shown) {
         None => Cause::NoToken,
-        Some(held) if is_withdrawn(held.standing) => Cause::Rejected,
+        Some(held) if is_withdrawn(held.acceptance) => Cause::Rejected,
         Some(_) if !usable(&step.shown, step.now) => Cause::Lapsed,
         Some(_) if step.effect.hands_out() => Cause::Due,
         Some(_) => Cause::TooBrief,

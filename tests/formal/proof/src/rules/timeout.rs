@@ -73,7 +73,7 @@ pub fn settled<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>, now: T) -> Verd
         let latest = now.saturating_add(policy.budget_window);
         ensure(now < instant && instant <= latest, "its budget is another")?;
     }
-    if let Credential::DoubtedUntil(until) = parts.credential {
+    if let Credential::InDoubtUntil(until) = parts.credential {
         let Declared::Answers(window) = declared(policy.reuse) else {
             return Err("it has a window, and the server has none");
         };
@@ -86,7 +86,7 @@ pub fn settled<T: Time>(policy: &RawPolicy<T>, parts: &Parts<T>, now: T) -> Verd
             let latest = now.saturating_add(policy.refresh_deadline);
             ensure(sent <= now && deadline <= latest, "its deadline is another")?;
             match parts.credential {
-                Credential::DoubtedUntil(until) => {
+                Credential::InDoubtUntil(until) => {
                     ensure(deadline <= until, "its deadline is another")
                 }
                 _ => Ok(()),

@@ -157,7 +157,7 @@ pub(super) fn lasts<T: Time>(step: &Step<T>) -> Verdict {
     else {
         return Ok(());
     };
-    if let Credential::DoubtedUntil(_) = after.credential {
+    if let Credential::InDoubtUntil(_) = after.credential {
         return Ok(());
     }
     let delay = T::share(policy.backoff_cap, draw);

@@ -1,7 +1,7 @@
 //! Any policy, state, event: drawn, each part from all that it can be.
 
 use perennial::lifecycle::formal::{
-    Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Refund, Rejections, Standing,
+    Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Refund, Rejections, Acceptance,
     Trouble, flight_id, generation,
 };
 use perennial::lifecycle::{
@@ -24,8 +24,8 @@ pub struct Case {
 
 pub const SESSION: u64 = 1;
 pub const NUMBER: u64 = 2;
-pub const STANDINGS: [Standing; 4] =
-    [Standing::Untried, Standing::Accepted, Standing::WithdrawnPaid, Standing::Withdrawn];
+pub const STANDINGS: [Acceptance; 4] =
+    [Acceptance::Untried, Acceptance::Accepted, Acceptance::WithdrawnPaid, Acceptance::Withdrawn];
 pub const FRESHNESSES: [Freshness; 3] = [Freshness::Fresh, Freshness::Due, Freshness::Lapsed];
 pub const ATTEMPTS: [Attempt; 2] = [Attempt::Ordinary, Attempt::Outrun];
 pub const FAILURES: [u32; 8] = [0, 1, 2, 3, 4, 63, 64, u32::MAX];
@@ -50,17 +50,17 @@ pub fn holdings() -> Vec<Holding<Tick>> {
     }
     let mut all = vec![Holding::Nothing];
     for (schedule, freshness) in lives {
-        for standing in STANDINGS {
-            all.push(Holding::Token(Held { schedule, freshness, standing }));
+        for acceptance in STANDINGS {
+            all.push(Holding::Token(Held { schedule, freshness, acceptance }));
         }
     }
     all
 }
 
 pub fn credentials() -> Vec<Credential<Tick>> {
-    let known = [Credential::Ready, Credential::Doubted];
+    let known = [Credential::Ready, Credential::InDoubt];
     let ended = [Credential::Absent, Credential::Declined];
-    let until = (0..ALL).map(|until| Credential::DoubtedUntil(Tick(until)));
+    let until = (0..ALL).map(|until| Credential::InDoubtUntil(Tick(until)));
     known.into_iter().chain(ended).chain(until).collect()
 }
 

@@ -23,7 +23,7 @@ pub(super) fn doubted(count: &mut Count, any: &mut Any) {
                     let mut before = any.state(&policy);
                     let attempt = any.one(&ATTEMPTS);
                     before.flight = Flight::Overdue { attempt, open };
-                    before.credential = Credential::Doubted;
+                    before.credential = Credential::InDoubt;
                     before.superseded = if usable_for & 2 == 0 { Pause::Over } else { any.pause() };
                     before.holding = any.dated(holding);
                     before.pause = if usable_for & 1 == 0 { Pause::Over } else { before.pause };
@@ -55,7 +55,7 @@ pub(super) fn windows(count: &mut Count, any: &mut Any) {
                             ]);
                             let mut before = any.state(&policy);
                             before.credential =
-                                any.one(&[Credential::Ready, Credential::DoubtedUntil(until)]);
+                                any.one(&[Credential::Ready, Credential::InDoubtUntil(until)]);
                             let (deadline, attempt) = (any.instant(), any.one(&ATTEMPTS));
                             before.flight = Flight::Out { sent, deadline, attempt };
                             (before.ended, before.landed, before.started) = IDENTITIES[1];

@@ -2,7 +2,7 @@
 //! and spans any at all.
 
 use perennial::lifecycle::formal::{
-    Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Refund, Rejections, Standing,
+    Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Refund, Rejections, Acceptance,
     Trouble,
 };
 use perennial::lifecycle::{Deadlines, Freshness, MissingLifetime, RawPolicy, Reuse, Schedule};
@@ -29,8 +29,8 @@ pub fn then() -> Instant {
 }
 
 pub const FRESHNESSES: [Freshness; 3] = [Freshness::Fresh, Freshness::Due, Freshness::Lapsed];
-const STANDINGS: [Standing; 4] =
-    [Standing::Untried, Standing::Accepted, Standing::WithdrawnPaid, Standing::Withdrawn];
+const STANDINGS: [Acceptance; 4] =
+    [Acceptance::Untried, Acceptance::Accepted, Acceptance::WithdrawnPaid, Acceptance::Withdrawn];
 const ATTEMPTS: [Attempt; 2] = [Attempt::Ordinary, Attempt::Outrun];
 
 /// Every declaration of what the server does with a refresh token seen twice.
@@ -102,8 +102,8 @@ fn holdings() -> Vec<Holding<Instant>> {
     let lives = FRESHNESSES.map(|freshness| (timed, freshness));
     let mut all = vec![Holding::Nothing];
     for (schedule, freshness) in [fresh(Freshness::Fresh)].into_iter().chain(lives) {
-        for standing in STANDINGS {
-            all.push(Holding::Token(Held { schedule, freshness, standing }));
+        for acceptance in STANDINGS {
+            all.push(Holding::Token(Held { schedule, freshness, acceptance }));
         }
     }
     all
@@ -113,8 +113,8 @@ fn credentials() -> [Credential<Instant>; 5] {
     [
         Credential::Absent,
         Credential::Ready,
-        Credential::DoubtedUntil(Instant::any("doubted until")),
-        Credential::Doubted,
+        Credential::InDoubtUntil(Instant::any("doubted until")),
+        Credential::InDoubt,
         Credential::Declined,
     ]
 }
@@ -271,7 +271,7 @@ pub(super) fn spent() -> Vec<Parts<Instant>> {
 pub(super) fn superseding() -> Vec<Parts<Instant>> {
     let [_, superseded] = pauses("superseded", "superseded at most");
     let doubted = |state: &Parts<Instant>| {
-        matches!(state.credential, Credential::Doubted | Credential::DoubtedUntil(_))
+        matches!(state.credential, Credential::InDoubt | Credential::InDoubtUntil(_))
     };
     let ordinary = |state: &Parts<Instant>| match state.flight {
         Flight::Out { attempt, .. } | Flight::Overdue { attempt, .. } => {

@@ -2,7 +2,7 @@
 //! decision of it, and little more.
 
 use perennial::lifecycle::formal::{
-    Attempt, Budget, Credential, Flight, Holding, Parts, Pause, Standing, Trouble,
+    Attempt, Budget, Credential, Flight, Holding, Parts, Pause, Acceptance, Trouble,
 };
 use perennial::lifecycle::{Freshness, Reuse, Schedule};
 
@@ -63,7 +63,7 @@ pub fn servers(kind: Kind, state: &Parts<Instant>) -> Vec<Reuse<Instant>> {
     }
     let simple = is_simple(state) && state.pause == Pause::Over && state.budget == Budget::Full;
     let known = match (state.credential, state.trouble) {
-        (Credential::DoubtedUntil(_), _) | (_, Trouble::Misconfigured) => true,
+        (Credential::InDoubtUntil(_), _) | (_, Trouble::Misconfigured) => true,
         (_, Trouble::None | Trouble::Passing | Trouble::Unexplained { .. }) => false,
     };
     let different = if simple {
@@ -82,7 +82,7 @@ pub fn servers_looked_at(state: &Parts<Instant>) -> Vec<Reuse<Instant>> {
     let [strict, idempotent, confirm, ..] = reuses();
     match (state.credential, state.trouble) {
         _ if state.superseded != Pause::Over => vec![idempotent],
-        (Credential::DoubtedUntil(_), _) => vec![idempotent],
+        (Credential::InDoubtUntil(_), _) => vec![idempotent],
         (_, Trouble::Misconfigured) => vec![strict, idempotent, confirm],
         (_, Trouble::None | Trouble::Passing | Trouble::Unexplained { .. }) => vec![strict],
     }
@@ -95,9 +95,9 @@ pub fn looked_at() -> Vec<Parts<Instant>> {
     let plain = plain().into_iter().filter(is_simple).collect();
     let mut all = [plain, troubled(), superseding()].concat();
     all.retain(|state| {
-        let standing = match state.holding {
+        let acceptance = match state.holding {
             Holding::Nothing => true,
-            Holding::Token(held) => held.standing != Standing::Accepted,
+            Holding::Token(held) => held.acceptance != Acceptance::Accepted,
         };
         let attempt = match state.flight {
             Flight::Idle => true,
@@ -110,7 +110,7 @@ pub fn looked_at() -> Vec<Parts<Instant>> {
             Trouble::Passing | Trouble::Misconfigured => true,
             Trouble::Unexplained { missing, .. } => missing < 2,
         };
-        standing && attempt && trouble
+        acceptance && attempt && trouble
     });
     all.push(logged_out());
     all.retain(|state| waits(state) <= AT_ONCE || is_doubted_throughout(state));
@@ -121,7 +121,7 @@ pub fn looked_at() -> Vec<Parts<Instant>> {
 /// backoff.
 fn is_doubted_throughout(state: &Parts<Instant>) -> bool {
     let open = matches!(state.flight, Flight::Overdue { open: Pause::Until { .. }, .. });
-    state.credential == Credential::Doubted && open && waits(state) == 3
+    state.credential == Credential::InDoubt && open && waits(state) == 3
 }
 
 /// How many things are waited for at once, at most, where `poll_timeout` is looked at, and where an
@@ -151,7 +151,7 @@ fn waits_besides(state: &Parts<Instant>) -> usize {
         matches!(state.superseded, Pause::Until { .. }),
         matches!(state.pause, Pause::Until { .. }),
         matches!(state.budget, Budget::FullAt(_)),
-        matches!(state.credential, Credential::DoubtedUntil(_)),
+        matches!(state.credential, Credential::InDoubtUntil(_)),
         matches!(state.trouble, Trouble::Unexplained { .. }) && state.trouble != early,
     ]
     .into_iter()
@@ -166,7 +166,7 @@ fn is_bare(state: &Parts<Instant>) -> bool {
         Holding::Token(held) => {
             matches!(held.schedule, Schedule::Timed(_))
                 && held.freshness == Freshness::Fresh
-                && held.standing == Standing::Untried
+                && held.acceptance == Acceptance::Untried
         }
     }
 }
