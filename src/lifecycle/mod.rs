@@ -20,6 +20,12 @@
 //! assert!(matches!(lifecycle.handle_requested(&policy, late), Effect::UseAndStartRefresh(_)));
 //! ```
 //!
+//! # States
+//! Of [`State`], with the kinds of events that lead from one to another; the table behind it is on the page
+//! [`states`](crate::states).
+//!
+#![doc = include_str!("../states.svg")]
+//!
 //! # Invariants
 //! - `sent <= refresh_after <= unusable_from <= expires_at` for every token (rule B1).
 //! - No token is handed out once it was seen lapsed, or was rejected, whatever `now` does next
