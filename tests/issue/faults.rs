@@ -188,7 +188,7 @@ fn a_lost_answer_is_survived_as_the_page_says_where_the_client_asks_again_in_tim
 // Rule D7.
 #[test]
 fn a_lost_answer_is_survived_as_the_page_says_where_nobody_asks_in_time() {
-    is_as_told("the response is lost, and nobody asks again until the window has closed", |story| {
+    is_as_told("the response is lost, and nobody asks again until the window is over", |story| {
         story.meets(Mishap::AnswerLost);
         story.uses();
         story.later(WINDOW);

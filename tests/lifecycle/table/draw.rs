@@ -65,14 +65,14 @@ const ARROWS: [Arrow; 14] = [
     Arrow(
         Group::Valid,
         Group::Refreshing,
-        &[(220, 92), (325, 92), (325, 210)],
-        Label::From(333, 170),
+        &[(220, 92), (310, 92), (310, 210)],
+        Label::From(318, 164),
     ),
     Arrow(
         Group::Expiring,
         Group::Refreshing,
-        &[(580, 92), (475, 92), (475, 210)],
-        Label::UpTo(467, 170),
+        &[(580, 92), (490, 92), (490, 210)],
+        Label::UpTo(482, 164),
     ),
     Arrow(
         Group::Refreshing,

@@ -33,7 +33,7 @@ pub(crate) const ROWS: [Row; 21] = [
         ..ONE
     },
     Row {
-        name: "the response is lost, and nobody asks again until the window has closed",
+        name: "the response is lost, and nobody asks again until the window is over",
         fault: Fault::AnswerLost,
         stays_logged_in: [false, false, false, true],
         ..ONE

@@ -91,9 +91,9 @@ impl Told {
 
     /// Where each participant's column is: far enough apart for what is written between them.
     fn columns(&self) -> [usize; 5] {
-        let mut columns = [0; 5];
+        let mut columns = [0_usize; 5];
         let present = (0..5).filter(|place| self.present[*place]);
-        let mut last = None;
+        let mut last: Option<usize> = None;
         for place in present {
             if let Some(before) = last {
                 let name: &str = Who::ALL[before].1;
