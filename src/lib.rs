@@ -125,7 +125,7 @@
 //! | how long a caller waits through failed attempts | not at all; 10 s for requests | [`Acquire::patience`](session::Acquire::patience), [`InterceptorBuilder::patience`](interceptor::InterceptorBuilder::patience) |
 //! | how long a caller waits in all | no limit; 10 s for requests | [`Acquire::within`](session::Acquire::within), [`wait_limit`](interceptor::InterceptorBuilder::wait_limit) |
 //! | where the grant is kept | in memory | [`store`](session::Builder::store), [`on_rotate`](session::Builder::on_rotate) |
-//! | what wakes tasks at deadlines and after backoff | nothing: see there | [`timer`](session::Builder::timer) |
+//! | what wakes tasks at deadlines and after backoff | nothing; to wait through backoff is then an error | [`timer`](session::Builder::timer) |
 //! | who polls a refresh | the callers that wait for it | [`spawner`](session::Builder::spawner), [`home`](session::Builder::home) |
 //! | where a blocking refresher runs | on a short-lived thread | [`offload`](session::Builder::offload) |
 //! | refreshing without any traffic | off | [`Session::keep_fresh`](session::Session::keep_fresh) |
@@ -138,7 +138,7 @@
 //! hold it: [`session::Error::find`].
 //!
 //! # Further pages
-//! - [`spec`]: the numbered rules that the code keeps. A comment such as `Rule B6` refers to them.
+//! - [`spec`]: the numbered rules that the code keeps; where these docs cite a rule, it is one of them.
 //! - [`states`]: the state diagram.
 //! - [`faults`]: which faults a client survives under which rotation policy, and which it does not.
 //! - [`verification`]: what is checked, by which command, and what is not proved;
