@@ -16,7 +16,7 @@
 //! const HOUR: Duration = Duration::from_secs(3600);
 //!
 //! async fn refresh(request: Request) -> Result<Grant, RefreshError> {
-//!     // Send `request.refresh_token()` to the token endpoint, or let `adapters::oauth2` do it.
+//!     // Ask the token endpoint, with `request.refresh_token()`. Or use `adapters::oauth2`.
 //! #   let _ = request;
 //!     Ok(Grant::new("at-2", "rt-2", HOUR))
 //! }
@@ -39,14 +39,17 @@
 //! | share one grant among tasks and threads | [`session::Session`] | |
 //! | … on one thread, with `Rc` and `RefCell` in the refresher | [`session::LocalSession`] | |
 //! | hold a grant for each user or tenant | [`keyed::Sessions`] | `keyed` |
-//! | ask a token endpoint (RFC 6749) with `reqwest`; without a runtime | [`adapters::oauth2`]; [`adapters::ureq`] | `oauth2`; `ureq` |
+//! | ask a token endpoint (RFC 6749) with `reqwest` | [`adapters::oauth2`] | `oauth2` |
+//! | … without a runtime | [`adapters::ureq::refresh_grant`] | `ureq` |
 //! | … with another HTTP client | [`wire`]: builds the request, reads the response | `wire` |
 //! | attach tokens to requests, and replay after a 401 | [`adapters::reqwest`], [`adapters::tower`], [`adapters::ureq`] | of the same name |
 //! | say to which origins a token goes | [`interceptor`] | `http` |
-//! | keep the grant in a file; elsewhere | [`adapters::file`]; [`store::Store`] | `file`; |
+//! | keep the grant in a file | [`adapters::file`] | `file` |
+//! | … anywhere else | [`store::Store`], or [`on_rotate`](session::Builder::on_rotate) | |
 //! | wake tasks on time, and spawn refreshes | [`adapters::tokio`], [`adapters::smol`] | of the same name |
 //! | declare what an authorization server does | [`provider`], [`lifecycle::PolicyBuilder::reuse`] | |
-//! | issue rotating refresh tokens; serve them | [`issue`], [`adapters::jwt`]; [`adapters::axum`] | `issue`, `jwt`; `axum` |
+//! | issue rotating refresh tokens, and JWTs | [`issue`], [`adapters::jwt`] | `issue`, `jwt` |
+//! | … behind a token endpoint | [`adapters::axum`] | `axum` |
 //! | test a program without a clock or a network | [`testing`] | `testing` |
 //! | embed the state machines alone, without `std` or `alloc` | [`lifecycle`], [`rotation`], [`time`], [`verdict`] | |
 //!
@@ -56,18 +59,27 @@
 //! # A complete client
 //!
 //! ```no_run
-//! use perennial::adapters::{file::FileStore, oauth2::RefreshGrant, reqwest::Bearer, tokio::Tokio};
-//! use perennial::{interceptor::Interceptor, lifecycle::Policy, provider, session::Session, wire::Client};
+//! use perennial::adapters::file::FileStore;
+//! use perennial::adapters::oauth2::RefreshGrant;
+//! use perennial::adapters::reqwest::Bearer;
+//! use perennial::adapters::tokio::Tokio;
+//! use perennial::interceptor::Interceptor;
+//! use perennial::lifecycle::Policy;
+//! use perennial::provider::OKTA;
+//! use perennial::session::Session;
+//! use perennial::wire::Client;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let auth = Client::builder("https://auth.example.com/token", "my-client").build()?;
 //! let session = Session::builder_with(RefreshGrant::new(auth)?)
 //!     .store(FileStore::open("grant.json")?)
 //!     .timer(Tokio::current()?)
-//!     .policy(Policy::builder().reuse(provider::OKTA.reuse()).build()?)
+//!     .policy(Policy::builder().reuse(OKTA.reuse()).build()?)
 //!     .build()?;
 //! // After a login: `session.install(grant).await?`.
-//! let interceptor = Interceptor::builder(session).origin("https://api.example.com").build()?;
+//! let interceptor = Interceptor::builder(session)
+//!     .origin("https://api.example.com")
+//!     .build()?;
 //! let client = Bearer::client(interceptor, reqwest::Client::builder())?.build();
 //! let response = client.get("https://api.example.com/things").send().await?;
 //! # Ok(())
@@ -94,20 +106,20 @@
 //! Any number of requests that get a 401 for the same token cause one refresh, and each is replayed once:
 //!
 //! ```text
-//! API                    request A   request B              session                authorization server
-//! |-- 401 -------------->|           |                      |                      |
-//! |                      |-- reject(token 1) -------------->|                      |
-//! |                      |           |                      |-- refresh token 1 -->|
-//! |-- 401 -------------------------->|                      |                      |
-//! |                      |           |-- reject(token 1) -->|                      |
-//! |                      |           |                      |<---------- grant 2 --|
-//! |                      |           |                      | stores grant 2       |
-//! |                      |<---------------------- token 2 --|                      |
-//! |                      |           |<---------- token 2 --|                      |
-//! |<-- replay, token 2 --|           |                      |                      |
-//! |<-------------- replay, token 2 --|                      |                      |
-//! |-- 200 -------------->|           |                      |                      |
-//! |-- 200 -------------------------->|                      |                      |
+//! API           request A   request B              session                token endpoint
+//! |-- 401 ----->|           |                      |                      |
+//! |             |-- reject(token 1) -------------->|                      |
+//! |             |           |                      |-- refresh token 1 -->|
+//! |-- 401 ----------------->|                      |                      |
+//! |             |           |-- reject(token 1) -->|                      |
+//! |             |           |                      |<---------- grant 2 --|
+//! |             |           |                      | stores grant 2       |
+//! |             |<---------------------- token 2 --|                      |
+//! |             |           |<---------- token 2 --|                      |
+//! |<-- replay --|           |                      |                      |
+//! |<-------------- replay --|                      |                      |
+//! |-- 200 ----->|           |                      |                      |
+//! |-- 200 ----------------->|                      |                      |
 //! ```
 //!
 //! The page [`states`] has the state diagram.

@@ -185,7 +185,7 @@ impl Step<'_> {
         }
         for (holder, it) in self.state.holders.iter().enumerate() {
             if must_log_in(it) && !must_log_in(&before.holders[holder]) {
-                self.told.note(Who::Holder(holder), "is told to log in");
+                self.told.note(Who::Holder(holder), "must log in again");
                 // A thief's victim has to.
                 let theft = self.system.row.fault == Fault::Theft;
                 self.broken |= Claim::StaysLoggedIn.when(!theft);
