@@ -21,8 +21,8 @@
 //! ```
 //!
 //! # States
-//! Of [`State`], with the kinds of events that lead from one to another; the table behind it is on the page
-//! [`states`](crate::states).
+//! Each arrow names the kinds of events that lead from one [`State`] to another. The page
+//! [`states`](crate::states) has the same as a table.
 //!
 #![doc = include_str!("../states.svg")]
 //!

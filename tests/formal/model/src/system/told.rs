@@ -109,8 +109,8 @@ impl Told {
                     }
                     Line::Later(_) | Line::Note(..) | Line::Arrow { .. } => None,
                 });
-                let least = columns[before] + name.len() + 3;
-                columns[place] = notes.chain(arrows).fold(least, usize::max);
+                let column = columns[before] + name.len() + 3;
+                columns[place] = notes.chain(arrows).fold(column, usize::max);
             }
             last = Some(place);
         }
