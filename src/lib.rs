@@ -157,7 +157,8 @@
 //!   [`traceability`]: which code keeps a rule, and which tests defend it.
 //! - [`figures`]: benchmarks. [`dependencies`]: features, and the reason for each dependency.
 //!
-//! The package also has `SECURITY.md`, with the threat model.
+//! The package also has `SECURITY.md`, with the threat model. The repository has `examples/`, among them an
+//! authorization server to try a client on.
 //!
 //! # Deliberately absent
 //! The login itself (authorization code, device flow), and sender-constrained tokens (`DPoP`, mTLS).
