@@ -1,9 +1,9 @@
 //! Silent refresh of OAuth access tokens, for any async runtime and for plain threads.
 //!
-//! A [`Session`](session::Session) holds one grant. It hands out its access token, refreshes it before
-//! it expires, once for all callers, and replaces it after a 401. Middleware for [`reqwest`](adapters::reqwest),
-//! [`tower`](adapters::tower) and [`ureq`](adapters::ureq) does that for each request, so that a program
-//! need not see a token at all.
+//! A [`Session`](session::Session) holds one grant: an access token and the refresh token that renews it. It
+//! hands out the access token, refreshes it before it expires, once for all callers, and replaces it after a
+//! 401. Middleware for [`reqwest`](adapters::reqwest), [`tower`](adapters::tower) and
+//! [`ureq`](adapters::ureq) does that for each request, so that a program need not see a token at all.
 //!
 //! ```
 //! use core::time::Duration;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::render::{Group, Transition};
+use super::render::{Group, Transition};
 
 /// A line of text is so high.
 const LEADING: i32 = 16;
