@@ -1,24 +1,21 @@
 //! The whole table of the client machine, state by event, as a text that a person can read, and the
 //! state diagram of the documentation, both generated from `apply`.
 
+#[path = "lifecycle/table/draw.rs"]
+mod draw;
 #[path = "lifecycle/table/explore.rs"]
 mod explore;
 #[path = "lifecycle/table/render.rs"]
 mod render;
 
-use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
-use std::{env, fs};
 
 use expect_test::expect_file;
 use perennial::lifecycle::{Meanwhile, Remedy, Reuse, State};
 
 use explore::{EVENTS, Explored, explored};
-use render::{Names, diagram, table};
-
-const OPENING: &str = "<!-- diagram -->\n";
-const CLOSING: &str = "<!-- /diagram -->";
+use render::{Names, listed, table, transitions};
 
 /// Explored once, with the times a few milliseconds, for four kinds of server.
 static ALL: LazyLock<[Explored; 4]> = LazyLock::new(|| {
@@ -78,21 +75,7 @@ fn every_shape_is_told_of_every_kind_of_event_that_can_come_to_it() {
 #[test]
 fn the_diagram_in_the_documentation_is_the_one_that_the_machine_draws() {
     let [strict, overlap, confirm, unrotated] = &*ALL;
-    let drawn = diagram(&[strict, overlap, confirm, unrotated]);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (file, required) in [("src/spec.md", true), ("README.md", false)] {
-        let path = root.join(file);
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        let Some((before, rest)) = text.split_once(OPENING) else {
-            assert!(!required, "{file} has no place for the diagram");
-            continue;
-        };
-        let (found, after) = rest.split_once(CLOSING).expect("the marker is closed");
-        if found != drawn && env::var_os("UPDATE_EXPECT").is_some() {
-            let updated = format!("{before}{OPENING}{drawn}{CLOSING}{after}");
-            fs::write(&path, updated).expect("the file can be written");
-            continue;
-        }
-        assert_eq!(found, drawn, "{file}; UPDATE_EXPECT=1 redraws it");
-    }
+    let transitions = transitions(&[strict, overlap, confirm, unrotated]);
+    expect_file!["../src/states.svg"].assert_eq(&draw::svg(&transitions));
+    expect_file!["../src/transitions.md"].assert_eq(&listed(&transitions));
 }

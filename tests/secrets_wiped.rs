@@ -4,7 +4,7 @@
 //! What dependencies hold is told apart by being left out: no HTTP client runs here, the requests and
 //! answers are taken where the crate hands them over, and answers with escapes, which `serde_json` and
 //! `form_urlencoded` undo in buffers of their own, are in a test of their own, which names those. See
-//! "Secrets in memory" in the README.
+//! "Secrets in memory" in SECURITY.md.
 
 mod session_support;
 

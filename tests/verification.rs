@@ -158,6 +158,38 @@ fn the_figures_that_the_repository_holds_are_the_pages_figures() {
     assert!(said.contains(&format!("| {rules} rules |")), "{rules} rules: {said}");
 }
 
+#[test]
+fn the_readme_is_short_and_its_figures_are_those_of_the_page() {
+    let readme = read("README.md");
+    let (lines, words) = (readme.lines().count(), readme.split_whitespace().count());
+    assert!(lines <= 120 && words <= 1_000, "{lines} lines, {words} words");
+    let page = read("src/figures.md");
+    let rows: Vec<_> = readme.lines().filter(|line| line.contains("`cargo bench")).collect();
+    assert_eq!(rows.len(), 5, "{rows:#?}");
+    for row in rows {
+        let [_, figures, command, _] = row.split('|').collect::<Vec<_>>()[..] else {
+            panic!("{row}");
+        };
+        let stated = page.lines().find(|line| line.contains(command.trim()));
+        let stated = stated.unwrap_or_else(|| panic!("src/figures.md has no {command}"));
+        let words = figures.split(|c: char| c.is_whitespace() || "();".contains(c));
+        let figures: Vec<_> =
+            words.filter(|word| word.starts_with(|c: char| c.is_ascii_digit())).collect();
+        assert!(!figures.is_empty(), "{row}");
+        for figure in figures {
+            assert!(stated.contains(figure), "{figure} is not in: {stated}");
+        }
+    }
+}
+
+#[test]
+fn every_stage_is_explained_to_contributors() {
+    let page = read("CONTRIBUTING.md");
+    let absent: Vec<_> =
+        stages().into_iter().filter(|stage| !page.contains(&format!("`{stage}`"))).collect();
+    assert!(absent.is_empty(), "not in CONTRIBUTING.md: {absent:?}");
+}
+
 /// With a comma after each three digits.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();

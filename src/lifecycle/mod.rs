@@ -20,6 +20,12 @@
 //! assert!(matches!(lifecycle.handle_requested(&policy, late), Requested::UseAndStartRefresh(_)));
 //! ```
 //!
+//! # States
+//! Each arrow names the kinds of events that lead from one [`State`] to another. The page
+//! [`states`](crate::states) has the same as a table.
+//!
+#![doc = include_str!("../states.svg")]
+//!
 //! # Invariants
 //! - `sent <= refresh_after <= unusable_from <= expires_at` for every token (rule B1).
 //! - No token is handed out once it was seen lapsed, or was rejected, whatever `now` does next

@@ -177,7 +177,7 @@ fn a_lost_request_is_survived_as_the_page_says() {
 // Rule D7.
 #[test]
 fn a_lost_answer_is_survived_as_the_page_says_where_the_client_asks_again_in_time() {
-    is_as_told("the answer is lost, and the client asks again in time", |story| {
+    is_as_told("the response is lost, and the client asks again in time", |story| {
         story.meets(Mishap::AnswerLost);
         story.uses();
         story.later(SECOND);
@@ -188,7 +188,7 @@ fn a_lost_answer_is_survived_as_the_page_says_where_the_client_asks_again_in_tim
 // Rule D7.
 #[test]
 fn a_lost_answer_is_survived_as_the_page_says_where_nobody_asks_in_time() {
-    is_as_told("the answer is lost, and nobody asks again until the window has closed", |story| {
+    is_as_told("the response is lost, and nobody asks again until the window is over", |story| {
         story.meets(Mishap::AnswerLost);
         story.uses();
         story.later(WINDOW);
@@ -199,7 +199,7 @@ fn a_lost_answer_is_survived_as_the_page_says_where_nobody_asks_in_time() {
 // the copy comes once the successor is used.
 #[test]
 fn a_request_that_arrives_twice_is_survived_as_the_page_says() {
-    is_as_told("the request arrives twice, and either answer comes", |story| {
+    is_as_told("the request arrives twice, and either response comes", |story| {
         story.meets(Mishap::Twice);
         story.uses();
         if story.declared == lifecycle::Reuse::ConfirmByUse {
@@ -235,11 +235,11 @@ fn a_crash_before_the_answer_is_kept_is_survived_as_the_page_says() {
         story.uses();
     };
     is_as_told(
-        "the client crashes before it has kept the answer, and asks again in time",
+        "the client crashes before it has stored the response, and asks again in time",
         |story| crash(story, just_before(WINDOW).saturating_sub(SECOND)),
     );
     is_as_told(
-        "the client crashes before it has kept the answer, and asks again after the window",
+        "the client crashes before it has stored the response, and asks again after the window",
         |story| crash(story, WINDOW),
     );
 }

@@ -38,6 +38,15 @@ missing where nothing of its kind exists yet, such as an answer before the first
 longer than the one that is held. `an older token`, `an older refresh` are those before the newest.
 ";
 
+const TRANSITIONS: &str = "\
+## Transitions
+
+Generated from [`apply`](crate::lifecycle::apply) by a test; `UPDATE_EXPECT=1` rewrites it.
+
+| from | to | by |
+|---|---|---|
+";
+
 /// The short names of the shapes: their state's letter, and a number.
 pub(crate) struct Names(Vec<(Shape, String)>);
 
@@ -130,17 +139,39 @@ pub(crate) fn table(main: &Explored, others: &[(&str, &Explored)], names: &Names
     text
 }
 
-/// The name of a state within the diagram.
-fn node(state: State) -> &'static str {
-    match state {
-        State::Valid => "Valid",
-        State::Expiring => "Expiring",
-        State::Refreshing(Meanwhile::UseOld) => "UseOld",
-        State::Refreshing(Meanwhile::Wait) => "Wait",
-        State::Expired(Remedy::Refresh) => "Refresh",
-        State::Expired(Remedy::Reconfigure) => "Reconfigure",
-        State::Expired(Remedy::TryLogIn) => "TryLogIn",
-        State::Expired(Remedy::LogIn) => "LogIn",
+/// One of the four states of the public view, without what it says more closely.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    Valid,
+    Expiring,
+    Refreshing,
+    Expired,
+}
+
+impl Group {
+    fn of(state: State) -> Self {
+        match state {
+            State::Valid => Self::Valid,
+            State::Expiring => Self::Expiring,
+            State::Refreshing(Meanwhile::UseOld | Meanwhile::Wait) => Self::Refreshing,
+            State::Expired(
+                Remedy::Refresh | Remedy::Reconfigure | Remedy::TryLogIn | Remedy::LogIn,
+            ) => Self::Expired,
+        }
+    }
+}
+
+/// What leads from one state to another one.
+pub(crate) struct Transition {
+    from: State,
+    to: State,
+    /// The kinds of the events, each with the number of one of them.
+    pub(crate) kinds: Vec<(usize, &'static str)>,
+}
+
+impl Transition {
+    pub(crate) fn groups(&self) -> (Group, Group) {
+        (Group::of(self.from), Group::of(self.to))
     }
 }
 
@@ -153,14 +184,9 @@ fn kind(event: usize) -> &'static str {
     }
 }
 
-/// Every transition between two states that any of `tables` shows, as a mermaid diagram.
-pub(crate) fn diagram(tables: &[&Explored]) -> String {
-    let mut text = String::from(
-        "```mermaid\nstateDiagram-v2\n    \
-         state Refreshing {\n        UseOld: the old token works\n        Wait: callers wait\n    }\n    \
-         state Expired {\n        Refresh: a refresh may help\n        Reconfigure: the configuration must be corrected\n        TryLogIn: a login may help\n        LogIn: only a login can help\n    }\n    \
-         [*] --> LogIn\n",
-    );
+/// Every transition between two states that any of `tables` shows.
+pub(crate) fn transitions(tables: &[&Explored]) -> Vec<Transition> {
+    let mut transitions = Vec::new();
     for (from, _, _) in STATES {
         for (to, _, _) in STATES {
             let mut kinds = Vec::new();
@@ -173,15 +199,23 @@ pub(crate) fn diagram(tables: &[&Explored]) -> String {
                 }
             }
             kinds.sort_unstable();
-            let mut kinds: Vec<_> = kinds.into_iter().map(|(_, kind)| kind).collect();
-            kinds.dedup();
+            kinds.dedup_by_key(|(_, kind)| *kind);
             if from != to && !kinds.is_empty() {
-                let (from, to) = (node(from), node(to));
-                let kinds = kinds.join(", ");
-                writeln!(text, "    {from} --> {to}: {kinds}").expect("a string takes all");
+                transitions.push(Transition { from, to, kinds });
             }
         }
     }
-    text.push_str("```\n");
+    transitions
+}
+
+/// The transitions as a table of the documentation.
+pub(crate) fn listed(transitions: &[Transition]) -> String {
+    let title = |state| STATES.iter().find(|(known, _, _)| *known == state).expect("all").2;
+    let mut text = String::from(TRANSITIONS);
+    for Transition { from, to, kinds } in transitions {
+        let kinds: Vec<_> = kinds.iter().map(|(_, kind)| *kind).collect();
+        let (from, to) = (title(*from), title(*to));
+        writeln!(text, "| {from} | {to} | {} |", kinds.join(", ")).expect("a string takes all");
+    }
     text
 }

@@ -26,21 +26,21 @@ pub(crate) const ROWS: [Row; 21] = [
     Row { name: "two requests are lost", fault: Fault::RequestLost, times: 2, ..ONE },
     Row { name: "three requests are lost", fault: Fault::RequestLost, times: 3, ..ONE },
     Row {
-        name: "the answer is lost, and the client asks again in time",
+        name: "the response is lost, and the client asks again in time",
         fault: Fault::AnswerLost,
         prompt: true,
         stays_logged_in: [false, false, true, true],
         ..ONE
     },
     Row {
-        name: "the answer is lost, and nobody asks again until the window has closed",
+        name: "the response is lost, and nobody asks again until the window is over",
         fault: Fault::AnswerLost,
         stays_logged_in: [false, false, false, true],
         ..ONE
     },
     Row {
         // Used meanwhile, the successor has ended the predecessor under confirm by use.
-        name: "the request arrives twice, and either answer comes",
+        name: "the request arrives twice, and either response comes",
         fault: Fault::RequestTwice,
         stays_logged_in: [false, false, true, false],
         ..ONE
@@ -55,19 +55,19 @@ pub(crate) const ROWS: [Row; 21] = [
         // A strict client waits for it. Under confirm by use a client asks again, and holds the answer
         // back while that is out. Under overlap the store keeps the refresh token that it brings, also
         // where a newer answer, without one, has landed.
-        name: "the answer comes after its deadline, but within one more",
+        name: "the response comes after its deadline, but within one more",
         fault: Fault::AnswerLate(Fate::OneMore),
         ..ONE
     },
     Row {
-        name: "the answer comes later still, and the client asks again in time",
+        name: "the response comes later still, and the client asks again in time",
         fault: Fault::AnswerLate(Fate::Whenever),
         prompt: true,
         stays_logged_in: [false, false, true, true],
         ..ONE
     },
     Row {
-        name: "the request arrives after its deadline, and its answer comes within one more",
+        name: "the request arrives after its deadline, and its response comes within one more",
         fault: Fault::RequestLate(Fate::OneMore),
         stays_logged_in: [true, true, true, false],
         ..ONE
@@ -79,14 +79,14 @@ pub(crate) const ROWS: [Row; 21] = [
         ..ONE
     },
     Row {
-        name: "the client crashes before it has kept the answer, and asks again in time",
+        name: "the client crashes before it has stored the response, and asks again in time",
         fault: Fault::CrashHearing,
         prompt: true,
         stays_logged_in: [false, false, true, true],
         ..ONE
     },
     Row {
-        name: "the client crashes before it has kept the answer, and asks again after the window",
+        name: "the client crashes before it has stored the response, and asks again after the window",
         fault: Fault::CrashHearing,
         stays_logged_in: [false, false, false, true],
         ..ONE

@@ -185,7 +185,7 @@ impl Step<'_> {
         }
         for (holder, it) in self.state.holders.iter().enumerate() {
             if must_log_in(it) && !must_log_in(&before.holders[holder]) {
-                self.told.note(Who::Holder(holder), "is told to log in");
+                self.told.note(Who::Holder(holder), "must log in again");
                 // A thief's victim has to.
                 let theft = self.system.row.fault == Fault::Theft;
                 self.broken |= Claim::StaysLoggedIn.when(!theft);
@@ -296,7 +296,7 @@ impl Step<'_> {
         let late = self.system.row.fault == Fault::CopyLate;
         let fate = if late { Fate::Whenever } else { message.fate };
         self.posts(Message { heard: !late, fate, ..message });
-        self.told.note(Who::Holder(message.holder), "its request is doubled on the way");
+        self.told.note(Who::Holder(message.holder), "its request is duplicated on the way");
     }
 
     fn delayed(&mut self, place: usize) {
@@ -314,8 +314,8 @@ impl Step<'_> {
             | Fault::CrashAtRest
             | Fault::Theft => unreachable!("offered where something may be late"),
         };
-        let what = if message.leg == Leg::Request { "its request" } else { "the answer" };
-        let text = format!("{what} is under way for long");
+        let what = if message.leg == Leg::Request { "its request" } else { "the response" };
+        let text = format!("{what} is delayed");
         self.told.note(Who::Holder(message.holder), &text);
     }
 
@@ -398,7 +398,7 @@ impl Step<'_> {
             it.held = number;
         } else if effect == Effect::HoldBack {
             it.held_back = Some(Answer { flight, number, asked });
-            self.told.note(Who::Holder(holder), "stores the answer, and waits for the second");
+            self.told.note(Who::Holder(holder), "stores the response, and waits for the second");
         }
     }
 
@@ -432,7 +432,7 @@ impl Step<'_> {
             let deadline = self.state.holders[holder].machine.refresh_deadline();
             if deadline.is_some_and(|deadline| deadline <= self.state.now) {
                 let _ = self.tell(holder, Event::TimePassed { draw: MOST });
-                self.told.note(Who::Holder(holder), "waits no longer for the answer");
+                self.told.note(Who::Holder(holder), "gives up waiting for the response");
             }
         }
     }
