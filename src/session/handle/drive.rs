@@ -6,11 +6,14 @@ use core::task::{Context, Poll, Waker};
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use crate::lifecycle::Start;
 use crate::primitives::{contained, discard};
 use crate::session::alarm::Alarm;
 use crate::session::error::{Error, Kind};
 use crate::session::handle::turn::{self, Caller, Wait, WaitStep};
 use crate::session::shared::Shared;
+use crate::session::shared::deferred::Deferred;
+use crate::session::shared::inner::Inner;
 use crate::session::singleflight::waiters::WaiterKey;
 use crate::time::Timestamp;
 
@@ -22,6 +25,26 @@ pub(crate) fn spawn(shared: &Arc<Shared>) {
         // A spawner that panics leaves the flight to its callers.
         let _ = contained(|| spawner(task));
     }
+}
+
+/// Changes the state, launches the refresh that `change` orders, if any, and hands it to the program's
+/// spawner. Returns whether one was launched.
+pub(crate) fn change_and_start<T>(
+    shared: &Arc<Shared>,
+    now: Timestamp,
+    change: impl FnOnce(&mut Inner, &mut Deferred) -> (Option<Start<Timestamp>>, T),
+) -> (bool, T) {
+    let (started, result) = shared.change(now, |inner, deferred| {
+        let (start, result) = change(inner, deferred);
+        if let Some(start) = start {
+            inner.launch(&shared.ports, start, deferred);
+        }
+        (start.is_some(), result)
+    });
+    if started {
+        spawn(shared);
+    }
+    (started, result)
 }
 
 /// Drives what is in the air until nothing is. Keeps the session alive meanwhile. Rule C9: "What

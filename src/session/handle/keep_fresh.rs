@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 
 use crate::clock::Timer;
 use crate::session::alarm::Alarm;
-use crate::session::handle::drive::{spawn, watch};
+use crate::session::handle::drive::{change_and_start, watch};
 use crate::session::handle::options::Pace;
 use crate::session::handle::session::Session;
 use crate::session::shared::Shared;
@@ -60,26 +60,23 @@ impl KeepFresh {
         drop(shared.lock_after_draining(self.waiter));
         let (now, clone) = (shared.now(), waker.clone());
         let rest = if has_started { Some(Pace::after(now)) } else { self.pace.rest(now) };
-        let (started, until) = shared.change(now, |inner, deferred| {
+        let (started, until) = change_and_start(shared, now, |inner, deferred| {
             deferred.replaced = inner.flights.waiters.register(&mut self.waiter, clone);
             let policy = shared.policy();
             let mut next = inner.lifecycle;
             let start = next.handle_requested(policy, now).start();
             let rest = rest.filter(|_| start.is_some());
             let start = start.filter(|_| rest.is_none());
-            match start {
-                Some(start) => {
-                    inner.lifecycle = next;
-                    inner.launch(&shared.ports, start, deferred);
-                }
-                None => inner.lifecycle.observe(policy, now),
+            if start.is_some() {
+                inner.lifecycle = next;
+            } else {
+                inner.lifecycle.observe(policy, now);
             }
             let timeout = inner.lifecycle.poll_timeout(policy, now).map(|timeout| timeout.at);
-            (start.is_some(), rest.into_iter().chain(timeout).min())
+            (start, rest.into_iter().chain(timeout).min())
         });
         if started {
             self.pace.start(now);
-            spawn(shared);
         }
         (started, until)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::lifecycle::{Rejected, Requested, State};
 use crate::session::error::{Error, Kind};
-use crate::session::handle::drive::spawn;
+use crate::session::handle::drive::change_and_start;
 use crate::session::shared::Shared;
 use crate::token::{AccessToken, Grant};
 use crate::verdict::Rejection;
@@ -68,7 +68,7 @@ impl Session {
         drop(self.shared.lock_after_draining(None));
         let now = self.shared.now();
         let ports = &self.shared.ports;
-        let (result, started) = self.shared.change(now, |inner, deferred| {
+        let (_, result) = change_and_start(&self.shared, now, |inner, _| {
             let mut next = inner.lifecycle;
             let requested = next.handle_requested(&ports.settings.policy, now);
             let start = requested.start().filter(|_| ports.settings.spawner.is_some());
@@ -78,19 +78,13 @@ impl Session {
             } else {
                 inner.lifecycle.observe(&ports.settings.policy, now);
             }
-            if let Some(start) = start {
-                inner.launch(ports, start, deferred);
-            }
             let result = match (requested, inner.token.clone().filter(|_| requested.hands_out())) {
                 (_, Some(token)) => Ok(token),
                 (Requested::LogIn(ending), None) => Err(Error::from_ending(ending)),
                 (_, None) => Err(Error::new(Kind::NotReady)),
             };
-            (result, start.is_some())
+            (start, result)
         });
-        if started {
-            spawn(&self.shared);
-        }
         result
     }
 

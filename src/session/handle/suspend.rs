@@ -8,7 +8,7 @@ use crate::refresh::{BoxFuture, Home, Refresh, Refused};
 pub(crate) use crate::session::alarm::Alarm;
 use crate::session::error::{Error, Kind, check_sendable};
 use crate::session::handle::builder::next_session;
-use crate::session::handle::drive::{Drive, DriveUntil, spawn};
+use crate::session::handle::drive::{Drive, DriveUntil, change_and_start};
 use crate::session::handle::session::Session;
 use crate::session::ports::{Hooks, Ports, Settings};
 use crate::session::shared::Shared;
@@ -105,17 +105,9 @@ impl Session {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             let now = shared.now();
-            let started = shared.change(now, |inner, deferred| {
-                let policy = shared.policy();
-                let start = inner.lifecycle.handle_requested(policy, now).start();
-                if let Some(start) = start {
-                    inner.launch(&shared.ports, start, deferred);
-                }
-                start.is_some()
+            let _ = change_and_start(&shared, now, |inner, _| {
+                (inner.lifecycle.handle_requested(shared.policy(), now).start(), ())
             });
-            if started {
-                spawn(&shared);
-            }
             let _ = Drive::new(shared, DriveUntil::Landing).await;
         })
     }
