@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::hash::RandomState;
 
-use super::builder::Program;
+use super::program::Program;
 use super::record::Idle;
 use crate::time::Timestamp;
 

@@ -6,59 +6,25 @@ use std::hash::RandomState;
 use std::prelude::rust_2024::*;
 use std::sync::{Arc, RwLock};
 
-use super::keep::Nudge;
+use super::Sessions;
+use super::all::{All, SHARDS};
+use super::nudge::Nudge;
+use super::program::{Key, OnEvict, OnRotate, Program, RefreshOf, StoreOf};
 use super::shard::Shard;
-use super::{All, Key, SHARDS, Sessions};
 use crate::clock::{Clock, Timer};
 use crate::lifecycle::Policy;
-use crate::refresh::{BoxFuture, Refresh, RefreshError, Request};
-use crate::session::ports::{Hooks, Settings};
-use crate::session::suspend::Prepared;
-use crate::store::{AnyStore, Store};
+use crate::refresh::{BoxFuture, RefreshError, Request};
+use crate::store::Store;
 use crate::token::Grant;
 
-type RefreshOf<K> = dyn Fn(&K, Request) -> BoxFuture<Result<Grant, RefreshError>> + Send + Sync;
-type StoreOf<K> = dyn Fn(&K) -> Box<dyn AnyStore> + Send + Sync;
-type OnEvict<K> = dyn Fn(K, Grant) + Send + Sync;
-type OnRotate<K> = dyn Fn(&K, &Grant) + Send + Sync;
-
-/// What the program has given.
-pub(super) struct Program<K> {
-    pub(super) settings: Arc<Settings>,
-    refresh: Arc<RefreshOf<K>>,
-    pub(super) stores: Option<Box<StoreOf<K>>>,
-    on_rotate: Option<Arc<OnRotate<K>>>,
-    pub(super) on_evict: Option<Box<OnEvict<K>>>,
-    pub(super) evict_after: Option<Duration>,
-    pub(super) at_once: usize,
-}
-
-/// One key's refresher.
-pub(super) struct Keyed<K> {
-    key: K,
-    refresh: Arc<RefreshOf<K>>,
-}
-
-impl<K: Key> Refresh for Keyed<K> {
-    fn refresh(
-        &self,
-        request: Request,
-    ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
-        (self.refresh)(&self.key, request)
-    }
-}
-
-impl<K: Key> Program<K> {
-    /// What the session of `key` is taken up with.
-    pub(super) fn prepare(&self, key: &K) -> Prepared {
-        let refresher = Keyed { key: key.clone(), refresh: Arc::clone(&self.refresh) };
-        let store = self.stores.as_ref().map(|stores| stores(key));
-        let mut hooks = Hooks::default();
-        if let Some(on_rotate) = &self.on_rotate {
-            let (key, on_rotate) = (key.clone(), Arc::clone(on_rotate));
-            hooks = hooks.on_rotate(move |grant| on_rotate(&key, grant));
-        }
-        Prepared::new(&self.settings, refresher, store, hooks)
+impl<K: Key> Sessions<K> {
+    /// Sessions that ask `refresh`, a closure of key and request, for new grants.
+    pub fn builder<F, Fut>(refresh: F) -> Builder<K>
+    where
+        F: Fn(&K, Request) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Grant, RefreshError>> + Send + 'static,
+    {
+        Builder::new(refresh)
     }
 }
 

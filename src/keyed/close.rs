@@ -4,7 +4,9 @@ use core::future::poll_fn;
 use core::task::Poll;
 use std::prelude::rust_2024::*;
 
-use super::{Key, Sessions, lock_for_reading};
+use super::Sessions;
+use super::all::lock_for_reading;
+use super::program::Key;
 use crate::refresh::BoxFuture;
 use crate::session::Error;
 

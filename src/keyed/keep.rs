@@ -3,14 +3,15 @@
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 use std::collections::VecDeque;
 use std::prelude::rust_2024::*;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
-use super::{All, Key, lock_for_reading, lock_for_writing};
+use super::Sessions;
+use super::all::{All, lock_for_reading, lock_for_writing};
+use super::program::Key;
 use crate::clock::Timer;
-use crate::primitives::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::refresh::BoxFuture;
 use crate::session::suspend::Alarm;
 use crate::time::Timestamp;
@@ -18,63 +19,11 @@ use crate::time::Timestamp;
 /// How often a timer may ring early within one poll, before others on the executor have a turn.
 const EARLY_RINGS: usize = 8;
 
-/// Tells the one that keeps all fresh that there is something new to wait for.
-#[derive(Default)]
-pub(super) struct Nudge {
-    kept: AtomicBool,
-    waker: Mutex<Option<Waker>>,
-}
-
-impl Nudge {
-    /// Comes before the look at what there is to wait for, under the shard's lock.
-    pub(super) fn wait(&self, waker: Waker) {
-        // Relaxed: whoever leaves something new under that lock after the look has seen this by the
-        // lock; what is left there before it, the look finds.
-        self.kept.store(true, Ordering::Relaxed);
-        let replaced = self.lock().replace(waker);
-        drop(replaced);
-    }
-
-    /// Comes after what is new was left under a shard's lock.
-    pub(super) fn call(&self) {
-        if self.kept.load(Ordering::Relaxed) {
-            let waker = self.lock().take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<K> Drop for All<K> {
-    /// The last handle is gone: what keeps all fresh is told, and ends.
-    fn drop(&mut self) {
-        self.nudge.call();
-    }
-}
-
-impl<K: Key> All<K> {
-    /// Has `key` renewed when it is next due, if anything keeps it fresh.
-    pub(super) fn schedule(&self, key: &K) {
-        let program = &self.program;
-        let now = program.settings.now();
-        self.write(key).schedule(self.hash(key), key, program.settings.policy(), now);
-        self.nudge.call();
-    }
-
-    fn keep_time(&self, now: Timestamp) {
-        for shard in &self.shards {
-            lock_for_writing(shard).keep_time(self.program.settings.policy(), now);
-        }
-    }
-
-    /// When to look again; each shard is asked.
-    fn next_stir(&self) -> Option<Timestamp> {
-        self.shards.iter().filter_map(|shard| lock_for_reading(shard).next_stir()).min()
+impl<K: Key> Sessions<K> {
+    /// A future that renews the tokens of all keys when they are due, without any caller. Spawn it;
+    /// it ends once the last handle is dropped.
+    pub fn keep_fresh(&self, timer: impl Timer) -> KeepFresh<K> {
+        KeepFresh::new(&self.all, Arc::new(timer))
     }
 }
 
@@ -131,18 +80,6 @@ impl<K: Key> KeepFresh<K> {
             }
             all.schedule_quietly(&key, now);
         }
-    }
-}
-
-impl<K: Key> All<K> {
-    /// Whether a caller that comes now would begin a refresh. Takes up no packed session.
-    fn state_is_due(&self, key: &K, now: Timestamp) -> bool {
-        let hash = self.hash(key);
-        self.read(key).is_due(hash, key, self.program.settings.policy(), now)
-    }
-
-    fn schedule_quietly(&self, key: &K, now: Timestamp) {
-        self.write(key).schedule(self.hash(key), key, self.program.settings.policy(), now);
     }
 }
 

@@ -38,71 +38,41 @@
 //! - Of the program's code only a key's `Hash`, `Eq`, `Clone` and `Drop` run under a lock (rule C6).
 
 mod aging;
+mod all;
 mod builder;
 mod close;
 mod keep;
 #[cfg(all(test, loom))]
 mod models;
+mod nudge;
+mod program;
 mod record;
 mod shard;
 mod wheel;
 
 pub use builder::Builder;
 pub use keep::KeepFresh;
+pub use program::Key;
 pub use wheel::Wheel;
 
 use core::fmt;
-use core::hash::{BuildHasher, Hash};
-use std::hash::RandomState;
 use std::prelude::rust_2024::*;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
-use self::aging::Aging;
-use self::builder::Program;
-use self::keep::Nudge;
-use self::record::{Idle, Live, Record};
-use self::shard::{Garbage, Shard};
+use self::all::{All, SWEPT, lock_for_reading, lock_for_writing};
+use self::record::{Idle, Record};
+use self::shard::Garbage;
 use crate::lifecycle::State;
-use crate::primitives::contained;
-use crate::refresh::{RefreshError, Request};
-use crate::session::suspend::{Prepared, Suspended, check_grant, no_such_session};
+use crate::session::suspend::{Suspended, check_grant};
 use crate::session::{Error, Rejection, Session};
-use crate::time::Timestamp;
 use crate::token::{AccessToken, Grant};
-
-/// How many shards there are. A power of two.
-const SHARDS: usize = 64;
 
 /// Very many sessions, each under its key. Cloning gives another handle to the same ones.
 pub struct Sessions<K> {
     all: Arc<All<K>>,
 }
 
-/// What the handles share.
-struct All<K> {
-    shards: Box<[RwLock<Shard<K>>]>,
-    hasher: RandomState,
-    program: Arc<Program<K>>,
-    /// When the sessions were built.
-    began: Timestamp,
-    nudge: Nudge,
-}
-
-/// What a key may be.
-pub trait Key: Hash + Eq + Clone + Send + Sync + 'static {}
-
-impl<K: Hash + Eq + Clone + Send + Sync + 'static> Key for K {}
-
 impl<K: Key> Sessions<K> {
-    /// Sessions that ask `refresh`, a closure of key and request, for new grants.
-    pub fn builder<F, Fut>(refresh: F) -> Builder<K>
-    where
-        F: Fn(&K, Request) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Grant, RefreshError>> + Send + 'static,
-    {
-        Builder::new(refresh)
-    }
-
     /// A usable token of this key's grant, as [`Session::token`].
     ///
     /// # Errors
@@ -222,7 +192,7 @@ impl<K: Key> Sessions<K> {
         self.all.shards.iter().map(|shard| lock_for_reading(shard).in_use()).sum()
     }
 
-    /// Packs, and evicts by policy, all that may be, at once. Next-ups do so by and by.
+    /// Packs, and evicts by policy, all that may be, at once. Look-ups do so by and by.
     pub fn sweep(&self) {
         for shard in &self.all.shards {
             let now = self.all.program.settings.now();
@@ -236,12 +206,6 @@ impl<K: Key> Sessions<K> {
             );
             self.all.discard(garbage);
         }
-    }
-
-    /// A future that renews the tokens of all keys when they are due, without any caller. Spawn it;
-    /// it ends once the last handle is dropped.
-    pub fn keep_fresh(&self, timer: impl crate::clock::Timer) -> KeepFresh<K> {
-        KeepFresh::new(&self.all, Arc::new(timer))
     }
 
     fn find(&self, key: &K) -> Result<Session, Error> {
@@ -291,90 +255,10 @@ impl<K: Key> Sessions<K> {
     }
 }
 
-/// How many records each write to a shard looks at besides: whether they may be packed or evicted.
-const SWEPT: u32 = 4;
-
 enum Begun {
     Packed,
     Exists(Grant),
     Refused(Error),
-}
-
-impl<K: Key> All<K> {
-    /// The session of `key`, taken up where it was packed, read from its store where it is new.
-    fn find(&self, key: &K) -> Result<Session, Error> {
-        let hash = self.hash(key);
-        match self.read(key).get(hash, key) {
-            Some(Record::Live(_, live)) => return Ok(live.get()),
-            Some(Record::Idle(..) | Record::Vacant) => {}
-            None if self.program.stores.is_some() => {}
-            None => return Err(no_such_session()),
-        }
-        // The program's code, called before any lock is taken (rule C6).
-        let prepared = self.program.prepare(key);
-        let first = self
-            .program
-            .stores
-            .as_ref()
-            .map(|_| Suspended::first(&self.program.settings, true, None));
-        let now = self.program.settings.now();
-        let mut garbage = Garbage::default();
-        let session = {
-            let mut shard = self.write(key);
-            let session = shard.resume(hash, &self.hasher, key, prepared, first, &mut garbage);
-            shard.sweep(SWEPT, &self.aging(now), &mut garbage);
-            session
-        };
-        self.discard(garbage);
-        session.ok_or_else(no_such_session)
-    }
-
-    fn hash(&self, key: &K) -> u64 {
-        self.hasher.hash_one(key)
-    }
-
-    fn shard(&self, key: &K) -> &RwLock<Shard<K>> {
-        // The highest bits: the lowest choose the place within the shard.
-        let number = usize::try_from(self.hash(key) >> 40).unwrap_or(0) % SHARDS;
-        &self.shards[number]
-    }
-
-    fn read(&self, key: &K) -> RwLockReadGuard<'_, Shard<K>> {
-        lock_for_reading(self.shard(key))
-    }
-
-    fn write(&self, key: &K) -> RwLockWriteGuard<'_, Shard<K>> {
-        lock_for_writing(self.shard(key))
-    }
-
-    /// Seconds since the sessions were built.
-    fn seconds(&self, now: Timestamp) -> u32 {
-        u32::try_from(now.since(self.began).as_millis() / 1000).unwrap_or(u32::MAX)
-    }
-
-    fn aging(&self, now: Timestamp) -> Aging<'_, K> {
-        Aging { now, seconds: self.seconds(now), hasher: &self.hasher, program: &self.program }
-    }
-
-    /// Drops, outside of any lock, what was left over; hands over what was evicted.
-    fn discard(&self, garbage: Garbage<K>) {
-        if let Some(on_evict) = &self.program.on_evict {
-            for (key, rest) in garbage.evicted {
-                if let Some(grant) = rest.grant {
-                    // One that panics keeps the others from nothing.
-                    let _ = contained(|| on_evict(key, grant));
-                }
-            }
-        }
-    }
-}
-
-fn lock_for_reading<K>(shard: &RwLock<Shard<K>>) -> RwLockReadGuard<'_, Shard<K>> {
-    shard.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn lock_for_writing<K>(shard: &RwLock<Shard<K>>) -> RwLockWriteGuard<'_, Shard<K>> {
-    shard.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<K> Clone for Sessions<K> {

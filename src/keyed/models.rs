@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use loom::thread;
 
-use super::keep::Nudge;
+use super::nudge::Nudge;
 use crate::primitives::{Mutex, Parker};
 
 #[path = "../../tests/loom/exhaust.rs"]

@@ -6,10 +6,13 @@ use std::prelude::rust_2024::*;
 
 use hashbrown::HashTable;
 
-use super::{Aging, Idle, Key, Live, Prepared, Record, Suspended, Wheel};
+use super::aging::Aging;
+use super::program::Key;
+use super::record::{Idle, Live, Record};
+use super::wheel::Wheel;
 use crate::lifecycle::Policy;
 use crate::session::Session;
-use crate::session::suspend::outlook;
+use crate::session::suspend::{Prepared, Suspended, outlook};
 use crate::time::Timestamp;
 
 use super::record::Slab;

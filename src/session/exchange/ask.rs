@@ -5,8 +5,8 @@ use std::prelude::rust_2024::*;
 
 use crate::primitives::discard;
 use crate::refresh::{RefreshError, Request};
+use crate::session::exchange::params::ExchangeParams;
 use crate::session::exchange::received::Received;
-use crate::session::exchange::run::ExchangeParams;
 use crate::session::panics::FirstPanic;
 use crate::session::ports::Ports;
 use crate::store::StoredGrant;

@@ -3,6 +3,7 @@
 pub(super) mod answers;
 pub(super) mod ask;
 pub(super) mod epoch;
+pub(super) mod params;
 pub(super) mod persist;
 pub(super) mod received;
 pub(super) mod revoke;

@@ -196,7 +196,7 @@ impl Builder {
         self
     }
 
-    /// Wait off the jitter that spreads early refreshes. Backoff is drawn all the same.
+    /// Turns off the jitter that spreads early refreshes. Backoff is drawn all the same.
     pub fn without_jitter(mut self) -> Self {
         self.jitter = false;
         self

@@ -44,7 +44,7 @@ pub(crate) trait Wait {
 /// fails at once, or a timer that rings early, could keep a patient caller turning.
 const TURNS: u32 = 32;
 
-/// Wait until there is nothing to do but wait, on an executor. It is `now` at first.
+/// Turns until there is nothing to do but wait, on an executor. It is `now` at first.
 pub(crate) fn poll<W: Wait>(
     wait: &mut W,
     cx: &mut Context<'_>,
@@ -68,7 +68,7 @@ pub(crate) fn poll<W: Wait>(
     Poll::Pending
 }
 
-/// Wait until the end, on this thread. It is `now` at first.
+/// Turns until the end, on this thread. It is `now` at first.
 pub(crate) fn wait<W: Wait>(wait: &mut W, mut now: Timestamp) -> W::Output {
     let parker = Parker::new();
     let waker = parker.waker();
