@@ -12,7 +12,7 @@ use super::ports::{
     AccessTokens, Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record, StandsFor,
 };
 use crate::clock::Clock;
-use crate::rotation::{Effect, Event, Family, Policy, Reason, Row, State, Tolerance, apply};
+use crate::rotation::{Family, Policy, Presented, Row, State, Tolerance};
 use crate::store::{StoreError, Version};
 use crate::time::{Span, Timestamp};
 use crate::token::Secret;
@@ -161,33 +161,25 @@ impl<S: FamilyStore> Issuer<S> {
             }
             let narrowed = narrowed(record.scope.as_deref(), scope)?;
             let now = self.0.clock.now();
-            let before = Family::of_row(record.family);
-            let presented = Event::Presented { number };
-            let (family, effect) = apply(&self.0.policy, before, presented, now);
-            let answer = match effect {
-                Effect::IssueSuccessor { number } => {
-                    let outcome = Outcome::Refreshed { successor: number };
-                    Answer::Issue { number, refresh_token: Some(number), outcome }
+            let mut family = Family::of_row(record.family);
+            let decision = match family.handle_presented(&self.0.policy, number, now) {
+                Presented::IssueSuccessor { number } => {
+                    Ok((number, Some(number), Outcome::Refreshed { successor: number }))
                 }
-                Effect::RepeatSuccessor { number } => {
-                    let outcome = Outcome::Repeated { successor: number };
-                    Answer::Issue { number, refresh_token: Some(number), outcome }
+                Presented::RepeatSuccessor { number } => {
+                    Ok((number, Some(number), Outcome::Repeated { successor: number }))
                 }
-                Effect::RenewAccess => {
-                    let outcome = Outcome::AccessRenewed;
-                    Answer::Issue { number, refresh_token: None, outcome }
+                Presented::RenewAccess => Ok((number, None, Outcome::AccessRenewed)),
+                // A refusal changes nothing, so nothing is written.
+                Presented::Refuse(reason) => {
+                    return Err(Denied::InvalidGrant(Why::Refused(id, reason)));
                 }
-                Effect::Refuse(reason) => Answer::Deny(Why::Refused(id, reason)),
-                Effect::RevokeFamily => Answer::Deny(Why::Reused(id)),
-                // The machine answers what is presented in no other way.
-                Effect::Nothing => Answer::Deny(Why::Refused(id, Reason::Unknown)),
+                Presented::RevokeFamily => Err(Denied::InvalidGrant(Why::Reused(id))),
             };
-            let outcome = match answer {
-                // Nothing is written for what changes nothing.
-                Answer::Deny(why @ Why::Refused(..)) => return Err(Denied::InvalidGrant(why)),
-                Answer::Deny(why) => Err(Denied::InvalidGrant(why)),
-                // Before it is claimed: where nothing can be signed, nothing has rotated.
-                Answer::Issue { number, refresh_token, outcome } => {
+            let response = match decision {
+                Err(denied) => Err(denied),
+                // Signed before the swap: if nothing can be signed, nothing has rotated.
+                Ok((number, refresh_token, outcome)) => {
                     let Record { client, subject, .. } = record;
                     let identity = Identity { subject, client, scope: narrowed };
                     let bearing = self.bearing(id, number, now)?;
@@ -197,7 +189,7 @@ impl<S: FamilyStore> Issuer<S> {
             let forget_at = self.forget_at(family, now);
             match self.claim(id, version, family.to_row(), forget_at).await? {
                 // Rule D3: "that MUST be kept although the answer is an error".
-                Claim::Done => return outcome,
+                Claim::Done => return response,
                 Claim::Conflict(now) => found = now,
             }
         }
@@ -304,8 +296,8 @@ impl<S: FamilyStore> Issuer<S> {
         if before.to_row().tolerance != Tolerance::Unconfirmed {
             return;
         }
-        let confirmed = Event::Confirmed { number: bearing.number };
-        let (family, _) = apply(&self.0.policy, before, confirmed, now);
+        let mut family = before;
+        family.handle_confirmed(&self.0.policy, bearing.number, now);
         if family != before {
             let (version, forget_at) = (found.version, found.record.forget_at);
             let _ = self.0.store.claim(bearing.family, version, family.to_row(), forget_at).await;
@@ -343,11 +335,6 @@ impl<S: FamilyStore> Issuer<S> {
         let last = last.saturating_add(self.0.renewal_window);
         family.ends_at(&self.0.policy).map(|ends_at| ends_at.max(last))
     }
-}
-
-enum Answer {
-    Issue { number: u64, refresh_token: Option<u64>, outcome: Outcome<'static> },
-    Deny(Why),
 }
 
 impl Record {

@@ -44,6 +44,41 @@ pub enum Effect {
     RevokeFamily,
 }
 
+/// What the server is to do after a refresh token was presented
+/// ([`Family::handle_presented`](super::Family::handle_presented)).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub enum Presented {
+    /// As [`Effect::IssueSuccessor`].
+    IssueSuccessor {
+        /// Its number.
+        number: u64,
+    },
+    /// As [`Effect::RepeatSuccessor`].
+    RepeatSuccessor {
+        /// Its number.
+        number: u64,
+    },
+    /// As [`Effect::RenewAccess`].
+    RenewAccess,
+    /// As [`Effect::Refuse`].
+    Refuse(Reason),
+    /// As [`Effect::RevokeFamily`].
+    RevokeFamily,
+}
+
+impl From<Presented> for Effect {
+    fn from(presented: Presented) -> Self {
+        match presented {
+            Presented::IssueSuccessor { number } => Self::IssueSuccessor { number },
+            Presented::RepeatSuccessor { number } => Self::RepeatSuccessor { number },
+            Presented::RenewAccess => Self::RenewAccess,
+            Presented::Refuse(reason) => Self::Refuse(reason),
+            Presented::RevokeFamily => Self::RevokeFamily,
+        }
+    }
+}
+
 /// Why a refresh token is refused. For logs: the client is told `invalid_grant` and no more.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {

@@ -35,7 +35,7 @@ mod family;
 mod policy;
 mod transition;
 
-pub use event::{Effect, Event, Reason};
+pub use event::{Effect, Event, Presented, Reason};
 pub use family::{Family, Row, State, Tolerance};
 pub use policy::{Policy, RawPolicy, Reuse};
 pub use transition::apply;

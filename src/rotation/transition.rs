@@ -1,6 +1,6 @@
 //! The transition function: every event in every state, written out.
 
-use super::event::{Effect, Event, Reason};
+use super::event::{Effect, Event, Presented, Reason};
 use super::family::{Family, Life, State, Tolerance};
 use super::policy::{Policy, Reuse};
 use crate::time::Time;
@@ -16,11 +16,16 @@ pub fn apply<T: Time>(
     now: T,
 ) -> (Family<T>, Effect) {
     let mut next = family;
-    next.observe(policy, now);
     let effect = match event {
-        Event::Presented { number } => next.presented(policy, number, now),
-        Event::Confirmed { number } => next.confirmed(number),
-        Event::Revoked => next.revoke(),
+        Event::Presented { number } => next.handle_presented(policy, number, now).into(),
+        Event::Confirmed { number } => {
+            next.handle_confirmed(policy, number, now);
+            Effect::Nothing
+        }
+        Event::Revoked => {
+            next.handle_revoked(policy, now);
+            Effect::RevokeFamily
+        }
     };
     (next, effect)
 }
@@ -41,6 +46,30 @@ impl<T: Time> Tolerance<T> {
 }
 
 impl<T: Time> Family<T> {
+    /// Handles [`Event::Presented`], and returns what is to be answered.
+    pub fn handle_presented(&mut self, policy: &Policy<T>, number: u64, now: T) -> Presented {
+        self.observe(policy, now);
+        self.present(policy, number, now)
+    }
+
+    /// Handles [`Event::Confirmed`]: under [`Reuse::ConfirmByUse`] the predecessor stops working.
+    /// Nothing is to be answered.
+    pub fn handle_confirmed(&mut self, policy: &Policy<T>, number: u64, now: T) {
+        self.observe(policy, now);
+        match (self.life, self.tolerance) {
+            (Life::Alive, Tolerance::Unconfirmed) if number == self.newest => {
+                self.tolerance = Tolerance::Closed;
+            }
+            (Life::Alive | Life::Revoked, _) => {}
+        }
+    }
+
+    /// Handles [`Event::Revoked`]: the family is revoked, and stays so.
+    pub fn handle_revoked(&mut self, policy: &Policy<T>, now: T) {
+        self.observe(policy, now);
+        self.life = Life::Revoked;
+    }
+
     /// The public view at `now`.
     pub fn state(&self, policy: &Policy<T>, now: T) -> State {
         let mut seen = *self;
@@ -85,14 +114,14 @@ impl<T: Time> Family<T> {
         };
     }
 
-    fn presented(&mut self, policy: &Policy<T>, number: u64, now: T) -> Effect {
+    fn present(&mut self, policy: &Policy<T>, number: u64, now: T) -> Presented {
         match self.life {
-            Life::Revoked => return Effect::Refuse(Reason::Revoked),
-            Life::Alive if self.has_expired(policy, now) => return Effect::Refuse(Reason::Expired),
+            Life::Revoked => return Presented::Refuse(Reason::Revoked),
+            Life::Alive if self.has_expired(policy, now) => return Presented::Refuse(Reason::Expired),
             Life::Alive => {}
         }
         match (self.age(number), self.tolerance) {
-            (Age::Unborn, _) => Effect::Refuse(Reason::Unknown),
+            (Age::Unborn, _) => Presented::Refuse(Reason::Unknown),
             (Age::Newest, Tolerance::Closed | Tolerance::Open { .. } | Tolerance::Unconfirmed) => {
                 self.rotate(policy, now)
             }
@@ -101,13 +130,13 @@ impl<T: Time> Family<T> {
             }
             (Age::Predecessor, Tolerance::Unconfirmed) => {
                 self.used = now;
-                Effect::RepeatSuccessor { number: self.newest }
+                Presented::RepeatSuccessor { number: self.newest }
             }
             // Rule D3: "Reuse that the policy does not bear MUST revoke the family for good".
             (Age::Predecessor, Tolerance::Closed)
             | (Age::Older, Tolerance::Closed | Tolerance::Open { .. } | Tolerance::Unconfirmed) => {
                 self.life = Life::Revoked;
-                Effect::RevokeFamily
+                Presented::RevokeFamily
             }
         }
     }
@@ -124,10 +153,10 @@ impl<T: Time> Family<T> {
 
     /// The newest token makes the next. Rule D1: "exactly one MUST rotate it", since it is the newest
     /// no longer.
-    fn rotate(&mut self, policy: &Policy<T>, now: T) -> Effect {
+    fn rotate(&mut self, policy: &Policy<T>, now: T) -> Presented {
         let Some(number) = self.newest.checked_add(1) else {
             // A token a nanosecond for half a millennium: the family has outlived itself.
-            return Effect::Refuse(Reason::Expired);
+            return Presented::Refuse(Reason::Expired);
         };
         self.newest = number;
         self.used = now;
@@ -138,42 +167,25 @@ impl<T: Time> Family<T> {
             }
             Reuse::ConfirmByUse => Tolerance::Unconfirmed,
         };
-        Effect::IssueSuccessor { number }
+        Presented::IssueSuccessor { number }
     }
 
     /// The predecessor within its overlap. Rule D2: "from the first use of a token on, never longer for
     /// being used again", and counted.
-    fn again(&mut self, policy: &Policy<T>, until: T, uses: u32, now: T) -> Effect {
-        let (most, effect) = match policy.reuse {
-            Reuse::OverlapAccessOnly { uses, .. } => (uses, Effect::RenewAccess),
+    fn again(&mut self, policy: &Policy<T>, until: T, uses: u32, now: T) -> Presented {
+        let (most, outcome) = match policy.reuse {
+            Reuse::OverlapAccessOnly { uses, .. } => (uses, Presented::RenewAccess),
             Reuse::Idempotent { uses, .. } => {
-                (uses, Effect::RepeatSuccessor { number: self.newest })
+                (uses, Presented::RepeatSuccessor { number: self.newest })
             }
             // `observe` closes an overlap that the policy does not know.
-            Reuse::Strict | Reuse::ConfirmByUse => return Effect::Refuse(Reason::Unknown),
+            Reuse::Strict | Reuse::ConfirmByUse => return Presented::Refuse(Reason::Unknown),
         };
         if uses >= most {
-            return Effect::Refuse(Reason::TooOften);
+            return Presented::Refuse(Reason::TooOften);
         }
         self.used = now;
         self.tolerance = Tolerance::Open { until, uses: uses + 1 };
-        effect
-    }
-
-    /// Confirm by use: what reached its holder makes an end of the predecessor.
-    fn confirmed(&mut self, number: u64) -> Effect {
-        match (self.life, self.tolerance) {
-            (Life::Alive, Tolerance::Unconfirmed) if number == self.newest => {
-                self.tolerance = Tolerance::Closed;
-            }
-            (Life::Alive | Life::Revoked, _) => {}
-        }
-        Effect::Nothing
-    }
-
-    /// Once revoked, a family stays so.
-    fn revoke(&mut self) -> Effect {
-        self.life = Life::Revoked;
-        Effect::RevokeFamily
+        outcome
     }
 }
