@@ -36,6 +36,7 @@
 mod bearer;
 mod client;
 mod form;
+mod inner;
 mod token;
 
 use core::fmt;
@@ -56,19 +57,10 @@ pub use bearer::{Bearer, RequireBearer};
 pub use client::Client;
 
 use client::Clients;
+use inner::Inner;
 
 /// An authorization server. Cloning it gives another handle.
 pub struct AuthorizationServer<S: FamilyStore>(Arc<Inner<S>>);
-
-struct Inner<S: FamilyStore> {
-    issuer: Issuer<S>,
-    url: String,
-    clients: Clients,
-    jwks: Option<Value>,
-    dev_login: bool,
-    /// Each task that runs, although nobody may wait for it any more, has a receiver of it.
-    running: watch::Sender<()>,
-}
 
 /// Makes an [`AuthorizationServer`].
 #[must_use]

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use thiserror::Error as ThisError;
 
-use super::{Answer, Interceptor, Origin, OriginError, Origins, Predicate, Settings};
+use super::attach::{Interceptor, Origins, Predicate, Settings};
+use super::origin::{Origin, OriginError};
+use super::response::Answer;
 use crate::clock::Timer;
 use crate::session::Session;
 use crate::thread_timer::ThreadTimer;
@@ -48,9 +50,11 @@ pub enum InterceptorError {
     Origin(#[from] OriginError),
 }
 
-impl InterceptorBuilder {
-    pub(super) fn new(session: Session) -> Self {
-        Self {
+impl Interceptor {
+    /// A builder for requests that carry `session`'s token. Without a timer in the session,
+    /// failures of the authorization server are not waited through.
+    pub fn builder(session: Session) -> InterceptorBuilder {
+        InterceptorBuilder {
             session,
             origins: Vec::new(),
             any_origin: false,
@@ -62,7 +66,9 @@ impl InterceptorBuilder {
             finding: None,
         }
     }
+}
 
+impl InterceptorBuilder {
     /// An origin that the token may be sent to, such as `https://api.example.com`; requests to
     /// others pass without it. May be called for several.
     pub fn origin(mut self, url: impl Into<String>) -> Self {

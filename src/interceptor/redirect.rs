@@ -16,7 +16,9 @@ use http::header::{
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use super::{Interceptor, Origin, Origins, Refused, RequestTarget, Target};
+use super::attach::{Interceptor, Origins};
+use super::origin::{Origin, RequestTarget, Target};
+use super::refused::Refused;
 use crate::session::Error;
 use crate::time::Timestamp;
 use crate::token::AccessToken;

@@ -4,10 +4,11 @@ use core::fmt;
 use core::time::Duration;
 use std::boxed::Box;
 
-use super::issuer::{Issuer, Parts};
+use super::issuer::Issuer;
 use super::keys::Keys;
 use super::notice::Notice;
 use super::opaque::Opaque;
+use super::parts::Parts;
 use super::ports::{AccessTokens, FamilyStore};
 use crate::clock::{Clock, SharedClock};
 use crate::rotation::Policy;

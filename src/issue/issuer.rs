@@ -1,74 +1,21 @@
 //! The issuer: verify, decide, claim, answer.
 
 use core::fmt;
-use core::time::Duration;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use super::error::{Denied, Rejected, Why};
-use super::keys::Keys;
-use super::notice::{Hook, Outcome};
-use super::ports::{
-    AccessTokens, Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record, StandsFor,
-};
-use crate::clock::Clock;
-use crate::rotation::{Family, Policy, Presented, Row, State, Tolerance};
+use super::issued::{Issued, Login};
+use super::notice::Outcome;
+use super::parts::Parts;
+use super::ports::{Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record, StandsFor};
+use crate::rotation::{Family, Presented, Row, State, Tolerance};
 use crate::store::{StoreError, Version};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 use crate::token::Secret;
 
 /// Issues tokens, renews them, and says whom they stand for. Cloning it gives another handle.
 pub struct Issuer<S: FamilyStore>(Arc<Parts<S>>);
-
-/// What an issuer is made of.
-pub(super) struct Parts<S> {
-    pub(super) store: S,
-    pub(super) keys: Keys,
-    pub(super) tokens: Box<dyn AccessTokens>,
-    pub(super) policy: Policy,
-    pub(super) access_lifetime: Span,
-    pub(super) renewal_window: Span,
-    pub(super) clock: Box<dyn Clock>,
-    pub(super) on_notice: Option<Hook>,
-}
-
-/// Somebody has logged in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Login {
-    client: String,
-    subject: String,
-    scope: Option<String>,
-}
-
-impl Login {
-    /// `subject` has logged in, and `client` may act for them.
-    pub fn new(client: impl Into<String>, subject: impl Into<String>) -> Self {
-        Self { client: client.into(), subject: subject.into(), scope: None }
-    }
-
-    /// What was granted (RFC 6749, section 3.3).
-    #[must_use]
-    pub fn scope(mut self, scope: impl Into<String>) -> Self {
-        self.scope = Some(scope.into());
-        self
-    }
-}
-
-/// What was issued: a token response (RFC 6749, section 5.1).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Issued {
-    /// The access token.
-    pub access_token: Secret,
-    /// How long it lives from now on.
-    pub expires_in: Duration,
-    /// The refresh token, where the client is to use another one than before.
-    pub refresh_token: Option<Secret>,
-    /// What the access token may be used for.
-    pub scope: Option<String>,
-    /// The family that all of it belongs to.
-    pub family: FamilyId,
-}
 
 impl<S: FamilyStore> Issuer<S> {
     pub(super) fn of_parts(parts: Parts<S>) -> Self {

@@ -33,16 +33,19 @@
 
 mod builder;
 mod error;
+mod issued;
 mod issuer;
 mod keys;
 mod memory;
 mod notice;
 mod opaque;
+mod parts;
 mod ports;
 
 pub use builder::IssuerBuilder;
 pub use error::{Denied, Rejected, Why};
-pub use issuer::{Issued, Issuer, Login};
+pub use issued::{Issued, Login};
+pub use issuer::Issuer;
 pub use keys::{KeyError, Keys};
 pub use memory::MemoryFamilies;
 pub use notice::{Notice, Outcome};

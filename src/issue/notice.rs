@@ -4,9 +4,7 @@ use core::fmt;
 use std::boxed::Box;
 
 use super::error::{Denied, Why};
-use super::issuer::{Issued, Parts};
 use super::ports::FamilyId;
-use crate::primitives::contained;
 use crate::time::Timestamp;
 
 /// Something that an issuer has done for a client, or has denied it: for logs and counters. It
@@ -58,43 +56,6 @@ pub enum Outcome<'a> {
 
 /// What a program is told by.
 pub(super) type Hook = Box<dyn Fn(&Notice<'_>) + Send + Sync>;
-
-impl<S> Parts<S> {
-    /// Tells what came of a grant, and what the client is to be told.
-    pub(super) fn told(
-        &self,
-        client: &str,
-        family: Option<FamilyId>,
-        number: Option<u64>,
-        grant: Result<(Issued, Outcome<'_>), Denied>,
-    ) -> Result<Issued, Denied> {
-        match grant {
-            Ok((issued, outcome)) => {
-                self.tell(client, Some(issued.family), number, outcome);
-                Ok(issued)
-            }
-            Err(denied) => {
-                self.tell(client, family, number, Outcome::Denied(&denied));
-                Err(denied)
-            }
-        }
-    }
-
-    /// Tells, if anybody wants to be told.
-    pub(super) fn tell(
-        &self,
-        client: &str,
-        family: Option<FamilyId>,
-        number: Option<u64>,
-        outcome: Outcome<'_>,
-    ) {
-        if let Some(hook) = &self.on_notice {
-            let notice = Notice { at: self.clock.now(), client, family, number, outcome };
-            // What has been rotated is not lost to a hook that panics.
-            let _ = contained(|| hook(&notice));
-        }
-    }
-}
 
 impl Outcome<'_> {
     /// What happened, in a word or two.

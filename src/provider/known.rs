@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use super::{Code, Dialect, Provider};
+use super::code::Code;
+use super::dialect::Dialect;
+use super::profile::Provider;
 use crate::lifecycle::Reuse;
 use crate::time::Span;
 

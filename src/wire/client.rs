@@ -9,9 +9,10 @@ use url::Url;
 
 use super::form::{Credentials, Form};
 use super::question::{Asked, Question};
-use super::refusal::{Classify, Refusal};
+use super::refusal::Refusal;
+use super::settings::{ClientAuthentication, Settings, Ways, is_loopback};
 use crate::lifecycle::Failure;
-use crate::provider::{Code, Dialect, Provider};
+use crate::provider::{Dialect, Provider};
 use crate::refresh::ClientBackoff;
 use crate::time::Timestamp;
 use crate::token::Secret;
@@ -20,37 +21,6 @@ use crate::token::Secret;
 /// is cheap.
 #[derive(Clone)]
 pub struct Client(Arc<Settings>);
-
-struct Settings {
-    token_endpoint: Url,
-    revocation_endpoint: Option<Url>,
-    id: String,
-    secret: Option<Secret>,
-    authentication: ClientAuthentication,
-    /// Further fields of each token request: scope, audience, resources. Some are secrets.
-    fields: Vec<(String, Secret)>,
-    reading: Ways,
-    backoff: ClientBackoff,
-}
-
-/// How the answers are read.
-#[derive(Clone, Default)]
-struct Ways {
-    provider: Option<Provider>,
-    dialect: Option<Dialect>,
-    token_types: Vec<String>,
-    classify: Option<Classify>,
-}
-
-/// How a client with a secret authenticates (RFC 6749, section 2.3.1).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub enum ClientAuthentication {
-    /// In the `Authorization` header.
-    #[default]
-    Basic,
-    /// In the body.
-    Post,
-}
 
 /// Builds a [`Client`].
 #[derive(Clone)]
@@ -131,7 +101,7 @@ impl Client {
     fn token(&self, fields: &[(&str, &str)], grant: Asked) -> Form<'_> {
         let further = self.0.fields.iter().map(|(name, value)| (name.as_str(), value.expose()));
         let fields = fields.iter().copied().chain(further);
-        let question = Question::new(self, grant);
+        let question = Question::new(&self.0, grant);
         Form::new(&self.0.token_endpoint, &self.credentials(), fields, question)
     }
 
@@ -141,35 +111,6 @@ impl Client {
             secret: self.0.secret.as_ref(),
             authentication: self.0.authentication,
         }
-    }
-
-    pub(super) fn dialect(&self) -> Dialect {
-        let ways = &self.0.reading;
-        ways.dialect.or(ways.provider.map(|it| it.dialect())).unwrap_or_default()
-    }
-
-    pub(super) fn codes(&self) -> &'static [Code] {
-        self.0.reading.provider.map(|it| it.codes()).unwrap_or_default()
-    }
-
-    pub(super) fn classify(&self) -> Option<&Classify> {
-        self.0.reading.classify.as_ref()
-    }
-
-    pub(super) fn accepts(&self, token_type: &str) -> bool {
-        self.0.reading.token_types.iter().any(|known| known.eq_ignore_ascii_case(token_type))
-    }
-
-    pub(super) fn sends_basic(&self) -> bool {
-        self.0.secret.is_some() && self.0.authentication == ClientAuthentication::Basic
-    }
-
-    pub(super) fn host(&self) -> Option<&str> {
-        self.0.token_endpoint.host_str()
-    }
-
-    pub(super) fn endpoint(&self) -> &Url {
-        &self.0.token_endpoint
     }
 }
 
@@ -305,16 +246,6 @@ fn check(name: &'static str, text: &str, plain: bool) -> Result<Url, ClientError
         "http" if plain || is_loopback(&url) => Ok(url),
         "http" => Err(ClientError::PlainHttp(name)),
         other => Err(ClientError::Scheme(name, other.into())),
-    }
-}
-
-/// Whether it is on this machine, which no proxy should come between.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(domain)) => domain == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

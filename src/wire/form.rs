@@ -9,9 +9,9 @@ use secrecy::zeroize::Zeroizing;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::ClientAuthentication;
 use super::answer::Head;
 use super::question::Question;
+use super::settings::ClientAuthentication;
 use crate::refresh::RefreshError;
 use crate::token::{Grant, Secret};
 
@@ -109,7 +109,7 @@ impl<'a> Form<'a> {
     /// Whether it goes to this machine, and so past any proxy, which could read it (rule E6).
     #[cfg(any(feature = "oauth2", feature = "ureq"))]
     pub(crate) fn is_local(&self) -> bool {
-        super::client::is_loopback(self.url)
+        super::settings::is_loopback(self.url)
     }
 
     /// What its answer answers.

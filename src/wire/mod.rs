@@ -83,6 +83,7 @@
 //! caller's to say; so is what a request that brought no answer at all means (rule B6).
 
 mod answer;
+mod classify;
 mod client;
 mod codes;
 mod dates;
@@ -94,15 +95,17 @@ mod places;
 mod question;
 mod refusal;
 mod scan;
+mod settings;
 mod tokens;
 
 #[cfg(any(feature = "oauth2", feature = "ureq"))]
 pub(crate) use answer::Head;
 pub use answer::read_answer;
-pub use client::{Client, ClientAuthentication, ClientBuilder, ClientError};
+pub use client::{Client, ClientBuilder, ClientError};
 pub use codes::known_codes;
 pub use form::Form;
 pub use refusal::Refusal;
+pub use settings::ClientAuthentication;
 
 /// Appends to a buffer that leaves no copy behind where it grows.
 #[cfg(any(feature = "oauth2", feature = "ureq"))]

@@ -4,15 +4,15 @@ use std::prelude::rust_2024::*;
 
 use url::Url;
 
-use super::Client;
 use super::refusal::Classify;
+use super::settings::Settings;
 use crate::provider::{Code, Dialect};
 use crate::token::Secret;
 
 /// A request to a token endpoint, as far as its answer depends on it.
 #[derive(Clone, Default)]
 pub(crate) struct Question<'a> {
-    client: Option<&'a Client>,
+    client: Option<&'a Settings>,
     grant: Asked,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Asked {
 }
 
 impl<'a> Question<'a> {
-    pub(super) fn new(client: &'a Client, grant: Asked) -> Self {
+    pub(super) fn new(client: &'a Settings, grant: Asked) -> Self {
         Self { client: Some(client), grant }
     }
 
@@ -47,20 +47,20 @@ impl<'a> Question<'a> {
     }
 
     pub(super) fn dialect(&self) -> Dialect {
-        self.client.map(Client::dialect).unwrap_or_default()
+        self.client.map(Settings::dialect).unwrap_or_default()
     }
 
     pub(super) fn codes(&self) -> &'static [Code] {
-        self.client.map(Client::codes).unwrap_or_default()
+        self.client.map(Settings::codes).unwrap_or_default()
     }
 
     pub(super) fn classify(&self) -> Option<&Classify> {
-        self.client.and_then(Client::classify)
+        self.client.and_then(Settings::classify)
     }
 
     /// Whether the client authenticates by the `Authorization` header.
     pub(super) fn sends_basic(&self) -> bool {
-        self.client.is_some_and(Client::sends_basic)
+        self.client.is_some_and(Settings::sends_basic)
     }
 
     /// Whether the program takes tokens of this type for bearer tokens.
@@ -71,13 +71,13 @@ impl<'a> Question<'a> {
     /// The origin of where a redirect leads to, which holds no secret; nothing where it is none, or that
     /// of the endpoint itself.
     pub(super) fn moved_to(&self, location: &str) -> Option<String> {
-        let asked = self.client.map(Client::endpoint);
+        let asked = self.client.map(Settings::endpoint);
         let to = Url::options().base_url(asked).parse(location).ok()?.origin();
         let same = asked.is_some_and(|asked| asked.origin() == to);
         (to.is_tuple() && !same).then(|| to.ascii_serialization())
     }
 
     pub(super) fn host(&self) -> Option<&str> {
-        self.client.and_then(Client::host)
+        self.client.and_then(Settings::host)
     }
 }

@@ -8,8 +8,8 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Inner;
 use super::form::{Error, Form, answer as json_answer};
+use super::inner::Inner;
 use crate::issue::{FamilyStore, Issued, Login};
 use crate::token::Secret;
 

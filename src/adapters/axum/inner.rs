@@ -1,0 +1,19 @@
+//! What a server is made of, shared by its handles.
+
+use std::prelude::rust_2024::*;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::client::Clients;
+use crate::issue::{FamilyStore, Issuer};
+
+pub(super) struct Inner<S: FamilyStore> {
+    pub(super) issuer: Issuer<S>,
+    pub(super) url: String,
+    pub(super) clients: Clients,
+    pub(super) jwks: Option<Value>,
+    pub(super) dev_login: bool,
+    /// Each task that runs, although nobody may wait for it any more, has a receiver of it.
+    pub(super) running: watch::Sender<()>,
+}

@@ -1,0 +1,158 @@
+//! The interceptor: whether a request carries the token, and what follows from its response.
+
+use core::fmt;
+use core::time::Duration;
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use super::origin::{Origin, RequestTarget};
+use super::refused::Refused;
+use super::response::Answer;
+use crate::clock::Timer;
+use crate::session::{Acquire, Session};
+use crate::token::AccessToken;
+use crate::verdict::{
+    Arrival, Attempt, Body, Credentials, Departure, Destination, Finding, Place, Preparation, Tell,
+    Transport, Verdict,
+};
+
+/// A session, and to which requests its token goes. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Interceptor {
+    pub(super) session: Session,
+    pub(super) settings: Arc<Settings>,
+}
+
+pub(super) struct Settings {
+    pub(super) origins: Origins,
+    pub(super) plain: Transport,
+    pub(super) patience: Duration,
+    pub(super) wait_limit: Duration,
+    pub(super) timer: Arc<dyn Timer>,
+    #[cfg_attr(
+        not(any(feature = "reqwest", feature = "tower", feature = "ureq")),
+        expect(dead_code, reason = "for those that follow redirects")
+    )]
+    pub(super) max_redirects: u32,
+    pub(super) finding: Option<Box<Predicate>>,
+}
+
+pub(super) type Predicate = dyn Fn(Answer<'_>) -> Finding + Send + Sync;
+
+pub(super) enum Origins {
+    Any,
+    These(Vec<Origin>),
+}
+
+impl Interceptor {
+    /// The session whose token is sent.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Whether a request to `target` with `headers` is to carry the token (rules E1, E5). One that names
+    /// no host, as tonic's do, goes to the one origin that is declared, or wherever the client is pointed
+    /// at under [`any_origin`](InterceptorBuilder::any_origin).
+    ///
+    /// # Errors
+    /// [`Refused::PlainHttp`] and [`Refused::UnknownOrigin`], where it must not be sent at all.
+    pub fn attaches<'a>(
+        &'a self,
+        target: impl Into<RequestTarget<'a>>,
+        headers: &HeaderMap,
+    ) -> Result<bool, Refused> {
+        if headers.contains_key(AUTHORIZATION) {
+            // Rule E1: "A caller's own `Authorization` header MUST be left alone."
+            return Ok(false);
+        }
+        let (target, known) = match (target.into(), &self.settings.origins) {
+            (RequestTarget::Other, Origins::Any | Origins::These(_)) => return Ok(false),
+            (RequestTarget::Absolute(target), Origins::Any) => (target, true),
+            (RequestTarget::Absolute(target), Origins::These(origins)) => {
+                (target, origins.iter().any(|origin| origin.is(target)))
+            }
+            (RequestTarget::OriginForm, Origins::Any) => return Ok(true),
+            (RequestTarget::OriginForm, Origins::These(origins)) => match &origins[..] {
+                [only] => (only.target(), true),
+                _ => return Err(Refused::UnknownOrigin),
+            },
+        };
+        let departure = Departure {
+            credentials: Credentials::Absent,
+            destination: if known { Destination::Known } else { Destination::Foreign },
+            transport: match self.settings.plain {
+                Transport::Plain if !target.is_private() => Transport::Plain,
+                Transport::Plain | Transport::Private => Transport::Private,
+            },
+        };
+        match departure.preparation() {
+            Preparation::Attach => Ok(true),
+            Preparation::LeaveAlone => Ok(false),
+            Preparation::Refuse => Err(Refused::PlainHttp(target.to_origin())),
+        }
+    }
+
+    /// Whether the token goes nowhere but to this machine, over plain http.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn is_local(&self) -> bool {
+        match &self.settings.origins {
+            Origins::Any => false,
+            Origins::These(origins) => origins.iter().all(|it| it.target().is_plain_and_local()),
+        }
+    }
+
+    /// A token for the next request: await it, or wait for it on a plain thread. It is waited for no longer
+    /// than the [`wait_limit`](InterceptorBuilder::wait_limit).
+    ///
+    /// # Errors
+    /// As for [`Session::token`].
+    ///
+    /// # Cancellation
+    /// As for [`Session::token`].
+    pub fn token(&self) -> Acquire<'_> {
+        self.token_within(self.settings.wait_limit)
+    }
+
+    pub(super) fn token_within(&self, limit: Duration) -> Acquire<'_> {
+        let settings = &self.settings;
+        self.session.token().patience(settings.patience).within(limit).alarmed_by(&settings.timer)
+    }
+
+    /// Tells the session what `answer` says of `token`, and says what is to be done with it.
+    pub fn judge(
+        &self,
+        token: &AccessToken,
+        answer: Answer<'_>,
+        place: Place,
+        body: Body,
+        attempt: Attempt,
+    ) -> Verdict {
+        let finding = match &self.settings.finding {
+            Some(finding) => finding(answer),
+            None => answer.finding(),
+        };
+        let verdict = Arrival { finding, place, body, attempt }.verdict();
+        match verdict {
+            Verdict::Deliver(Tell::Accepted) => self.session.accept(token),
+            Verdict::Deliver(Tell::Recovered) => self.session.recovered(token),
+            Verdict::Deliver(Tell::Rejected) => {
+                let _ = self.session.reject(token);
+            }
+            Verdict::Deliver(Tell::Nothing) => {}
+            Verdict::Replay => return self.session.reject(token).verdict(),
+        }
+        verdict
+    }
+}
+
+impl fmt::Debug for Interceptor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Interceptor")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,62 @@
+//! What an issuer is made of, shared by its handles.
+
+use std::boxed::Box;
+
+use super::error::Denied;
+use super::issued::Issued;
+use super::keys::Keys;
+use super::notice::{Hook, Notice, Outcome};
+use super::ports::{AccessTokens, FamilyId};
+use crate::clock::Clock;
+use crate::primitives::contained;
+use crate::rotation::Policy;
+use crate::time::Span;
+
+/// What an issuer is made of.
+pub(super) struct Parts<S> {
+    pub(super) store: S,
+    pub(super) keys: Keys,
+    pub(super) tokens: Box<dyn AccessTokens>,
+    pub(super) policy: Policy,
+    pub(super) access_lifetime: Span,
+    pub(super) renewal_window: Span,
+    pub(super) clock: Box<dyn Clock>,
+    pub(super) on_notice: Option<Hook>,
+}
+
+impl<S> Parts<S> {
+    /// Tells what came of a grant, and what the client is to be told.
+    pub(super) fn told(
+        &self,
+        client: &str,
+        family: Option<FamilyId>,
+        number: Option<u64>,
+        grant: Result<(Issued, Outcome<'_>), Denied>,
+    ) -> Result<Issued, Denied> {
+        match grant {
+            Ok((issued, outcome)) => {
+                self.tell(client, Some(issued.family), number, outcome);
+                Ok(issued)
+            }
+            Err(denied) => {
+                self.tell(client, family, number, Outcome::Denied(&denied));
+                Err(denied)
+            }
+        }
+    }
+
+    /// Tells, if anybody wants to be told.
+    pub(super) fn tell(
+        &self,
+        client: &str,
+        family: Option<FamilyId>,
+        number: Option<u64>,
+        outcome: Outcome<'_>,
+    ) {
+        if let Some(hook) = &self.on_notice {
+            let notice = Notice { at: self.clock.now(), client, family, number, outcome };
+            // What has been rotated is not lost to a hook that panics.
+            let _ = contained(|| hook(&notice));
+        }
+    }
+}

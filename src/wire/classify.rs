@@ -1,0 +1,159 @@
+//! What a response that holds no grant means (rule B6).
+
+use core::time::Duration;
+use std::prelude::rust_2024::*;
+
+use http::StatusCode;
+
+use super::codes::{CLIENT, meaning};
+use super::places::{is_transient, says_error};
+use super::question::Question;
+use super::refusal::Refusal;
+use crate::lifecycle::Failure;
+use crate::provider::{Code, Meaning};
+use crate::refresh::RefreshError;
+use crate::time::{Span, Timestamp};
+use crate::token::Secret;
+
+impl Refusal<'_> {
+    /// Whether it names a code that is known.
+    pub(super) fn is_known(&self, question: &Question<'_>) -> bool {
+        self.known(question).is_some()
+    }
+
+    /// Whether it names a code after which asking again is of no use by itself.
+    pub(super) fn is_final(&self, question: &Question<'_>) -> bool {
+        match self.known(question).map(|code| code.meaning()) {
+            Some(Meaning::Declined | Meaning::Misconfigured(_)) => true,
+            Some(Meaning::Passing) | None => false,
+        }
+    }
+
+    fn known(&self, question: &Question<'_>) -> Option<Code> {
+        meaning(question.codes(), &self.codes.iter().map(Secret::expose))
+    }
+
+    /// The failure that it is, and in words that show nothing of the answer but known codes.
+    pub(super) fn judged(&self, question: &Question<'_>) -> RefreshError {
+        let own = question.classify().and_then(|classify| classify(self));
+        let (verdict, code) = match own {
+            Some(failure) => (Verdict::of(failure), None),
+            None => self.verdict(question),
+        };
+        let verdict =
+            if question.is_clients_own() { verdict.without_login(self.status) } else { verdict };
+        let code = code.map(|code| format!(": {code}")).unwrap_or_default();
+        let text = format!(
+            "the token endpoint{} answered {}{code}",
+            verdict.of_host(question),
+            self.status
+        );
+        let error = match verdict {
+            Verdict::Declined => RefreshError::declined(text),
+            Verdict::Misconfigured(setting) => {
+                RefreshError::misconfigured(format!("{text}; check {setting}"))
+            }
+            Verdict::Unavailable => RefreshError::unavailable(text),
+            Verdict::Unexplained => RefreshError::unexplained(text),
+            Verdict::Unknown => RefreshError::unknown(text),
+        };
+        let asked = own.and_then(wait_of).or(self.retry_after);
+        match asked {
+            Some(delay) => error.retry_after(delay),
+            None => error,
+        }
+    }
+
+    fn verdict(&self, question: &Question<'_>) -> (Verdict, Option<&'static str>) {
+        let status = self.status;
+        let code = self.known(question);
+        let shown = code.map(|code| code.text());
+        // Definitely not honoured, whatever else it says; and nothing is final from so little.
+        let busy = status == StatusCode::SERVICE_UNAVAILABLE
+            && (says_error(self.members) || self.retry_after.is_some());
+        if status == StatusCode::TOO_MANY_REQUESTS || busy || is_transient(self.members) {
+            return (Verdict::Unavailable, shown);
+        }
+        let verdict = match code.map(|code| code.meaning()) {
+            Some(Meaning::Passing) => Verdict::Unavailable,
+            Some(Meaning::Declined) => Verdict::Declined,
+            Some(Meaning::Misconfigured(setting)) => Verdict::Misconfigured(setting),
+            None => self.unnamed(question),
+        };
+        (verdict, shown)
+    }
+
+    /// By its status alone.
+    fn unnamed(&self, question: &Question<'_>) -> Verdict {
+        match self.status {
+            // Not even taken up (RFC 9110, sections 15.5.9 and 15.5.20; RFC 8470, section 5.2), or the
+            // word of a network's gatekeeper (RFC 6585, section 6).
+            StatusCode::REQUEST_TIMEOUT
+            | StatusCode::MISDIRECTED_REQUEST
+            | StatusCode::TOO_EARLY
+            | StatusCode::NETWORK_AUTHENTICATION_REQUIRED => Verdict::Unavailable,
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Verdict::Misconfigured("the credentials for the proxy, in the HTTP client")
+            }
+            // RFC 6749, section 5.2: how a client is refused that authenticated by the header.
+            StatusCode::UNAUTHORIZED if self.challenged && question.sends_basic() => {
+                Verdict::Misconfigured(CLIENT)
+            }
+            status if status.is_client_error() || status.is_success() => Verdict::Unexplained,
+            // What is none of RFC 9110's either (section 15).
+            _ => Verdict::Unknown,
+        }
+    }
+}
+
+#[derive(Copy, Clone)]
+enum Verdict {
+    Declined,
+    Misconfigured(&'static str),
+    Unavailable,
+    Unexplained,
+    Unknown,
+}
+
+impl Verdict {
+    fn of(failure: Failure<Timestamp>) -> Self {
+        match failure {
+            Failure::Declined => Self::Declined,
+            Failure::Misconfigured { .. } => Self::Misconfigured("the settings of this client"),
+            Failure::Unavailable { .. } => Self::Unavailable,
+            Failure::Unexplained { .. } => Self::Unexplained,
+            Failure::Unknown => Self::Unknown,
+        }
+    }
+
+    /// A client that asks for itself has nobody to log in: what refuses it is to be set right.
+    fn without_login(self, status: StatusCode) -> Self {
+        let nobody_there =
+            status == StatusCode::NOT_FOUND || status == StatusCode::METHOD_NOT_ALLOWED;
+        match self {
+            Self::Unexplained if nobody_there => {
+                Self::Misconfigured("the URL of the token endpoint")
+            }
+            Self::Declined | Self::Unexplained => Self::Misconfigured(CLIENT),
+            Self::Misconfigured(_) | Self::Unavailable | Self::Unknown => self,
+        }
+    }
+
+    /// Whose answer it was, where somebody has to look there.
+    fn of_host(self, question: &Question<'_>) -> String {
+        match self {
+            Self::Misconfigured(_) => question.host().map(|host| format!(" at {host}")),
+            Self::Declined | Self::Unavailable | Self::Unexplained | Self::Unknown => None,
+        }
+        .unwrap_or_default()
+    }
+}
+
+fn wait_of(failure: Failure<Timestamp>) -> Option<Duration> {
+    match failure {
+        Failure::Misconfigured { retry_after }
+        | Failure::Unavailable { retry_after }
+        | Failure::Unexplained { retry_after } => retry_after.map(Span::to_duration),
+        Failure::Declined | Failure::Unknown => None,
+    }
+}

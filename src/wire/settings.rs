@@ -1,0 +1,82 @@
+//! What a client is made of, shared by its clones.
+
+use std::prelude::rust_2024::*;
+
+use url::Url;
+
+use super::refusal::Classify;
+use crate::provider::{Code, Dialect, Provider};
+use crate::refresh::ClientBackoff;
+use crate::token::Secret;
+
+pub(super) struct Settings {
+    pub(super) token_endpoint: Url,
+    pub(super) revocation_endpoint: Option<Url>,
+    pub(super) id: String,
+    pub(super) secret: Option<Secret>,
+    pub(super) authentication: ClientAuthentication,
+    /// Further fields of each token request: scope, audience, resources. Some are secrets.
+    pub(super) fields: Vec<(String, Secret)>,
+    pub(super) reading: Ways,
+    pub(super) backoff: ClientBackoff,
+}
+
+/// How the answers are read.
+#[derive(Clone, Default)]
+pub(super) struct Ways {
+    pub(super) provider: Option<Provider>,
+    pub(super) dialect: Option<Dialect>,
+    pub(super) token_types: Vec<String>,
+    pub(super) classify: Option<Classify>,
+}
+
+/// How a client with a secret authenticates (RFC 6749, section 2.3.1).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub enum ClientAuthentication {
+    /// In the `Authorization` header.
+    #[default]
+    Basic,
+    /// In the body.
+    Post,
+}
+
+impl Settings {
+    pub(super) fn dialect(&self) -> Dialect {
+        let ways = &self.reading;
+        ways.dialect.or(ways.provider.map(|it| it.dialect())).unwrap_or_default()
+    }
+
+    pub(super) fn codes(&self) -> &'static [Code] {
+        self.reading.provider.map(|it| it.codes()).unwrap_or_default()
+    }
+
+    pub(super) fn classify(&self) -> Option<&Classify> {
+        self.reading.classify.as_ref()
+    }
+
+    pub(super) fn accepts(&self, token_type: &str) -> bool {
+        self.reading.token_types.iter().any(|known| known.eq_ignore_ascii_case(token_type))
+    }
+
+    pub(super) fn sends_basic(&self) -> bool {
+        self.secret.is_some() && self.authentication == ClientAuthentication::Basic
+    }
+
+    pub(super) fn host(&self) -> Option<&str> {
+        self.token_endpoint.host_str()
+    }
+
+    pub(super) fn endpoint(&self) -> &Url {
+        &self.token_endpoint
+    }
+}
+
+/// Whether it is on this machine, which no proxy should come between.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(domain)) => domain == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
