@@ -1,6 +1,6 @@
 //! What known providers do, by their own documentation: with a refresh token that they see twice
 //! (for [`PolicyBuilder::reuse`](crate::lifecycle::PolicyBuilder::reuse)), how they name what they
-//! refuse, and where in an answer they put the tokens (rules B6, B14).
+//! refuse, and where in a response they put the tokens (rules B6, B14).
 //!
 //! ```
 //! use core::time::Duration;

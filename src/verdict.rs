@@ -1,16 +1,16 @@
-//! What to do with a request before it is sent, and with its answer: decided here, obeyed by the
+//! What to do with a request before it is sent, and with its response: decided here, obeyed by the
 //! adapters.
 //!
 //! ```
-//! use perennial::verdict::{Arrival, Attempt, Body, Challenge, Finding, Place, Tell, Verdict};
+//! use perennial::verdict::{Incoming, Attempt, Body, Challenge, Classification, ResponseOrigin, Feedback, Verdict};
 //!
-//! let finding = Finding::of(401, Challenge::Bearer);
-//! let arrival = Arrival { finding, place: Place::Home, body: Body::Again, attempt: Attempt::First };
-//! assert_eq!(arrival.verdict(), Verdict::Replay);
+//! let classification = Classification::of(401, Challenge::Bearer);
+//! let incoming = Incoming { classification, origin: ResponseOrigin::SameOrigin, body: Body::Replayable, attempt: Attempt::First };
+//! assert_eq!(incoming.verdict(), Verdict::Replay);
 //!
 //! // A second 401 goes to the caller as it is.
-//! let arrival = Arrival { attempt: Attempt::Second, ..arrival };
-//! assert_eq!(arrival.verdict(), Verdict::Deliver(Tell::Nothing));
+//! let incoming = Incoming { attempt: Attempt::Second, ..incoming };
+//! assert_eq!(incoming.verdict(), Verdict::Deliver(Feedback::Nothing));
 //! ```
 //!
 //! # Invariants
@@ -25,7 +25,7 @@
 
 /// What is known of a request before it is sent.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Departure {
+pub struct Outgoing {
     /// Whose credentials it carries already.
     pub credentials: Credentials,
     /// Whether it goes to one of the origins that the token is for.
@@ -74,7 +74,7 @@ pub enum Preparation {
     Refuse,
 }
 
-impl Departure {
+impl Outgoing {
     /// Rule E1: "the token MUST be attached, refreshed first where it is due". Rule E5: "A token
     /// MUST go to the origins that it was given for and to no other".
     pub const fn preparation(self) -> Preparation {
@@ -90,7 +90,7 @@ impl Departure {
     }
 }
 
-/// What the challenges of an answer come to, all of them together (RFC 9110, section 11.6.1).
+/// What the challenges of a response come to, all of them together (RFC 9110, section 11.6.1).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Challenge {
     /// There is none.
@@ -111,9 +111,9 @@ pub enum Challenge {
     Unreadable,
 }
 
-/// What an answer says of the token that its request carried.
+/// What a response says of the token that its request carried.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Finding {
+pub enum Classification {
     /// It was looked at and liked.
     Accepted,
     /// It was not liked: another one might be.
@@ -122,7 +122,7 @@ pub enum Finding {
     Silent,
 }
 
-impl Finding {
+impl Classification {
     /// Of a status and its challenges. Rule E4: "An answer MUST be classified before anything follows
     /// from it."
     pub const fn of(status: u16, challenge: Challenge) -> Self {
@@ -147,35 +147,35 @@ impl Finding {
     }
 }
 
-/// What is known of an answer.
+/// What is known of a response.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Arrival {
+pub struct Incoming {
     /// What it says of the token.
-    pub finding: Finding,
+    pub classification: Classification,
     /// Where it comes from.
-    pub place: Place,
+    pub origin: ResponseOrigin,
     /// Whether its request's body can be sent again.
     pub body: Body,
     /// How often the request was sent.
     pub attempt: Attempt,
 }
 
-/// Where an answer comes from.
+/// Where a response comes from.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum ResponseOrigin {
     /// From the origin that the token was sent to.
-    Home,
+    SameOrigin,
     /// From another one, after a redirect on which the token was dropped.
-    Elsewhere,
+    CrossOrigin,
 }
 
 /// Whether a request's body can be sent again.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
     /// There is another one just like it, or none is needed.
-    Again,
+    Replayable,
     /// It was a stream, and is spent.
-    Once,
+    OneShot,
 }
 
 /// How often a request was sent.
@@ -183,13 +183,13 @@ pub enum Body {
 pub enum Attempt {
     /// Once.
     First,
-    /// Twice: this is the replay's answer.
+    /// Twice: this is the replay's response.
     Second,
 }
 
 /// What the session is to be told.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Tell {
+pub enum Feedback {
     /// That the token was accepted.
     Accepted,
     /// That the replay of a rejected request was accepted with this token.
@@ -200,13 +200,13 @@ pub enum Tell {
     Nothing,
 }
 
-/// What is to be done with an answer.
+/// What is to be done with a response.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Verdict {
-    /// Tell the session, and give the answer to the caller.
-    Deliver(Tell),
-    /// Tell the session that the token was rejected. Where its answer, a [`Rejection`], is that there
+    /// Tell the session, and give the response to the caller.
+    Deliver(Feedback),
+    /// Tell the session that the token was rejected. Where its response, a [`Rejection`], is that there
     /// is or will be another one, obtain that and send the request again with it.
     Replay,
 }
@@ -224,33 +224,47 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// What is to be done with the answer that the token was rejected in. Rule E2: "Where that
+    /// What is to be done with the response that the token was rejected in. Rule E2: "Where that
     /// withdrew it, or a newer one is there, that one MUST be obtained and the request replayed
     /// once".
     pub const fn verdict(self) -> Verdict {
         match self {
             Self::Withdrawn | Self::Stale => Verdict::Replay,
-            Self::Kept => Verdict::Deliver(Tell::Nothing),
+            Self::Kept => Verdict::Deliver(Feedback::Nothing),
         }
     }
 }
 
-impl Arrival {
+impl Incoming {
     /// Rule E2: "After a 401 the token that this request carried MUST be rejected." "A replay's 401
     /// MUST withdraw nothing."
     pub const fn verdict(self) -> Verdict {
-        match (self.place, self.finding, self.attempt) {
+        match (self.origin, self.classification, self.attempt) {
             // Rule E5: "no answer to one MUST reject or accept anything".
-            (Place::Elsewhere, Finding::Accepted | Finding::Rejected | Finding::Silent, _)
-            | (Place::Home, Finding::Silent, _) => Verdict::Deliver(Tell::Nothing),
-            (Place::Home, Finding::Accepted, Attempt::First) => Verdict::Deliver(Tell::Accepted),
-            (Place::Home, Finding::Accepted, Attempt::Second) => Verdict::Deliver(Tell::Recovered),
-            (Place::Home, Finding::Rejected, Attempt::First) => match self.body {
-                Body::Again => Verdict::Replay,
-                // Rule E3: "the 401 of a one-shot body MUST be returned".
-                Body::Once => Verdict::Deliver(Tell::Rejected),
-            },
-            (Place::Home, Finding::Rejected, Attempt::Second) => Verdict::Deliver(Tell::Nothing),
+            (
+                ResponseOrigin::CrossOrigin,
+                Classification::Accepted | Classification::Rejected | Classification::Silent,
+                _,
+            )
+            | (ResponseOrigin::SameOrigin, Classification::Silent, _) => {
+                Verdict::Deliver(Feedback::Nothing)
+            }
+            (ResponseOrigin::SameOrigin, Classification::Accepted, Attempt::First) => {
+                Verdict::Deliver(Feedback::Accepted)
+            }
+            (ResponseOrigin::SameOrigin, Classification::Accepted, Attempt::Second) => {
+                Verdict::Deliver(Feedback::Recovered)
+            }
+            (ResponseOrigin::SameOrigin, Classification::Rejected, Attempt::First) => {
+                match self.body {
+                    Body::Replayable => Verdict::Replay,
+                    // Rule E3: "the 401 of a one-shot body MUST be returned".
+                    Body::OneShot => Verdict::Deliver(Feedback::Rejected),
+                }
+            }
+            (ResponseOrigin::SameOrigin, Classification::Rejected, Attempt::Second) => {
+                Verdict::Deliver(Feedback::Nothing)
+            }
         }
     }
 }

@@ -2,13 +2,13 @@
 //! ask for access tokens.
 //!
 //! ```no_run
-//! use perennial::adapters::axum::{AuthorizationServer, Client, RequireBearer};
+//! use perennial::adapters::axum::{AuthorizationServer, RegisteredClient, RequireBearer};
 //! use perennial::issue::{Issuer, Keys, MemoryFamilies};
 //!
 //! # async fn example(secret: [u8; 32]) -> Result<(), Box<dyn std::error::Error>> {
 //! let issuer = Issuer::builder(Keys::new(secret)?, MemoryFamilies::new()).build();
 //! let server = AuthorizationServer::builder(issuer.clone(), "https://auth.example.com")
-//!     .client(Client::public("web"))
+//!     .client(RegisteredClient::public("web"))
 //!     .build();
 //! let things = axum::Router::new()
 //!     .route("/things", axum::routing::get(async || "things"))
@@ -36,7 +36,7 @@
 mod bearer;
 mod client;
 mod form;
-mod inner;
+mod state;
 mod token;
 
 use core::fmt;
@@ -53,23 +53,23 @@ use tokio::sync::watch;
 
 use crate::issue::{FamilyStore, Issuer};
 
-pub use bearer::{Bearer, RequireBearer};
-pub use client::Client;
+pub use bearer::{RequireBearer, RequireBearerService};
+pub use client::RegisteredClient;
 
 use client::Clients;
-use inner::Inner;
+use state::ServerState;
 
 /// An authorization server. Cloning it gives another handle.
-pub struct AuthorizationServer<S: FamilyStore>(Arc<Inner<S>>);
+pub struct AuthorizationServer<S: FamilyStore>(Arc<ServerState<S>>);
 
 /// Makes an [`AuthorizationServer`].
 #[must_use]
-pub struct AuthorizationServerBuilder<S: FamilyStore>(Inner<S>);
+pub struct AuthorizationServerBuilder<S: FamilyStore>(ServerState<S>);
 
 impl<S: FamilyStore> AuthorizationServer<S> {
     /// A builder for a server at `url`, which is its issuer identifier (RFC 8414, section 2).
     pub fn builder(issuer: Issuer<S>, url: impl Into<String>) -> AuthorizationServerBuilder<S> {
-        AuthorizationServerBuilder(Inner {
+        AuthorizationServerBuilder(ServerState {
             issuer,
             url: url.into().trim_end_matches('/').into(),
             clients: Clients::default(),
@@ -93,12 +93,12 @@ impl<S: FamilyStore> AuthorizationServer<S> {
     }
 
     /// Waits until nothing runs any more: after a graceful shutdown, so that what was claimed is
-    /// answered or lost like any answer, and not half-done.
+    /// answered or lost like any response, and not half-done.
     pub async fn finish(&self) {
         self.0.running.closed().await;
     }
 
-    /// Runs `work` to its end, whether or not its answer is still waited for.
+    /// Runs `work` to its end, whether or not its response is still waited for.
     async fn to_the_end(&self, work: impl Future<Output = Response> + Send + 'static) -> Response {
         let running = self.0.running.subscribe();
         let task = tokio::spawn(async move {
@@ -116,7 +116,7 @@ async fn token<S: FamilyStore>(
     request: Request,
 ) -> Response {
     let work = server.clone();
-    server.to_the_end(async move { token::answer(&work.0, request).await }).await
+    server.to_the_end(async move { token::token(&work.0, request).await }).await
 }
 
 async fn revoke<S: FamilyStore>(
@@ -140,7 +140,7 @@ async fn jwks<S: FamilyStore>(State(server): State<AuthorizationServer<S>>) -> R
 
 /// RFC 8414, section 2.
 async fn metadata<S: FamilyStore>(State(server): State<AuthorizationServer<S>>) -> Response {
-    let Inner { url, jwks, .. } = &*server.0;
+    let ServerState { url, jwks, .. } = &*server.0;
     let methods = ["none", "client_secret_basic", "client_secret_post"];
     let mut metadata = json!({
         "issuer": url,
@@ -163,7 +163,7 @@ fn document(value: &Value) -> Response {
 
 impl<S: FamilyStore> AuthorizationServerBuilder<S> {
     /// A client that may ask for tokens.
-    pub fn client(mut self, client: Client) -> Self {
+    pub fn client(mut self, client: RegisteredClient) -> Self {
         self.0.clients.add(client);
         self
     }

@@ -37,7 +37,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error as ThisError;
 
-use crate::issue::{AccessTokens, Bearing, FamilyId, Identity, StandsFor, Unminted, Unverified};
+use crate::issue::{AccessTokens, Claims, FamilyId, Identity, MintError, Principal, VerifyError};
 use crate::store::StoreError;
 use crate::time::{Span, Timestamp};
 use crate::token::Secret;
@@ -126,9 +126,9 @@ impl Private {
         }
     }
 
-    /// The claims of a token that this key has signed, by the key's own algorithm, whatever the token
+    /// The payload of a token that this key has signed, by the key's own algorithm, whatever the token
     /// says (RFC 8725, section 3.1).
-    fn claims(&self, token: &str, said: Algorithm) -> Option<Claims> {
+    fn payload(&self, token: &str, said: Algorithm) -> Option<Payload> {
         match self {
             Self::Ed25519(key) => {
                 let mut validation = Validation::new(Algorithm::EdDSA);
@@ -137,16 +137,16 @@ impl Private {
                 validation.validate_aud = false;
                 validation.validate_exp = false;
                 let public = DecodingKey::from_ed_der(key.verifying_key().as_bytes());
-                decode::<Claims>(token, &public, &validation).ok().map(|decoded| decoded.claims)
+                decode::<Payload>(token, &public, &validation).ok().map(|decoded| decoded.claims)
             }
             Self::Shared(key) => {
                 let (parts, signature) = token.rsplit_once('.')?;
-                let (_, claims) = parts.split_once('.')?;
+                let (_, payload) = parts.split_once('.')?;
                 let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
                 // Rule D4: "what is presented MUST be compared in constant time".
                 mac(key, parts).verify_slice(&signature).ok()?;
-                let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
-                (said == Algorithm::HS256).then(|| serde_json::from_slice(&claims).ok())?
+                let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+                (said == Algorithm::HS256).then(|| serde_json::from_slice(&payload).ok())?
             }
         }
     }
@@ -239,9 +239,9 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// What such a token claims (RFC 9068, section 2.2).
+/// The claims of such a token (RFC 9068, section 2.2).
 #[derive(Serialize, Deserialize)]
-struct Claims {
+struct Payload {
     iss: String,
     aud: String,
     sub: String,
@@ -258,20 +258,20 @@ struct Claims {
 }
 
 impl AccessTokens for Jwt {
-    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, Unminted> {
+    fn mint(&self, claims: &Claims, identity: &Identity) -> Result<Secret, MintError> {
         let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
-        let claims = Claims {
+        let payload = Payload {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
             sub: identity.subject.clone(),
             client_id: identity.client.clone(),
             scope: identity.scope.clone(),
-            iat: seconds(bearing.issued_at),
-            // Up to the next whole second: it must not be over before the answer's `expires_in` is.
-            exp: seconds(bearing.expires_at.saturating_add(Span::from_millis(999))),
-            jti: std::format!("{:032x}", bearing.id),
-            sid: std::format!("{}", bearing.family),
-            rtn: bearing.number,
+            iat: seconds(claims.issued_at),
+            // Up to the next whole second: it must not be over before the response's `expires_in` is.
+            exp: seconds(claims.expires_at.saturating_add(Span::from_millis(999))),
+            jti: std::format!("{:032x}", claims.id),
+            sid: std::format!("{}", claims.family),
+            rtn: claims.number,
         };
         let header = Header {
             typ: Some(TYPE.into()),
@@ -281,12 +281,12 @@ impl AccessTokens for Jwt {
         let encoded = |json: serde_json::Result<Vec<u8>>| {
             json.map(|json| URL_SAFE_NO_PAD.encode(json)).map_err(|error| {
                 let told = "the access token could not be signed";
-                Unminted::Unavailable(StoreError::unreachable(told).with_source(error))
+                MintError::Unavailable(StoreError::unreachable(told).with_source(error))
             })
         };
         let header = encoded(serde_json::to_vec(&header))?;
-        let claims = encoded(serde_json::to_vec(&claims))?;
-        let parts = std::format!("{header}.{claims}");
+        let payload = encoded(serde_json::to_vec(&payload))?;
+        let parts = std::format!("{header}.{payload}");
         let signature = self.current.private.sign(&parts);
         // At its full length: one that grew would leave copies of it behind.
         let mut text = String::with_capacity(parts.len() + ".".len() + signature.len());
@@ -296,29 +296,29 @@ impl AccessTokens for Jwt {
         Ok(Secret::from(text))
     }
 
-    fn verify(&self, token: &str) -> Result<(Bearing, StandsFor), Unverified> {
-        let header = decode_header(token).map_err(|_| Unverified)?;
+    fn verify(&self, token: &str) -> Result<(Claims, Principal), VerifyError> {
+        let header = decode_header(token).map_err(|_| VerifyError)?;
         let is_access_token = header.typ.as_deref().is_some_and(|said| {
             // RFC 7515, section 4.1.9: what begins with this may leave it out.
             let said = said.strip_prefix("application/").unwrap_or(said);
             said.eq_ignore_ascii_case(TYPE)
         });
         let key = self.keys().find(|key| header.kid.as_ref() == Some(&key.name));
-        let (true, Some(key)) = (is_access_token, key) else { return Err(Unverified) };
-        let claims = key.private.claims(token, header.alg).ok_or(Unverified)?;
-        if claims.iss != self.issuer || claims.aud != self.audience {
-            return Err(Unverified);
+        let (true, Some(key)) = (is_access_token, key) else { return Err(VerifyError) };
+        let payload = key.private.payload(token, header.alg).ok_or(VerifyError)?;
+        if payload.iss != self.issuer || payload.aud != self.audience {
+            return Err(VerifyError);
         }
         let at = |seconds: i64| Timestamp::from_secs(seconds);
-        let bearing = Bearing {
-            family: FamilyId::parse(&claims.sid).ok_or(Unverified)?,
-            number: claims.rtn,
-            issued_at: at(claims.iat),
-            expires_at: at(claims.exp),
-            id: u128::from_str_radix(&claims.jti, 16).map_err(|_| Unverified)?,
+        let claims = Claims {
+            family: FamilyId::parse(&payload.sid).ok_or(VerifyError)?,
+            number: payload.rtn,
+            issued_at: at(payload.iat),
+            expires_at: at(payload.exp),
+            id: u128::from_str_radix(&payload.jti, 16).map_err(|_| VerifyError)?,
         };
-        let Claims { sub, client_id, scope, .. } = claims;
+        let Payload { sub, client_id, scope, .. } = payload;
         let identity = Identity { subject: sub, client: client_id, scope };
-        Ok((bearing, StandsFor::Identity(identity)))
+        Ok((claims, Principal::Identity(identity)))
     }
 }

@@ -10,13 +10,13 @@ use http::header::AUTHORIZATION;
 
 use super::origin::{Origin, RequestTarget};
 use super::refused::Refused;
-use super::response::Answer;
+use super::response::ResponseHead;
 use crate::clock::Timer;
 use crate::session::{Acquire, Session};
 use crate::token::AccessToken;
 use crate::verdict::{
-    Arrival, Attempt, Body, Credentials, Departure, Destination, Finding, Place, Preparation, Tell,
-    Transport, Verdict,
+    Attempt, Body, Classification, Credentials, Destination, Feedback, Incoming, Outgoing,
+    Preparation, ResponseOrigin, Transport, Verdict,
 };
 
 /// A session, and to which requests its token goes. Cloning it is cheap.
@@ -37,10 +37,10 @@ pub(super) struct Settings {
         expect(dead_code, reason = "for those that follow redirects")
     )]
     pub(super) max_redirects: u32,
-    pub(super) finding: Option<Box<Predicate>>,
+    pub(super) classification: Option<Box<Predicate>>,
 }
 
-pub(super) type Predicate = dyn Fn(Answer<'_>) -> Finding + Send + Sync;
+pub(super) type Predicate = dyn Fn(ResponseHead<'_>) -> Classification + Send + Sync;
 
 pub(super) enum Origins {
     Any,
@@ -80,7 +80,7 @@ impl Interceptor {
                 _ => return Err(Refused::UnknownOrigin),
             },
         };
-        let departure = Departure {
+        let outgoing = Outgoing {
             credentials: Credentials::Absent,
             destination: if known { Destination::Known } else { Destination::Foreign },
             transport: match self.settings.plain {
@@ -88,7 +88,7 @@ impl Interceptor {
                 Transport::Plain | Transport::Private => Transport::Private,
             },
         };
-        match departure.preparation() {
+        match outgoing.preparation() {
             Preparation::Attach => Ok(true),
             Preparation::LeaveAlone => Ok(false),
             Preparation::Refuse => Err(Refused::PlainHttp(target.to_origin())),
@@ -121,27 +121,27 @@ impl Interceptor {
         self.session.token().patience(settings.patience).within(limit).alarmed_by(&settings.timer)
     }
 
-    /// Tells the session what `answer` says of `token`, and says what is to be done with it.
-    pub fn judge(
+    /// Tells the session what `response` says of `token`, and says what is to be done with it.
+    pub fn handle_response(
         &self,
         token: &AccessToken,
-        answer: Answer<'_>,
-        place: Place,
+        response: ResponseHead<'_>,
+        origin: ResponseOrigin,
         body: Body,
         attempt: Attempt,
     ) -> Verdict {
-        let finding = match &self.settings.finding {
-            Some(finding) => finding(answer),
-            None => answer.finding(),
+        let classification = match &self.settings.classification {
+            Some(classification) => classification(response),
+            None => response.classify(),
         };
-        let verdict = Arrival { finding, place, body, attempt }.verdict();
+        let verdict = Incoming { classification, origin, body, attempt }.verdict();
         match verdict {
-            Verdict::Deliver(Tell::Accepted) => self.session.accept(token),
-            Verdict::Deliver(Tell::Recovered) => self.session.recovered(token),
-            Verdict::Deliver(Tell::Rejected) => {
+            Verdict::Deliver(Feedback::Accepted) => self.session.accept(token),
+            Verdict::Deliver(Feedback::Recovered) => self.session.recovered(token),
+            Verdict::Deliver(Feedback::Rejected) => {
                 let _ = self.session.reject(token);
             }
-            Verdict::Deliver(Tell::Nothing) => {}
+            Verdict::Deliver(Feedback::Nothing) => {}
             Verdict::Replay => return self.session.reject(token).verdict(),
         }
         verdict

@@ -9,11 +9,11 @@ use thiserror::Error as ThisError;
 
 use super::attach::{Interceptor, Origins, Predicate, Settings};
 use super::origin::{Origin, OriginError};
-use super::response::Answer;
+use super::response::ResponseHead;
 use crate::clock::Timer;
 use crate::session::Session;
 use crate::thread_timer::ThreadTimer;
-use crate::verdict::{Finding, Transport};
+use crate::verdict::{Classification, Transport};
 
 /// How long failures of the authorization server are waited through by default.
 pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ pub struct InterceptorBuilder {
     wait_limit: Option<Duration>,
     timer: Option<Arc<dyn Timer>>,
     max_redirects: u32,
-    finding: Option<Box<Predicate>>,
+    classification: Option<Box<Predicate>>,
 }
 
 /// An interceptor that cannot be built.
@@ -63,7 +63,7 @@ impl Interceptor {
             wait_limit: None,
             timer: None,
             max_redirects: DEFAULT_MAX_REDIRECTS,
-            finding: None,
+            classification: None,
         }
     }
 }
@@ -84,7 +84,7 @@ impl InterceptorBuilder {
     }
 
     /// Allows tokens to go over plain http beyond this machine. For test networks only: whoever is on the way
-    /// reads them, and can answer in the server's place, so that a portal's 200 is taken for an acceptance.
+    /// reads them, and can respond in the server's place, so that a portal's 200 is taken for an acceptance.
     pub fn allow_plain_http(mut self) -> Self {
         self.allow_plain_http = true;
         self
@@ -114,7 +114,7 @@ impl InterceptorBuilder {
     }
 
     /// How many redirects of one call are followed \[10\]; one more is an error, and with 0 none is followed:
-    /// the redirect is the answer. With `tower` redirects are followed only where the layer is told to.
+    /// the redirect is the response. With `tower` redirects are followed only where the layer is told to.
     ///
     /// Each hop gets the token where rule E5 lets it have it. A POST becomes a GET after 301 and 302, and
     /// all but HEAD after 303; a body that can be sent once is not sent on. `Authorization` and `Cookie` of
@@ -124,13 +124,13 @@ impl InterceptorBuilder {
         self
     }
 
-    /// Another reading of answers than rule E4's, which is `Answer::finding`, for servers that reject
+    /// Another reading of responses than rule E4's, which is `ResponseHead::classify`, for servers that reject
     /// tokens by other means than a 401: a 419, say, or gRPC's status. It sees status and headers.
-    pub fn finding(
+    pub fn classify(
         mut self,
-        finding: impl Fn(Answer<'_>) -> Finding + Send + Sync + 'static,
+        classification: impl Fn(ResponseHead<'_>) -> Classification + Send + Sync + 'static,
     ) -> Self {
-        self.finding = Some(Box::new(finding));
+        self.classification = Some(Box::new(classification));
         self
     }
 
@@ -155,7 +155,7 @@ impl InterceptorBuilder {
             wait_limit: self.wait_limit.unwrap_or(DEFAULT_WAIT_LIMIT.max(self.patience)),
             timer: self.timer.unwrap_or_else(|| Arc::new(ThreadTimer::new())),
             max_redirects: self.max_redirects,
-            finding: self.finding,
+            classification: self.classification,
         };
         Ok(Interceptor { session: self.session, settings: Arc::new(settings) })
     }

@@ -10,7 +10,7 @@ use http_auth::parser::ChallengeParser;
 
 use crate::verdict::Challenge;
 
-/// What all challenges of an answer come to (rule E4).
+/// What all challenges of a response come to (rule E4).
 pub fn read(headers: &HeaderMap) -> Challenge {
     let mut found = Challenge::Absent;
     for value in headers.get_all(WWW_AUTHENTICATE) {

@@ -8,7 +8,7 @@
 //!
 //! # fn example(session: Session) -> Result<(), Box<dyn std::error::Error>> {
 //! let interceptor = Interceptor::builder(session).origin("https://api.example.com").build()?;
-//! // `adapters::reqwest::Bearer::client(interceptor, ..)`, or tower's, or ureq's.
+//! // `adapters::reqwest::BearerMiddleware::client(interceptor, ..)`, or tower's, or ureq's.
 //! # let _ = interceptor;
 //! # Ok(())
 //! # }
@@ -18,7 +18,7 @@
 //! ```
 //!
 //! An adapter for another client is a page: ask [`Interceptor::attaches`] whether to attach a token,
-//! [`Interceptor::token`] for one, send, and do what [`Interceptor::judge`] says. Where its client follows
+//! [`Interceptor::token`] for one, send, and do what [`Interceptor::handle_response`] says. Where its client follows
 //! redirects by itself, tell it not to: few drop a token for good once it must not go along.
 //!
 //! # Waiting
@@ -29,7 +29,7 @@
 //! # Invariants
 //! - What is decided is decided in [`crate::verdict`]; this reads headers and tells the session.
 //! - A token goes to the origins that it was given for, and nowhere else (rule E5).
-//! - A refresh touches no request that is out and no answer that is coming in (rule E7: "it keeps the
+//! - A refresh touches no request that is out and no response that is coming in (rule E7: "it keeps the
 //!   token that it began with").
 //!
 //! # Deliberately absent
@@ -55,4 +55,4 @@ pub use builder::{
 pub use challenge::read as read_challenges;
 pub use origin::{Origin, OriginError, RequestTarget, Target};
 pub use refused::Refused;
-pub use response::{Answer, grpc_finding};
+pub use response::{ResponseHead, classify_grpc};

@@ -45,8 +45,8 @@ pub enum RequestTarget<'a> {
 
 impl<'a> RequestTarget<'a> {
     /// Of the URI of a request.
-    pub fn of_uri(uri: &'a Uri) -> Self {
-        match (uri.authority(), Target::of_uri(uri)) {
+    pub fn from_uri(uri: &'a Uri) -> Self {
+        match (uri.authority(), Target::from_uri(uri)) {
             (_, Some(target)) => Self::Absolute(target),
             (None, None) if uri.scheme().is_none() => Self::OriginForm,
             (Some(_) | None, None) => Self::Other,
@@ -85,7 +85,7 @@ impl Origin {
     /// Where the text is no URL with a host, or its scheme is neither http nor https.
     pub fn parse(url: &str) -> Result<Self, OriginError> {
         let uri: Uri = url.parse().map_err(|_| OriginError::Malformed)?;
-        let target = Target::of_uri(&uri).ok_or_else(|| match uri.host() {
+        let target = Target::from_uri(&uri).ok_or_else(|| match uri.host() {
             Some(_) => OriginError::Scheme,
             None => OriginError::Malformed,
         })?;
@@ -154,7 +154,7 @@ impl<'a> Target<'a> {
     }
 
     /// Of a URI with an authority; `None` for any other, and for other schemes.
-    pub fn of_uri(uri: &'a Uri) -> Option<Self> {
+    pub fn from_uri(uri: &'a Uri) -> Option<Self> {
         Self::new(uri.scheme().map(Scheme::as_str)?, uri.host()?, uri.port_u16())
     }
 

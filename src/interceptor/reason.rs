@@ -7,16 +7,16 @@ use core::time::Duration;
 
 use crate::session::Error;
 
-pub(super) struct Reason<'a> {
+pub(super) struct OneLine<'a> {
     error: &'a Error,
     retry_in: Option<Duration>,
 }
 
-pub(super) fn of(error: &Error, retry_in: Option<Duration>) -> Reason<'_> {
-    Reason { error, retry_in }
+pub(super) fn of(error: &Error, retry_in: Option<Duration>) -> OneLine<'_> {
+    OneLine { error, retry_in }
 }
 
-impl fmt::Display for Reason<'_> {
+impl fmt::Display for OneLine<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.error)?;
         if let Some(why) = self.error.source() {

@@ -30,7 +30,7 @@ pub(crate) struct Route {
     /// Whether the request of this hop carries the token. Once it does not, no later one does.
     carries: bool,
     /// Where the call began.
-    home: Option<Origin>,
+    first_origin: Option<Origin>,
     hops: u32,
     /// How long it has waited for tokens.
     waited: Duration,
@@ -55,8 +55,8 @@ pub(crate) enum HopBody {
 
 /// A request that was answered, and how.
 #[derive(Copy, Clone)]
-pub(crate) struct Answered<'a> {
-    /// Written out only where it is looked at: most answers are no redirects.
+pub(crate) struct HopResponse<'a> {
+    /// Written out only where it is looked at: most responses are no redirects.
     pub(crate) url: &'a dyn fmt::Display,
     pub(crate) method: &'a Method,
     pub(crate) body: Body,
@@ -69,18 +69,18 @@ impl Interceptor {
     ///
     /// # Errors
     /// As for [`attaches`](Interceptor::attaches).
-    pub(crate) fn depart(
+    pub(crate) fn begin(
         &self,
         target: RequestTarget<'_>,
         headers: &HeaderMap,
     ) -> Result<Route, Refused> {
-        let home = match target {
+        let first_origin = match target {
             RequestTarget::Absolute(target) => Some(target.to_origin()),
             RequestTarget::OriginForm | RequestTarget::Other => None,
         };
         Ok(Route {
             carries: self.attaches(target, headers)?,
-            home,
+            first_origin,
             hops: 0,
             waited: Duration::ZERO,
         })
@@ -104,7 +104,7 @@ impl Route {
         }
         let begun = interceptor.session.now();
         let token = interceptor.token_within(self.time_left(interceptor)).await;
-        self.had(token, begun, interceptor)
+        self.waited_for(token, begun, interceptor)
     }
 
     /// The same, waited for on this thread.
@@ -118,14 +118,14 @@ impl Route {
         }
         let begun = interceptor.session.now();
         let token = interceptor.token_within(self.time_left(interceptor)).wait();
-        self.had(token, begun, interceptor)
+        self.waited_for(token, begun, interceptor)
     }
 
     fn time_left(&self, interceptor: &Interceptor) -> Duration {
         interceptor.settings.wait_limit.saturating_sub(self.waited)
     }
 
-    fn had(
+    fn waited_for(
         &mut self,
         token: Result<AccessToken, Error>,
         begun: Timestamp,
@@ -142,7 +142,7 @@ impl Route {
         }
     }
 
-    /// Where an answer leads on to; nothing where it is the caller's: no redirect, none that makes
+    /// Where a response leads on to; nothing where it is the caller's: no redirect, none that makes
     /// sense, or one with a body that was spent.
     ///
     /// # Errors
@@ -150,7 +150,7 @@ impl Route {
     pub(crate) fn follow(
         &mut self,
         interceptor: &Interceptor,
-        answered: Answered<'_>,
+        answered: HopResponse<'_>,
     ) -> Result<Option<Hop>, Refused> {
         let most = interceptor.settings.max_redirects;
         let Some(hop) = Hop::of(answered).filter(|_| most > 0) else { return Ok(None) };
@@ -169,7 +169,9 @@ impl Route {
         let Some(target) = target(url) else { return Ok(false) };
         let stays = match &interceptor.settings.origins {
             // The program named no origin but by its request.
-            Origins::Any => self.home.as_ref().is_some_and(|home| home.is(target)),
+            Origins::Any => {
+                self.first_origin.as_ref().is_some_and(|first_origin| first_origin.is(target))
+            }
             Origins::These(_) => true,
         };
         Ok(stays && interceptor.attaches(target, &HeaderMap::new())?)
@@ -177,7 +179,7 @@ impl Route {
 }
 
 impl Hop {
-    fn of(answered: Answered<'_>) -> Option<Self> {
+    fn of(answered: HopResponse<'_>) -> Option<Self> {
         let (method, body) = match (answered.status.as_u16(), answered.method) {
             (301 | 302, &Method::POST) => (Method::GET, HopBody::Dropped),
             (303, &Method::HEAD) => (Method::HEAD, HopBody::Dropped),
@@ -185,7 +187,7 @@ impl Hop {
             (301 | 302 | 307 | 308, method) => (method.clone(), HopBody::Same),
             _ => return None,
         };
-        if body == HopBody::Same && answered.body == Body::Once {
+        if body == HopBody::Same && answered.body == Body::OneShot {
             return None;
         }
         let from = Url::parse(&answered.url.to_string()).ok()?;

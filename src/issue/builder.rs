@@ -8,7 +8,7 @@ use super::issuer::Issuer;
 use super::keys::Keys;
 use super::notice::Notice;
 use super::opaque::Opaque;
-use super::parts::Parts;
+use super::parts::IssuerParts;
 use super::ports::{AccessTokens, FamilyStore};
 use crate::clock::{Clock, SharedClock};
 use crate::rotation::Policy;
@@ -16,13 +16,13 @@ use crate::time::Span;
 
 /// Makes an [`Issuer`].
 #[must_use]
-pub struct IssuerBuilder<S>(Parts<S>);
+pub struct IssuerBuilder<S>(IssuerParts<S>);
 
 impl<S: FamilyStore> Issuer<S> {
     /// A builder for an issuer that keeps its families in `store`. Access tokens are
     /// [`Opaque`], under the same keys, until another form is named.
     pub fn builder(keys: Keys, store: S) -> IssuerBuilder<S> {
-        IssuerBuilder(Parts {
+        IssuerBuilder(IssuerParts {
             store,
             tokens: Box::new(Opaque::new(keys.clone())),
             keys,

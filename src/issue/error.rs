@@ -1,20 +1,20 @@
-//! What is denied, and why. Why is for logs: a client is told the code of RFC 6749 and no more.
+//! What is denied, and why. InvalidGrant is for logs: a client is told the code of RFC 6749 and no more.
 
 use core::fmt;
 use std::error::Error as StdError;
 
 use thiserror::Error as ThisError;
 
-use super::ports::{FamilyId, Unminted};
-use crate::rotation::Reason;
+use super::ports::{FamilyId, MintError};
+use crate::rotation::RefusalReason;
 use crate::store::StoreError;
 
 /// A grant that was denied (RFC 6749, section 5.2).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Denied {
+pub enum GrantError {
     /// `invalid_grant`: the refresh token does not work.
-    InvalidGrant(Why),
+    InvalidGrant(InvalidGrant),
     /// `invalid_scope`: more was asked for than was granted, or than an access token can hold.
     InvalidScope,
     /// 503: the families could not be read or written, or nothing could be signed. Nothing was
@@ -22,10 +22,10 @@ pub enum Denied {
     Unavailable(StoreError),
 }
 
-/// Why a refresh token does not work.
+/// InvalidGrant a refresh token does not work.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ThisError)]
 #[non_exhaustive]
-pub enum Why {
+pub enum InvalidGrant {
     /// It is malformed, or made with another key.
     #[error("not a refresh token of this issuer")]
     NotOurs,
@@ -37,22 +37,22 @@ pub enum Why {
     OtherClient(FamilyId),
     /// The family does not bear it.
     #[error("it does not work: {1:?}")]
-    Refused(FamilyId, Reason),
+    Refused(FamilyId, RefusalReason),
     /// It was used before, and its family has been revoked for that (rule D3).
     #[error("it was used before, and its family was revoked for that")]
     Reused(FamilyId),
 }
 
-impl From<Unminted> for Denied {
-    fn from(unminted: Unminted) -> Self {
-        match unminted {
-            Unminted::ScopeTooLong => Self::InvalidScope,
-            Unminted::Unavailable(error) => Self::Unavailable(error),
+impl From<MintError> for GrantError {
+    fn from(error: MintError) -> Self {
+        match error {
+            MintError::ScopeTooLong => Self::InvalidScope,
+            MintError::Unavailable(error) => Self::Unavailable(error),
         }
     }
 }
 
-impl fmt::Display for Denied {
+impl fmt::Display for GrantError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::InvalidGrant(_) => "the refresh token does not work",
@@ -62,7 +62,7 @@ impl fmt::Display for Denied {
     }
 }
 
-impl StdError for Denied {
+impl StdError for GrantError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::InvalidGrant(why) => Some(why),
@@ -75,7 +75,7 @@ impl StdError for Denied {
 /// An access token that was rejected (RFC 6750, section 3.1).
 #[derive(Clone, Debug, ThisError)]
 #[non_exhaustive]
-pub enum Rejected {
+pub enum AuthenticationError {
     /// `invalid_token`: it is malformed, or not of this issuer.
     #[error("the access token is malformed, or not of this issuer")]
     Unverified,

@@ -1,52 +1,54 @@
-//! The issuer: verify, decide, claim, answer.
+//! The issuer: verify, decide, claim, response.
 
 use core::fmt;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use super::error::{Denied, Rejected, Why};
+use super::error::{AuthenticationError, GrantError, InvalidGrant};
 use super::issued::{Issued, Login};
 use super::notice::Outcome;
-use super::parts::Parts;
-use super::ports::{Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record, StandsFor};
+use super::parts::IssuerParts;
+use super::ports::{
+    Claims, FamilyId, FamilyRecord, FamilyStore, FamilySwap, Identity, Principal, VersionedFamily,
+};
 use crate::rotation::{Family, Presented, Row, State, Tolerance};
 use crate::store::{StoreError, Version};
 use crate::time::Timestamp;
 use crate::token::Secret;
 
 /// Issues tokens, renews them, and says whom they stand for. Cloning it gives another handle.
-pub struct Issuer<S: FamilyStore>(Arc<Parts<S>>);
+pub struct Issuer<S: FamilyStore>(Arc<IssuerParts<S>>);
 
 impl<S: FamilyStore> Issuer<S> {
-    pub(super) fn of_parts(parts: Parts<S>) -> Self {
+    pub(super) fn of_parts(parts: IssuerParts<S>) -> Self {
         Self(Arc::new(parts))
     }
 
     /// A login begins a family.
     ///
     /// # Errors
-    /// [`Denied::Unavailable`], and [`Denied::InvalidScope`] where no token can hold what was granted.
-    pub async fn login(&self, login: Login) -> Result<Issued, Denied> {
-        let begun = self.begin(&login).await;
-        let number = begun.as_ref().ok().map(|(_, number)| *number);
+    /// [`GrantError::Unavailable`], and [`GrantError::InvalidScope`] where no token can hold what was granted.
+    pub async fn login(&self, login: Login) -> Result<Issued, GrantError> {
+        let started = self.start_family(&login).await;
+        let number = started.as_ref().ok().map(|(_, number)| *number);
         let outcome = Outcome::LoggedIn { subject: &login.subject };
-        let begun = begun.map(|(issued, _)| (issued, outcome));
-        self.0.told(&login.client, None, number, begun)
+        let started = started.map(|(issued, _)| (issued, outcome));
+        self.0.report(&login.client, None, number, started)
     }
 
     /// What was issued, and the number of its refresh token.
-    async fn begin(&self, login: &Login) -> Result<(Issued, u64), Denied> {
+    async fn start_family(&self, login: &Login) -> Result<(Issued, u64), GrantError> {
         let now = self.0.clock.now();
         let family = Family::new(now);
-        let id = FamilyId::of_bytes(random()?);
+        let id = FamilyId::from_bytes(random()?);
         let Login { client, subject, scope } = login.clone();
         let identity = Identity { subject, client, scope };
-        let bearing = self.bearing(id, family.newest(), now)?;
-        let issued = self.issue(&bearing, &identity, Some(family.newest()), now)?;
+        let claims = self.new_claims(id, family.newest(), now)?;
+        let issued = self.issue(&claims, &identity, Some(family.newest()), now)?;
         let Identity { subject, client, scope } = identity;
         let forget_at = self.forget_at(family, now);
-        let record = Record { client, subject, scope, family: family.to_row(), forget_at };
-        self.0.store.insert(id, record).await.map_err(Denied::Unavailable)?;
+        let record = FamilyRecord { client, subject, scope, family: family.to_row(), forget_at };
+        self.0.store.insert(id, record).await.map_err(GrantError::Unavailable)?;
         Ok((issued, family.newest()))
     }
 
@@ -58,37 +60,37 @@ impl<S: FamilyStore> Issuer<S> {
         &self,
         client: &str,
         scope: Option<&str>,
-    ) -> Result<Issued, Denied> {
+    ) -> Result<Issued, GrantError> {
         let login = Login::new(client, client);
         let login = match scope {
             Some(scope) => login.scope(scope),
             None => login,
         };
-        let issued = self.begin(&login).await.map(|(issued, _)| {
+        let issued = self.start_family(&login).await.map(|(issued, _)| {
             (Issued { refresh_token: None, ..issued }, Outcome::ClientCredentials)
         });
-        self.0.told(client, None, None, issued)
+        self.0.report(client, None, None, issued)
     }
 
     /// A client presents a refresh token (RFC 6749, section 6), for all of what was granted or,
     /// with `scope`, some of it.
     ///
     /// # Errors
-    /// [`Denied`]. Where the family does not bear that the token was used before, it is revoked
+    /// [`GrantError`]. Where the family does not bear that the token was used before, it is revoked
     /// all the same.
     ///
     /// # Cancellation
-    /// Dropped, it may have rotated: then the answer was lost, as on the way to the client.
+    /// Dropped, it may have rotated: then the response was lost, as on the way to the client.
     pub async fn refresh(
         &self,
         client: &str,
         presented: &Secret,
         scope: Option<&str>,
-    ) -> Result<Issued, Denied> {
+    ) -> Result<Issued, GrantError> {
         let presented = self.0.keys.read(presented.expose());
-        let answer = self.rotate(client, presented, scope).await;
+        let response = self.rotate(client, presented, scope).await;
         let (family, number) = presented.unzip();
-        self.0.told(client, family, number, answer)
+        self.0.report(client, family, number, response)
     }
 
     async fn rotate(
@@ -96,19 +98,19 @@ impl<S: FamilyStore> Issuer<S> {
         client: &str,
         presented: Option<(FamilyId, u64)>,
         scope: Option<&str>,
-    ) -> Result<(Issued, Outcome<'static>), Denied> {
-        let (id, number) = presented.ok_or(Denied::InvalidGrant(Why::NotOurs))?;
-        let mut found = self.0.store.find(id).await.map_err(Denied::Unavailable)?;
+    ) -> Result<(Issued, Outcome<'static>), GrantError> {
+        let (id, number) = presented.ok_or(GrantError::InvalidGrant(InvalidGrant::NotOurs))?;
+        let mut found = self.0.store.find(id).await.map_err(GrantError::Unavailable)?;
         loop {
-            let unknown = Denied::InvalidGrant(Why::UnknownFamily(id));
-            let Found { version, record } = found.ok_or(unknown)?;
+            let unknown = GrantError::InvalidGrant(InvalidGrant::UnknownFamily(id));
+            let VersionedFamily { version, record } = found.ok_or(unknown)?;
             // Rule D4: it "MUST work for the client that it was issued to and for no other".
             if record.client != client {
-                return Err(Denied::InvalidGrant(Why::OtherClient(id)));
+                return Err(GrantError::InvalidGrant(InvalidGrant::OtherClient(id)));
             }
             let narrowed = narrowed(record.scope.as_deref(), scope)?;
             let now = self.0.clock.now();
-            let mut family = Family::of_row(record.family);
+            let mut family = Family::from_row(record.family);
             let decision = match family.handle_presented(&self.0.policy, number, now) {
                 Presented::IssueSuccessor { number } => {
                     Ok((number, Some(number), Outcome::Refreshed { successor: number }))
@@ -119,53 +121,53 @@ impl<S: FamilyStore> Issuer<S> {
                 Presented::RenewAccess => Ok((number, None, Outcome::AccessRenewed)),
                 // A refusal changes nothing, so nothing is written.
                 Presented::Refuse(reason) => {
-                    return Err(Denied::InvalidGrant(Why::Refused(id, reason)));
+                    return Err(GrantError::InvalidGrant(InvalidGrant::Refused(id, reason)));
                 }
-                Presented::RevokeFamily => Err(Denied::InvalidGrant(Why::Reused(id))),
+                Presented::RevokeFamily => Err(GrantError::InvalidGrant(InvalidGrant::Reused(id))),
             };
             let response = match decision {
                 Err(denied) => Err(denied),
                 // Signed before the swap: if nothing can be signed, nothing has rotated.
                 Ok((number, refresh_token, outcome)) => {
-                    let Record { client, subject, .. } = record;
+                    let FamilyRecord { client, subject, .. } = record;
                     let identity = Identity { subject, client, scope: narrowed };
-                    let bearing = self.bearing(id, number, now)?;
-                    Ok((self.issue(&bearing, &identity, refresh_token, now)?, outcome))
+                    let claims = self.new_claims(id, number, now)?;
+                    Ok((self.issue(&claims, &identity, refresh_token, now)?, outcome))
                 }
             };
             let forget_at = self.forget_at(family, now);
-            match self.claim(id, version, family.to_row(), forget_at).await? {
+            match self.swap(id, version, family.to_row(), forget_at).await? {
                 // Rule D3: "that MUST be kept although the answer is an error".
-                Claim::Done => return response,
-                Claim::Conflict(now) => found = now,
+                FamilySwap::Done => return response,
+                FamilySwap::Conflict(now) => found = now,
             }
         }
     }
 
-    async fn claim(
+    async fn swap(
         &self,
         id: FamilyId,
         version: Version,
         family: Row,
         forget_at: Option<Timestamp>,
-    ) -> Result<Claim, Denied> {
-        let claim = self.0.store.claim(id, version, family, forget_at);
-        claim.await.map_err(Denied::Unavailable)
+    ) -> Result<FamilySwap, GrantError> {
+        let swap = self.0.store.swap(id, version, family, forget_at);
+        swap.await.map_err(GrantError::Unavailable)
     }
 
     /// Whom an access token stands for.
     ///
     /// # Errors
-    /// [`Rejected`].
-    pub async fn authenticate(&self, token: &Secret) -> Result<Identity, Rejected> {
-        let (bearing, stands_for) = self.verified(token)?;
+    /// [`AuthenticationError`].
+    pub async fn authenticate(&self, token: &Secret) -> Result<Identity, AuthenticationError> {
+        let (claims, principal) = self.verify(token)?;
         let now = self.0.clock.now();
-        if now >= bearing.expires_at {
-            return Err(Rejected::Expired);
+        if now >= claims.expires_at {
+            return Err(AuthenticationError::Expired);
         }
-        let found = self.living(bearing.family).await?;
-        self.confirm(bearing, &found, now).await;
-        Ok(found.record.identity(stands_for))
+        let found = self.active_family(claims.family).await?;
+        self.confirm(claims, &found, now).await;
+        Ok(found.record.identity(principal))
     }
 
     /// Renews an access token without a refresh token: the simplest form in common use. Where it was
@@ -173,27 +175,29 @@ impl<S: FamilyStore> Issuer<S> {
     /// a renewal window [0 s], MAY be renewed".
     ///
     /// # Errors
-    /// [`Rejected`], also where none is configured and it has lapsed.
-    pub async fn renew(&self, token: &Secret) -> Result<Issued, Rejected> {
-        let (bearing, stands_for) = self.verified(token)?;
+    /// [`AuthenticationError`], also where none is configured and it has lapsed.
+    pub async fn renew(&self, token: &Secret) -> Result<Issued, AuthenticationError> {
+        let (claims, principal) = self.verify(token)?;
         let now = self.0.clock.now();
-        if now >= bearing.expires_at.saturating_add(self.0.renewal_window) {
-            return Err(Rejected::Expired);
+        if now >= claims.expires_at.saturating_add(self.0.renewal_window) {
+            return Err(AuthenticationError::Expired);
         }
-        let found = self.living(bearing.family).await?;
+        let found = self.active_family(claims.family).await?;
         // Rule D4: a family that has outlived itself lives on in no renewal.
-        if Family::of_row(found.record.family).state(&self.0.policy, now) == State::Expired {
-            return Err(Rejected::Expired);
+        if Family::from_row(found.record.family).state(&self.0.policy, now) == State::Expired {
+            return Err(AuthenticationError::Expired);
         }
-        let identity = found.record.identity(stands_for);
+        let identity = found.record.identity(principal);
         let unavailable = |denied| match denied {
-            Denied::Unavailable(error) => Rejected::Unavailable(error),
-            Denied::InvalidGrant(_) | Denied::InvalidScope => Rejected::Unverified,
+            GrantError::Unavailable(error) => AuthenticationError::Unavailable(error),
+            GrantError::InvalidGrant(_) | GrantError::InvalidScope => {
+                AuthenticationError::Unverified
+            }
         };
-        let bearing = self.bearing(bearing.family, bearing.number, now).map_err(unavailable)?;
-        let issued = self.issue(&bearing, &identity, None, now).map_err(unavailable)?;
+        let claims = self.new_claims(claims.family, claims.number, now).map_err(unavailable)?;
+        let issued = self.issue(&claims, &identity, None, now).map_err(unavailable)?;
         let renewed = Outcome::AccessRenewed;
-        self.0.tell(&identity.client, Some(bearing.family), Some(bearing.number), renewed);
+        self.0.notify(&identity.client, Some(claims.family), Some(claims.number), renewed);
         Ok(issued)
     }
 
@@ -205,13 +209,13 @@ impl<S: FamilyStore> Issuer<S> {
     pub async fn revoke(&self, client: &str, token: &Secret) -> Result<(), StoreError> {
         let by_refresh_token = self.0.keys.read(token.expose());
         let by_access_token =
-            || self.verified(token).ok().map(|(bearing, _)| (bearing.family, bearing.number));
+            || self.verify(token).ok().map(|(claims, _)| (claims.family, claims.number));
         let Some((id, number)) = by_refresh_token.or_else(by_access_token) else { return Ok(()) };
         match self.0.store.find(id).await? {
             Some(found) if found.record.client == client => self.0.store.revoke(id).await?,
             Some(_) | None => return Ok(()),
         }
-        self.0.tell(client, Some(id), Some(number), Outcome::Revoked);
+        self.0.notify(client, Some(id), Some(number), Outcome::Revoked);
         Ok(())
     }
 
@@ -223,55 +227,60 @@ impl<S: FamilyStore> Issuer<S> {
         self.0.store.revoke_subject(subject).await
     }
 
-    fn verified(&self, token: &Secret) -> Result<(Bearing, StandsFor), Rejected> {
-        self.0.tokens.verify(token.expose()).map_err(|_| Rejected::Unverified)
+    fn verify(&self, token: &Secret) -> Result<(Claims, Principal), AuthenticationError> {
+        self.0.tokens.verify(token.expose()).map_err(|_| AuthenticationError::Unverified)
     }
 
     /// A family that was not revoked. Rule D3: "Access tokens MUST name their family, so that they can
     /// be refused as well."
-    async fn living(&self, id: FamilyId) -> Result<Found, Rejected> {
-        match self.0.store.find(id).await.map_err(Rejected::Unavailable)? {
+    async fn active_family(&self, id: FamilyId) -> Result<VersionedFamily, AuthenticationError> {
+        match self.0.store.find(id).await.map_err(AuthenticationError::Unavailable)? {
             Some(found) if !found.record.is_revoked() => Ok(found),
-            Some(_) | None => Err(Rejected::Revoked(id)),
+            Some(_) | None => Err(AuthenticationError::Revoked(id)),
         }
     }
 
     /// An access token was used: what it came with has reached its holder. Should telling the
     /// family fail, the next use tells it.
-    async fn confirm(&self, bearing: Bearing, found: &Found, now: Timestamp) {
-        let before = Family::of_row(found.record.family);
+    async fn confirm(&self, claims: Claims, found: &VersionedFamily, now: Timestamp) {
+        let before = Family::from_row(found.record.family);
         if before.to_row().tolerance != Tolerance::Unconfirmed {
             return;
         }
         let mut family = before;
-        family.handle_confirmed(&self.0.policy, bearing.number, now);
+        family.handle_confirmed(&self.0.policy, claims.number, now);
         if family != before {
             let (version, forget_at) = (found.version, found.record.forget_at);
-            let _ = self.0.store.claim(bearing.family, version, family.to_row(), forget_at).await;
+            let _ = self.0.store.swap(claims.family, version, family.to_row(), forget_at).await;
         }
     }
 
-    fn bearing(&self, family: FamilyId, number: u64, now: Timestamp) -> Result<Bearing, Denied> {
+    fn new_claims(
+        &self,
+        family: FamilyId,
+        number: u64,
+        now: Timestamp,
+    ) -> Result<Claims, GrantError> {
         let id = u128::from_be_bytes(random()?);
         let expires_at = now.saturating_add(self.0.access_lifetime);
-        Ok(Bearing { family, number, issued_at: now, expires_at, id })
+        Ok(Claims { family, number, issued_at: now, expires_at, id })
     }
 
     fn issue(
         &self,
-        bearing: &Bearing,
+        claims: &Claims,
         identity: &Identity,
         refresh_token: Option<u64>,
         now: Timestamp,
-    ) -> Result<Issued, Denied> {
-        let token = self.0.tokens.mint(bearing, identity)?;
+    ) -> Result<Issued, GrantError> {
+        let token = self.0.tokens.mint(claims, identity)?;
         Ok(Issued {
             access_token: token,
-            expires_in: bearing.expires_at.since(now).to_duration(),
+            expires_in: claims.expires_at.since(now).to_duration(),
             refresh_token: refresh_token
-                .map(|number| self.0.keys.refresh_token(bearing.family, number)),
+                .map(|number| self.0.keys.refresh_token(claims.family, number)),
             scope: identity.scope.clone(),
-            family: bearing.family,
+            family: claims.family,
         })
     }
 
@@ -284,12 +293,12 @@ impl<S: FamilyStore> Issuer<S> {
     }
 }
 
-impl Record {
+impl FamilyRecord {
     /// Whom a token of this family stands for.
-    fn identity(self, token: StandsFor) -> Identity {
+    fn identity(self, token: Principal) -> Identity {
         match token {
-            StandsFor::Identity(identity) => identity,
-            StandsFor::Family { scope } => {
+            Principal::Identity(identity) => identity,
+            Principal::Family { scope } => {
                 Identity { subject: self.subject, client: self.client, scope }
             }
         }
@@ -297,21 +306,21 @@ impl Record {
 }
 
 /// What was asked for of what was granted; all of it, where nothing was (RFC 6749, section 6).
-fn narrowed(granted: Option<&str>, asked: Option<&str>) -> Result<Option<String>, Denied> {
+fn narrowed(granted: Option<&str>, asked: Option<&str>) -> Result<Option<String>, GrantError> {
     let granted = granted.unwrap_or_default();
     let Some(asked) = asked else {
         return Ok(Some(granted.into()).filter(|it: &String| !it.is_empty()));
     };
     let known = |one| granted.split(' ').any(|other| other == one);
-    if asked.split(' ').all(known) { Ok(Some(asked.into())) } else { Err(Denied::InvalidScope) }
+    if asked.split(' ').all(known) { Ok(Some(asked.into())) } else { Err(GrantError::InvalidScope) }
 }
 
 /// Random bytes of the operating system's.
-fn random() -> Result<[u8; 16], Denied> {
+fn random() -> Result<[u8; 16], GrantError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         let told = "the operating system gives no random numbers";
-        Denied::Unavailable(StoreError::unreachable(told).with_source(error))
+        GrantError::Unavailable(StoreError::unreachable(told).with_source(error))
     })?;
     Ok(bytes)
 }

@@ -110,7 +110,7 @@ impl Keys {
     pub(super) fn read(&self, token: &str) -> Option<(FamilyId, u64)> {
         let body = self.open(PREFIX, token)?;
         let (family, number) = body.split_first_chunk()?;
-        Some((FamilyId::of_bytes(*family), u64::from_be_bytes(number.try_into().ok()?)))
+        Some((FamilyId::from_bytes(*family), u64::from_be_bytes(number.try_into().ok()?)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::string::String;
 use std::sync::{Arc, PoisonError};
 
-use super::ports::{Claim, FamilyId, FamilyStore, Found, Record};
+use super::ports::{FamilyId, FamilyRecord, FamilyStore, FamilySwap, VersionedFamily};
 use crate::primitives::{Mutex, MutexGuard};
 use crate::rotation::Row;
 use crate::store::{StoreError, Version};
@@ -17,7 +17,7 @@ pub struct MemoryFamilies(Arc<Mutex<Kept>>);
 
 #[derive(Default)]
 struct Kept {
-    families: HashMap<FamilyId, Found>,
+    families: HashMap<FamilyId, VersionedFamily>,
     of_subject: BTreeMap<String, BTreeSet<FamilyId>>,
     /// When to look whether a family can be forgotten.
     looks: BTreeSet<(Timestamp, FamilyId)>,
@@ -78,7 +78,7 @@ impl Kept {
     }
 }
 
-impl Found {
+impl VersionedFamily {
     fn replace(&mut self, family: Row, forget_at: Option<Timestamp>) {
         self.version = self.version.next();
         self.record.family = family;
@@ -87,7 +87,7 @@ impl Found {
 }
 
 impl FamilyStore for MemoryFamilies {
-    async fn insert(&self, id: FamilyId, record: Record) -> Result<(), StoreError> {
+    async fn insert(&self, id: FamilyId, record: FamilyRecord) -> Result<(), StoreError> {
         let mut kept = self.lock();
         kept.forget(record.family.began);
         if kept.families.contains_key(&id) {
@@ -97,28 +97,28 @@ impl FamilyStore for MemoryFamilies {
             kept.looks.insert((at, id));
         }
         kept.of_subject.entry(record.subject.clone()).or_default().insert(id);
-        kept.families.insert(id, Found { version: Version::EMPTY.next(), record });
+        kept.families.insert(id, VersionedFamily { version: Version::EMPTY.next(), record });
         Ok(())
     }
 
-    async fn find(&self, id: FamilyId) -> Result<Option<Found>, StoreError> {
+    async fn find(&self, id: FamilyId) -> Result<Option<VersionedFamily>, StoreError> {
         Ok(self.lock().families.get(&id).cloned())
     }
 
-    async fn claim(
+    async fn swap(
         &self,
         id: FamilyId,
         expected: Version,
         family: Row,
         forget_at: Option<Timestamp>,
-    ) -> Result<Claim, StoreError> {
+    ) -> Result<FamilySwap, StoreError> {
         let mut kept = self.lock();
         Ok(match kept.families.get_mut(&id) {
             Some(found) if found.version == expected => {
                 found.replace(family, forget_at);
-                Claim::Done
+                FamilySwap::Done
             }
-            found => Claim::Conflict(found.cloned()),
+            found => FamilySwap::Conflict(found.cloned()),
         })
     }
 

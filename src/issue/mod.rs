@@ -43,7 +43,7 @@ mod parts;
 mod ports;
 
 pub use builder::IssuerBuilder;
-pub use error::{Denied, Rejected, Why};
+pub use error::{AuthenticationError, GrantError, InvalidGrant};
 pub use issued::{Issued, Login};
 pub use issuer::Issuer;
 pub use keys::{KeyError, Keys};
@@ -51,6 +51,6 @@ pub use memory::MemoryFamilies;
 pub use notice::{Notice, Outcome};
 pub use opaque::Opaque;
 pub use ports::{
-    AccessTokens, Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record, StandsFor,
-    Unminted, Unverified,
+    AccessTokens, Claims, FamilyId, FamilyRecord, FamilyStore, FamilySwap, Identity, MintError,
+    Principal, VerifyError, VersionedFamily,
 };

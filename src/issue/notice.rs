@@ -3,7 +3,7 @@
 use core::fmt;
 use std::boxed::Box;
 
-use super::error::{Denied, Why};
+use super::error::{GrantError, InvalidGrant};
 use super::ports::FamilyId;
 use crate::time::Timestamp;
 
@@ -50,8 +50,8 @@ pub enum Outcome<'a> {
     AccessRenewed,
     /// It has revoked the family.
     Revoked,
-    /// It got nothing. Where the reason is [`Why::Reused`], the family was revoked for that.
-    Denied(&'a Denied),
+    /// It got nothing. Where the reason is [`InvalidGrant::Reused`], the family was revoked for that.
+    Denied(&'a GrantError),
 }
 
 /// What a program is told by.
@@ -67,9 +67,9 @@ impl Outcome<'_> {
             Self::Repeated { .. } => "refresh repeated",
             Self::AccessRenewed => "access renewed",
             Self::Revoked => "revoked",
-            Self::Denied(Denied::InvalidGrant(Why::Reused(_))) => "reuse",
-            Self::Denied(Denied::Unavailable(_)) => "unavailable",
-            Self::Denied(Denied::InvalidGrant(_) | Denied::InvalidScope) => "refused",
+            Self::Denied(GrantError::InvalidGrant(InvalidGrant::Reused(_))) => "reuse",
+            Self::Denied(GrantError::Unavailable(_)) => "unavailable",
+            Self::Denied(GrantError::InvalidGrant(_) | GrantError::InvalidScope) => "refused",
         }
     }
 }
@@ -93,9 +93,9 @@ impl fmt::Display for Notice<'_> {
             Outcome::Refreshed { successor } | Outcome::Repeated { successor } => {
                 write!(formatter, ", succeeded by {successor}")
             }
-            Outcome::Denied(Denied::InvalidGrant(why)) => write!(formatter, ": {why}"),
-            Outcome::Denied(Denied::Unavailable(error)) => write!(formatter, ": {error}"),
-            Outcome::Denied(denied @ Denied::InvalidScope) => write!(formatter, ": {denied}"),
+            Outcome::Denied(GrantError::InvalidGrant(why)) => write!(formatter, ": {why}"),
+            Outcome::Denied(GrantError::Unavailable(error)) => write!(formatter, ": {error}"),
+            Outcome::Denied(denied @ GrantError::InvalidScope) => write!(formatter, ": {denied}"),
             Outcome::LoggedIn { .. }
             | Outcome::ClientCredentials
             | Outcome::AccessRenewed

@@ -2,7 +2,7 @@
 
 use std::boxed::Box;
 
-use super::error::Denied;
+use super::error::GrantError;
 use super::issued::Issued;
 use super::keys::Keys;
 use super::notice::{Hook, Notice, Outcome};
@@ -13,7 +13,7 @@ use crate::rotation::Policy;
 use crate::time::Span;
 
 /// What an issuer is made of.
-pub(super) struct Parts<S> {
+pub(super) struct IssuerParts<S> {
     pub(super) store: S,
     pub(super) keys: Keys,
     pub(super) tokens: Box<dyn AccessTokens>,
@@ -24,29 +24,29 @@ pub(super) struct Parts<S> {
     pub(super) on_notice: Option<Hook>,
 }
 
-impl<S> Parts<S> {
+impl<S> IssuerParts<S> {
     /// Tells what came of a grant, and what the client is to be told.
-    pub(super) fn told(
+    pub(super) fn report(
         &self,
         client: &str,
         family: Option<FamilyId>,
         number: Option<u64>,
-        grant: Result<(Issued, Outcome<'_>), Denied>,
-    ) -> Result<Issued, Denied> {
+        grant: Result<(Issued, Outcome<'_>), GrantError>,
+    ) -> Result<Issued, GrantError> {
         match grant {
             Ok((issued, outcome)) => {
-                self.tell(client, Some(issued.family), number, outcome);
+                self.notify(client, Some(issued.family), number, outcome);
                 Ok(issued)
             }
             Err(denied) => {
-                self.tell(client, family, number, Outcome::Denied(&denied));
+                self.notify(client, family, number, Outcome::Denied(&denied));
                 Err(denied)
             }
         }
     }
 
     /// Tells, if anybody wants to be told.
-    pub(super) fn tell(
+    pub(super) fn notify(
         &self,
         client: &str,
         family: Option<FamilyId>,

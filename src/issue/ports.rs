@@ -20,7 +20,7 @@ impl FamilyId {
     pub const BYTES: usize = 16;
 
     /// The name with these bytes.
-    pub const fn of_bytes(bytes: [u8; Self::BYTES]) -> Self {
+    pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
         Self(bytes)
     }
 
@@ -53,7 +53,7 @@ impl fmt::Debug for FamilyId {
 
 /// A family as it is kept. It holds no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct FamilyRecord {
     /// The client that its tokens are for (rule D4).
     pub client: String,
     /// Who logged in.
@@ -66,29 +66,29 @@ pub struct Record {
     pub forget_at: Option<Timestamp>,
 }
 
-impl Record {
+impl FamilyRecord {
     /// Whether it was revoked.
     pub fn is_revoked(&self) -> bool {
-        Family::of_row(self.family).is_revoked()
+        Family::from_row(self.family).is_revoked()
     }
 }
 
 /// A family that was found, with the version that a claim on it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct VersionedFamily {
     /// How often it was written.
     pub version: Version,
     /// The family.
-    pub record: Record,
+    pub record: FamilyRecord,
 }
 
 /// What came of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub enum FamilySwap {
     /// Written.
     Done,
     /// Not written: somebody else has written meanwhile, and this is there now, if anything is.
-    Conflict(Option<Found>),
+    Conflict(Option<VersionedFamily>),
 }
 
 /// Keeps families of refresh tokens.
@@ -107,7 +107,7 @@ pub trait FamilyStore: Send + Sync + 'static {
     fn insert(
         &self,
         id: FamilyId,
-        record: Record,
+        record: FamilyRecord,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Reads a family; `None` where there is none (any more).
@@ -115,20 +115,23 @@ pub trait FamilyStore: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::unreachable`] where it may work later, [`StoreError::damaged`] where what is
     /// there cannot be understood.
-    fn find(&self, id: FamilyId) -> impl Future<Output = Result<Option<Found>, StoreError>> + Send;
+    fn find(
+        &self,
+        id: FamilyId,
+    ) -> impl Future<Output = Result<Option<VersionedFamily>, StoreError>> + Send;
 
     /// Replaces the state of a family, if nobody has written to it since it was found at
     /// `expected`. Rule D1 rests on this.
     ///
     /// # Errors
     /// As for [`find`](FamilyStore::find).
-    fn claim(
+    fn swap(
         &self,
         id: FamilyId,
         expected: Version,
         family: Row,
         forget_at: Option<Timestamp>,
-    ) -> impl Future<Output = Result<Claim, StoreError>> + Send;
+    ) -> impl Future<Output = Result<FamilySwap, StoreError>> + Send;
 
     /// Revokes a family whatever its version, so that a claim on what was found before fails. One
     /// that is not there is none.
@@ -158,7 +161,7 @@ pub struct Identity {
 
 /// What an access token carries beside whom it stands for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Bearing {
+pub struct Claims {
     /// The family that it came from (rule D3).
     pub family: FamilyId,
     /// The number of the refresh token that it was issued with.
@@ -173,7 +176,7 @@ pub struct Bearing {
 
 /// Whom an access token says that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StandsFor {
+pub enum Principal {
     /// It says all of it.
     Identity(Identity),
     /// For whomever its family does, with this of their scope.
@@ -186,12 +189,12 @@ pub enum StandsFor {
 /// An access token that this issuer has not made, or that was changed since.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ThisError)]
 #[error("the access token is malformed, or not of this issuer")]
-pub struct Unverified;
+pub struct VerifyError;
 
-/// Why no access token was made.
+/// InvalidGrant no access token was made.
 #[derive(Clone, Debug, ThisError)]
 #[non_exhaustive]
-pub enum Unminted {
+pub enum MintError {
     /// No token could hold the scope, now or later.
     #[error("the scope is too long for an access token")]
     ScopeTooLong,
@@ -205,12 +208,12 @@ pub trait AccessTokens: Send + Sync + 'static {
     /// Makes one.
     ///
     /// # Errors
-    /// [`Unminted`]: nothing was issued then.
-    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, Unminted>;
+    /// [`MintError`]: nothing was issued then.
+    fn mint(&self, claims: &Claims, identity: &Identity) -> Result<Secret, MintError>;
 
     /// Reads one, and whom it stands for. Times are judged by the issuer.
     ///
     /// # Errors
-    /// [`Unverified`], whatever is wrong.
-    fn verify(&self, token: &str) -> Result<(Bearing, StandsFor), Unverified>;
+    /// [`VerifyError`], whatever is wrong.
+    fn verify(&self, token: &str) -> Result<(Claims, Principal), VerifyError>;
 }

@@ -2,7 +2,7 @@
 
 /// An error code, what it means, and which page says so.
 ///
-/// A code is compared without regard to case, with each place where an answer may hold one:
+/// A code is compared without regard to case, with each place where a response may hold one:
 /// `error`, a `code` or `status` beside or within it, and their like. A number is given as a text.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Code {

@@ -1,8 +1,8 @@
 //! Where a provider puts the tokens in its responses.
 
-/// Where in an answer the tokens are, where that is not as RFC 6749, section 5.1, has it.
+/// Where in a response the tokens are, where that is not as RFC 6749, section 5.1, has it.
 ///
-/// An answer in the standard's own words is understood whatever the dialect; and an answer whose top
+/// A response in the standard's own words is understood whatever the dialect; and a response whose top
 /// says `error`, and has no access token there, is a refusal whatever lies within.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
 pub struct Dialect {
@@ -16,7 +16,7 @@ impl Dialect {
         Self { envelopes: &[], names: &[] }
     }
 
-    /// Members that hold the tokens, tried in turn where the top of the answer has none; a path
+    /// Members that hold the tokens, tried in turn where the top of the response has none; a path
     /// into deeper ones is written with dots. Each is an object, a list of one, or a text that holds
     /// one. Error codes are looked for there as well.
     #[must_use]

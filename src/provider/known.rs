@@ -12,7 +12,7 @@ const CLIENT_ID: &str = "the client id";
 const CLIENT_SECRET: &str = "the client secret";
 const CLIENT: &str = "the client id and the client secret";
 
-/// Google: its answer to a refresh brings no other refresh token, and the one there is stays good
+/// Google: its response to a refresh brings no other refresh token, and the one there is stays good
 /// ("Using OAuth 2.0 to Access Google APIs", "Using OAuth 2.0 for Web Server Applications").
 pub const GOOGLE: Provider = Provider::new("Google", Reuse::Unrotated).with_codes(&[
     Code::declined("admin_policy_enforced", GOOGLE_WEB),

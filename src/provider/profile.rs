@@ -33,7 +33,7 @@ impl Provider {
         self
     }
 
-    /// Where in its answers the tokens are.
+    /// Where in its responses the tokens are.
     #[must_use]
     pub const fn with_dialect(mut self, dialect: Dialect) -> Self {
         self.dialect = dialect;
@@ -55,7 +55,7 @@ impl Provider {
         self.codes
     }
 
-    /// Where in its answers the tokens are.
+    /// Where in its responses the tokens are.
     pub const fn dialect(&self) -> Dialect {
         self.dialect
     }

@@ -1,4 +1,4 @@
-//! What the machine is told, and what the server is to answer: past facts in, imperatives out.
+//! What the machine is told, and what the server is to response: past facts in, imperatives out.
 
 /// Something that has happened to a family.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,9 +38,9 @@ pub enum Effect {
     /// presented (RFC 6749, section 6).
     RenewAccess,
     /// Answer `invalid_grant`, and change nothing.
-    Refuse(Reason),
+    Refuse(RefusalReason),
     /// Answer `invalid_grant`, and keep the family revoked: its access tokens are to be refused as
-    /// well. The revocation counts although the answer is an error (rule D3).
+    /// well. The revocation counts although the response is an error (rule D3).
     RevokeFamily,
 }
 
@@ -62,7 +62,7 @@ pub enum Presented {
     /// As [`Effect::RenewAccess`].
     RenewAccess,
     /// As [`Effect::Refuse`].
-    Refuse(Reason),
+    Refuse(RefusalReason),
     /// As [`Effect::RevokeFamily`].
     RevokeFamily,
 }
@@ -81,7 +81,7 @@ impl From<Presented> for Effect {
 
 /// Why a refresh token is refused. For logs: the client is told `invalid_grant` and no more.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
+pub enum RefusalReason {
     /// It was never issued.
     Unknown,
     /// Its family was revoked.

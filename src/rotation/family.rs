@@ -90,7 +90,7 @@ impl<T: Time> Family<T> {
     }
 
     /// What a store kept. Any row will do: none can break a rule but by what it says.
-    pub fn of_row(row: Row<T>) -> Self {
+    pub fn from_row(row: Row<T>) -> Self {
         let life = if row.revoked { Life::Revoked } else { Life::Alive };
         // A family without any token never was.
         let newest = row.newest.max(1);

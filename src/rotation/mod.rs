@@ -2,7 +2,7 @@
 //!
 //! A family begins with a login. Its refresh tokens are numbered; each use of the newest makes the
 //! next. [`apply`] is a pure function of policy, family, event and now: what becomes of the family,
-//! and what the authorization server is to answer. It never sees a token, only its number.
+//! and what the authorization server is to response. It never sees a token, only its number.
 //!
 //! ```
 //! use perennial::rotation::{Effect, Event, Family, Policy, apply};
@@ -35,7 +35,7 @@ mod family;
 mod policy;
 mod transition;
 
-pub use event::{Effect, Event, Presented, Reason};
+pub use event::{Effect, Event, Presented, RefusalReason};
 pub use family::{Family, Row, State, Tolerance};
 pub use policy::{Policy, RawPolicy, Reuse};
 pub use transition::apply;

@@ -105,7 +105,7 @@ impl Policy {
 }
 
 impl Default for Policy {
-    /// [`Reuse::Idempotent`] for 30 s: an answer that was lost can be had again, and nothing forks.
+    /// [`Reuse::Idempotent`] for 30 s: a response that was lost can be had again, and nothing forks.
     fn default() -> Self {
         Self::new(Reuse::idempotent(Duration::from_secs(30)))
     }

@@ -1,6 +1,6 @@
 //! The transition function: every event in every state, written out.
 
-use super::event::{Effect, Event, Presented, Reason};
+use super::event::{Effect, Event, Presented, RefusalReason};
 use super::family::{Family, Life, State, Tolerance};
 use super::policy::{Policy, Reuse};
 use crate::time::Time;
@@ -116,12 +116,14 @@ impl<T: Time> Family<T> {
 
     fn present(&mut self, policy: &Policy<T>, number: u64, now: T) -> Presented {
         match self.life {
-            Life::Revoked => return Presented::Refuse(Reason::Revoked),
-            Life::Alive if self.has_expired(policy, now) => return Presented::Refuse(Reason::Expired),
+            Life::Revoked => return Presented::Refuse(RefusalReason::Revoked),
+            Life::Alive if self.has_expired(policy, now) => {
+                return Presented::Refuse(RefusalReason::Expired);
+            }
             Life::Alive => {}
         }
         match (self.age(number), self.tolerance) {
-            (Age::Unborn, _) => Presented::Refuse(Reason::Unknown),
+            (Age::Unborn, _) => Presented::Refuse(RefusalReason::Unknown),
             (Age::Newest, Tolerance::Closed | Tolerance::Open { .. } | Tolerance::Unconfirmed) => {
                 self.rotate(policy, now)
             }
@@ -156,7 +158,7 @@ impl<T: Time> Family<T> {
     fn rotate(&mut self, policy: &Policy<T>, now: T) -> Presented {
         let Some(number) = self.newest.checked_add(1) else {
             // A token a nanosecond for half a millennium: the family has outlived itself.
-            return Presented::Refuse(Reason::Expired);
+            return Presented::Refuse(RefusalReason::Expired);
         };
         self.newest = number;
         self.used = now;
@@ -179,10 +181,12 @@ impl<T: Time> Family<T> {
                 (uses, Presented::RepeatSuccessor { number: self.newest })
             }
             // `observe` closes an overlap that the policy does not know.
-            Reuse::Strict | Reuse::ConfirmByUse => return Presented::Refuse(Reason::Unknown),
+            Reuse::Strict | Reuse::ConfirmByUse => {
+                return Presented::Refuse(RefusalReason::Unknown);
+            }
         };
         if uses >= most {
-            return Presented::Refuse(Reason::TooOften);
+            return Presented::Refuse(RefusalReason::TooOften);
         }
         self.used = now;
         self.tolerance = Tolerance::Open { until, uses: uses + 1 };

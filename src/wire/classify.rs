@@ -6,56 +6,52 @@ use std::prelude::rust_2024::*;
 use http::StatusCode;
 
 use super::codes::{CLIENT, meaning};
+use super::context::RequestContext;
+use super::error_response::ErrorResponse;
 use super::places::{is_transient, says_error};
-use super::question::Question;
-use super::refusal::Refusal;
 use crate::lifecycle::Failure;
 use crate::provider::{Code, Meaning};
 use crate::refresh::RefreshError;
 use crate::time::{Span, Timestamp};
 use crate::token::Secret;
 
-impl Refusal<'_> {
+impl ErrorResponse<'_> {
     /// Whether it names a code that is known.
-    pub(super) fn is_known(&self, question: &Question<'_>) -> bool {
-        self.known(question).is_some()
+    pub(super) fn is_known(&self, context: &RequestContext<'_>) -> bool {
+        self.known(context).is_some()
     }
 
     /// Whether it names a code after which asking again is of no use by itself.
-    pub(super) fn is_final(&self, question: &Question<'_>) -> bool {
-        match self.known(question).map(|code| code.meaning()) {
+    pub(super) fn is_final(&self, context: &RequestContext<'_>) -> bool {
+        match self.known(context).map(|code| code.meaning()) {
             Some(Meaning::Declined | Meaning::Misconfigured(_)) => true,
             Some(Meaning::Passing) | None => false,
         }
     }
 
-    fn known(&self, question: &Question<'_>) -> Option<Code> {
-        meaning(question.codes(), &self.codes.iter().map(Secret::expose))
+    fn known(&self, context: &RequestContext<'_>) -> Option<Code> {
+        meaning(context.codes(), &self.codes.iter().map(Secret::expose))
     }
 
-    /// The failure that it is, and in words that show nothing of the answer but known codes.
-    pub(super) fn judged(&self, question: &Question<'_>) -> RefreshError {
-        let own = question.classify().and_then(|classify| classify(self));
-        let (verdict, code) = match own {
-            Some(failure) => (Verdict::of(failure), None),
-            None => self.verdict(question),
+    /// The failure that it is, and in words that show nothing of the response but known codes.
+    pub(super) fn to_error(&self, context: &RequestContext<'_>) -> RefreshError {
+        let own = context.classify().and_then(|classify| classify(self));
+        let (kind, code) = match own {
+            Some(failure) => (FailureKind::of(failure), None),
+            None => self.kind(context),
         };
-        let verdict =
-            if question.is_clients_own() { verdict.without_login(self.status) } else { verdict };
+        let kind = if context.is_clients_own() { kind.without_login(self.status) } else { kind };
         let code = code.map(|code| format!(": {code}")).unwrap_or_default();
-        let text = format!(
-            "the token endpoint{} answered {}{code}",
-            verdict.of_host(question),
-            self.status
-        );
-        let error = match verdict {
-            Verdict::Declined => RefreshError::declined(text),
-            Verdict::Misconfigured(setting) => {
+        let text =
+            format!("the token endpoint{} answered {}{code}", kind.of_host(context), self.status);
+        let error = match kind {
+            FailureKind::Declined => RefreshError::declined(text),
+            FailureKind::Misconfigured(setting) => {
                 RefreshError::misconfigured(format!("{text}; check {setting}"))
             }
-            Verdict::Unavailable => RefreshError::unavailable(text),
-            Verdict::Unexplained => RefreshError::unexplained(text),
-            Verdict::Unknown => RefreshError::unknown(text),
+            FailureKind::Unavailable => RefreshError::unavailable(text),
+            FailureKind::Unexplained => RefreshError::unexplained(text),
+            FailureKind::Unknown => RefreshError::unknown(text),
         };
         let asked = own.and_then(wait_of).or(self.retry_after);
         match asked {
@@ -64,50 +60,50 @@ impl Refusal<'_> {
         }
     }
 
-    fn verdict(&self, question: &Question<'_>) -> (Verdict, Option<&'static str>) {
+    fn kind(&self, context: &RequestContext<'_>) -> (FailureKind, Option<&'static str>) {
         let status = self.status;
-        let code = self.known(question);
+        let code = self.known(context);
         let shown = code.map(|code| code.text());
         // Definitely not honoured, whatever else it says; and nothing is final from so little.
         let busy = status == StatusCode::SERVICE_UNAVAILABLE
             && (says_error(self.members) || self.retry_after.is_some());
         if status == StatusCode::TOO_MANY_REQUESTS || busy || is_transient(self.members) {
-            return (Verdict::Unavailable, shown);
+            return (FailureKind::Unavailable, shown);
         }
-        let verdict = match code.map(|code| code.meaning()) {
-            Some(Meaning::Passing) => Verdict::Unavailable,
-            Some(Meaning::Declined) => Verdict::Declined,
-            Some(Meaning::Misconfigured(setting)) => Verdict::Misconfigured(setting),
-            None => self.unnamed(question),
+        let kind = match code.map(|code| code.meaning()) {
+            Some(Meaning::Passing) => FailureKind::Unavailable,
+            Some(Meaning::Declined) => FailureKind::Declined,
+            Some(Meaning::Misconfigured(setting)) => FailureKind::Misconfigured(setting),
+            None => self.unnamed(context),
         };
-        (verdict, shown)
+        (kind, shown)
     }
 
     /// By its status alone.
-    fn unnamed(&self, question: &Question<'_>) -> Verdict {
+    fn unnamed(&self, context: &RequestContext<'_>) -> FailureKind {
         match self.status {
             // Not even taken up (RFC 9110, sections 15.5.9 and 15.5.20; RFC 8470, section 5.2), or the
             // word of a network's gatekeeper (RFC 6585, section 6).
             StatusCode::REQUEST_TIMEOUT
             | StatusCode::MISDIRECTED_REQUEST
             | StatusCode::TOO_EARLY
-            | StatusCode::NETWORK_AUTHENTICATION_REQUIRED => Verdict::Unavailable,
+            | StatusCode::NETWORK_AUTHENTICATION_REQUIRED => FailureKind::Unavailable,
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                Verdict::Misconfigured("the credentials for the proxy, in the HTTP client")
+                FailureKind::Misconfigured("the credentials for the proxy, in the HTTP client")
             }
             // RFC 6749, section 5.2: how a client is refused that authenticated by the header.
-            StatusCode::UNAUTHORIZED if self.challenged && question.sends_basic() => {
-                Verdict::Misconfigured(CLIENT)
+            StatusCode::UNAUTHORIZED if self.challenged && context.sends_basic() => {
+                FailureKind::Misconfigured(CLIENT)
             }
-            status if status.is_client_error() || status.is_success() => Verdict::Unexplained,
+            status if status.is_client_error() || status.is_success() => FailureKind::Unexplained,
             // What is none of RFC 9110's either (section 15).
-            _ => Verdict::Unknown,
+            _ => FailureKind::Unknown,
         }
     }
 }
 
 #[derive(Copy, Clone)]
-enum Verdict {
+enum FailureKind {
     Declined,
     Misconfigured(&'static str),
     Unavailable,
@@ -115,7 +111,7 @@ enum Verdict {
     Unknown,
 }
 
-impl Verdict {
+impl FailureKind {
     fn of(failure: Failure<Timestamp>) -> Self {
         match failure {
             Failure::Declined => Self::Declined,
@@ -139,10 +135,10 @@ impl Verdict {
         }
     }
 
-    /// Whose answer it was, where somebody has to look there.
-    fn of_host(self, question: &Question<'_>) -> String {
+    /// Whose response it was, where somebody has to look there.
+    fn of_host(self, context: &RequestContext<'_>) -> String {
         match self {
-            Self::Misconfigured(_) => question.host().map(|host| format!(" at {host}")),
+            Self::Misconfigured(_) => context.host().map(|host| format!(" at {host}")),
             Self::Declined | Self::Unavailable | Self::Unexplained | Self::Unknown => None,
         }
         .unwrap_or_default()

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use thiserror::Error as ThisError;
 use url::Url;
 
+use super::context::{GrantKind, RequestContext};
+use super::error_response::ErrorResponse;
 use super::form::{Credentials, Form};
-use super::question::{Asked, Question};
-use super::refusal::Refusal;
-use super::settings::{ClientAuthentication, Settings, Ways, is_loopback};
+use super::settings::{ClientAuthentication, ResponseSettings, Settings, is_loopback};
 use crate::lifecycle::Failure;
 use crate::provider::{Dialect, Provider};
 use crate::refresh::ClientBackoff;
@@ -32,7 +32,7 @@ pub struct ClientBuilder {
     secret: Option<Secret>,
     authentication: ClientAuthentication,
     fields: Vec<(String, Secret)>,
-    reading: Ways,
+    reading: ResponseSettings,
     allow_plain_http: bool,
 }
 
@@ -67,7 +67,7 @@ impl Client {
             secret: None,
             authentication: ClientAuthentication::Basic,
             fields: Vec::new(),
-            reading: Ways::default(),
+            reading: ResponseSettings::default(),
             allow_plain_http: false,
         }
     }
@@ -75,12 +75,12 @@ impl Client {
     /// Asks for a new grant with a refresh token (RFC 6749, section 6).
     pub fn refresh(&self, refresh_token: &Secret) -> Form<'_> {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
-        self.token(&fields, Asked::RefreshToken(refresh_token.clone()))
+        self.token(&fields, GrantKind::RefreshToken(refresh_token.clone()))
     }
 
     /// Asks for a grant of the client's own (RFC 6749, section 4.4).
     pub fn client_credentials(&self) -> Form<'_> {
-        self.token(&[("grant_type", "client_credentials")], Asked::Client)
+        self.token(&[("grant_type", "client_credentials")], GrantKind::Client)
     }
 
     /// Asks for a refresh token to be revoked (RFC 7009, section 2.1); `None` where no endpoint is
@@ -88,7 +88,7 @@ impl Client {
     pub fn revocation(&self, refresh_token: &Secret) -> Option<Form<'_>> {
         let url = self.0.revocation_endpoint.as_ref()?;
         let fields = [("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
-        Some(Form::new(url, &self.credentials(), fields, Question::default()))
+        Some(Form::new(url, &self.credentials(), fields, RequestContext::default()))
     }
 
     /// What all sessions of this client, and of its clones, share while the server does not accept it
@@ -98,11 +98,11 @@ impl Client {
         self.0.backoff.clone()
     }
 
-    fn token(&self, fields: &[(&str, &str)], grant: Asked) -> Form<'_> {
+    fn token(&self, fields: &[(&str, &str)], grant: GrantKind) -> Form<'_> {
         let further = self.0.fields.iter().map(|(name, value)| (name.as_str(), value.expose()));
         let fields = fields.iter().copied().chain(further);
-        let question = Question::new(&self.0, grant);
-        Form::new(&self.0.token_endpoint, &self.credentials(), fields, question)
+        let context = RequestContext::new(&self.0, grant);
+        Form::new(&self.0.token_endpoint, &self.credentials(), fields, context)
     }
 
     fn credentials(&self) -> Credentials<'_> {
@@ -154,14 +154,14 @@ impl ClientBuilder {
         self
     }
 
-    /// Whose endpoints these are: what its error codes mean, and where its answers hold the tokens.
+    /// Whose endpoints these are: what its error codes mean, and where its responses hold the tokens.
     /// What it does with a refresh token seen twice is declared in the session's policy.
     pub fn provider(mut self, provider: &Provider) -> Self {
         self.reading.provider = Some(*provider);
         self
     }
 
-    /// Where its answers hold the tokens \[where RFC 6749 has them, or as its `provider` does\].
+    /// Where its responses hold the tokens \[where RFC 6749 has them, or as its `provider` does\].
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.reading.dialect = Some(dialect);
         self
@@ -194,14 +194,14 @@ impl ClientBuilder {
     ///     })
     ///     .build()?;
     /// let form = client.refresh(&Secret::from("rt-1"));
-    /// let answer = r#"{"error":"invalid_grant","error_description":"it is already being processed"}"#;
-    /// let error = form.read_answer(400, [], answer.as_bytes()).unwrap_err();
+    /// let response = r#"{"error":"invalid_grant","error_description":"it is already being processed"}"#;
+    /// let error = form.read_response(400, [], response.as_bytes()).unwrap_err();
     /// assert_eq!(error.failure(), Failure::Unavailable { retry_after: None });
     /// # Ok::<(), perennial::wire::ClientError>(())
     /// ```
     pub fn classify(
         mut self,
-        judge: impl Fn(&Refusal<'_>) -> Option<Failure<Timestamp>> + Send + Sync + 'static,
+        judge: impl Fn(&ErrorResponse<'_>) -> Option<Failure<Timestamp>> + Send + Sync + 'static,
     ) -> Self {
         self.reading.classify = Some(Arc::new(judge));
         self

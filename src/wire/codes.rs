@@ -127,7 +127,7 @@ pub fn known_codes() -> &'static [Code] {
     KNOWN
 }
 
-/// What an answer that names `codes` means: its provider's word first, and passing trouble before
+/// What a response that names `codes` means: its provider's word first, and passing trouble before
 /// what is final, which takes enough (rule B6).
 pub(super) fn meaning<'c>(
     own: &'static [Code],

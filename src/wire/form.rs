@@ -9,8 +9,8 @@ use secrecy::zeroize::Zeroizing;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::answer::Head;
-use super::question::Question;
+use super::context::RequestContext;
+use super::response::TokenResponseHead;
 use super::settings::ClientAuthentication;
 use crate::refresh::RefreshError;
 use crate::token::{Grant, Secret};
@@ -18,12 +18,12 @@ use crate::token::{Grant, Secret};
 /// A request that is to be sent by POST, by whatever HTTP client. It holds secrets.
 ///
 /// The client that sends it must follow no redirects, and must not pass it through an interceptor
-/// that waits for its answer (rule E6).
+/// that waits for its response (rule E6).
 pub struct Form<'a> {
     url: &'a Url,
     authorization: Option<Zeroizing<String>>,
     body: Zeroizing<String>,
-    question: Question<'a>,
+    context: RequestContext<'a>,
 }
 
 /// Who asks, and how it shows that.
@@ -39,7 +39,7 @@ impl<'a> Form<'a> {
         url: &'a Url,
         credentials: &Credentials<'_>,
         fields: impl IntoIterator<Item = (&'f str, &'f str)>,
-        question: Question<'a>,
+        context: RequestContext<'a>,
     ) -> Self {
         let fields: Vec<_> = fields.into_iter().collect();
         // All that it may come to, since a text that grew would leave copies of the secrets behind.
@@ -63,7 +63,7 @@ impl<'a> Form<'a> {
                 None
             }
         };
-        Self { url, authorization, body: Zeroizing::new(body.finish()), question }
+        Self { url, authorization, body: Zeroizing::new(body.finish()), context }
     }
 
     /// Where it goes. May hold secrets of the program's, in its query.
@@ -91,19 +91,19 @@ impl<'a> Form<'a> {
         })
     }
 
-    /// Makes a grant, or the right failure, of the answer to this request: as
-    /// [`read_answer`](super::read_answer), which does not know what was asked, of whom, nor with what
+    /// Makes a grant, or the right failure, of the response to this request: as
+    /// [`read_response`](super::read_response), which does not know what was asked, of whom, nor with what
     /// refresh token.
     ///
     /// # Errors
-    /// As for [`read_answer`](super::read_answer).
-    pub fn read_answer<'h>(
+    /// As for [`read_response`](super::read_response).
+    pub fn read_response<'h>(
         &self,
         status: u16,
         headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
         body: &[u8],
     ) -> Result<Grant, RefreshError> {
-        Head::new(status, headers)?.answer(body, Ok(()), &self.question)
+        TokenResponseHead::new(status, headers)?.read(body, Ok(()), &self.context)
     }
 
     /// Whether it goes to this machine, and so past any proxy, which could read it (rule E6).
@@ -112,10 +112,10 @@ impl<'a> Form<'a> {
         super::settings::is_loopback(self.url)
     }
 
-    /// What its answer answers.
+    /// What its response responses.
     #[cfg(any(feature = "oauth2", feature = "ureq"))]
-    pub(crate) fn question(&self) -> &Question<'a> {
-        &self.question
+    pub(crate) fn context(&self) -> &RequestContext<'a> {
+        &self.context
     }
 
     /// Its body. It holds secrets.

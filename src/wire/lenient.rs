@@ -1,10 +1,10 @@
-//! The second reading of an answer, after the first one failed (rule B14): no grant is lost to its
+//! The second reading of a response, after the first one failed (rule B14): no grant is lost to its
 //! wrapping.
 //!
-//! It takes one closed JSON object, or a form whose first key is one that answers have, and never a
+//! It takes one closed JSON object, or a form whose first key is one that responses have, and never a
 //! fragment: what an object that breaks off holds within is not looked at. Each token it gives is one
 //! member's value. Of a web page it takes nothing: what that shows as an example, or has in a script, is
-//! no answer.
+//! no response.
 
 use std::prelude::rust_2024::*;
 
@@ -28,7 +28,7 @@ const FIRST_KEYS: [&str; 9] = [
     "error_description",
 ];
 
-/// How much an object looks like an answer.
+/// How much an object looks like a response.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Likeness {
     None,
@@ -40,7 +40,7 @@ pub(super) enum Likeness {
 }
 
 /// Reads a body once, as it should be, and if it is not so, once more. `ended` says whether all of it
-/// came; `likeness`, how much members look like those of an answer.
+/// came; `likeness`, how much members look like those of a response.
 pub(super) fn read(
     body: &[u8],
     charset: Option<&str>,
@@ -51,32 +51,32 @@ pub(super) fn read(
     if members.whole {
         return members;
     }
-    let (text, mut borne, lossy) = decoded(body, charset);
-    let half = if borne.is_empty() { members } else { Members::strict(text.as_bytes()) };
+    let (text, mut leniencies, lossy) = decoded(body, charset);
+    let half = if leniencies.is_empty() { members } else { Members::strict(text.as_bytes()) };
     if half.whole && !lossy {
-        return half.bearing(borne);
+        return half.with_leniencies(leniencies);
     }
     let unwrapped = unquoted(&text);
     let text = match &unwrapped {
         Some(inner) => {
-            borne.push(Leniency::Framed);
+            leniencies.push(Leniency::Framed);
             inner
         }
         None => &text,
     };
     if let Some(members) = form(text, ended) {
-        borne.push(Leniency::Form);
-        return members.bearing(borne);
+        leniencies.push(Leniency::Form);
+        return members.with_leniencies(leniencies);
     }
     if let Some(members) = framed(text, lossy, likeness) {
-        return members.bearing(borne);
+        return members.with_leniencies(leniencies);
     }
     // What came whole before it broke off, and no more.
-    borne.push(Leniency::CutShort);
-    half.of_lossy(lossy).bearing(borne)
+    leniencies.push(Leniency::CutShort);
+    half.of_lossy(lossy).with_leniencies(leniencies)
 }
 
-/// The text of a body, what had to be borne, and whether some of its bytes could not be read.
+/// The text of a body, what had to be leniencies, and whether some of its bytes could not be read.
 fn decoded(body: &[u8], charset: Option<&str>) -> (Zeroizing<String>, Vec<Leniency>, bool) {
     let mut lossy = false;
     let mut wide = |body: &[u8], little: bool| {
@@ -90,7 +90,7 @@ fn decoded(body: &[u8], charset: Option<&str>) -> (Zeroizing<String>, Vec<Lenien
         });
         collected(body, characters)
     };
-    let (text, mut borne) = match body {
+    let (text, mut leniencies) = match body {
         [0xFF, 0xFE, rest @ ..] => (wide(rest, true), vec![Leniency::Charset]),
         [0xFE, 0xFF, rest @ ..] => (wide(rest, false), vec![Leniency::Charset]),
         // What begins an object, a form or white space is ASCII, so the zeros tell.
@@ -114,10 +114,10 @@ fn decoded(body: &[u8], charset: Option<&str>) -> (Zeroizing<String>, Vec<Lenien
     };
     let inner = text.trim_start_matches('\u{FEFF}');
     if inner.len() == text.len() {
-        return (text, borne, lossy);
+        return (text, leniencies, lossy);
     }
-    borne.push(Leniency::ByteOrderMark);
-    (Zeroizing::new(inner.to_owned()), borne, lossy)
+    leniencies.push(Leniency::ByteOrderMark);
+    (Zeroizing::new(inner.to_owned()), leniencies, lossy)
 }
 
 /// The characters of a body, in a text that never grows: it would leave copies of it behind.
@@ -135,7 +135,7 @@ fn is_single_byte(charset: &str) -> bool {
         .any(|known| charset.eq_ignore_ascii_case(known))
 }
 
-/// An answer that was made JSON twice.
+/// A response that was made JSON twice.
 fn unquoted(text: &str) -> Option<Zeroizing<String>> {
     let text = text.trim();
     if !text.starts_with('"') {
@@ -193,10 +193,10 @@ fn framed(text: &str, lossy: bool, likeness: impl Fn(&Members) -> Likeness) -> O
             found.push((range, members));
         }
     }
-    // Of two that differ neither is known to be the answer.
+    // Of two that differ neither is known to be the response.
     found.dedup_by(|later, first| text[later.0.clone()] == text[first.0.clone()]);
     let [(range, _)] = &found[..] else { return None };
     let outside = !text[..range.start].trim().is_empty() || !text[range.end..].trim().is_empty();
     let (_, members) = found.pop()?;
-    Some(members.bearing(outside.then_some(Leniency::Framed).into_iter().collect()))
+    Some(members.with_leniencies(outside.then_some(Leniency::Framed).into_iter().collect()))
 }

@@ -1,4 +1,4 @@
-//! How long tokens live, in whichever words an answer says it (rules A3, A4).
+//! How long tokens live, in whichever words a response says it (rules A3, A4).
 
 use std::prelude::rust_2024::*;
 
@@ -14,62 +14,62 @@ const OF_ACCESS_TOKEN: [Named; 36] = [
     Named("expires_in_seconds", Unit::Seconds),
     Named("expiresInSeconds", Unit::Seconds),
     Named("expires_in_ms", Unit::Milliseconds),
-    Named("expiresIn", Unit::Told),
+    Named("expiresIn", Unit::Inferred),
     // Amazon Cognito.
-    Named("ExpiresIn", Unit::Told),
-    Named("expireIn", Unit::Told),
-    Named("expire_in", Unit::Told),
-    Named("access_token_expires_in", Unit::Told),
-    Named("accessTokenExpiresIn", Unit::Told),
-    Named("expires", Unit::Told),
-    Named("expire", Unit::Told),
-    Named("expires_at", Unit::Told),
-    Named("expiresAt", Unit::Told),
-    Named("expires_on", Unit::Told),
-    Named("expiresOn", Unit::Told),
-    Named(".expires", Unit::Told),
-    Named("access_token_expires_at", Unit::Told),
-    Named("accessTokenExpiresAt", Unit::Told),
-    Named("access_token_expires", Unit::Told),
-    Named("accessTokenExpires", Unit::Told),
+    Named("ExpiresIn", Unit::Inferred),
+    Named("expireIn", Unit::Inferred),
+    Named("expire_in", Unit::Inferred),
+    Named("access_token_expires_in", Unit::Inferred),
+    Named("accessTokenExpiresIn", Unit::Inferred),
+    Named("expires", Unit::Inferred),
+    Named("expire", Unit::Inferred),
+    Named("expires_at", Unit::Inferred),
+    Named("expiresAt", Unit::Inferred),
+    Named("expires_on", Unit::Inferred),
+    Named("expiresOn", Unit::Inferred),
+    Named(".expires", Unit::Inferred),
+    Named("access_token_expires_at", Unit::Inferred),
+    Named("accessTokenExpiresAt", Unit::Inferred),
+    Named("access_token_expires", Unit::Inferred),
+    Named("accessTokenExpires", Unit::Inferred),
     // dj-rest-auth has both.
-    Named("access_expiration", Unit::Told),
-    Named("access_token_expiration", Unit::Told),
-    Named("accessTokenExpiration", Unit::Told),
-    Named("accessTokenExpiry", Unit::Told),
-    Named("valid_until", Unit::Told),
-    Named("validUntil", Unit::Told),
+    Named("access_expiration", Unit::Inferred),
+    Named("access_token_expiration", Unit::Inferred),
+    Named("accessTokenExpiration", Unit::Inferred),
+    Named("accessTokenExpiry", Unit::Inferred),
+    Named("valid_until", Unit::Inferred),
+    Named("validUntil", Unit::Inferred),
     // TikTok Shop: a date all the same.
-    Named("access_token_expire_in", Unit::Told),
-    Named("token_expiry", Unit::Told),
-    Named("expire_time", Unit::Told),
-    Named("expireTime", Unit::Told),
-    Named("expiry", Unit::Told),
-    Named("expiry_date", Unit::Told),
-    Named("expiration", Unit::Told),
-    Named("exp", Unit::Told),
+    Named("access_token_expire_in", Unit::Inferred),
+    Named("token_expiry", Unit::Inferred),
+    Named("expire_time", Unit::Inferred),
+    Named("expireTime", Unit::Inferred),
+    Named("expiry", Unit::Inferred),
+    Named("expiry_date", Unit::Inferred),
+    Named("expiration", Unit::Inferred),
+    Named("exp", Unit::Inferred),
 ];
 
 /// Members that say when a refresh token ends.
 const OF_REFRESH_TOKEN: [Named; 15] = [
     // GitHub, Azure AD B2C, eBay, LinkedIn; Keycloak, TikTok, Lark; Intuit.
-    Named("refresh_token_expires_in", Unit::Told),
-    Named("refresh_expires_in", Unit::Told),
-    Named("x_refresh_token_expires_in", Unit::Told),
-    Named("refreshTokenExpiresIn", Unit::Told),
-    Named("refreshExpiresIn", Unit::Told),
-    Named("refreshTokenExpireIn", Unit::Told),
-    Named("refresh_token_expires_at", Unit::Told),
-    Named("refresh_expires_at", Unit::Told),
-    Named("refreshTokenExpiresAt", Unit::Told),
-    Named("refresh_token_expires", Unit::Told),
-    Named("refreshTokenExpires", Unit::Told),
+    Named("refresh_token_expires_in", Unit::Inferred),
+    Named("refresh_expires_in", Unit::Inferred),
+    Named("x_refresh_token_expires_in", Unit::Inferred),
+    Named("refreshTokenExpiresIn", Unit::Inferred),
+    Named("refreshExpiresIn", Unit::Inferred),
+    Named("refreshTokenExpireIn", Unit::Inferred),
+    Named("refresh_token_expires_at", Unit::Inferred),
+    Named("refresh_expires_at", Unit::Inferred),
+    Named("refreshTokenExpiresAt", Unit::Inferred),
+    Named("refresh_token_expires", Unit::Inferred),
+    Named("refreshTokenExpires", Unit::Inferred),
     // dj-rest-auth.
-    Named("refresh_expiration", Unit::Told),
-    Named("refresh_token_expiration", Unit::Told),
-    Named("refresh_token_expires_on", Unit::Told),
+    Named("refresh_expiration", Unit::Inferred),
+    Named("refresh_token_expiration", Unit::Inferred),
+    Named("refresh_token_expires_on", Unit::Inferred),
     // TikTok Shop: a date.
-    Named("refresh_token_expire_in", Unit::Told),
+    Named("refresh_token_expire_in", Unit::Inferred),
 ];
 
 #[derive(Copy, Clone)]
@@ -83,7 +83,7 @@ enum Unit {
     /// Milliseconds from now, whatever it is.
     Milliseconds,
     /// What its size tells.
-    Told,
+    Inferred,
 }
 
 /// When something ends.
@@ -100,8 +100,8 @@ impl End {
     }
 
     /// What a text says of it that stands for a wait or a lifetime.
-    pub(super) fn told(text: &str) -> Option<Self> {
-        Unit::Told.end(text)
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Unit::Inferred.end(text)
     }
 
     /// How the refresh token's end is said, if it is.
@@ -143,8 +143,8 @@ impl Unit {
         match self {
             Self::Seconds => End::After(relative),
             Self::Milliseconds => End::After(Span::from_millis(relative.as_millis() / 1000)),
-            Self::Told if seconds < DATE => End::After(relative),
-            Self::Told => {
+            Self::Inferred if seconds < DATE => End::After(relative),
+            Self::Inferred => {
                 if let Some(date) = of_digits(text) {
                     return End::At(date);
                 }

@@ -1,4 +1,4 @@
-//! The members of an answer, wherever they came from.
+//! The members of a response, wherever they came from.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -22,8 +22,8 @@ pub(super) struct Members {
     pub(super) whole: bool,
     /// Whether bytes of no charset were among them: what holds one is not read.
     lossy: bool,
-    /// What had to be borne to read them.
-    pub(super) borne: Vec<Leniency>,
+    /// What had to be leniencies to read them.
+    pub(super) leniencies: Vec<Leniency>,
 }
 
 /// A member's value, as it stood there.
@@ -32,10 +32,10 @@ enum Raw {
     Text(Secret),
 }
 
-/// What a member holds as a token, and what had to be borne to read it.
+/// What a member holds as a token, and what had to be leniencies to read it.
 pub(super) struct Token {
     pub(super) secret: Secret,
-    pub(super) borne: Option<Leniency>,
+    pub(super) leniencies: Option<Leniency>,
 }
 
 impl Members {
@@ -74,7 +74,7 @@ impl Members {
                 unreadable |= !piece.is_empty();
             }
         }
-        members.borne.extend(unreadable.then_some(Leniency::Unreadable));
+        members.leniencies.extend(unreadable.then_some(Leniency::Unreadable));
         Some(members)
     }
 
@@ -92,10 +92,10 @@ impl Members {
         self
     }
 
-    /// These, and what else had to be borne, which came first.
-    pub(super) fn bearing(mut self, mut borne: Vec<Leniency>) -> Self {
-        borne.append(&mut self.borne);
-        self.borne = borne;
+    /// These, and what else had to be leniencies, which came first.
+    pub(super) fn with_leniencies(mut self, mut leniencies: Vec<Leniency>) -> Self {
+        leniencies.append(&mut self.leniencies);
+        self.leniencies = leniencies;
         self
     }
 
@@ -155,7 +155,7 @@ impl Members {
         let mut opened = self.all(first).filter_map(|raw| opened(raw.as_it_stood(), self.lossy));
         let inner = opened.next()?;
         match rest {
-            Some(rest) => inner.inside(rest).map(|it| it.bearing(inner.borne)),
+            Some(rest) => inner.inside(rest).map(|it| it.with_leniencies(inner.leniencies)),
             None => Some(inner),
         }
     }
@@ -191,7 +191,7 @@ impl Members {
         let mut opened = envelopes.map(|inner| inner.renamed(dialect));
         if let Some(inner) = opened.find(Self::has_tokens) {
             drop(opened);
-            self.borne.extend(inner.borne);
+            self.leniencies.extend(inner.leniencies);
             for (name, values) in inner.values {
                 self.values.entry(name).or_default().extend(values);
             }
@@ -213,7 +213,7 @@ fn opened(raw: &str, lossy: bool) -> Option<Members> {
         b'"' => object(unquoted(raw)?.expose().trim()),
         _ => None,
     };
-    framed.map(|it| it.bearing(vec![Leniency::Framed]))
+    framed.map(|it| it.with_leniencies(vec![Leniency::Framed]))
 }
 
 impl Raw {
@@ -258,9 +258,9 @@ impl Raw {
         };
         let trimmed = text.expose().trim();
         let padded = trimmed != text.expose();
-        let borne = [(shaped, Leniency::Shaped), (padded, Leniency::Padded)];
-        let borne = borne.into_iter().find_map(|(is, what)| is.then_some(what));
-        says_something(trimmed).then(|| Token { secret: Secret::from(trimmed), borne })
+        let leniencies = [(shaped, Leniency::Shaped), (padded, Leniency::Padded)];
+        let leniencies = leniencies.into_iter().find_map(|(is, what)| is.then_some(what));
+        says_something(trimmed).then(|| Token { secret: Secret::from(trimmed), leniencies })
     }
 
     /// A whole number, of more digits than a count or a flag has.
@@ -268,7 +268,7 @@ impl Raw {
         let Self::Json(raw) = self else { return None };
         let digits = raw.expose();
         let whole = digits.bytes().all(|it| it.is_ascii_digit()) && !digits.starts_with('0');
-        let token = || Token { secret: raw.clone(), borne: Some(Leniency::Shaped) };
+        let token = || Token { secret: raw.clone(), leniencies: Some(Leniency::Shaped) };
         (whole && digits.len() >= 8).then(token)
     }
 

@@ -10,7 +10,7 @@
 //! assert_eq!(form.body(), "grant_type=refresh_token&refresh_token=rt-1&client_id=my-client");
 //! // Send it by POST to `form.url()`, with `form.headers()`. Then:
 //! let headers = [("Content-Type", &b"application/json"[..])];
-//! let grant = form.read_answer(200, headers, br#"{"access_token":"at-2","expires_in":"3600"}"#)?;
+//! let grant = form.read_response(200, headers, br#"{"access_token":"at-2","expires_in":"3600"}"#)?;
 //! assert_eq!(grant.access_token().map(Secret::expose), Some("at-2"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -34,7 +34,7 @@
 //! Any of them may be a duration in a text instead: `15m`, `1 hour 30 minutes`, `PT10M`, `00:10:00`. Or
 //! a date: HTTP's, RFC 3339's, ISO 8601's (with a space for the `T`, or without a zone, which is then
 //! UTC), RFC 2822's, JavaScript's or Go's own, ASP.NET's `/Date(1700000600000)/`, or Azure App Service's.
-//! Dates count from the answer's `Date` header, or from the local wall clock. A text for the first day
+//! Dates count from the response's `Date` header, or from the local wall clock. A text for the first day
 //! of the epoch or one before it, such as `0001-01-01T00:00:00Z`, is what languages write for no date.
 //!
 //! A member that can be read as none of these is as if it were not there: the policy then decides
@@ -47,14 +47,14 @@
 //! `refresh_expiration`, `refresh_token_expiration`, `refresh_token_expires_on`, `refresh_token_expire_in`, all by their size; zero means that it has no end.
 //!
 //! # The second reading
-//! An answer that is not one JSON object from end to end is read once more, leniently (rule B14): in
+//! A response that is not one JSON object from end to end is read once more, leniently (rule B14): in
 //! another charset or behind a byte order mark, as a form, with text around the one closed object, with
 //! a member that cannot be read among good ones, with white space or `Bearer` before a token; and so is
-//! an envelope that a dialect names, which may also be a text or a list of one. What had to be borne is
+//! an envelope that a dialect names, which may also be a text or a list of one. What had to be leniencies is
 //! said by [`Grant::leniencies`](crate::token::Grant::leniencies). It never takes a fragment: of two
 //! objects that differ, none; of one that is not closed, none that lies within. It takes nothing of a web
 //! page, nor of what lies in a `script`, `pre`, `code` or `textarea`, or in an attribute. What came whole
-//! at the top of an answer that breaks off is kept for its refresh token alone. The body of a redirect is
+//! at the top of a response that breaks off is kept for its refresh token alone. The body of a redirect is
 //! never read.
 //!
 //! # What is a token
@@ -79,10 +79,9 @@
 //! Invariants: nothing here panics, whatever came; no error holds a word of a body but error codes that
 //! are known (rule G1); secrets go to https endpoints, or within this machine.
 //!
-//! Deliberately absent: I/O. How long an answer is waited for, and how much of it is taken, is the
-//! caller's to say; so is what a request that brought no answer at all means (rule B6).
+//! Deliberately absent: I/O. How long a response is waited for, and how much of it is taken, is the
+//! caller's to say; so is what a request that brought no response at all means (rule B6).
 
-mod answer;
 mod classify;
 mod client;
 mod codes;
@@ -92,19 +91,21 @@ mod lenient;
 mod lifetime;
 mod members;
 mod places;
-mod question;
-mod refusal;
+mod response;
+
+mod context;
+mod error_response;
 mod scan;
 mod settings;
 mod tokens;
 
-#[cfg(any(feature = "oauth2", feature = "ureq"))]
-pub(crate) use answer::Head;
-pub use answer::read_answer;
 pub use client::{Client, ClientBuilder, ClientError};
 pub use codes::known_codes;
+pub use error_response::ErrorResponse;
 pub use form::Form;
-pub use refusal::Refusal;
+#[cfg(any(feature = "oauth2", feature = "ureq"))]
+pub(crate) use response::TokenResponseHead;
+pub use response::read_response;
 pub use settings::ClientAuthentication;
 
 /// Appends to a buffer that leaves no copy behind where it grows.
@@ -121,5 +122,5 @@ pub(crate) fn append(buffer: &mut secrecy::zeroize::Zeroizing<std::vec::Vec<u8>>
     buffer.extend_from_slice(more);
 }
 
-/// How many bytes of an answer the adapters read.
-pub const ANSWER_LIMIT: usize = 1 << 20;
+/// How many bytes of a response the adapters read.
+pub const RESPONSE_LIMIT: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! Where an answer that refuses may name its error code.
+//! Where a response that refuses may name its error code.
 
 use std::prelude::rust_2024::*;
 
@@ -12,7 +12,7 @@ use crate::token::Secret;
 /// How deep a code may lie within `error`, `errors` or `detail`.
 const DEPTH: usize = 3;
 
-/// How many codes of one answer are looked at, which is more than anybody sends.
+/// How many codes of one response are looked at, which is more than anybody sends.
 const MOST: usize = 64;
 
 /// Members that are a code, or hold one; the standard's first.
@@ -48,7 +48,7 @@ const WITHIN: [&str; 13] = [
     ".tag",
 ];
 
-/// Whatever an answer may name as its error code, the standard's place first, and its dialect's
+/// Whatever a response may name as its error code, the standard's place first, and its dialect's
 /// envelopes last. A number that only repeats the status is none.
 pub(super) fn codes(status: StatusCode, members: &Members, dialect: Dialect) -> Vec<Secret> {
     let mut named = Vec::new();
@@ -141,7 +141,7 @@ fn is_error(value: &Value) -> bool {
     }
 }
 
-/// What an answer's body says of how long to wait.
+/// What a response's body says of how long to wait.
 pub(super) fn waits(members: &Members) -> Vec<Secret> {
     const NAMES: [&str; 2] = ["retry_after", "retryAfter"];
     let error = members.value("error");

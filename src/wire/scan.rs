@@ -3,10 +3,10 @@
 use core::ops::Range;
 use std::prelude::rust_2024::*;
 
-/// Elements of a web page that show what they hold, or run it: an object within is no answer.
+/// Elements of a web page that show what they hold, or run it: an object within is no response.
 const VEILS: [&str; 4] = ["script", "pre", "code", "textarea"];
 
-/// In how many objects an answer is looked for. Where more of them stand side by side, none is one.
+/// In how many objects a response is looked for. Where more of them stand side by side, none is one.
 const MOST_OBJECTS: usize = 1000;
 
 /// Whether a text is a web page from its beginning.

@@ -4,7 +4,7 @@ use std::prelude::rust_2024::*;
 
 use url::Url;
 
-use super::refusal::Classify;
+use super::error_response::Classify;
 use crate::provider::{Code, Dialect, Provider};
 use crate::refresh::ClientBackoff;
 use crate::token::Secret;
@@ -17,13 +17,13 @@ pub(super) struct Settings {
     pub(super) authentication: ClientAuthentication,
     /// Further fields of each token request: scope, audience, resources. Some are secrets.
     pub(super) fields: Vec<(String, Secret)>,
-    pub(super) reading: Ways,
+    pub(super) reading: ResponseSettings,
     pub(super) backoff: ClientBackoff,
 }
 
-/// How the answers are read.
+/// How the responses are read.
 #[derive(Clone, Default)]
-pub(super) struct Ways {
+pub(super) struct ResponseSettings {
     pub(super) provider: Option<Provider>,
     pub(super) dialect: Option<Dialect>,
     pub(super) token_types: Vec<String>,
@@ -42,8 +42,8 @@ pub enum ClientAuthentication {
 
 impl Settings {
     pub(super) fn dialect(&self) -> Dialect {
-        let ways = &self.reading;
-        ways.dialect.or(ways.provider.map(|it| it.dialect())).unwrap_or_default()
+        let settings = &self.reading;
+        settings.dialect.or(settings.provider.map(|it| it.dialect())).unwrap_or_default()
     }
 
     pub(super) fn codes(&self) -> &'static [Code] {

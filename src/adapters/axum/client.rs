@@ -15,14 +15,14 @@ use http::header::AUTHORIZATION;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::form::{Error, Form};
+use super::form::{EndpointError, Form};
 use crate::token::Secret;
 
 /// How many requests a client may make within a second, and at once, by default.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
 
 /// A client that may ask for tokens.
-pub struct Client {
+pub struct RegisteredClient {
     id: String,
     /// Only the digest is kept (rule G1). A secret is long and random: nothing slower is needed.
     secret: Option<[u8; 32]>,
@@ -30,7 +30,7 @@ pub struct Client {
     quota: Quota,
 }
 
-impl Client {
+impl RegisteredClient {
     /// A client that cannot keep a secret, such as a browser's: it only names itself.
     pub fn public(id: impl Into<String>) -> Self {
         let (id, quota) = (id.into(), Quota::per_second(PER_SECOND));
@@ -62,10 +62,10 @@ impl Client {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for RegisteredClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Client")
+            .debug_struct("RegisteredClient")
             .field("id", &self.id)
             .field("public", &self.secret.is_none())
             .finish_non_exhaustive()
@@ -82,7 +82,7 @@ pub(super) struct Clients(BTreeMap<String, Known>);
 
 /// A client, and how often it asks.
 pub(super) struct Known {
-    client: Client,
+    client: RegisteredClient,
     limiter: DefaultDirectRateLimiter,
 }
 
@@ -94,29 +94,33 @@ enum Way {
 }
 
 impl Clients {
-    pub(super) fn add(&mut self, client: Client) {
+    pub(super) fn add(&mut self, client: RegisteredClient) {
         let limiter = RateLimiter::direct(client.quota);
         self.0.insert(client.id.clone(), Known { client, limiter });
     }
 
     /// The client that `headers` and `form` come from, if it may ask once more. Rule D6: "401 with a
     /// challenge where the client used the header".
-    pub(super) fn authenticate(&self, headers: &HeaderMap, form: &Form) -> Result<&Known, Error> {
+    pub(super) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        form: &Form,
+    ) -> Result<&Known, EndpointError> {
         let (id, secret, way) = if let Some(header) = headers.get(AUTHORIZATION) {
             let header = header.to_str().ok().and_then(basic);
-            let (id, secret) = header.ok_or(Error::InvalidClient { challenge: true })?;
+            let (id, secret) = header.ok_or(EndpointError::InvalidClient { challenge: true })?;
             if form.get("client_secret").is_some() {
-                return Err(Error::InvalidRequest("the client authenticates in two ways"));
+                return Err(EndpointError::InvalidRequest("the client authenticates in two ways"));
             }
             if form.get("client_id").is_some_and(|named| named != id) {
-                return Err(Error::InvalidRequest("the client gives itself two names"));
+                return Err(EndpointError::InvalidRequest("the client gives itself two names"));
             }
             (id, Some(secret), Way::Header)
         } else {
             let id = form.need("client_id", "client_id is missing")?.into();
             (id, form.get("client_secret").map(Secret::from), Way::Body)
         };
-        let unknown = Error::InvalidClient { challenge: way == Way::Header };
+        let unknown = EndpointError::InvalidClient { challenge: way == Way::Header };
         let known = self.0.get(&id);
         let shown = secret.as_ref().map(|secret| digest(secret.expose()));
         let is_good = match (known.map(|known| known.client.secret), shown) {
@@ -128,7 +132,7 @@ impl Clients {
         let known = known.filter(|_| is_good).ok_or(unknown)?;
         known.limiter.check().map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
-            Error::TooMany { seconds: wait.as_secs().saturating_add(1) }
+            EndpointError::TooMany { seconds: wait.as_secs().saturating_add(1) }
         })?;
         Ok(known)
     }
@@ -140,14 +144,14 @@ impl Known {
     }
 
     /// What it may do for itself of what it asks for; all of it where it does not say.
-    pub(super) fn credentials(&self, asked: Option<&str>) -> Result<Option<String>, Error> {
+    pub(super) fn credentials(&self, asked: Option<&str>) -> Result<Option<String>, EndpointError> {
         let allowed = self.client.credentials.as_ref().filter(|_| self.client.secret.is_some());
-        let allowed = allowed.ok_or(Error::UnauthorizedClient)?;
+        let allowed = allowed.ok_or(EndpointError::UnauthorizedClient)?;
         let scope = match asked {
             Some(asked) => {
                 let known = |one| allowed.iter().any(|other| other == one);
                 if !asked.split(' ').all(known) {
-                    return Err(Error::InvalidScope);
+                    return Err(EndpointError::InvalidScope);
                 }
                 asked.into()
             }

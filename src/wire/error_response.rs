@@ -1,4 +1,4 @@
-//! An answer that holds no grant.
+//! A response that holds no grant.
 
 use core::fmt;
 use core::time::Duration;
@@ -14,11 +14,11 @@ use crate::provider::Dialect;
 use crate::time::Timestamp;
 use crate::token::Secret;
 
-/// An answer by which a token endpoint refuses: what a hook of
+/// A response by which a token endpoint refuses: what a hook of
 /// [`ClientBuilder::classify`](super::ClientBuilder::classify) judges by.
 ///
 /// What it holds came off the wire, and may repeat what was sent: it is not to be logged.
-pub struct Refusal<'a> {
+pub struct ErrorResponse<'a> {
     pub(super) status: StatusCode,
     pub(super) members: &'a Members,
     pub(super) codes: Vec<Secret>,
@@ -31,9 +31,9 @@ pub struct Refusal<'a> {
 
 /// A program's own judgement of a refusal.
 pub(super) type Classify =
-    Arc<dyn Fn(&Refusal<'_>) -> Option<Failure<Timestamp>> + Send + Sync + 'static>;
+    Arc<dyn Fn(&ErrorResponse<'_>) -> Option<Failure<Timestamp>> + Send + Sync + 'static>;
 
-impl<'a> Refusal<'a> {
+impl<'a> ErrorResponse<'a> {
     pub(super) fn new(
         status: StatusCode,
         members: &'a Members,
@@ -54,7 +54,7 @@ impl<'a> Refusal<'a> {
         }
     }
 
-    /// The status of the answer.
+    /// The status of the response.
     pub fn status(&self) -> u16 {
         self.status.as_u16()
     }
@@ -81,10 +81,10 @@ impl<'a> Refusal<'a> {
 }
 
 /// What it says may hold secrets.
-impl fmt::Debug for Refusal<'_> {
+impl fmt::Debug for ErrorResponse<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Refusal")
+            .debug_struct("ErrorResponse")
             .field("status", &self.status)
             .field("retry_after", &self.retry_after)
             .finish_non_exhaustive()

@@ -1,16 +1,16 @@
-//! Reading a token endpoint's answer (RFC 6749, sections 5.1 and 5.2), and telling failures apart.
+//! Reading a token endpoint's response (RFC 6749, sections 5.1 and 5.2), and telling failures apart.
 
 use core::time::Duration;
 use std::prelude::rust_2024::*;
 
 use http::StatusCode;
 
+use super::context::RequestContext;
+use super::error_response::ErrorResponse;
 use super::lenient::{Likeness, read};
 use super::lifetime::End;
 use super::members::{Members, Token};
 use super::places::{codes, says_error, waits};
-use super::question::Question;
-use super::refusal::Refusal;
 use super::tokens::{
     Beside, bearer, elsewhere, is_beside, looks_like_a_token, refresh_token,
     refresh_token_by_another_name, refresh_tokens_elsewhere, repeats,
@@ -21,8 +21,8 @@ use crate::refresh::RefreshError;
 use crate::time::{ExpiresIn, Lifetime, Span, Timestamp};
 use crate::token::{Grant, Leniency, Unusable};
 
-/// Makes a grant, or the right failure (rule B6), of a token endpoint's answer. Where the request was
-/// made by a [`Client`](super::Client), [`Form::read_answer`](super::Form::read_answer) knows more.
+/// Makes a grant, or the right failure (rule B6), of a token endpoint's response. Where the request was
+/// made by a [`Client`](super::Client), [`Form::read_response`](super::Form::read_response) knows more.
 ///
 /// Of the headers, `Content-Type`, `Date`, `Retry-After` and `Location` are looked at, of several with one name the
 /// first, and each `WWW-Authenticate`. A date in `Retry-After` is counted from the `Date` beside it, or
@@ -31,9 +31,9 @@ use crate::token::{Grant, Leniency, Unusable};
 ///
 /// ```
 /// use perennial::lifecycle::Failure;
-/// use perennial::wire::read_answer;
+/// use perennial::wire::read_response;
 ///
-/// let error = read_answer(400, [], br#"{"error":"invalid_grant"}"#).unwrap_err();
+/// let error = read_response(400, [], br#"{"error":"invalid_grant"}"#).unwrap_err();
 /// assert_eq!(error.failure(), Failure::Declined);
 /// ```
 ///
@@ -43,7 +43,7 @@ use crate::token::{Grant, Leniency, Unusable};
 ///
 /// # Errors
 ///
-/// | the answer | failure |
+/// | the response | failure |
 /// |---|---|
 /// | 429; 503 with `Retry-After` or an `error`; 408, 421, 425, 511; a code that names passing trouble | *unavailable* |
 /// | `invalid_grant`, and codes documented to say that the refresh token is dead or a person must act | *declined* |
@@ -53,12 +53,12 @@ use crate::token::{Grant, Leniency, Unusable};
 /// | a redirect | *unavailable* |
 ///
 /// For the client credentials grant, *declined* and *unexplained* are *misconfigured*.
-pub fn read_answer<'a>(
+pub fn read_response<'a>(
     status: u16,
     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     body: &[u8],
 ) -> Result<Grant, RefreshError> {
-    Head::new(status, headers)?.answer(body, Ok(()), &Question::default())
+    TokenResponseHead::new(status, headers)?.read(body, Ok(()), &RequestContext::default())
 }
 
 /// 2000-01-01: before it there was no OAuth, and a server's clock that shows it was never set.
@@ -67,8 +67,8 @@ const LONG_AGO: Timestamp = Timestamp::from_secs(946_684_800);
 /// The headers of which the first is looked at.
 const HEADERS: [&str; 4] = ["content-type", "date", "retry-after", "location"];
 
-/// What an answer says before its body.
-pub(crate) struct Head<'a> {
+/// What a response says before its body.
+pub(crate) struct TokenResponseHead<'a> {
     status: StatusCode,
     content_type: Option<&'a str>,
     date: Option<Timestamp>,
@@ -78,13 +78,13 @@ pub(crate) struct Head<'a> {
     challenged: bool,
 }
 
-impl<'a> Head<'a> {
+impl<'a> TokenResponseHead<'a> {
     pub(crate) fn new(
         status: u16,
         headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<Self, RefreshError> {
         let status = StatusCode::from_u16(status)
-            .map_err(|_| RefreshError::unknown("the answer's status is none of HTTP"))?;
+            .map_err(|_| RefreshError::unknown("the response's status is none of HTTP"))?;
         let mut first = [None; HEADERS.len()];
         let mut challenged = false;
         for (name, value) in headers {
@@ -99,7 +99,7 @@ impl<'a> Head<'a> {
         Ok(Self { status, content_type, date, retry_after, location, challenged })
     }
 
-    /// Whether the answer is likely to hold a grant, so that all of it is worth waiting for.
+    /// Whether the response is likely to hold a grant, so that all of it is worth waiting for.
     pub(crate) fn is_success(&self) -> bool {
         self.status.is_success()
     }
@@ -110,16 +110,16 @@ impl<'a> Head<'a> {
     }
 
     /// The grant, or the failure, given what kept the body from being read to its end.
-    pub(crate) fn answer(
+    pub(crate) fn read(
         &self,
         body: &[u8],
         ended: Result<(), RefreshError>,
-        question: &Question<'_>,
+        context: &RequestContext<'_>,
     ) -> Result<Grant, RefreshError> {
         if !self.needs_body() {
-            return Err(self.redirected(question));
+            return Err(self.redirected(context));
         }
-        let dialect = question.dialect();
+        let dialect = context.dialect();
         let likeness = |members: &Members| self.likeness(members, dialect);
         let members = read(body, self.charset(), ended.is_ok(), likeness).renamed(dialect);
         // Whatever lies within, and whatever became of the rest of it, a server that says `error` at
@@ -127,18 +127,18 @@ impl<'a> Head<'a> {
         let refused = refuses(&members);
         let members = if refused { members } else { members.unwrapped(dialect) };
         let refused = refused || refuses(&members);
-        let borne = members.borne.clone();
-        let grant = if refused || !self.is_success() && !self.grants(&members, question) {
-            self.beside_a_refusal(&members, question)
-                .ok_or_else(|| self.refusal(&members, question).judged(question))
+        let leniencies = members.leniencies.clone();
+        let grant = if refused || !self.is_success() && !self.grants(&members, context) {
+            self.beside_a_refusal(&members, context)
+                .ok_or_else(|| self.refusal(&members, context).to_error(context))
         } else {
-            self.granted(body, &members, ended, question)
+            self.granted(body, &members, ended, context)
         }?;
         let status = (!self.is_success()).then_some(Leniency::Status);
-        Ok(grant.read_with(borne).read_with(status))
+        Ok(grant.read_with(leniencies).read_with(status))
     }
 
-    /// How much an object with other things around it looks like the answer.
+    /// How much an object with other things around it looks like the response.
     fn likeness(&self, members: &Members, dialect: Dialect) -> Likeness {
         let theirs = |standard: &str| {
             let mut names = dialect.names().iter().filter(|(name, _)| *name == standard);
@@ -158,33 +158,33 @@ impl<'a> Head<'a> {
         if code { Likeness::None } else { Likeness::Code }
     }
 
-    /// Whether an answer of an error status is a grant all the same: a token response in all but its
+    /// Whether a response of an error status is a grant all the same: a token response in all but its
     /// status, which neither a code nor a frame contradicts (rule B14).
-    fn grants(&self, members: &Members, question: &Question<'_>) -> bool {
+    fn grants(&self, members: &Members, context: &RequestContext<'_>) -> bool {
         members.whole
-            && !members.borne.contains(&Leniency::Framed)
-            && bearer(members, question).is_ok_and(|(token, _)| looks_like_a_token(&token))
+            && !members.leniencies.contains(&Leniency::Framed)
+            && bearer(members, context).is_ok_and(|(token, _)| looks_like_a_token(&token))
             && is_beside(Beside::AccessToken, members)
-            && !self.refusal(members, question).is_final(question)
+            && !self.refusal(members, context).is_final(context)
     }
 
     /// A refresh token that came with a refusal, half of a token response (rule B14). The very one that
     /// was presented was not received; where it is not known which that was, none was.
-    fn beside_a_refusal(&self, members: &Members, question: &Question<'_>) -> Option<Grant> {
+    fn beside_a_refusal(&self, members: &Members, context: &RequestContext<'_>) -> Option<Grant> {
         let limited = self.status == StatusCode::TOO_MANY_REQUESTS
             || self.status == StatusCode::SERVICE_UNAVAILABLE;
-        let framed = members.borne.contains(&Leniency::Framed);
-        let said = limited || framed || self.refusal(members, question).is_known(question);
-        let unsaid = question.presented().is_none();
+        let framed = members.leniencies.contains(&Leniency::Framed);
+        let said = limited || framed || self.refusal(members, context).is_known(context);
+        let unsaid = context.presented().is_none();
         if said || unsaid || !is_beside(Beside::RefreshToken, members) {
             return None;
         }
-        let token = refresh_token(members).filter(|token| is_credible(token, question))?;
+        let token = refresh_token(members).filter(|token| is_credible(token, context))?;
         Some(Grant::of_refresh_token(token.secret).unusable(Unusable::Missing))
     }
 
-    fn redirected(&self, question: &Question<'_>) -> RefreshError {
-        let to = self.location.and_then(|location| question.moved_to(location));
+    fn redirected(&self, context: &RequestContext<'_>) -> RefreshError {
+        let to = self.location.and_then(|location| context.moved_to(location));
         let moved = match (to, self.location) {
             (Some(origin), _) => format!(" (its URL has moved to {origin})"),
             (None, Some(_)) => " (its URL has moved)".into(),
@@ -201,80 +201,80 @@ impl<'a> Head<'a> {
         }
     }
 
-    fn refusal<'m>(&self, members: &'m Members, question: &Question<'_>) -> Refusal<'m> {
+    fn refusal<'m>(&self, members: &'m Members, context: &RequestContext<'_>) -> ErrorResponse<'m> {
         let retry_after = self.retry_after.and_then(|it| self.wait(it));
         let told = || waits(members).iter().find_map(|it| self.wait(it.expose()));
         let retry_after = retry_after.or_else(told);
-        let dialect = question.dialect();
-        Refusal::new(self.status, members, dialect, retry_after, self.challenged)
+        let dialect = context.dialect();
+        ErrorResponse::new(self.status, members, dialect, retry_after, self.challenged)
     }
 
     /// The grant of a success. One understood only in half is kept for its refresh token (rule B14).
     fn granted(
         &self,
         body: &[u8],
-        answer: &Members,
+        members: &Members,
         ended: Result<(), RefreshError>,
-        question: &Question<'_>,
+        context: &RequestContext<'_>,
     ) -> Result<Grant, RefreshError> {
-        let found = refresh_token(answer);
-        if !answer.whole {
+        let found = refresh_token(members);
+        if !members.whole {
             let error = ended.err().unwrap_or_else(|| self.not_a_token_response(body));
             let half = |it: Token| Grant::of_refresh_token(it.secret).unusable(Unusable::CutShort);
             return found.map(half).ok_or(error);
         }
-        let mut borne = Vec::new();
+        let mut leniencies = Vec::new();
         let found = if self.is_success() {
             found.or_else(|| {
-                let renamed = refresh_token_by_another_name(answer)?;
-                borne.push(Leniency::Renamed);
+                let renamed = refresh_token_by_another_name(members)?;
+                leniencies.push(Leniency::Renamed);
                 Some(renamed)
             })
         } else {
-            found.filter(|token| is_credible(token, question))
+            found.filter(|token| is_credible(token, context))
         };
-        borne.extend(found.as_ref().and_then(|token| token.borne));
-        let lifetime = self.lifetime(answer);
-        let mut grant = match (bearer(answer, question), found) {
+        leniencies.extend(found.as_ref().and_then(|token| token.leniencies));
+        let lifetime = self.lifetime(members);
+        let mut grant = match (bearer(members, context), found) {
             (Ok((access_token, how)), refresh_token) => {
-                borne.extend(how);
+                leniencies.extend(how);
                 match refresh_token {
                     Some(token) => Grant::new(access_token, token.secret, lifetime),
-                    None => said_elsewhere(Grant::of_access_token(access_token, lifetime), answer),
+                    None => said_elsewhere(Grant::of_access_token(access_token, lifetime), members),
                 }
             }
             (Err(unusable), Some(token)) => {
                 Grant::of_refresh_token(token.secret).unusable(unusable)
             }
-            (Err(Unusable::Missing), None) => return Err(self.without_tokens(answer, question)),
+            (Err(Unusable::Missing), None) => return Err(self.without_tokens(members, context)),
             (Err(unusable @ (Unusable::Dpop | Unusable::TokenType)), None) => {
                 return Err(RefreshError::misconfigured(unusable.to_string()));
             }
             (Err(unusable), None) => return Err(RefreshError::unknown(unusable.to_string())),
         };
-        if let Some(expires_at) = self.refresh_token_expiry(answer) {
+        if let Some(expires_at) = self.refresh_token_expiry(members) {
             grant = grant.with_refresh_token_expiry(expires_at);
         }
-        let hint = answer.literals("refresh_in").find_map(|it| it.expose().parse().ok());
+        let hint = members.literals("refresh_in").find_map(|it| it.expose().parse().ok());
         if let Some(refresh_in) = hint.map(ExpiresIn::span) {
             grant = grant.with_refresh_in(refresh_in);
         }
         for name in ["scope", "id_token"] {
-            if let Some(value) = answer.text(name) {
+            if let Some(value) = members.text(name) {
                 grant = grant.with_field(name, value);
             }
         }
-        Ok(grant.read_with(borne))
+        Ok(grant.read_with(leniencies))
     }
 
     /// Some refuse by a success and a number. Anything else may have been honoured.
-    fn without_tokens(&self, answer: &Members, question: &Question<'_>) -> RefreshError {
-        let refusal = self.refusal(answer, question);
-        if refusal.is_known(question) { refusal.judged(question) } else { nothing_found(answer) }
+    fn without_tokens(&self, members: &Members, context: &RequestContext<'_>) -> RefreshError {
+        let refusal = self.refusal(members, context);
+        if refusal.is_known(context) { refusal.to_error(context) } else { nothing_found(members) }
     }
 
-    fn lifetime(&self, answer: &Members) -> Lifetime {
-        match End::of_access_token(answer) {
+    fn lifetime(&self, members: &Members) -> Lifetime {
+        match End::of_access_token(members) {
             Some(End::After(span)) => Lifetime::For(span),
             Some(End::At(exp)) => Lifetime::Until { exp, issuer_now: self.date },
             None => Lifetime::Unstated,
@@ -282,8 +282,8 @@ impl<'a> Head<'a> {
     }
 
     /// When the refresh token will be over. Nothing left, or zero, means that it has no end.
-    fn refresh_token_expiry(&self, answer: &Members) -> Option<Timestamp> {
-        match End::of_refresh_token(answer)? {
+    fn refresh_token_expiry(&self, members: &Members) -> Option<Timestamp> {
+        match End::of_refresh_token(members)? {
             End::After(Span::ZERO) => None,
             End::After(lifetime) => {
                 let now = self.date.unwrap_or_else(|| SharedClock.wall());
@@ -299,7 +299,7 @@ impl<'a> Head<'a> {
         // As gzip marks it (RFC 1952, section 2.3.1): nobody asked for that.
         let bytes = if body.starts_with(&[0x1f, 0x8b]) { "compressed bytes" } else { "bytes" };
         RefreshError::unknown(format!(
-            "the answer is not a token response: {} {bytes} of {kind}",
+            "the response is not a token response: {} {bytes} of {kind}",
             body.len()
         ))
     }
@@ -315,7 +315,7 @@ impl<'a> Head<'a> {
     /// `Retry-After` in both its forms (RFC 9110, section 10.2.3), and in others in which it is met: a
     /// fraction, a unit behind it, or a date as a number.
     fn wait(&self, text: &str) -> Option<Duration> {
-        match End::told(text).filter(|_| !text.trim().starts_with('-'))? {
+        match End::parse(text).filter(|_| !text.trim().starts_with('-'))? {
             End::After(wait) => Some(wait.to_duration()),
             End::At(date) => {
                 let now = self.date.unwrap_or_else(|| SharedClock.wall());
@@ -332,10 +332,10 @@ fn refuses(members: &Members) -> bool {
     says_error(members) && !token.is_some_and(|token| looks_like_a_token(&token.secret))
 }
 
-/// Whether a refresh token in an answer that is no plain success was received. Rule B14: "only if it
+/// Whether a refresh token in a response that is no plain success was received. Rule B14: "only if it
 /// looks like one, is not the one presented in any encoding".
-fn is_credible(token: &Token, question: &Question<'_>) -> bool {
-    let repeated = question.presented().is_some_and(|it| repeats(&token.secret, it));
+fn is_credible(token: &Token, context: &RequestContext<'_>) -> bool {
+    let repeated = context.presented().is_some_and(|it| repeats(&token.secret, it));
     looks_like_a_token(&token.secret) && !repeated
 }
 
@@ -343,23 +343,23 @@ fn is_credible(token: &Token, question: &Question<'_>) -> bool {
 const NAME_IT: &str = "name that place by `ClientBuilder::dialect` or `ClientBuilder::provider`";
 
 /// A grant that brought no refresh token where one is looked for, but may have elsewhere.
-fn said_elsewhere(grant: Grant, answer: &Members) -> Grant {
-    let found = refresh_tokens_elsewhere(answer);
+fn said_elsewhere(grant: Grant, members: &Members) -> Grant {
+    let found = refresh_tokens_elsewhere(members);
     if found.is_empty() {
         return grant;
     }
     let found = found.join(", ");
-    grant.with_elsewhere(format!("the answer holds {found}, which was not taken: {NAME_IT}"))
+    grant.with_elsewhere(format!("the response holds {found}, which was not taken: {NAME_IT}"))
 }
 
-/// Says where tokens are, in names that are known and hold nothing of the answer's.
-fn nothing_found(answer: &Members) -> RefreshError {
-    let found: Vec<_> = elsewhere(answer).into_iter().map(|(_, place)| place).collect();
+/// Says where tokens are, in names that are known and hold nothing of the response's.
+fn nothing_found(members: &Members) -> RefreshError {
+    let found: Vec<_> = elsewhere(members).into_iter().map(|(_, place)| place).collect();
     if found.is_empty() {
-        return RefreshError::unknown("the answer holds no usable access token");
+        return RefreshError::unknown("the response holds no usable access token");
     }
     RefreshError::unknown(format!(
-        "the answer holds no `access_token` at its top, but {}: {NAME_IT}",
+        "the response holds no `access_token` at its top, but {}: {NAME_IT}",
         found.join(", ")
     ))
 }

@@ -1,24 +1,24 @@
-//! What an answer answers: without that it cannot be judged what was received, and what is to be done.
+//! What a response responses: without that it cannot be judged what was received, and what is to be done.
 
 use std::prelude::rust_2024::*;
 
 use url::Url;
 
-use super::refusal::Classify;
+use super::error_response::Classify;
 use super::settings::Settings;
 use crate::provider::{Code, Dialect};
 use crate::token::Secret;
 
-/// A request to a token endpoint, as far as its answer depends on it.
+/// A request to a token endpoint, as far as its response depends on it.
 #[derive(Clone, Default)]
-pub(crate) struct Question<'a> {
+pub(crate) struct RequestContext<'a> {
     client: Option<&'a Settings>,
-    grant: Asked,
+    grant: GrantKind,
 }
 
 /// What is shown for a grant.
 #[derive(Clone, Default)]
-pub(super) enum Asked {
+pub(super) enum GrantKind {
     /// It is not known.
     #[default]
     Unknown,
@@ -28,22 +28,22 @@ pub(super) enum Asked {
     Client,
 }
 
-impl<'a> Question<'a> {
-    pub(super) fn new(client: &'a Settings, grant: Asked) -> Self {
+impl<'a> RequestContext<'a> {
+    pub(super) fn new(client: &'a Settings, grant: GrantKind) -> Self {
         Self { client: Some(client), grant }
     }
 
     /// The refresh token that was presented, as far as is known.
     pub(super) fn presented(&self) -> Option<&Secret> {
         match &self.grant {
-            Asked::RefreshToken(presented) => Some(presented),
-            Asked::Unknown | Asked::Client => None,
+            GrantKind::RefreshToken(presented) => Some(presented),
+            GrantKind::Unknown | GrantKind::Client => None,
         }
     }
 
     /// Whether the client asks for itself.
     pub(super) fn is_clients_own(&self) -> bool {
-        matches!(self.grant, Asked::Client)
+        matches!(self.grant, GrantKind::Client)
     }
 
     pub(super) fn dialect(&self) -> Dialect {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::client::Clients;
 use crate::issue::{FamilyStore, Issuer};
 
-pub(super) struct Inner<S: FamilyStore> {
+pub(super) struct ServerState<S: FamilyStore> {
     pub(super) issuer: Issuer<S>,
     pub(super) url: String,
     pub(super) clients: Clients,
