@@ -1,6 +1,6 @@
-//! What known providers do, by their own documentation: with a refresh token that they see twice
-//! (for [`PolicyBuilder::reuse`](crate::lifecycle::PolicyBuilder::reuse)), how they name what they
-//! refuse, and where in a response they put the tokens (rules B6, B14).
+//! Known providers, as they document themselves: what happens when a refresh token is used twice
+//! (for [`PolicyBuilder::reuse`](crate::lifecycle::PolicyBuilder::reuse)), what their error codes
+//! mean, and where in a response the tokens are. See rules [B6 and B14](crate::spec).
 //!
 //! ```
 //! use core::time::Duration;
@@ -14,12 +14,13 @@
 //! # Ok::<(), perennial::lifecycle::PolicyError>(())
 //! ```
 //!
-//! A client of its token endpoint (feature `wire`) is given the same value:
+//! A client of the provider's token endpoint (feature `wire`) takes the same value:
 //! `Client::builder(..).provider(&provider::SLACK)`.
 //!
-//! Constants say what holds unless it was configured otherwise; functions take what was configured.
-//! Each names the page that it is from. None was tried out here, and a provider may change its mind:
-//! [`Reuse::Strict`](crate::lifecycle::Reuse::Strict), the default, is safe with all of them. For a provider that is not here:
+//! Constants describe a provider's default configuration; functions take a configured value. Each
+//! names the documentation that it follows. None was tested against the provider, which may change:
+//! [`Reuse::Strict`](crate::lifecycle::Reuse::Strict), the default, is safe with all of them. For
+//! other providers:
 //!
 //! ```
 //! use perennial::lifecycle::Reuse;
@@ -31,8 +32,10 @@
 //! assert_eq!(OURS.reuse(), Reuse::Strict);
 //! ```
 //!
-//! Deliberately absent: providers whose documentation does not say; endpoints. No provider is listed
-//! with [`Reuse::OverlapAccessOnly`](crate::lifecycle::Reuse::OverlapAccessOnly): none was found whose documentation promises that.
+//! # Deliberately absent
+//! Endpoints, and providers whose documentation says none of this. No provider is listed with
+//! [`Reuse::OverlapAccessOnly`](crate::lifecycle::Reuse::OverlapAccessOnly): none was found that
+//! documents it.
 
 mod code;
 mod dialect;

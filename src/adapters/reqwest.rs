@@ -113,12 +113,13 @@ impl BearerMiddleware {
         body: Body,
         attempt: Attempt,
     ) -> Verdict {
-        // Elsewhere it was answered only if the client followed a redirect all the same.
-        let home = match (target(url), target(response.url())) {
+        // These differ only if the client followed a redirect in spite of its policy.
+        let same_origin = match (target(url), target(response.url())) {
             (Some(asked), Some(answered)) => asked.is_same_as(answered),
             (Some(_) | None, Some(_) | None) => false,
         };
-        let origin = if home { ResponseOrigin::SameOrigin } else { ResponseOrigin::CrossOrigin };
+        let origin =
+            if same_origin { ResponseOrigin::SameOrigin } else { ResponseOrigin::CrossOrigin };
         let head = ResponseHead { status: response.status(), headers: response.headers() };
         self.interceptor.handle_response(token, head, origin, body, attempt)
     }

@@ -19,7 +19,7 @@ use crate::verdict::{
     Preparation, ResponseOrigin, Transport, Verdict,
 };
 
-/// A session, and to which requests its token goes. Cloning it is cheap.
+/// A session, and the requests that its token is attached to. Cheap to clone.
 #[derive(Clone)]
 pub struct Interceptor {
     pub(super) session: Session,
@@ -34,7 +34,7 @@ pub(super) struct Settings {
     pub(super) timer: Arc<dyn Timer>,
     #[cfg_attr(
         not(any(feature = "reqwest", feature = "tower", feature = "ureq")),
-        expect(dead_code, reason = "for those that follow redirects")
+        expect(dead_code, reason = "used by the adapters that follow redirects")
     )]
     pub(super) max_redirects: u32,
     pub(super) classification: Option<Box<Predicate>>,
@@ -48,17 +48,20 @@ pub(super) enum Origins {
 }
 
 impl Interceptor {
-    /// The session whose token is sent.
+    /// Returns the session whose token is attached.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Whether a request to `target` with `headers` is to carry the token (rules E1, E5). One that names
-    /// no host, as tonic's do, goes to the one origin that is declared, or wherever the client is pointed
-    /// at under [`any_origin`](InterceptorBuilder::any_origin).
+    /// Returns whether a request to `target` with `headers` is to carry the token.
+    ///
+    /// A request that names no host, as tonic's do, is taken to go to the origin that is declared,
+    /// if there is one, or to any origin under
+    /// [`any_origin`](super::InterceptorBuilder::any_origin). See rules [E1 and E5](crate::spec).
     ///
     /// # Errors
-    /// [`Refused::PlainHttp`] and [`Refused::UnknownOrigin`], where it must not be sent at all.
+    /// [`Refused::PlainHttp`] and [`Refused::UnknownOrigin`] if the request must not be sent at
+    /// all.
     pub fn attaches<'a>(
         &'a self,
         target: impl Into<RequestTarget<'a>>,
@@ -95,7 +98,7 @@ impl Interceptor {
         }
     }
 
-    /// Whether the token goes nowhere but to this machine, over plain http.
+    /// Returns whether all declared origins are on this machine, over plain http.
     #[cfg(feature = "reqwest")]
     pub(crate) fn is_local(&self) -> bool {
         match &self.settings.origins {
@@ -104,8 +107,8 @@ impl Interceptor {
         }
     }
 
-    /// A token for the next request: await it, or wait for it on a plain thread. It is waited for no longer
-    /// than the [`wait_limit`](InterceptorBuilder::wait_limit).
+    /// Returns a token for the next request, as a future that can also be waited for on a plain
+    /// thread. It resolves within the [`wait_limit`](super::InterceptorBuilder::wait_limit).
     ///
     /// # Errors
     /// As for [`Session::token`].
@@ -121,7 +124,8 @@ impl Interceptor {
         self.session.token().patience(settings.patience).within(limit).alarmed_by(&settings.timer)
     }
 
-    /// Tells the session what `response` says of `token`, and says what is to be done with it.
+    /// Reports to the session what `response` says about `token`, and returns what to do with the
+    /// response.
     pub fn handle_response(
         &self,
         token: &AccessToken,

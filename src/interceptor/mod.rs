@@ -1,4 +1,4 @@
-//! A session at the door of an HTTP client: what every adapter for requests has in common.
+//! Attaching a session's token to HTTP requests: what the adapters for HTTP clients have in common.
 //!
 //! ```
 //! # use perennial::refresh::{RefreshError, Request};
@@ -17,24 +17,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! An adapter for another client is a page: ask [`Interceptor::attaches`] whether to attach a token,
-//! [`Interceptor::token`] for one, send, and do what [`Interceptor::handle_response`] says. Where its client follows
-//! redirects by itself, tell it not to: few drop a token for good once it must not go along.
+//! An adapter for another client is short: ask [`Interceptor::attaches`] whether to attach a token,
+//! [`Interceptor::token`] for one, send the request, and do what [`Interceptor::handle_response`]
+//! returns. Configure the client not to follow redirects by itself: few clients drop a token for
+//! good once a redirect has left its origins.
 //!
 //! # Waiting
-//! A request waits for tokens no longer than its [`wait_limit`](InterceptorBuilder::wait_limit), also where
-//! the authorization server hangs (rule C8). Why there was none is in the error's text;
-//! `session::Error::find` has the session's own error of any client's.
+//! A request waits for tokens no longer than its [`wait_limit`](InterceptorBuilder::wait_limit),
+//! even if the authorization server hangs. The text of the error says why there was no token;
+//! `session::Error::find` finds the session's own error in that of any client.
 //!
 //! # Invariants
-//! - What is decided is decided in [`crate::verdict`]; this reads headers and tells the session.
-//! - A token goes to the origins that it was given for, and nowhere else (rule E5).
-//! - A refresh touches no request that is out and no response that is coming in (rule E7: "it keeps the
-//!   token that it began with").
+//! - All decisions are made in [`crate::verdict`]; this module reads headers and reports to the
+//!   session.
+//! - A token goes to the origins that it is for, and to no other ([E5](crate::spec)).
+//! - A refresh does not affect a request in flight or its response (rule E7: "it keeps the token
+//!   that it began with").
 //!
 //! # Deliberately absent
-//! Sending anything. Looking into bodies: a program that finds an error there (GraphQL's, say)
-//! takes the [`AccessToken`] from the response's extensions, and calls
+//! Sending requests. Reading bodies: a program that finds an error there (GraphQL's, say) takes the
+//! [`AccessToken`] from the response's extensions, and calls
 //! [`Session::reject`](crate::session::Session::reject).
 
 mod attach;

@@ -1,5 +1,5 @@
-//! The reason why a request was not sent, in one line: some clients show an error's text and nothing of
-//! what is underneath.
+//! Why there was no token, in one line: some HTTP clients show the text of an error and not its
+//! sources.
 
 use core::error::Error as _;
 use core::fmt;
@@ -25,7 +25,7 @@ impl fmt::Display for OneLine<'_> {
         match self.retry_in {
             None => Ok(()),
             Some(Duration::ZERO) => write!(formatter, "; try again now"),
-            // Rounded up: earlier would be too early.
+            // Rounded up, so as not to be too early.
             Some(wait) => {
                 let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                 write!(formatter, "; try again in {seconds} s")

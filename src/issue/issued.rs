@@ -1,4 +1,4 @@
-//! What goes into an issuer, a login, and what comes out, a token response.
+//! Logins and token responses: the input and the output of an issuer.
 
 use core::time::Duration;
 use std::string::String;
@@ -6,7 +6,7 @@ use std::string::String;
 use super::ports::FamilyId;
 use crate::token::Secret;
 
-/// Somebody has logged in.
+/// A login: a subject, and the client that may act for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     pub(super) client: String,
@@ -15,12 +15,12 @@ pub struct Login {
 }
 
 impl Login {
-    /// `subject` has logged in, and `client` may act for them.
+    /// Returns a login by which `client` may act for `subject`.
     pub fn new(client: impl Into<String>, subject: impl Into<String>) -> Self {
         Self { client: client.into(), subject: subject.into(), scope: None }
     }
 
-    /// What was granted (RFC 6749, section 3.3).
+    /// Sets the scope that was granted (RFC 6749, section 3.3). Default: none.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
@@ -28,18 +28,18 @@ impl Login {
     }
 }
 
-/// What was issued: a token response (RFC 6749, section 5.1).
+/// A token response (RFC 6749, section 5.1).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Issued {
     /// The access token.
     pub access_token: Secret,
-    /// How long it lives from now on.
+    /// How long the access token lives from now.
     pub expires_in: Duration,
-    /// The refresh token, where the client is to use another one than before.
+    /// The refresh token, if the client is to use another one than before.
     pub refresh_token: Option<Secret>,
-    /// What the access token may be used for.
+    /// The scope of the access token.
     pub scope: Option<String>,
-    /// The family that all of it belongs to.
+    /// The family that the tokens belong to.
     pub family: FamilyId,
 }

@@ -1,4 +1,5 @@
-//! The issuer: verify, decide, claim, response.
+//! The issuer: verifies a token, decides by its family, stores the decision, and only then
+//! responds.
 
 use core::fmt;
 use std::prelude::rust_2024::*;
@@ -16,7 +17,8 @@ use crate::store::{StoreError, Version};
 use crate::time::Timestamp;
 use crate::token::Secret;
 
-/// Issues tokens, renews them, and says whom they stand for. Cloning it gives another handle.
+/// Issues and renews tokens, and authenticates requests by them. Clones are handles to the same
+/// issuer.
 pub struct Issuer<S: FamilyStore>(Arc<IssuerParts<S>>);
 
 impl<S: FamilyStore> Issuer<S> {
@@ -24,10 +26,11 @@ impl<S: FamilyStore> Issuer<S> {
         Self(Arc::new(parts))
     }
 
-    /// A login begins a family.
+    /// Starts a family for a login, and issues its first tokens.
     ///
     /// # Errors
-    /// [`GrantError::Unavailable`], and [`GrantError::InvalidScope`] where no token can hold what was granted.
+    /// [`GrantError::Unavailable`], and [`GrantError::InvalidScope`] if no access token can hold
+    /// the scope.
     pub async fn login(&self, login: Login) -> Result<Issued, GrantError> {
         let started = self.start_family(&login).await;
         let number = started.as_ref().ok().map(|(_, number)| *number);
@@ -36,7 +39,7 @@ impl<S: FamilyStore> Issuer<S> {
         self.0.report(&login.client, None, number, started)
     }
 
-    /// What was issued, and the number of its refresh token.
+    /// Returns what was issued, and the number of its refresh token.
     async fn start_family(&self, login: &Login) -> Result<(Issued, u64), GrantError> {
         let now = self.0.clock.now();
         let family = Family::new(now);
@@ -52,7 +55,8 @@ impl<S: FamilyStore> Issuer<S> {
         Ok((issued, family.newest()))
     }
 
-    /// A client acts for itself (RFC 6749, section 4.4): an access token, and no refresh token.
+    /// Issues an access token, and no refresh token, to a client that acts for itself (RFC 6749,
+    /// section 4.4).
     ///
     /// # Errors
     /// As for [`login`](Issuer::login).
@@ -72,15 +76,15 @@ impl<S: FamilyStore> Issuer<S> {
         self.0.report(client, None, None, issued)
     }
 
-    /// A client presents a refresh token (RFC 6749, section 6), for all of what was granted or,
-    /// with `scope`, some of it.
+    /// Issues tokens for a refresh token that `client` presents (RFC 6749, section 6), with the
+    /// granted scope, or the part of it that `scope` names.
     ///
     /// # Errors
-    /// [`GrantError`]. Where the family does not bear that the token was used before, it is revoked
-    /// all the same.
+    /// [`GrantError`]. With [`InvalidGrant::Reused`] the family has been revoked.
     ///
     /// # Cancellation
-    /// Dropped, it may have rotated: then the response was lost, as on the way to the client.
+    /// If the future is dropped, the token may have been rotated, as if the response had been lost
+    /// on the way to the client.
     pub async fn refresh(
         &self,
         client: &str,
@@ -155,7 +159,7 @@ impl<S: FamilyStore> Issuer<S> {
         swap.await.map_err(GrantError::Unavailable)
     }
 
-    /// Whom an access token stands for.
+    /// Returns the identity behind an access token.
     ///
     /// # Errors
     /// [`AuthenticationError`].
@@ -170,12 +174,13 @@ impl<S: FamilyStore> Issuer<S> {
         Ok(found.record.identity(principal))
     }
 
-    /// Renews an access token without a refresh token: the simplest form in common use. Where it was
-    /// stolen, so is the renewal. Rule D5: "An access token that is still good, or lapsed by less than
-    /// a renewal window [0 s], MAY be renewed".
+    /// Renews an access token without a refresh token. Whoever has stolen the token can renew it
+    /// too. Rule D5: "An access token that is still good, or lapsed by less than a renewal window
+    /// [0 s], MAY be renewed".
     ///
     /// # Errors
-    /// [`AuthenticationError`], also where none is configured and it has lapsed.
+    /// [`AuthenticationError`]: [`Expired`](AuthenticationError::Expired) beyond the renewal
+    /// window.
     pub async fn renew(&self, token: &Secret) -> Result<Issued, AuthenticationError> {
         let (claims, principal) = self.verify(token)?;
         let now = self.0.clock.now();
@@ -183,7 +188,7 @@ impl<S: FamilyStore> Issuer<S> {
             return Err(AuthenticationError::Expired);
         }
         let found = self.active_family(claims.family).await?;
-        // Rule D4: a family that has outlived itself lives on in no renewal.
+        // Renewals do not extend a family beyond its lifetimes.
         if Family::from_row(found.record.family).state(&self.0.policy, now) == State::Expired {
             return Err(AuthenticationError::Expired);
         }
@@ -201,11 +206,11 @@ impl<S: FamilyStore> Issuer<S> {
         Ok(issued)
     }
 
-    /// A client, or whoever has the token, revokes it (RFC 7009): the family of a refresh token or
-    /// of an access token ends. One that does not work is none.
+    /// Revokes the family of a refresh token or an access token of `client` (RFC 7009). A token
+    /// that does not work, or belongs to another client, is ignored.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// If the store fails.
     pub async fn revoke(&self, client: &str, token: &Secret) -> Result<(), StoreError> {
         let by_refresh_token = self.0.keys.read(token.expose());
         let by_access_token =
@@ -219,10 +224,10 @@ impl<S: FamilyStore> Issuer<S> {
         Ok(())
     }
 
-    /// Revokes all that a subject has granted to anybody. Gives how many families that ended.
+    /// Revokes all families of a subject. Returns how many were not revoked before.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// If the store fails.
     pub async fn revoke_subject(&self, subject: &str) -> Result<u64, StoreError> {
         self.0.store.revoke_subject(subject).await
     }
@@ -231,8 +236,8 @@ impl<S: FamilyStore> Issuer<S> {
         self.0.tokens.verify(token.expose()).map_err(|_| AuthenticationError::Unverified)
     }
 
-    /// A family that was not revoked. Rule D3: "Access tokens MUST name their family, so that they can
-    /// be refused as well."
+    /// Returns a family that was not revoked. Rule D3: "Access tokens MUST name their family, so
+    /// that they can be refused as well."
     async fn active_family(&self, id: FamilyId) -> Result<VersionedFamily, AuthenticationError> {
         match self.0.store.find(id).await.map_err(AuthenticationError::Unavailable)? {
             Some(found) if !found.record.is_revoked() => Ok(found),
@@ -240,8 +245,8 @@ impl<S: FamilyStore> Issuer<S> {
         }
     }
 
-    /// An access token was used: what it came with has reached its holder. Should telling the
-    /// family fail, the next use tells it.
+    /// Confirms that the tokens of these claims have reached the client, since the access token was
+    /// used. If the swap fails, the next use confirms them.
     async fn confirm(&self, claims: Claims, found: &VersionedFamily, now: Timestamp) {
         let before = Family::from_row(found.record.family);
         if before.to_row().tolerance != Tolerance::Unconfirmed {
@@ -284,8 +289,8 @@ impl<S: FamilyStore> Issuer<S> {
         })
     }
 
-    /// Once its family has outlived itself and so has the last access token of it, it need not be
-    /// kept.
+    /// Returns when the record may be deleted: once the family and its last access token have
+    /// expired.
     fn forget_at(&self, family: Family, now: Timestamp) -> Option<Timestamp> {
         let last = now.saturating_add(self.0.access_lifetime);
         let last = last.saturating_add(self.0.renewal_window);
@@ -294,7 +299,7 @@ impl<S: FamilyStore> Issuer<S> {
 }
 
 impl FamilyRecord {
-    /// Whom a token of this family stands for.
+    /// Returns the identity behind a token of this family.
     fn identity(self, token: Principal) -> Identity {
         match token {
             Principal::Identity(identity) => identity,
@@ -305,7 +310,7 @@ impl FamilyRecord {
     }
 }
 
-/// What was asked for of what was granted; all of it, where nothing was (RFC 6749, section 6).
+/// Returns the scope that was asked for, or the granted one if none was (RFC 6749, section 6).
 fn narrowed(granted: Option<&str>, asked: Option<&str>) -> Result<Option<String>, GrantError> {
     let granted = granted.unwrap_or_default();
     let Some(asked) = asked else {
@@ -315,12 +320,12 @@ fn narrowed(granted: Option<&str>, asked: Option<&str>) -> Result<Option<String>
     if asked.split(' ').all(known) { Ok(Some(asked.into())) } else { Err(GrantError::InvalidScope) }
 }
 
-/// Random bytes of the operating system's.
+/// Returns random bytes from the operating system.
 fn random() -> Result<[u8; 16], GrantError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
-        let told = "the operating system gives no random numbers";
-        GrantError::Unavailable(StoreError::unreachable(told).with_source(error))
+        let text = "the operating system returned no random numbers";
+        GrantError::Unavailable(StoreError::unreachable(text).with_source(error))
     })?;
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! Families in memory: for one process, and for tests.
+//! Families in memory, for a single process and for tests.
 
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,7 +11,8 @@ use crate::rotation::Row;
 use crate::store::{StoreError, Version};
 use crate::time::Timestamp;
 
-/// Families in memory. Clones share them. What can be forgotten is, as others are added.
+/// Keeps families in memory. Clones share the same families. Records that may be deleted are
+/// deleted as others are added.
 #[derive(Clone, Default)]
 pub struct MemoryFamilies(Arc<Mutex<Kept>>);
 
@@ -19,22 +20,22 @@ pub struct MemoryFamilies(Arc<Mutex<Kept>>);
 struct Kept {
     families: HashMap<FamilyId, VersionedFamily>,
     of_subject: BTreeMap<String, BTreeSet<FamilyId>>,
-    /// When to look whether a family can be forgotten.
+    /// When to check whether a record may be deleted.
     looks: BTreeSet<(Timestamp, FamilyId)>,
 }
 
 impl MemoryFamilies {
-    /// None.
+    /// Returns an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many there are.
+    /// Returns the number of families.
     pub fn len(&self) -> usize {
         self.lock().families.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no families.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -45,13 +46,13 @@ impl MemoryFamilies {
 }
 
 impl Kept {
-    /// Forgets what nobody can tell from what is gone.
+    /// Deletes the records that may be deleted by `now`.
     fn forget(&mut self, now: Timestamp) {
         while let Some(&(at, id)) = self.looks.first().filter(|(at, _)| *at <= now) {
             self.looks.remove(&(at, id));
             let Some(found) = self.families.get(&id) else { continue };
             match found.record.forget_at {
-                // It was used since.
+                // It was used in the meantime.
                 Some(later) if later > now => drop(self.looks.insert((later, id))),
                 None => {}
                 Some(_) => {
@@ -68,13 +69,13 @@ impl Kept {
         }
     }
 
-    /// Whether it was not revoked before.
+    /// Revokes a family, and returns whether it was not revoked before.
     fn revoke(&mut self, id: FamilyId) -> bool {
         let Some(found) = self.families.get_mut(&id) else { return false };
-        let news = !found.record.is_revoked();
+        let newly_revoked = !found.record.is_revoked();
         let family = Row { revoked: true, ..found.record.family };
         found.replace(family, found.record.forget_at);
-        news
+        newly_revoked
     }
 }
 
@@ -91,7 +92,7 @@ impl FamilyStore for MemoryFamilies {
         let mut kept = self.lock();
         kept.forget(record.family.began);
         if kept.families.contains_key(&id) {
-            return Err(StoreError::unreachable("a family has this name already"));
+            return Err(StoreError::unreachable("a family with this name exists already"));
         }
         if let Some(at) = record.forget_at {
             kept.looks.insert((at, id));

@@ -1,4 +1,4 @@
-//! Access tokens that say nothing to anybody but their issuer.
+//! Access tokens that only their issuer can read.
 
 use std::string::String;
 use std::vec::Vec;
@@ -8,19 +8,19 @@ use super::ports::{AccessTokens, Claims, FamilyId, Identity, MintError, Principa
 use crate::time::Timestamp;
 use crate::token::Secret;
 
-/// What an opaque access token begins with.
+/// The prefix of an opaque access token.
 const PREFIX: &str = "pat1_";
 
-/// How many bytes there are before the scope.
+/// The length of what precedes the scope, in bytes.
 const FIXED: usize = FamilyId::BYTES + 8 + 8 + 8 + 16;
 
-/// Access tokens that name their family, when they expire and their scope, under a MAC: 127 characters,
-/// and the scope's. Whom they stand for is kept with the family, which is read each time.
+/// Access tokens of their family, expiry and scope, under a MAC: 127 characters plus the scope.
+/// Their identity is kept with the family, which is read for each request.
 #[derive(Clone, Debug)]
 pub struct Opaque(Keys);
 
 impl Opaque {
-    /// Tokens made with `keys`, which may be those of the refresh tokens.
+    /// Returns a format with `keys`, which may be those of the refresh tokens.
     pub fn new(keys: Keys) -> Self {
         Self(keys)
     }
@@ -58,7 +58,7 @@ impl AccessTokens for Opaque {
     }
 }
 
-/// The next bytes of a body.
+/// Takes the next bytes of a body.
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], VerifyError> {
     let (taken, left) = rest.split_first_chunk().ok_or(VerifyError)?;
     *rest = left;

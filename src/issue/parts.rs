@@ -1,4 +1,4 @@
-//! What an issuer is made of, shared by its handles.
+//! Store, keys and settings of an issuer, shared by its handles.
 
 use std::boxed::Box;
 
@@ -12,7 +12,7 @@ use crate::primitives::contained;
 use crate::rotation::Policy;
 use crate::time::Span;
 
-/// What an issuer is made of.
+/// Store, keys and settings of an issuer.
 pub(super) struct IssuerParts<S> {
     pub(super) store: S,
     pub(super) keys: Keys,
@@ -25,7 +25,7 @@ pub(super) struct IssuerParts<S> {
 }
 
 impl<S> IssuerParts<S> {
-    /// Tells what came of a grant, and what the client is to be told.
+    /// Notifies the hook of the result of a grant, and returns the result for the client.
     pub(super) fn report(
         &self,
         client: &str,
@@ -45,7 +45,7 @@ impl<S> IssuerParts<S> {
         }
     }
 
-    /// Tells, if anybody wants to be told.
+    /// Calls the hook, if there is one.
     pub(super) fn notify(
         &self,
         client: &str,
@@ -55,7 +55,7 @@ impl<S> IssuerParts<S> {
     ) {
         if let Some(hook) = &self.on_notice {
             let notice = Notice { at: self.clock.now(), client, family, number, outcome };
-            // What has been rotated is not lost to a hook that panics.
+            // A hook that panics must not lose a rotated token.
             let _ = contained(|| hook(&notice));
         }
     }

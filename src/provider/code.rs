@@ -1,9 +1,9 @@
 //! Error codes, and what they mean.
 
-/// An error code, what it means, and which page says so.
+/// An error code, what it means, and the documentation that says so.
 ///
-/// A code is compared without regard to case, with each place where a response may hold one:
-/// `error`, a `code` or `status` beside or within it, and their like. A number is given as a text.
+/// Codes are compared case-insensitively, with each member of a response that may hold one:
+/// `error`, a `code` or `status` beside or within it, and the like. Write a numeric code as text.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Code {
     text: &'static str,
@@ -11,25 +11,26 @@ pub struct Code {
     source: &'static str,
 }
 
-/// What an error code means (rule B6).
+/// What an error code means. See rule [B6](crate::spec).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Meaning {
-    /// This refresh token is dead, or a person must act: log in again.
+    /// The refresh token does not work any more, or a person must act: a new login is needed.
     Declined,
-    /// The client, or what it asks for, is not accepted: this setting is to be corrected.
+    /// The server does not accept the client or its request: this setting must be corrected.
     Misconfigured(&'static str),
-    /// Passing trouble: ask again later.
+    /// A temporary failure: retry later.
     Passing,
 }
 
 impl Code {
-    /// This refresh token is dead, or a person must act.
+    /// Returns a code that means [`Meaning::Declined`].
     pub const fn declined(text: &'static str, source: &'static str) -> Self {
         Self { text, meaning: Meaning::Declined, source }
     }
 
-    /// `setting` is to be corrected, such as "the client secret".
+    /// Returns a code that means [`Meaning::Misconfigured`]; `setting` is what to correct, such as
+    /// "the client secret".
     pub const fn misconfigured(
         text: &'static str,
         setting: &'static str,
@@ -38,22 +39,22 @@ impl Code {
         Self { text, meaning: Meaning::Misconfigured(setting), source }
     }
 
-    /// Passing trouble.
+    /// Returns a code that means [`Meaning::Passing`].
     pub const fn passing(text: &'static str, source: &'static str) -> Self {
         Self { text, meaning: Meaning::Passing, source }
     }
 
-    /// The code itself.
+    /// Returns the code itself.
     pub const fn text(&self) -> &'static str {
         self.text
     }
 
-    /// What it means.
+    /// Returns what the code means.
     pub const fn meaning(&self) -> Meaning {
         self.meaning
     }
 
-    /// The page that says so.
+    /// Returns the name of the documentation that says so.
     pub const fn source(&self) -> &'static str {
         self.source
     }

@@ -4,7 +4,7 @@ use super::code::Code;
 use super::dialect::Dialect;
 use crate::lifecycle::Reuse;
 
-/// One provider's ways.
+/// What is known of one provider: reuse of refresh tokens, error codes, and form of responses.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
     name: &'static str,
@@ -14,48 +14,49 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// A provider that answers as RFC 6749 says.
+    /// Returns a provider whose responses follow RFC 6749.
     pub const fn new(name: &'static str, reuse: Reuse) -> Self {
         Self { name, reuse, codes: &[], dialect: Dialect::new() }
     }
 
-    /// What it does with a refresh token that it sees twice, where that was configured.
+    /// Sets what happens when a refresh token is used twice.
     #[must_use]
     pub const fn with_reuse(mut self, reuse: Reuse) -> Self {
         self.reuse = reuse;
         self
     }
 
-    /// What its error codes mean. They are looked at before those that are known everywhere.
+    /// Sets what its error codes mean. These take precedence over the codes known for all
+    /// providers.
     #[must_use]
     pub const fn with_codes(mut self, codes: &'static [Code]) -> Self {
         self.codes = codes;
         self
     }
 
-    /// Where in its responses the tokens are.
+    /// Sets where in its responses the tokens are.
     #[must_use]
     pub const fn with_dialect(mut self, dialect: Dialect) -> Self {
         self.dialect = dialect;
         self
     }
 
-    /// Its name, for people.
+    /// Returns its name, for display.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// What it does with a refresh token that it sees twice.
+    /// Returns what happens when a refresh token is used twice.
     pub const fn reuse(&self) -> Reuse {
         self.reuse
     }
 
-    /// What its error codes mean.
+    /// Returns what its error codes mean.
     pub const fn codes(&self) -> &'static [Code] {
         self.codes
     }
 
-    /// Where in its responses the tokens are.
+    /// Returns where in its responses the tokens are.
     pub const fn dialect(&self) -> Dialect {
         self.dialect
     }

@@ -5,10 +5,11 @@ use super::family::{Family, Life, State, Tolerance};
 use super::policy::{Policy, Reuse};
 use crate::time::Time;
 
-/// What the family becomes, and what is to be answered, once `event` has happened at `now`.
+/// Returns the family after `event` at `now`, and what the server is to do.
 ///
-/// Pure. Any `now` will do, also one that goes back: what a `now` has shown stays shown, and an
-/// overlap that lies further ahead than it is long is pulled in.
+/// A pure function. `now` may be any instant, also one before an earlier call's: an overlap that
+/// was seen to end stays closed, and one that would end later than its length from `now` is
+/// shortened to that.
 pub fn apply<T: Time>(
     policy: &Policy<T>,
     family: Family<T>,
@@ -30,7 +31,7 @@ pub fn apply<T: Time>(
     (next, effect)
 }
 
-/// How old the presented token is.
+/// The age of the presented token within its family.
 enum Age {
     Unborn,
     Newest,
@@ -39,21 +40,21 @@ enum Age {
 }
 
 impl<T: Time> Tolerance<T> {
-    /// An overlap until then, if that is still to come.
+    /// An overlap that ends at `until`, or none if that has passed.
     fn open(until: T, uses: u32, now: T) -> Self {
         if now < until { Self::Open { until, uses } } else { Self::Closed }
     }
 }
 
 impl<T: Time> Family<T> {
-    /// Handles [`Event::Presented`], and returns what is to be answered.
+    /// Handles [`Event::Presented`], and returns how the server is to respond.
     pub fn handle_presented(&mut self, policy: &Policy<T>, number: u64, now: T) -> Presented {
         self.observe(policy, now);
         self.present(policy, number, now)
     }
 
-    /// Handles [`Event::Confirmed`]: under [`Reuse::ConfirmByUse`] the predecessor stops working.
-    /// Nothing is to be answered.
+    /// Handles [`Event::Confirmed`]: under [`Reuse::ConfirmByUse`], confirming the newest token
+    /// ends the tolerance of its predecessor. The server is to store the family if that changed it.
     pub fn handle_confirmed(&mut self, policy: &Policy<T>, number: u64, now: T) {
         self.observe(policy, now);
         match (self.life, self.tolerance) {
@@ -64,13 +65,13 @@ impl<T: Time> Family<T> {
         }
     }
 
-    /// Handles [`Event::Revoked`]: the family is revoked, and stays so.
+    /// Handles [`Event::Revoked`]: the family is revoked, and stays so. The server is to store it.
     pub fn handle_revoked(&mut self, policy: &Policy<T>, now: T) {
         self.observe(policy, now);
         self.life = Life::Revoked;
     }
 
-    /// The public view at `now`.
+    /// Returns the public view of the family at `now`.
     pub fn state(&self, policy: &Policy<T>, now: T) -> State {
         let mut seen = *self;
         seen.observe(policy, now);
@@ -82,7 +83,7 @@ impl<T: Time> Family<T> {
         }
     }
 
-    /// When it will have outlived itself, if it is not used any more; `None` where it never does.
+    /// Returns when the family expires if it is not used again, or `None` if it never does.
     pub fn ends_at(&self, policy: &Policy<T>) -> Option<T> {
         let absolute = policy.absolute.map(|lifetime| self.began.saturating_add(lifetime));
         let idle = policy.idle.map(|lifetime| self.used.saturating_add(lifetime));
@@ -92,15 +93,16 @@ impl<T: Time> Family<T> {
         }
     }
 
-    /// Rule D4: "An absolute and an idle lifetime [none, 90 days] MUST bound a family". Read off the
-    /// clock each time and never kept: a server's clock that jumps ahead for a while must not end its
+    /// Rule D4: "An absolute and an idle lifetime [none, 90 days] MUST bound a family". Computed
+    /// each time and never stored: a server's clock that jumps ahead for a while must not end its
     /// families for good.
     fn has_expired(&self, policy: &Policy<T>, now: T) -> bool {
         self.ends_at(policy).is_some_and(|ends_at| now >= ends_at)
     }
 
-    /// Latches what `now` shows of the overlap, and pulls it in where it lies further ahead than it
-    /// is long: the clock went back (rule A5). Closes what the policy does not know (any longer).
+    /// Closes an overlap that has ended by `now`, and shortens one that would end later than its
+    /// length from `now`, since then the clock went back (rule A5). Closes what the policy no
+    /// longer allows.
     fn observe(&mut self, policy: &Policy<T>, now: T) {
         self.tolerance = match (self.tolerance, policy.reuse) {
             (
@@ -114,6 +116,7 @@ impl<T: Time> Family<T> {
         };
     }
 
+    /// Decides on a presented token, after `observe`.
     fn present(&mut self, policy: &Policy<T>, number: u64, now: T) -> Presented {
         match self.life {
             Life::Revoked => return Presented::Refuse(RefusalReason::Revoked),
@@ -143,6 +146,7 @@ impl<T: Time> Family<T> {
         }
     }
 
+    /// Returns the age of the token with this number.
     fn age(&self, number: u64) -> Age {
         match self.newest.checked_sub(number) {
             _ if number == 0 => Age::Unborn,
@@ -153,11 +157,11 @@ impl<T: Time> Family<T> {
         }
     }
 
-    /// The newest token makes the next. Rule D1: "exactly one MUST rotate it", since it is the newest
+    /// Rotates the newest token. Rule D1: "exactly one MUST rotate it", since it is the newest
     /// no longer.
     fn rotate(&mut self, policy: &Policy<T>, now: T) -> Presented {
         let Some(number) = self.newest.checked_add(1) else {
-            // A token a nanosecond for half a millennium: the family has outlived itself.
+            // One token a nanosecond for half a millennium.
             return Presented::Refuse(RefusalReason::Expired);
         };
         self.newest = number;
@@ -172,15 +176,15 @@ impl<T: Time> Family<T> {
         Presented::IssueSuccessor { number }
     }
 
-    /// The predecessor within its overlap. Rule D2: "from the first use of a token on, never longer for
-    /// being used again", and counted.
+    /// Presents the predecessor within its overlap. Rule D2: "from the first use of a token on,
+    /// never longer for being used again", and counted.
     fn again(&mut self, policy: &Policy<T>, until: T, uses: u32, now: T) -> Presented {
         let (most, outcome) = match policy.reuse {
             Reuse::OverlapAccessOnly { uses, .. } => (uses, Presented::RenewAccess),
             Reuse::Idempotent { uses, .. } => {
                 (uses, Presented::RepeatSuccessor { number: self.newest })
             }
-            // `observe` closes an overlap that the policy does not know.
+            // `observe` has closed an overlap that the policy does not have.
             Reuse::Strict | Reuse::ConfirmByUse => {
                 return Presented::Refuse(RefusalReason::Unknown);
             }

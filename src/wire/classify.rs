@@ -1,4 +1,4 @@
-//! What a response that holds no grant means (rule B6).
+//! Classifying error responses (rule B6).
 
 use core::time::Duration;
 use std::prelude::rust_2024::*;
@@ -16,12 +16,12 @@ use crate::time::{Span, Timestamp};
 use crate::token::Secret;
 
 impl ErrorResponse<'_> {
-    /// Whether it names a code that is known.
+    /// Returns whether the response has a known code.
     pub(super) fn is_known(&self, context: &RequestContext<'_>) -> bool {
         self.known(context).is_some()
     }
 
-    /// Whether it names a code after which asking again is of no use by itself.
+    /// Returns whether the response has a code after which a retry by itself is of no use.
     pub(super) fn is_final(&self, context: &RequestContext<'_>) -> bool {
         match self.known(context).map(|code| code.meaning()) {
             Some(Meaning::Declined | Meaning::Misconfigured(_)) => true,
@@ -33,7 +33,7 @@ impl ErrorResponse<'_> {
         meaning(context.codes(), &self.codes.iter().map(Secret::expose))
     }
 
-    /// The failure that it is, and in words that show nothing of the response but known codes.
+    /// Returns the failure. Its text shows nothing of the response but known codes.
     pub(super) fn to_error(&self, context: &RequestContext<'_>) -> RefreshError {
         let own = context.classify().and_then(|classify| classify(self));
         let (kind, code) = match own {
@@ -64,7 +64,7 @@ impl ErrorResponse<'_> {
         let status = self.status;
         let code = self.known(context);
         let shown = code.map(|code| code.text());
-        // Definitely not honoured, whatever else it says; and nothing is final from so little.
+        // These requests took no effect, whatever the code; and such a status makes no code final.
         let busy = status == StatusCode::SERVICE_UNAVAILABLE
             && (says_error(self.members) || self.retry_after.is_some());
         if status == StatusCode::TOO_MANY_REQUESTS || busy || is_transient(self.members) {
@@ -79,11 +79,11 @@ impl ErrorResponse<'_> {
         (kind, shown)
     }
 
-    /// By its status alone.
+    /// Classifies by the status alone.
     fn unnamed(&self, context: &RequestContext<'_>) -> FailureKind {
         match self.status {
-            // Not even taken up (RFC 9110, sections 15.5.9 and 15.5.20; RFC 8470, section 5.2), or the
-            // word of a network's gatekeeper (RFC 6585, section 6).
+            // The request was not processed (RFC 9110, sections 15.5.9 and 15.5.20; RFC 8470,
+            // section 5.2), or met a captive portal (RFC 6585, section 6).
             StatusCode::REQUEST_TIMEOUT
             | StatusCode::MISDIRECTED_REQUEST
             | StatusCode::TOO_EARLY
@@ -91,12 +91,12 @@ impl ErrorResponse<'_> {
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                 FailureKind::Misconfigured("the credentials for the proxy, in the HTTP client")
             }
-            // RFC 6749, section 5.2: how a client is refused that authenticated by the header.
+            // RFC 6749, section 5.2: the status for a client that authenticated by the header.
             StatusCode::UNAUTHORIZED if self.challenged && context.sends_basic() => {
                 FailureKind::Misconfigured(CLIENT)
             }
             status if status.is_client_error() || status.is_success() => FailureKind::Unexplained,
-            // What is none of RFC 9110's either (section 15).
+            // Including a status that RFC 9110, section 15, does not define.
             _ => FailureKind::Unknown,
         }
     }
@@ -122,7 +122,8 @@ impl FailureKind {
         }
     }
 
-    /// A client that asks for itself has nobody to log in: what refuses it is to be set right.
+    /// Returns the kind for a client credentials grant, which has no user to log in: a setting must
+    /// be corrected.
     fn without_login(self, status: StatusCode) -> Self {
         let nobody_there =
             status == StatusCode::NOT_FOUND || status == StatusCode::METHOD_NOT_ALLOWED;
@@ -135,7 +136,7 @@ impl FailureKind {
         }
     }
 
-    /// Whose response it was, where somebody has to look there.
+    /// Returns the host for the error text, if its operator has to correct something.
     fn of_host(self, context: &RequestContext<'_>) -> String {
         match self {
             Self::Misconfigured(_) => context.host().map(|host| format!(" at {host}")),

@@ -1,4 +1,4 @@
-//! What a response responses: without that it cannot be judged what was received, and what is to be done.
+//! The request behind a response, as far as reading the response depends on it.
 
 use std::prelude::rust_2024::*;
 
@@ -9,22 +9,22 @@ use super::settings::Settings;
 use crate::provider::{Code, Dialect};
 use crate::token::Secret;
 
-/// A request to a token endpoint, as far as its response depends on it.
+/// What reading a response needs to know about its request.
 #[derive(Clone, Default)]
 pub(crate) struct RequestContext<'a> {
     client: Option<&'a Settings>,
     grant: GrantKind,
 }
 
-/// What is shown for a grant.
+/// What the client presented to get a grant.
 #[derive(Clone, Default)]
 pub(super) enum GrantKind {
-    /// It is not known.
+    /// Not known.
     #[default]
     Unknown,
-    /// This refresh token.
+    /// A refresh token.
     RefreshToken(Secret),
-    /// The client itself (RFC 6749, section 4.4): there is nobody to log in.
+    /// Its own credentials (RFC 6749, section 4.4), so that there is no user to log in.
     Client,
 }
 
@@ -33,7 +33,7 @@ impl<'a> RequestContext<'a> {
         Self { client: Some(client), grant }
     }
 
-    /// The refresh token that was presented, as far as is known.
+    /// Returns the refresh token that was presented, if known.
     pub(super) fn presented(&self) -> Option<&Secret> {
         match &self.grant {
             GrantKind::RefreshToken(presented) => Some(presented),
@@ -41,7 +41,7 @@ impl<'a> RequestContext<'a> {
         }
     }
 
-    /// Whether the client asks for itself.
+    /// Returns whether it was a client credentials grant.
     pub(super) fn is_clients_own(&self) -> bool {
         matches!(self.grant, GrantKind::Client)
     }
@@ -58,18 +58,18 @@ impl<'a> RequestContext<'a> {
         self.client.and_then(Settings::classify)
     }
 
-    /// Whether the client authenticates by the `Authorization` header.
+    /// Returns whether the client authenticates by the `Authorization` header.
     pub(super) fn sends_basic(&self) -> bool {
         self.client.is_some_and(Settings::sends_basic)
     }
 
-    /// Whether the program takes tokens of this type for bearer tokens.
+    /// Returns whether the program uses tokens of this type as bearer tokens.
     pub(super) fn accepts(&self, token_type: &str) -> bool {
         self.client.is_some_and(|client| client.accepts(token_type))
     }
 
-    /// The origin of where a redirect leads to, which holds no secret; nothing where it is none, or that
-    /// of the endpoint itself.
+    /// Returns the origin that a redirect leads to, which holds no secret; `None` if it has none,
+    /// or it is that of the endpoint itself.
     pub(super) fn moved_to(&self, location: &str) -> Option<String> {
         let asked = self.client.map(Settings::endpoint);
         let to = Url::options().base_url(asked).parse(location).ok()?.origin();

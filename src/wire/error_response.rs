@@ -1,4 +1,4 @@
-//! A response that holds no grant.
+//! Error responses of a token endpoint (RFC 6749, section 5.2).
 
 use core::fmt;
 use core::time::Duration;
@@ -14,10 +14,10 @@ use crate::provider::Dialect;
 use crate::time::Timestamp;
 use crate::token::Secret;
 
-/// A response by which a token endpoint refuses: what a hook of
-/// [`ClientBuilder::classify`](super::ClientBuilder::classify) judges by.
+/// An error response of a token endpoint (RFC 6749, section 5.2), for
+/// [`ClientBuilder::classify`](super::ClientBuilder::classify).
 ///
-/// What it holds came off the wire, and may repeat what was sent: it is not to be logged.
+/// Its texts come from the server and may repeat secrets of the request. Do not log them.
 pub struct ErrorResponse<'a> {
     pub(super) status: StatusCode,
     pub(super) members: &'a Members,
@@ -29,7 +29,7 @@ pub struct ErrorResponse<'a> {
     pub(super) challenged: bool,
 }
 
-/// A program's own judgement of a refusal.
+/// A program's own classification of error responses.
 pub(super) type Classify =
     Arc<dyn Fn(&ErrorResponse<'_>) -> Option<Failure<Timestamp>> + Send + Sync + 'static>;
 
@@ -54,33 +54,33 @@ impl<'a> ErrorResponse<'a> {
         }
     }
 
-    /// The status of the response.
+    /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         self.status.as_u16()
     }
 
-    /// Its error code: `error` (RFC 6749, section 5.2), or what stands for it in another dialect.
+    /// Returns the error code: `error`, or the member in its place in the dialect.
     pub fn error(&self) -> Option<&str> {
         self.error.as_ref().map(Secret::expose)
     }
 
-    /// Its `error_description`.
+    /// Returns `error_description`.
     pub fn error_description(&self) -> Option<&str> {
         self.description.as_ref().map(Secret::expose)
     }
 
-    /// Its `error_uri`.
+    /// Returns `error_uri`.
     pub fn error_uri(&self) -> Option<&str> {
         self.uri.as_ref().map(Secret::expose)
     }
 
-    /// How long the server asks to be left alone.
+    /// Returns how long to wait before a retry, if the server says so.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 }
 
-/// What it says may hold secrets.
+/// Leaves out the texts, which may hold secrets.
 impl fmt::Debug for ErrorResponse<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -1,4 +1,4 @@
-//! How long tokens live, in whichever words a response says it (rules A3, A4).
+//! The lifetimes of tokens, in all the forms that responses have (rules A3, A4).
 
 use std::prelude::rust_2024::*;
 
@@ -6,9 +6,9 @@ use super::dates::{date, duration, of_digits};
 use super::members::Members;
 use crate::time::{ExpiresIn, NumericDate, Span, Timestamp};
 
-/// Members that say when an access token ends, the better ones first.
+/// The members for the expiry of an access token, in order of preference.
 const OF_ACCESS_TOKEN: [Named; 36] = [
-    // Zoho has milliseconds in `expires_in` where this stands beside it.
+    // Zoho: if this is present, `expires_in` is in milliseconds.
     Named("expires_in_sec", Unit::Seconds),
     Named("expires_in", Unit::Seconds),
     Named("expires_in_seconds", Unit::Seconds),
@@ -32,14 +32,14 @@ const OF_ACCESS_TOKEN: [Named; 36] = [
     Named("accessTokenExpiresAt", Unit::Inferred),
     Named("access_token_expires", Unit::Inferred),
     Named("accessTokenExpires", Unit::Inferred),
-    // dj-rest-auth has both.
+    // dj-rest-auth uses both.
     Named("access_expiration", Unit::Inferred),
     Named("access_token_expiration", Unit::Inferred),
     Named("accessTokenExpiration", Unit::Inferred),
     Named("accessTokenExpiry", Unit::Inferred),
     Named("valid_until", Unit::Inferred),
     Named("validUntil", Unit::Inferred),
-    // TikTok Shop: a date all the same.
+    // TikTok Shop: a date in spite of its name.
     Named("access_token_expire_in", Unit::Inferred),
     Named("token_expiry", Unit::Inferred),
     Named("expire_time", Unit::Inferred),
@@ -50,7 +50,7 @@ const OF_ACCESS_TOKEN: [Named; 36] = [
     Named("exp", Unit::Inferred),
 ];
 
-/// Members that say when a refresh token ends.
+/// The members for the expiry of a refresh token, in order of preference.
 const OF_REFRESH_TOKEN: [Named; 15] = [
     // GitHub, Azure AD B2C, eBay, LinkedIn; Keycloak, TikTok, Lark; Intuit.
     Named("refresh_token_expires_in", Unit::Inferred),
@@ -75,18 +75,18 @@ const OF_REFRESH_TOKEN: [Named; 15] = [
 #[derive(Copy, Clone)]
 struct Named(&'static str, Unit);
 
-/// What a number under a name counts.
+/// The unit of a number under a name.
 #[derive(Copy, Clone)]
 enum Unit {
-    /// Seconds from now, whatever it is.
+    /// Seconds from now, whatever the size.
     Seconds,
-    /// Milliseconds from now, whatever it is.
+    /// Milliseconds from now, whatever the size.
     Milliseconds,
-    /// What its size tells.
+    /// Inferred from the size.
     Inferred,
 }
 
-/// When something ends.
+/// The end of a lifetime or a wait.
 #[derive(Copy, Clone)]
 pub(super) enum End {
     After(Span),
@@ -94,17 +94,17 @@ pub(super) enum End {
 }
 
 impl End {
-    /// How the access token's end is said, if it is.
+    /// Returns the expiry of the access token, if there is one.
     pub(super) fn of_access_token(members: &Members) -> Option<Self> {
         Self::first_of(&OF_ACCESS_TOKEN, members)
     }
 
-    /// What a text says of it that stands for a wait or a lifetime.
+    /// Parses a wait or a lifetime.
     pub(super) fn parse(text: &str) -> Option<Self> {
         Unit::Inferred.end(text)
     }
 
-    /// How the refresh token's end is said, if it is.
+    /// Returns the expiry of the refresh token, if there is one.
     pub(super) fn of_refresh_token(members: &Members) -> Option<Self> {
         Self::first_of(&OF_REFRESH_TOKEN, members)
     }
@@ -125,7 +125,7 @@ impl End {
 impl Unit {
     fn end(self, text: &str) -> Option<End> {
         let text = text.trim();
-        // A duration as protocol buffers write it.
+        // A duration in the JSON form of protocol buffers.
         let number = text.strip_suffix('s').filter(|it| it.ends_with(|c: char| c.is_ascii_digit()));
         match number.unwrap_or(text).parse::<ExpiresIn>() {
             Ok(relative) => Some(self.number(number.unwrap_or(text), relative.span())),
@@ -133,9 +133,9 @@ impl Unit {
         }
     }
 
-    /// A number that would be more than 31 years of seconds is a date, in seconds since the Unix epoch,
-    /// or in milli-, micro- or nanoseconds if that brings it nearer than the year 33658; or it is the
-    /// digits of a date.
+    /// Interprets a number. One that would be more than 31 years in seconds is a date: the digits
+    /// of one, or seconds since the Unix epoch, or the coarsest of milli-, micro- and nanoseconds
+    /// before the year 33658.
     fn number(self, text: &str, relative: Span) -> End {
         /// 2001-09-09, as a date in seconds.
         const DATE: f64 = 1e9;

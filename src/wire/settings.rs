@@ -1,4 +1,4 @@
-//! What a client is made of, shared by its clones.
+//! The settings of a client, shared by its clones.
 
 use std::prelude::rust_2024::*;
 
@@ -21,7 +21,7 @@ pub(super) struct Settings {
     pub(super) backoff: ClientBackoff,
 }
 
-/// How the responses are read.
+/// How responses are read.
 #[derive(Clone, Default)]
 pub(super) struct ResponseSettings {
     pub(super) provider: Option<Provider>,
@@ -71,7 +71,7 @@ impl Settings {
     }
 }
 
-/// Whether it is on this machine, which no proxy should come between.
+/// Returns whether a URL is on this machine, so that no proxy is to be used.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(domain)) => domain == "localhost",

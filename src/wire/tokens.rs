@@ -1,5 +1,5 @@
-//! Which of a response's texts are tokens, and may be used as such (RFC 6749, sections 5.1 and 7.1;
-//! rule B14).
+//! Finding the tokens of a response, and checking that they can be used (RFC 6749, sections 5.1 and
+//! 7.1; rule B14).
 
 use std::prelude::rust_2024::*;
 
@@ -11,11 +11,11 @@ use super::lifetime::End;
 use super::members::{Members, Token, says_something};
 use crate::token::{Leniency, Secret, Unusable};
 
-/// Other names of a refresh token, taken where one of them stands beside an access token.
+/// Other names of a refresh token, accepted beside an access token.
 const OTHER_NAMES: [&str; 2] = ["refreshToken", "RefreshToken"];
 
-/// The access token, if it is one that may be sent as a bearer token. RFC 6749, section 7.1: a client
-/// must not use one whose type it does not understand.
+/// Returns the access token, if it can be sent as a bearer token. RFC 6749, section 7.1: a client
+/// must not use a token of an unknown type.
 pub(super) fn bearer(
     members: &Members,
     context: &RequestContext<'_>,
@@ -39,8 +39,8 @@ pub(super) fn bearer(
 }
 
 fn is_of_bearer_type(members: &Members, context: &RequestContext<'_>) -> Result<(), Unusable> {
-    /// `Bearer`, and what is documented to be sent as one: Slack's, Apigee's, eBay's. Without the
-    /// spaces and dashes that some write in them.
+    /// `Bearer`, and types that are documented to be sent as such, of Slack, Apigee and eBay.
+    /// Without spaces and dashes.
     const BEARER: [&str; 6] =
         ["bearer", "bot", "user", "bearertoken", "useraccesstoken", "applicationaccesstoken"];
     let said = match members.value("token_type") {
@@ -67,12 +67,12 @@ fn is_of_bearer_type(members: &Members, context: &RequestContext<'_>) -> Result<
     if said.split(',').map(str::trim).all(is_bearer) { Ok(()) } else { Err(Unusable::TokenType) }
 }
 
-/// The refresh token of a response.
+/// Returns the refresh token of a response.
 pub(super) fn refresh_token(members: &Members) -> Option<Token> {
     members.token_or_number("refresh_token")
 }
 
-/// A refresh token by another name beside the access token, where no two of them differ.
+/// Returns a refresh token by another name beside an access token, unless two of them differ.
 pub(super) fn refresh_token_by_another_name(members: &Members) -> Option<Token> {
     members.token("access_token")?;
     let mut named = OTHER_NAMES.iter().filter_map(|name| members.token_or_number(name));
@@ -80,14 +80,15 @@ pub(super) fn refresh_token_by_another_name(members: &Members) -> Option<Token> 
     named.all(|other| other.secret == first.secret).then_some(first)
 }
 
-/// What stands beside a token in a token response, and in nothing else.
+/// The token whose surroundings are checked by [`is_beside`].
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(super) enum Beside {
     AccessToken,
     RefreshToken,
 }
 
-/// Whether another part of a token response stands beside a token of a response that is no success.
+/// Returns whether another part of a token response accompanies a token in a response that is not a
+/// success.
 pub(super) fn is_beside(what: Beside, members: &Members) -> bool {
     let other = match what {
         Beside::AccessToken => refresh_token(members),
@@ -98,22 +99,22 @@ pub(super) fn is_beside(what: Beside, members: &Members) -> bool {
         || other.is_some()
 }
 
-/// Whether a text looks like a token, and not like a word about one, or what is left of one in a log.
+/// Returns whether a text looks like a token, and not like a message or a masked token.
 pub(super) fn looks_like_a_token(token: &Secret) -> bool {
     let text = token.expose();
     let visible = |byte: u8| byte.is_ascii_graphic() && !b"*[<".contains(&byte);
-    // `required`, `must_not_be_blank`, `Expired`: what is drawn by lot has digits, or both cases.
+    // Unlike `required`, `must_not_be_blank` or `Expired`, random texts have digits, or both cases.
     let both = text.contains(|c: char| c.is_ascii_uppercase())
         && text.contains(|c: char| c.is_ascii_lowercase());
     let drawn = text.contains(|c: char| c.is_ascii_digit()) || both && text.len() >= 20;
     drawn && text.bytes().all(visible) && !text.contains("...")
 }
 
-/// Whether a response only repeats the refresh token that was presented, in whichever encoding.
+/// Returns whether a token is the refresh token that was presented, in any encoding.
 pub(super) fn repeats(token: &Secret, presented: &Secret) -> bool {
     let presented = presented.expose().trim();
     let mut text = Zeroizing::new(token.expose().to_owned());
-    // Encoded once, or once more by what shows it.
+    // It may have been encoded more than once.
     for _ in 0..3 {
         if text.as_str() == presented {
             return true;
@@ -123,8 +124,8 @@ pub(super) fn repeats(token: &Secret, presented: &Secret) -> bool {
     text.as_str() == presented
 }
 
-/// A text in which percent encoding (RFC 3986, section 2.1), references of HTML to ASCII and escapes of
-/// JSON are what they stand for. What is no such thing stays.
+/// Decodes percent encoding (RFC 3986, section 2.1), HTML character references to ASCII, and JSON
+/// escapes. Other text is unchanged.
 fn decoded(text: &str) -> Zeroizing<String> {
     let mut decoded = Zeroizing::new(String::with_capacity(text.len()));
     let mut rest = text;
@@ -136,7 +137,7 @@ fn decoded(text: &str) -> Zeroizing<String> {
     decoded
 }
 
-/// The character for which what a text begins with stands, and how long that is.
+/// Returns the character of the escape that a text begins with, and the length of the escape.
 fn escape(text: &str) -> Option<(char, usize)> {
     const NAMED: [(&str, char); 5] =
         [("&amp;", '&'), ("&lt;", '<'), ("&gt;", '>'), ("&quot;", '"'), ("&apos;", '\'')];
@@ -147,7 +148,7 @@ fn escape(text: &str) -> Option<(char, usize)> {
         [b'\\', b'u', b'0', b'0', ..] => Some((ascii(hex(text.get(4..6))?)?, 6)),
         [b'\\', escaped @ (b'/' | b'"' | b'\\'), ..] => Some((char::from(*escaped), 2)),
         [b'&', b'#', ..] => {
-            // Seven bytes hold the longest that is meant.
+            // The longest reference to ASCII has seven bytes.
             let end = text.bytes().take(7).position(|byte| byte == b';')?;
             let number = &text[2..end];
             let number = match number.strip_prefix(['x', 'X']) {
@@ -164,8 +165,8 @@ fn escape(text: &str) -> Option<(char, usize)> {
     }
 }
 
-/// Known names of tokens that are not where RFC 6749 has them, and in what: words that hold nothing of
-/// the response's.
+/// Returns the known names of tokens in other places than those of RFC 6749, with a description of
+/// the place, which holds no text of the response.
 pub(super) fn elsewhere(members: &Members) -> Vec<(&'static str, String)> {
     const TOKENS: [&str; 10] = [
         "access_token",
@@ -195,7 +196,7 @@ pub(super) fn elsewhere(members: &Members) -> Vec<(&'static str, String)> {
         "content",
     ];
     let mut found = Vec::new();
-    // At the top, the first two are where they should be.
+    // At the top level the first two are in their place.
     let others = &TOKENS[2..];
     for name in members.names().filter_map(|name| others.iter().find(|known| **known == name)) {
         if members.token_or_number(name).is_some() {
@@ -209,12 +210,12 @@ pub(super) fn elsewhere(members: &Members) -> Vec<(&'static str, String)> {
         let inside = TOKENS.iter().filter(|known| inner.token_or_number(known).is_some());
         found.extend(inside.map(|known| (*known, format!("`{known}` in {place}"))));
     }
-    // As many as anybody reads.
+    // More would not be read.
     found.truncate(8);
     found
 }
 
-/// The places of refresh tokens that were not taken.
+/// Returns the places of refresh tokens that were not used.
 pub(super) fn refresh_tokens_elsewhere(members: &Members) -> Vec<String> {
     let names = ["refresh_token", "refreshToken", "RefreshToken"];
     let found = elsewhere(members).into_iter().filter(|(name, _)| names.contains(name));

@@ -1,4 +1,4 @@
-//! A layer that lets through who shows a good access token (RFC 6750).
+//! A layer that requires a valid access token (RFC 6750).
 
 use core::fmt;
 use core::future::Future;
@@ -17,8 +17,8 @@ use tower_service::Service;
 use crate::issue::{AuthenticationError, FamilyStore, Identity, Issuer};
 use crate::token::Secret;
 
-/// Asks for an access token of an issuer, and tells what is behind it on whose behalf a request is
-/// made: an [`Identity`] is among the request's extensions.
+/// A layer that requires an access token of an issuer, and adds the [`Identity`] behind it to the
+/// extensions of the request.
 pub struct RequireBearer<S: FamilyStore> {
     issuer: Issuer<S>,
     realm: Arc<str>,
@@ -26,19 +26,19 @@ pub struct RequireBearer<S: FamilyStore> {
 }
 
 impl<S: FamilyStore> RequireBearer<S> {
-    /// Any good token of `issuer` will do.
+    /// Returns a layer that accepts any valid token of `issuer`.
     pub fn new(issuer: Issuer<S>) -> Self {
         Self { issuer, realm: "api".into(), scope: None }
     }
 
-    /// The name of what is protected \["api"\], without `"` and `\`, which are left out.
+    /// Sets the name of the protected realm, from which `"` and `\` are removed. Default: `api`.
     #[must_use]
     pub fn realm(mut self, realm: &str) -> Self {
         self.realm = plain(realm).into();
         self
     }
 
-    /// Of a token's scope, all that is named here is needed, separated by spaces.
+    /// Sets the scopes, separated by spaces, that a token must have, all of them. Default: none.
     #[must_use]
     pub fn scope(mut self, scope: &str) -> Self {
         self.scope = Some(plain(scope).into());
@@ -67,9 +67,9 @@ impl<S: FamilyStore> RequireBearer<S> {
         let (status, challenge) = match refusal {
             // RFC 6750, section 3.1: "SHOULD NOT include an error code".
             BearerError::NoToken => (StatusCode::UNAUTHORIZED, String::new()),
-            BearerError::InvalidRequest(told) => (
+            BearerError::InvalidRequest(text) => (
                 StatusCode::BAD_REQUEST,
-                format!(", error=\"invalid_request\", error_description=\"{told}\""),
+                format!(", error=\"invalid_request\", error_description=\"{text}\""),
             ),
             BearerError::InvalidToken(rejected) => (
                 StatusCode::UNAUTHORIZED,
@@ -77,8 +77,8 @@ impl<S: FamilyStore> RequireBearer<S> {
             ),
             BearerError::InsufficientScope => {
                 let scope = self.scope.as_deref().unwrap_or_default();
-                let told = format!(", error=\"insufficient_scope\", scope=\"{scope}\"");
-                (StatusCode::FORBIDDEN, told)
+                let challenge = format!(", error=\"insufficient_scope\", scope=\"{scope}\"");
+                (StatusCode::FORBIDDEN, challenge)
             }
             BearerError::Unavailable => {
                 let mut response = StatusCode::SERVICE_UNAVAILABLE.into_response();
@@ -88,13 +88,13 @@ impl<S: FamilyStore> RequireBearer<S> {
         };
         let mut response = status.into_response();
         let challenge = format!("Bearer realm=\"{realm}\"{challenge}");
-        let challenge = HeaderValue::try_from(challenge).expect("plain texts alone are in it");
+        let challenge = HeaderValue::try_from(challenge).expect("a challenge is printable ASCII");
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         response
     }
 }
 
-/// What a quoted text of a header may hold as it is.
+/// Removes what a quoted string of a header may not hold unescaped.
 fn plain(text: &str) -> String {
     let may = |it: &char| matches!(it, ' '..='~') && !matches!(it, '"' | '\\');
     text.chars().filter(may).collect()
@@ -108,7 +108,8 @@ enum BearerError {
     Unavailable,
 }
 
-/// The token in the header (RFC 6750, section 2.1); in forms and addresses it is not looked for.
+/// Returns the token in the `Authorization` header (RFC 6750, section 2.1). Forms and URLs are not
+/// searched.
 fn shown(headers: &HeaderMap) -> Result<Secret, BearerError> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let Some(header) = all.next() else { return Err(BearerError::NoToken) };
@@ -152,7 +153,7 @@ impl<S: FamilyStore, I> Layer<I> for RequireBearer<S> {
     }
 }
 
-/// Made by [`RequireBearer`].
+/// The service of the [`RequireBearer`] layer.
 pub struct RequireBearerService<S: FamilyStore, I> {
     require: RequireBearer<S>,
     inner: I,
@@ -188,7 +189,7 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        // The one that was asked whether it is ready; a clone waits for its turn.
+        // The service that was polled ready handles this request; a clone replaces it.
         let clone = self.inner.clone();
         let mut inner = core::mem::replace(&mut self.inner, clone);
         let require = self.require.clone();

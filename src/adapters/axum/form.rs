@@ -1,4 +1,4 @@
-//! Forms as they come, and errors as they go (RFC 6749, sections 3.2 and 5.2).
+//! Form bodies of requests, and error responses (RFC 6749, sections 3.2 and 5.2).
 
 use std::collections::BTreeMap;
 use std::prelude::rust_2024::*;
@@ -12,13 +12,13 @@ use serde_json::json;
 
 use crate::issue::GrantError;
 
-/// How long a form may be, in bytes.
+/// The maximum length of a form, in bytes.
 const LONGEST: usize = 16 * 1024;
 
-/// After how many seconds a client may try again while the store is down.
+/// The `Retry-After` while the store is unavailable, in seconds.
 const PAUSE: u64 = 1;
 
-/// What was sent as a form.
+/// The parameters of a form.
 pub(super) struct Form(BTreeMap<String, String>);
 
 impl Form {
@@ -26,8 +26,8 @@ impl Form {
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            let told = "the content type must be application/x-www-form-urlencoded";
-            return Err(EndpointError::InvalidRequest(told));
+            let text = "the content type must be application/x-www-form-urlencoded";
+            return Err(EndpointError::InvalidRequest(text));
         }
         let bytes = to_bytes(body, LONGEST).await.map_err(|_| EndpointError::TooLarge)?;
         let mut form = BTreeMap::new();
@@ -53,13 +53,13 @@ impl Form {
     }
 }
 
-/// What a client is told that gets no token.
+/// An error response of an endpoint.
 #[derive(Debug)]
 pub(super) enum EndpointError {
     InvalidRequest(&'static str),
     TooLarge,
     InvalidClient {
-        /// Whether it tried by the header.
+        /// Whether the client authenticated by the header.
         challenge: bool,
     },
     InvalidGrant,
@@ -86,11 +86,11 @@ impl From<GrantError> for EndpointError {
 impl IntoResponse for EndpointError {
     fn into_response(self) -> Response {
         let (status, code, description) = match &self {
-            Self::InvalidRequest(told) => (StatusCode::BAD_REQUEST, "invalid_request", *told),
+            Self::InvalidRequest(text) => (StatusCode::BAD_REQUEST, "invalid_request", *text),
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "invalid_request",
-                "the form is too long, or was cut off",
+                "the form is too long or incomplete",
             ),
             Self::InvalidClient { challenge: true } => {
                 (StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed")
@@ -145,7 +145,8 @@ impl IntoResponse for EndpointError {
     }
 }
 
-/// JSON, for its receiver alone. Rule D6: "No answer there may be stored on the way."
+/// Returns a JSON response that must not be cached. Rule D6: "No answer there may be stored on the
+/// way."
 pub(super) fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
     let headers =
         [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
@@ -154,7 +155,7 @@ pub(super) fn json_response(status: StatusCode, body: &impl Serialize) -> Respon
     (status, headers, body).into_response()
 }
 
-/// A bug: whoever asked is told that it was not for them.
+/// Returns the response for a handler that panicked.
 pub(super) fn failed() -> Response {
     let body = json!({ "error": "server_error", "error_description": "the server has failed" });
     json_response(StatusCode::INTERNAL_SERVER_ERROR, &body)

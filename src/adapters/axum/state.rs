@@ -1,4 +1,4 @@
-//! What a server is made of, shared by its handles.
+//! The state of a server, shared by its handles.
 
 use std::prelude::rust_2024::*;
 
@@ -14,6 +14,6 @@ pub(super) struct ServerState<S: FamilyStore> {
     pub(super) clients: Clients,
     pub(super) jwks: Option<Value>,
     pub(super) dev_login: bool,
-    /// Each task that runs, although nobody may wait for it any more, has a receiver of it.
+    /// Each running task holds a receiver of it.
     pub(super) running: watch::Sender<()>,
 }

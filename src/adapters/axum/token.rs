@@ -1,4 +1,4 @@
-//! What the endpoints do.
+//! The handlers of the endpoints.
 
 use std::prelude::rust_2024::*;
 
@@ -13,7 +13,7 @@ use super::state::ServerState;
 use crate::issue::{FamilyStore, Issued, Login};
 use crate::token::Secret;
 
-/// A token request (RFC 6749, sections 4.4.2 and 6).
+/// Handles a token request (RFC 6749, sections 4.4.2 and 6).
 pub(super) async fn token<S: FamilyStore>(server: &ServerState<S>, request: Request) -> Response {
     respond(granted(server, request).await)
 }
@@ -39,7 +39,8 @@ async fn granted<S: FamilyStore>(
     }
 }
 
-/// A revocation request (RFC 7009, section 2.1). What kind of token it is shows by itself.
+/// Handles a revocation request (RFC 7009, section 2.1). The kind of token is recognised by its
+/// form.
 pub(super) async fn revoke<S: FamilyStore>(server: &ServerState<S>, request: Request) -> Response {
     let revoked = async {
         let (head, body) = request.into_parts();
@@ -55,7 +56,7 @@ pub(super) async fn revoke<S: FamilyStore>(server: &ServerState<S>, request: Req
     }
 }
 
-/// Logs in whoever asks, as `subject`.
+/// Logs in as `subject`, without authentication.
 pub(super) async fn dev_login<S: FamilyStore>(
     server: &ServerState<S>,
     request: Request,
@@ -74,7 +75,8 @@ pub(super) async fn dev_login<S: FamilyStore>(
     respond(issued.await)
 }
 
-/// A token response (RFC 6749, section 5.1). It borrows: each copy of a token is one to zeroise.
+/// A token response (RFC 6749, section 5.1). Borrowed, since each copy of a token would have to be
+/// zeroised.
 #[derive(Serialize)]
 struct TokenResponse<'a> {
     access_token: &'a str,
