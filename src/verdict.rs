@@ -102,6 +102,7 @@ impl Outgoing {
 /// The challenges of a response, summed up: the one that says most about the token (RFC 9110,
 /// section 11.6.1).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Challenge {
     /// The response has no challenge.
     Absent,

@@ -86,6 +86,7 @@ impl From<Presented> for Effect {
 
 /// Why a refresh token is refused. For logs: the client sees only `invalid_grant`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum RefusalReason {
     /// The token was never issued.
     Unknown,

@@ -32,6 +32,7 @@ pub(super) struct ResponseSettings {
 
 /// How a client with a secret authenticates (RFC 6749, section 2.3.1).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum ClientAuthentication {
     /// In the `Authorization` header.
     #[default]
