@@ -22,7 +22,9 @@ pub(crate) fn property(bytes: &[u8]) {
     let expected = match text.as_str() {
         text if text == issued.spent.expose() => InvalidGrant::Reused(web),
         text if text == issued.foreign.expose() => InvalidGrant::OtherClient(shop),
-        text if text == issued.revoked.expose() => InvalidGrant::Refused(ended, RefusalReason::Revoked),
+        text if text == issued.revoked.expose() => {
+            InvalidGrant::Refused(ended, RefusalReason::Revoked)
+        }
         _ => InvalidGrant::NotOurs,
     };
     // Nothing but what is known, so nothing that was presented.

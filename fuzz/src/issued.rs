@@ -3,7 +3,9 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use perennial::issue::{FamilyId, FamilyStore, VersionedFamily, Issuer, Keys, Login, MemoryFamilies};
+use perennial::issue::{
+    FamilyId, FamilyStore, Issuer, Keys, Login, MemoryFamilies, VersionedFamily,
+};
 use perennial::rotation::{Policy, Reuse};
 use perennial::token::Secret;
 

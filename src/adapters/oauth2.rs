@@ -195,7 +195,7 @@ impl Sender {
         request.body(Bytes::from_owner(Zeroizing::new(form.body().as_bytes().to_vec())))
     }
 
-    async fn exchange(&self, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
+    async fn send_form(&self, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
         // Beyond the session's deadline it is listened to for as long again: an answer that comes
         // late still counts (rule B3). One total limit, not one a read.
         let limit = time_left.saturating_mul(2).max(Duration::from_millis(1));
@@ -318,7 +318,7 @@ impl Refresh for RefreshGrant {
                 let text = "the grant has no refresh token: log in again";
                 return Err(RefreshError::declined(text));
             };
-            this.exchange(&this.client.refresh(refresh_token), request.time_left()).await
+            this.send_form(&this.client.refresh(refresh_token), request.time_left()).await
         });
         Task(task).grant()
     }
@@ -347,7 +347,7 @@ impl Refresh for ClientCredentials {
     ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
         let this = self.0.clone();
         let task = self.0.runtime.spawn(async move {
-            this.exchange(&this.client.client_credentials(), request.time_left()).await
+            this.send_form(&this.client.client_credentials(), request.time_left()).await
         });
         Task(task).grant()
     }

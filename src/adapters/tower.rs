@@ -40,7 +40,7 @@
 //! request is heard, and the token rejected. A server that closes the connection at once may break it before
 //! its answer is read: the request then fails with the service's error, and nothing is known of the token.
 
-mod exchange;
+mod call;
 mod replay;
 
 use core::fmt;
@@ -55,7 +55,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::interceptor::{Interceptor, RequestTarget};
-use exchange::{Exchange, Redirects};
+use call::{Call, Redirects};
 
 pub use replay::{Ahead, Cloned, Empty, ReadAhead, Replay};
 
@@ -164,6 +164,6 @@ where
         }
         let interceptor = self.interceptor.clone();
         let (replay, redirects) = (self.replay.clone(), self.redirects);
-        Box::pin(Exchange { inner, interceptor, replay, redirects }.run(request, route))
+        Box::pin(Call { inner, interceptor, replay, redirects }.run(request, route))
     }
 }

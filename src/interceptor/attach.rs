@@ -23,10 +23,10 @@ use crate::verdict::{
 #[derive(Clone)]
 pub struct Interceptor {
     pub(super) session: Session,
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: Arc<InterceptorSettings>,
 }
 
-pub(super) struct Settings {
+pub(super) struct InterceptorSettings {
     pub(super) origins: Origins,
     pub(super) plain: Transport,
     pub(super) patience: Duration,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use thiserror::Error as ThisError;
 
-use super::attach::{Interceptor, Origins, Predicate, Settings};
+use super::attach::{Interceptor, InterceptorSettings, Origins, Predicate};
 use super::origin::{Origin, OriginError};
 use super::response::ResponseHead;
 use crate::clock::Timer;
@@ -154,7 +154,7 @@ impl InterceptorBuilder {
         if let (Some(plain), false) = (plain, self.allow_plain_http) {
             return Err(OriginError::PlainHttp(plain.clone()).into());
         }
-        let settings = Settings {
+        let settings = InterceptorSettings {
             origins: if self.any_origin { Origins::Any } else { Origins::These(origins) },
             plain: if self.allow_plain_http { Transport::Private } else { Transport::Plain },
             patience: self.patience,

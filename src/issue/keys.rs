@@ -37,8 +37,8 @@ const PREFIX: &str = "prt1_";
 /// identified by their numbers.
 #[derive(Clone)]
 pub struct Keys {
-    current: Key,
-    older: Vec<Key>,
+    current: MacKey,
+    older: Vec<MacKey>,
 }
 
 /// Why a key cannot be used.
@@ -56,7 +56,7 @@ impl Keys {
     /// # Errors
     /// [`KeyError::TooShort`].
     pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
-        Ok(Self { current: Key::new(secret.as_ref())?, older: Vec::new() })
+        Ok(Self { current: MacKey::new(secret.as_ref())?, older: Vec::new() })
     }
 
     /// Adds `secret` as an older key, which only verifies tokens.
@@ -64,7 +64,7 @@ impl Keys {
     /// # Errors
     /// [`KeyError::TooShort`].
     pub fn and_older(mut self, secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
-        self.older.push(Key::new(secret.as_ref())?);
+        self.older.push(MacKey::new(secret.as_ref())?);
         Ok(self)
     }
 
@@ -120,13 +120,13 @@ impl fmt::Debug for Keys {
 }
 
 #[derive(Clone)]
-struct Key {
+struct MacKey {
     secret: Zeroizing<Vec<u8>>,
     /// Identifies the key that made a token. Not secret.
     name: [u8; NAME],
 }
 
-impl Key {
+impl MacKey {
     fn new(secret: &[u8]) -> Result<Self, KeyError> {
         if secret.len() < SHORTEST {
             return Err(KeyError::TooShort(secret.len()));

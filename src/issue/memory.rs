@@ -14,10 +14,10 @@ use crate::time::Timestamp;
 /// Keeps families in memory. Clones share the same families. Records that may be deleted are
 /// deleted as others are added.
 #[derive(Clone, Default)]
-pub struct MemoryFamilies(Arc<Mutex<Kept>>);
+pub struct MemoryFamilies(Arc<Mutex<StoredFamilies>>);
 
 #[derive(Default)]
-struct Kept {
+struct StoredFamilies {
     families: HashMap<FamilyId, VersionedFamily>,
     of_subject: BTreeMap<String, BTreeSet<FamilyId>>,
     /// When to check whether a record may be deleted.
@@ -40,12 +40,12 @@ impl MemoryFamilies {
         self.len() == 0
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, StoredFamilies> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl StoredFamilies {
     /// Deletes the records that may be deleted by `now`.
     fn forget(&mut self, now: Timestamp) {
         while let Some(&(at, id)) = self.looks.first().filter(|(at, _)| *at <= now) {

@@ -56,7 +56,7 @@ pub enum Outcome<'a> {
 }
 
 /// A hook for notices.
-pub(super) type Hook = Box<dyn Fn(&Notice<'_>) + Send + Sync>;
+pub(super) type NoticeHook = Box<dyn Fn(&Notice<'_>) + Send + Sync>;
 
 impl Outcome<'_> {
     /// Returns the outcome in a word or two.

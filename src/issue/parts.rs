@@ -5,7 +5,7 @@ use std::boxed::Box;
 use super::error::GrantError;
 use super::issued::Issued;
 use super::keys::Keys;
-use super::notice::{Hook, Notice, Outcome};
+use super::notice::{Notice, NoticeHook, Outcome};
 use super::ports::{AccessTokens, FamilyId};
 use crate::clock::Clock;
 use crate::primitives::contained;
@@ -21,7 +21,7 @@ pub(super) struct IssuerParts<S> {
     pub(super) access_lifetime: Span,
     pub(super) renewal_window: Span,
     pub(super) clock: Box<dyn Clock>,
-    pub(super) on_notice: Option<Hook>,
+    pub(super) on_notice: Option<NoticeHook>,
 }
 
 impl<S> IssuerParts<S> {

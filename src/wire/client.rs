@@ -9,8 +9,8 @@ use url::Url;
 
 use super::context::{GrantKind, RequestContext};
 use super::error_response::ErrorResponse;
-use super::form::{Credentials, Form};
-use super::settings::{ClientAuthentication, ResponseSettings, Settings, is_loopback};
+use super::form::{Form, FormCredentials};
+use super::settings::{ClientAuthentication, ClientSettings, ResponseSettings, is_loopback};
 use crate::lifecycle::Failure;
 use crate::provider::{Dialect, Provider};
 use crate::refresh::ClientBackoff;
@@ -20,7 +20,7 @@ use crate::token::Secret;
 /// An OAuth 2.0 client (RFC 6749, section 2) and the endpoints of its authorization server. Cheap
 /// to clone.
 #[derive(Clone)]
-pub struct Client(Arc<Settings>);
+pub struct Client(Arc<ClientSettings>);
 
 /// Builds a [`Client`].
 #[derive(Clone)]
@@ -106,8 +106,8 @@ impl Client {
         Form::new(&self.0.token_endpoint, &self.credentials(), fields, context)
     }
 
-    fn credentials(&self) -> Credentials<'_> {
-        Credentials {
+    fn credentials(&self) -> FormCredentials<'_> {
+        FormCredentials {
             id: &self.0.id,
             secret: self.0.secret.as_ref(),
             authentication: self.0.authentication,
@@ -221,7 +221,7 @@ impl ClientBuilder {
     /// If an endpoint cannot be used; the error says which, and what to use instead.
     pub fn build(self) -> Result<Client, ClientError> {
         let endpoint = |name, text: String| check(name, &text, self.allow_plain_http);
-        Ok(Client(Arc::new(Settings {
+        Ok(Client(Arc::new(ClientSettings {
             token_endpoint: endpoint("token", self.token_endpoint)?,
             revocation_endpoint: self
                 .revocation_endpoint

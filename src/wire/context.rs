@@ -5,14 +5,14 @@ use std::prelude::rust_2024::*;
 use url::Url;
 
 use super::error_response::Classify;
-use super::settings::Settings;
+use super::settings::ClientSettings;
 use crate::provider::{Code, Dialect};
 use crate::token::Secret;
 
 /// What reading a response needs to know about its request.
 #[derive(Clone, Default)]
 pub(crate) struct RequestContext<'a> {
-    client: Option<&'a Settings>,
+    client: Option<&'a ClientSettings>,
     grant: GrantKind,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum GrantKind {
 }
 
 impl<'a> RequestContext<'a> {
-    pub(super) fn new(client: &'a Settings, grant: GrantKind) -> Self {
+    pub(super) fn new(client: &'a ClientSettings, grant: GrantKind) -> Self {
         Self { client: Some(client), grant }
     }
 
@@ -47,20 +47,20 @@ impl<'a> RequestContext<'a> {
     }
 
     pub(super) fn dialect(&self) -> Dialect {
-        self.client.map(Settings::dialect).unwrap_or_default()
+        self.client.map(ClientSettings::dialect).unwrap_or_default()
     }
 
     pub(super) fn codes(&self) -> &'static [Code] {
-        self.client.map(Settings::codes).unwrap_or_default()
+        self.client.map(ClientSettings::codes).unwrap_or_default()
     }
 
     pub(super) fn classify(&self) -> Option<&Classify> {
-        self.client.and_then(Settings::classify)
+        self.client.and_then(ClientSettings::classify)
     }
 
     /// Returns whether the client authenticates by the `Authorization` header.
     pub(super) fn sends_basic(&self) -> bool {
-        self.client.is_some_and(Settings::sends_basic)
+        self.client.is_some_and(ClientSettings::sends_basic)
     }
 
     /// Returns whether the program uses tokens of this type as bearer tokens.
@@ -71,13 +71,13 @@ impl<'a> RequestContext<'a> {
     /// Returns the origin that a redirect leads to, which holds no secret; `None` if it has none,
     /// or it is that of the endpoint itself.
     pub(super) fn moved_to(&self, location: &str) -> Option<String> {
-        let asked = self.client.map(Settings::endpoint);
+        let asked = self.client.map(ClientSettings::endpoint);
         let to = Url::options().base_url(asked).parse(location).ok()?.origin();
         let same = asked.is_some_and(|asked| asked.origin() == to);
         (to.is_tuple() && !same).then(|| to.ascii_serialization())
     }
 
     pub(super) fn host(&self) -> Option<&str> {
-        self.client.and_then(Settings::host)
+        self.client.and_then(ClientSettings::host)
     }
 }

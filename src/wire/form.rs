@@ -27,7 +27,7 @@ pub struct Form<'a> {
 }
 
 /// The credentials of a client.
-pub(super) struct Credentials<'a> {
+pub(super) struct FormCredentials<'a> {
     pub(super) id: &'a str,
     pub(super) secret: Option<&'a Secret>,
     pub(super) authentication: ClientAuthentication,
@@ -37,7 +37,7 @@ impl<'a> Form<'a> {
     /// Returns a form of `fields`, with the client's authentication (RFC 6749, section 2.3.1).
     pub(super) fn new<'f>(
         url: &'a Url,
-        credentials: &Credentials<'_>,
+        credentials: &FormCredentials<'_>,
         fields: impl IntoIterator<Item = (&'f str, &'f str)>,
         context: RequestContext<'a>,
     ) -> Self {

@@ -9,7 +9,7 @@ use crate::provider::{Code, Dialect, Provider};
 use crate::refresh::ClientBackoff;
 use crate::token::Secret;
 
-pub(super) struct Settings {
+pub(super) struct ClientSettings {
     pub(super) token_endpoint: Url,
     pub(super) revocation_endpoint: Option<Url>,
     pub(super) id: String,
@@ -41,7 +41,7 @@ pub enum ClientAuthentication {
     Post,
 }
 
-impl Settings {
+impl ClientSettings {
     pub(super) fn dialect(&self) -> Dialect {
         let settings = &self.reading;
         settings.dialect.or(settings.provider.map(|it| it.dialect())).unwrap_or_default()

@@ -15,7 +15,7 @@ use http::header::AUTHORIZATION;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::form::{EndpointError, Form};
+use super::form::{EndpointError, Parameters};
 use crate::token::Secret;
 
 /// How many requests a client may make per second, and at once, by default.
@@ -80,10 +80,10 @@ fn digest(secret: &str) -> [u8; 32] {
 
 /// All registered clients of a server.
 #[derive(Default)]
-pub(super) struct Clients(BTreeMap<String, Known>);
+pub(super) struct Clients(BTreeMap<String, KnownClient>);
 
 /// A client and its rate limiter.
-pub(super) struct Known {
+pub(super) struct KnownClient {
     client: RegisteredClient,
     limiter: DefaultDirectRateLimiter,
 }
@@ -98,7 +98,7 @@ enum Way {
 impl Clients {
     pub(super) fn add(&mut self, client: RegisteredClient) {
         let limiter = RateLimiter::direct(client.quota);
-        self.0.insert(client.id.clone(), Known { client, limiter });
+        self.0.insert(client.id.clone(), KnownClient { client, limiter });
     }
 
     /// Returns the client that sent `headers` and `form`, within its rate limit. Rule D6: "401 with
@@ -106,8 +106,8 @@ impl Clients {
     pub(super) fn authenticate(
         &self,
         headers: &HeaderMap,
-        form: &Form,
-    ) -> Result<&Known, EndpointError> {
+        form: &Parameters,
+    ) -> Result<&KnownClient, EndpointError> {
         let (id, secret, way) = if let Some(header) = headers.get(AUTHORIZATION) {
             let header = header.to_str().ok().and_then(basic);
             let (id, secret) = header.ok_or(EndpointError::InvalidClient { challenge: true })?;
@@ -140,7 +140,7 @@ impl Clients {
     }
 }
 
-impl Known {
+impl KnownClient {
     pub(super) fn id(&self) -> &str {
         &self.client.id
     }

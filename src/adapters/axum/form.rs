@@ -1,4 +1,4 @@
-//! Form bodies of requests, and error responses (RFC 6749, sections 3.2 and 5.2).
+//! The parameters of requests, and error responses (RFC 6749, sections 3.2 and 5.2).
 
 use std::collections::BTreeMap;
 use std::prelude::rust_2024::*;
@@ -19,9 +19,9 @@ const LONGEST: usize = 16 * 1024;
 const PAUSE: u64 = 1;
 
 /// The parameters of a form.
-pub(super) struct Form(BTreeMap<String, String>);
+pub(super) struct Parameters(BTreeMap<String, String>);
 
-impl Form {
+impl Parameters {
     pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, EndpointError> {
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();

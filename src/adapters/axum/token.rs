@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::form::{EndpointError, Form, json_response};
+use super::form::{EndpointError, Parameters, json_response};
 use super::state::ServerState;
 use crate::issue::{FamilyStore, Issued, Login};
 use crate::token::Secret;
@@ -23,7 +23,7 @@ async fn granted<S: FamilyStore>(
     request: Request,
 ) -> Result<Issued, EndpointError> {
     let (head, body) = request.into_parts();
-    let form = Form::read(&head.headers, body).await?;
+    let form = Parameters::read(&head.headers, body).await?;
     let client = server.clients.authenticate(&head.headers, &form)?;
     let scope = form.get("scope");
     match form.need("grant_type", "grant_type is missing")? {
@@ -44,7 +44,7 @@ async fn granted<S: FamilyStore>(
 pub(super) async fn revoke<S: FamilyStore>(server: &ServerState<S>, request: Request) -> Response {
     let revoked = async {
         let (head, body) = request.into_parts();
-        let form = Form::read(&head.headers, body).await?;
+        let form = Parameters::read(&head.headers, body).await?;
         let client = server.clients.authenticate(&head.headers, &form)?;
         let token = Secret::from(form.need("token", "token is missing")?);
         server.issuer.revoke(client.id(), &token).await.map_err(|_| EndpointError::Unavailable)
@@ -63,7 +63,7 @@ pub(super) async fn dev_login<S: FamilyStore>(
 ) -> Response {
     let issued = async {
         let (head, body) = request.into_parts();
-        let form = Form::read(&head.headers, body).await?;
+        let form = Parameters::read(&head.headers, body).await?;
         let client = server.clients.authenticate(&head.headers, &form)?;
         let login = Login::new(client.id(), form.need("subject", "subject is missing")?);
         let login = match form.get("scope") {

@@ -49,7 +49,7 @@ pub fn refresh_grant_through(
         let Some(refresh_token) = request.refresh_token() else {
             return Err(RefreshError::declined("the grant has no refresh token: log in again"));
         };
-        exchange(&agent, &client.refresh(refresh_token), request.time_left())
+        send_form(&agent, &client.refresh(refresh_token), request.time_left())
     }
 }
 
@@ -61,7 +61,7 @@ pub fn client_credentials(
     client: Client,
 ) -> impl Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static {
     let agent = agent();
-    move |request| exchange(&agent, &client.client_credentials(), request.time_left())
+    move |request| send_form(&agent, &client.client_credentials(), request.time_left())
 }
 
 /// An agent that keeps no connections: one that the server closes while a refresh goes out over it
@@ -70,7 +70,7 @@ fn agent() -> Agent {
     Agent::config_builder().max_idle_connections(0).build().into()
 }
 
-fn exchange(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
+fn send_form(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
     // As long again as the session's deadline: an answer that comes late still counts (rule B3).
     // One total limit, not one a read.
     let limit = time_left.saturating_mul(2).max(Duration::from_millis(1));

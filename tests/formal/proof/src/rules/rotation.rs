@@ -158,7 +158,10 @@ pub(super) fn overlap_uses<T: Time>(turn: &Turn<T>) -> Verdict {
     let Turn { policy, before, after, effect, .. } = *turn;
     let (Tolerance::Open { uses, .. }, Some((_, most))) = (shown(turn), overlap(policy.reuse))
     else {
-        return ensure(effect != Effect::Refuse(RefusalReason::TooOften), "too often, with no overlap");
+        return ensure(
+            effect != Effect::Refuse(RefusalReason::TooOften),
+            "too often, with no overlap",
+        );
     };
     if is_issued(effect) {
         return Ok(());
@@ -199,7 +202,10 @@ pub(super) fn family_revoked<T: Time>(turn: &Turn<T>) -> Verdict {
     if before.revoked
         && let Event::Presented { .. } = event
     {
-        ensure(effect == Effect::Refuse(RefusalReason::Revoked), "a revoked family told something else")?;
+        ensure(
+            effect == Effect::Refuse(RefusalReason::Revoked),
+            "a revoked family told something else",
+        )?;
     }
     if !revoked {
         return Ok(());
@@ -209,7 +215,10 @@ pub(super) fn family_revoked<T: Time>(turn: &Turn<T>) -> Verdict {
     let confirmed = turn.next(Event::Confirmed { number: after.newest }, turn.then[0]);
     for next in [turn.next(newest, turn.then[0]), confirmed.next(newest, turn.then[1])] {
         ensure(next.after.revoked, "a revoked family came back")?;
-        ensure(next.effect == Effect::Refuse(RefusalReason::Revoked), "a revoked family served again")?;
+        ensure(
+            next.effect == Effect::Refuse(RefusalReason::Revoked),
+            "a revoked family served again",
+        )?;
     }
     Ok(())
 }
@@ -220,7 +229,10 @@ pub(super) fn lifetimes<T: Time>(turn: &Turn<T>) -> Verdict {
     let used = if is_served(effect) { now } else { before.used };
     ensure(after.used == used, "used is not when it was last served")?;
     let Event::Presented { number } = event else {
-        return ensure(effect != Effect::Refuse(RefusalReason::Expired), "nothing presented, and expired");
+        return ensure(
+            effect != Effect::Refuse(RefusalReason::Expired),
+            "nothing presented, and expired",
+        );
     };
     let numberless = number == u64::MAX && before.newest == u64::MAX;
     let over = !before.revoked && (is_over(turn) || numberless);

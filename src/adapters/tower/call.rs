@@ -20,14 +20,14 @@ pub(super) enum Redirects {
     Followed,
 }
 
-pub(super) struct Exchange<S, R> {
+pub(super) struct Call<S, R> {
     pub(super) inner: S,
     pub(super) interceptor: Interceptor,
     pub(super) replay: R,
     pub(super) redirects: Redirects,
 }
 
-impl<S, R> Exchange<S, R> {
+impl<S, R> Call<S, R> {
     /// Sends `request` by the service, which is ready, and whatever follows from its answer.
     pub(super) async fn run<B, A>(
         mut self,
