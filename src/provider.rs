@@ -1,6 +1,7 @@
 //! Known providers, as they document themselves: what happens when a refresh token is used twice
 //! (for [`PolicyBuilder::reuse`](crate::lifecycle::PolicyBuilder::reuse)), what their error codes
-//! mean, and where in a response the tokens are. See rules [B6 and B14](crate::spec).
+//! mean, and where in a response the tokens are. See rules [B6 and
+//! B14](crate::spec#b-the-client-machine).
 //!
 //! ```
 //! use core::time::Duration;

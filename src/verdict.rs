@@ -22,9 +22,9 @@
 //!
 //! # Invariants
 //! - A request is sent at most twice, and a second time only if its body can be sent again
-//!   ([E2, E3](crate::spec)).
+//!   ([E2, E3](crate::spec#e-requests)).
 //! - A response from another origin than the one the token was sent to says nothing about the token
-//!   ([E5](crate::spec)).
+//!   ([E5](crate::spec#e-requests)).
 //!
 //! But for [`Challenge`], the enums here are exhaustive on purpose: an adapter obeys every variant,
 //! and a new one must not be missed.
@@ -233,7 +233,7 @@ pub enum Rejection {
     /// The token was not the current one: a newer one has replaced it, or it was withdrawn before.
     Stale,
     /// The token stays in use, since too many refreshes after rejections have not helped. The 401
-    /// is returned to the caller. See rule [B9](crate::spec).
+    /// is returned to the caller. See rule [B9](crate::spec#b-the-client-machine).
     Kept,
 }
 

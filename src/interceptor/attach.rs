@@ -57,7 +57,8 @@ impl Interceptor {
     ///
     /// A request that names no host, as tonic's do, is taken to go to the origin that is declared,
     /// if there is one, or to any origin under
-    /// [`any_origin`](super::InterceptorBuilder::any_origin). See rules [E1 and E5](crate::spec).
+    /// [`any_origin`](super::InterceptorBuilder::any_origin). See rules [E1 and
+    /// E5](crate::spec#e-requests).
     ///
     /// # Errors
     /// [`Refused::PlainHttp`] and [`Refused::UnknownOrigin`] if the request must not be sent at

@@ -95,8 +95,8 @@ impl InterceptorBuilder {
     /// taken together. Default: 10 s, or the patience if that is longer.
     ///
     /// After that the request fails, and the error says when to try again; the refresh goes on (see
-    /// rule [C8](crate::spec)). The limit holds whether or not the session has a timer, and for
-    /// blocking requests too.
+    /// rule [C8](crate::spec#c-the-shared-session)). The limit holds whether or not the session has
+    /// a timer, and for blocking requests too.
     pub fn wait_limit(mut self, limit: Duration) -> Self {
         self.wait_limit = Some(limit);
         self
@@ -121,8 +121,8 @@ impl InterceptorBuilder {
     /// only if the layer is configured to.
     ///
     /// The token is attached to a hop if its origin is one that the token is for and no earlier hop
-    /// left those (see rule [E5](crate::spec)). A POST becomes a GET after 301 and 302, and so does
-    /// any method but HEAD after 303; a one-shot body is not sent on. The caller's own
+    /// left those (see rule [E5](crate::spec#e-requests)). A POST becomes a GET after 301 and 302,
+    /// and so does any method but HEAD after 303; a one-shot body is not sent on. The caller's own
     /// `Authorization` and `Cookie` do not go to another origin.
     pub fn max_redirects(mut self, most: u32) -> Self {
         self.max_redirects = most;

@@ -30,7 +30,7 @@
 //! # Invariants
 //! - All decisions are made in [`crate::verdict`]; this module reads headers and reports to the
 //!   session.
-//! - A token goes to the origins that it is for, and to no other ([E5](crate::spec)).
+//! - A token goes to the origins that it is for, and to no other ([E5](crate::spec#e-requests)).
 //! - A refresh does not affect a request in flight or its response (rule E7: "it keeps the token
 //!   that it began with").
 //!

@@ -18,7 +18,7 @@ pub struct ResponseHead<'a> {
 impl ResponseHead<'_> {
     /// Classifies the response by status, challenges and `Age`: a 401 rejects the token unless a
     /// challenge says otherwise, and a 2xx that no cache generated accepts it. See rule
-    /// [E4](crate::spec).
+    /// [E4](crate::spec#e-requests).
     pub fn classify(&self) -> Classification {
         if self.status == StatusCode::UNAUTHORIZED {
             return Classification::of(401, read_challenges(self.headers));

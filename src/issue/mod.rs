@@ -24,9 +24,11 @@
 //! sealed with a key.
 //!
 //! # Invariants
-//! - Each decision is stored before the response is sent ([D1](crate::spec)), and a concurrent
-//!   revocation is never overwritten ([D3](crate::spec)).
-//! - Whatever is wrong with a refresh token, its client sees the same error ([D4](crate::spec)).
+//! - Each decision is stored before the response is sent
+//!   ([D1](crate::spec#d-the-authorization-server)), and a concurrent revocation is never
+//!   overwritten ([D3](crate::spec#d-the-authorization-server)).
+//! - Whatever is wrong with a refresh token, its client sees the same error
+//!   ([D4](crate::spec#d-the-authorization-server)).
 //! - Nothing is written for a token that this issuer has not made.
 //!
 //! # Deliberately absent

@@ -124,7 +124,7 @@ pub trait FamilyStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<VersionedFamily>, StoreError>> + Send;
 
     /// Replaces the state of a family if its version is still `expected`. That a refresh token is
-    /// rotated only once ([D1](crate::spec)) depends on this.
+    /// rotated only once ([D1](crate::spec#d-the-authorization-server)) depends on this.
     ///
     /// # Errors
     /// As for [`find`](FamilyStore::find).

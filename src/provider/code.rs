@@ -11,7 +11,7 @@ pub struct Code {
     source: &'static str,
 }
 
-/// What an error code means. See rule [B6](crate::spec).
+/// What an error code means. See rule [B6](crate::spec#b-the-client-machine).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Meaning {

@@ -19,11 +19,12 @@
 //! ```
 //!
 //! # Invariants
-//! - However often a token is presented, it is rotated once ([D1](crate::spec)).
+//! - However often a token is presented, it is rotated once
+//!   ([D1](crate::spec#d-the-authorization-server)).
 //! - At most two tokens work: the newest and, as far as the policy tolerates that, its predecessor
-//!   ([D2](crate::spec)).
-//! - A revoked family stays revoked ([D3](crate::spec)). No token works beyond the family's
-//!   lifetimes ([D4](crate::spec)).
+//!   ([D2](crate::spec#d-the-authorization-server)).
+//! - A revoked family stays revoked ([D3](crate::spec#d-the-authorization-server)). No token works
+//!   beyond the family's lifetimes ([D4](crate::spec#d-the-authorization-server)).
 //!
 //! Rule D7: "Which fault an honest holder survives under which policy, without being told to log
 //! in, MUST be known": see [`faults`](crate::faults).

@@ -23,7 +23,8 @@ pub struct Policy<T: Time = Timestamp> {
 
 /// What happens when a refresh token is presented that was used before.
 ///
-/// See rule [D2](crate::spec). Exhaustive on purpose: models compute with each variant.
+/// See rule [D2](crate::spec#d-the-authorization-server). Exhaustive on purpose: models compute
+/// with each variant.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reuse<T: Time = Timestamp> {
     /// The family is revoked at once.

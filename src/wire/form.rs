@@ -18,7 +18,7 @@ use crate::token::{Grant, Secret};
 /// A request to be sent by POST, with any HTTP client. Holds secrets.
 ///
 /// The HTTP client must not follow redirects, and must not send the form through the interceptor
-/// whose session waits for it. See rule [E6](crate::spec).
+/// whose session waits for it. See rule [E6](crate::spec#e-requests).
 pub struct Form<'a> {
     url: &'a Url,
     authorization: Option<Zeroizing<String>>,

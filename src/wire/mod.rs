@@ -41,7 +41,7 @@
 //! A member that is none of these is ignored, and the policy decides: 1 h by default, or until the
 //! resource server rejects the token. Treating the token as expired would cost a refresh for each
 //! request, whereas a token that expires early is rejected and refreshed then. See rules [A3 and
-//! A4](crate::spec).
+//! A4](crate::spec#a-time).
 //!
 //! The expiry of a refresh token is in: `refresh_token_expires_in`, `refresh_expires_in`,
 //! `x_refresh_token_expires_in`, `refreshTokenExpiresIn`, `refreshExpiresIn`,
@@ -61,7 +61,7 @@
 //! nothing nested is. Nothing is taken from a web page, nor from a `script`, `pre`, `code` or
 //! `textarea` element or an attribute. The complete top-level members of a response that breaks off
 //! are used for the refresh token only. The body of a redirect is never read. See rule
-//! [B14](crate::spec).
+//! [B14](crate::spec#b-the-client-machine).
 //!
 //! # What is a token
 //! A string other than a placeholder such as `null`, `undefined` or `None`. A refresh token may
@@ -84,26 +84,26 @@
 //!
 //! # Invariants
 //! - No input panics.
-//! - The text of an error holds nothing of a body but known error codes ([G1](crate::spec)).
+//! - The text of an error holds nothing of a body but known error codes
+//!   ([G1](crate::spec#g-secrets)).
 //! - Secrets go to https endpoints, or stay on this machine.
 //!
 //! # Deliberately absent
 //! I/O. The caller decides how long to wait for a response, how much of it to read, and what a
-//! request without a response means ([B6](crate::spec)).
+//! request without a response means ([B6](crate::spec#b-the-client-machine)).
 
 mod classify;
 mod client;
 mod codes;
+mod context;
 mod dates;
+mod error_response;
 mod form;
 mod lenient;
 mod lifetime;
 mod members;
 mod places;
 mod response;
-
-mod context;
-mod error_response;
 mod scan;
 mod settings;
 mod tokens;

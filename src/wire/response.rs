@@ -41,9 +41,9 @@ use crate::token::{Grant, Leniency, Unusable};
 /// ```
 ///
 /// A grant without an access token comes from a response that was understood in part: its refresh
-/// token must be kept (see rule [B14](crate::spec)). A refresher returns it to its session like any
-/// other grant. With a status other than 2xx, or with an `error`, tokens are taken only from what
-/// is otherwise a token response.
+/// token must be kept (see rule [B14](crate::spec#b-the-client-machine)). A refresher returns it to
+/// its session like any other grant. With a status other than 2xx, or with an `error`, tokens are
+/// taken only from what is otherwise a token response.
 ///
 /// # Errors
 ///
@@ -57,7 +57,7 @@ use crate::token::{Grant, Leniency, Unusable};
 /// | a redirect | *unavailable* |
 ///
 /// For the client credentials grant, *declined* and *unexplained* become *misconfigured*. See rule
-/// [B6](crate::spec).
+/// [B6](crate::spec#b-the-client-machine).
 pub fn read_response<'a>(
     status: u16,
     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
