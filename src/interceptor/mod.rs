@@ -36,7 +36,7 @@
 //!
 //! # Deliberately absent
 //! Sending requests. Reading bodies: a program that finds an error there (GraphQL's, say) takes the
-//! [`AccessToken`] from the response's extensions, and calls
+//! [`AccessToken`](crate::token::AccessToken) from the response's extensions, and calls
 //! [`Session::reject`](crate::session::Session::reject).
 
 mod attach;
