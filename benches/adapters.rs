@@ -137,7 +137,8 @@ impl Middleware for AtOnce {
 
 fn reqwest_get(with: bool) -> impl FnMut() -> u16 {
     let client = if with {
-        on_reqwest::Bearer::client(interceptor(), reqwest::Client::builder()).expect("a client")
+        on_reqwest::BearerMiddleware::client(interceptor(), reqwest::Client::builder())
+            .expect("a client")
     } else {
         ClientBuilder::new(reqwest::Client::new())
     };
@@ -151,7 +152,11 @@ fn ureq_get(with: bool) -> impl FnMut() -> u16 {
         Ok(Response::new(ureq::Body::builder().data("")))
     };
     let config = Agent::config_builder();
-    let config = if with { config.middleware(on_ureq::Bearer::new(interceptor())) } else { config };
+    let config = if with {
+        config.middleware(on_ureq::BlockingBearerMiddleware::new(interceptor()))
+    } else {
+        config
+    };
     let agent: Agent = config.middleware(at_once).build().into();
     move || agent.get(URL).call().expect("a response").status().as_u16()
 }

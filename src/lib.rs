@@ -61,7 +61,7 @@
 //! ```no_run
 //! use perennial::adapters::file::FileStore;
 //! use perennial::adapters::oauth2::RefreshGrant;
-//! use perennial::adapters::reqwest::Bearer;
+//! use perennial::adapters::reqwest::BearerMiddleware;
 //! use perennial::adapters::tokio::Tokio;
 //! use perennial::interceptor::Interceptor;
 //! use perennial::lifecycle::Policy;
@@ -80,7 +80,7 @@
 //! let interceptor = Interceptor::builder(session)
 //!     .origin("https://api.example.com")
 //!     .build()?;
-//! let client = Bearer::client(interceptor, reqwest::Client::builder())?.build();
+//! let client = BearerMiddleware::client(interceptor, reqwest::Client::builder())?.build();
 //! let response = client.get("https://api.example.com/things").send().await?;
 //! # Ok(())
 //! # }

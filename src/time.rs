@@ -21,7 +21,7 @@ use core::fmt::Debug;
 use core::hash::Hash;
 use core::time::Duration;
 
-pub use wire::{ExpiresIn, Issuer, Lifetime, NumericDate, ParseTimeError};
+pub use wire::{ExpiresIn, Lifetime, Minting, NumericDate, ParseTimeError};
 
 /// The few operations that the pure machines need of an instant.
 ///

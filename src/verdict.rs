@@ -1,80 +1,89 @@
-//! What to do with a request before it is sent, and with its answer: decided here, obeyed by the
-//! adapters.
+//! What to do with a request before it is sent, and with its response. Decided here as pure
+//! functions; the adapters carry it out.
 //!
 //! ```
-//! use perennial::verdict::{Arrival, Attempt, Body, Challenge, Finding, Place, Tell, Verdict};
+//! use perennial::verdict::{
+//!     Attempt, Body, Challenge, Classification, Feedback, Incoming, ResponseOrigin, Verdict,
+//! };
 //!
-//! let finding = Finding::of(401, Challenge::Bearer);
-//! let arrival = Arrival { finding, place: Place::Home, body: Body::Again, attempt: Attempt::First };
-//! assert_eq!(arrival.verdict(), Verdict::Replay);
+//! let classification = Classification::of(401, Challenge::Bearer);
+//! let incoming = Incoming {
+//!     classification,
+//!     origin: ResponseOrigin::SameOrigin,
+//!     body: Body::Replayable,
+//!     attempt: Attempt::First,
+//! };
+//! assert_eq!(incoming.verdict(), Verdict::Replay);
 //!
 //! // A second 401 goes to the caller as it is.
-//! let arrival = Arrival { attempt: Attempt::Second, ..arrival };
-//! assert_eq!(arrival.verdict(), Verdict::Deliver(Tell::Nothing));
+//! let incoming = Incoming { attempt: Attempt::Second, ..incoming };
+//! assert_eq!(incoming.verdict(), Verdict::Deliver(Feedback::Nothing));
 //! ```
 //!
 //! # Invariants
-//! - A request is sent twice at most (rule E2), and a second time only where its body can be
-//!   (rule E3).
-//! - Nothing that was answered elsewhere than where the token was sent says anything of the token
-//!   (rule E5).
+//! - A request is sent at most twice, and a second time only if its body can be sent again
+//!   ([E2, E3](crate::spec#e-requests)).
+//! - A response from another origin than the one the token was sent to says nothing about the token
+//!   ([E5](crate::spec#e-requests)).
+//!
+//! But for [`Challenge`], the enums here are exhaustive on purpose: an adapter obeys every variant,
+//! and a new one must not be missed.
 //!
 //! # Deliberately absent
-//! HTTP types, of any client, and the session. What reads headers and knows a session is
-//! `interceptor`.
+//! HTTP types and the session. `interceptor` reads headers and holds the session.
 
-/// What is known of a request before it is sent.
+/// What is known about a request before it is sent.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Departure {
-    /// Whose credentials it carries already.
+pub struct Outgoing {
+    /// The credentials that the request already carries.
     pub credentials: Credentials,
-    /// Whether it goes to one of the origins that the token is for.
+    /// Whether the request goes to one of the origins that the token is for.
     pub destination: Destination,
-    /// Who could listen on the way.
+    /// Whether the request can be read on the way.
     pub transport: Transport,
 }
 
-/// Whose credentials a request carries before it is intercepted.
+/// The credentials that a request carries before it is intercepted.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Credentials {
-    /// None.
+    /// No credentials.
     Absent,
-    /// The caller's own: an `Authorization` header.
+    /// The caller's own `Authorization` header.
     Callers,
 }
 
-/// Where a request goes.
+/// The destination of a request.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Destination {
-    /// To an origin that the token was given for.
+    /// An origin that the token is for.
     Known,
-    /// To any other.
+    /// Any other origin.
     Foreign,
 }
 
-/// Who could listen to a request.
+/// Whether a request can be read on the way.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
-    /// Nobody: TLS, or it does not leave this machine, or the program has said that it does not
-    /// mind.
+    /// The request goes over TLS, or does not leave this machine, or the program has allowed plain
+    /// HTTP.
     Private,
-    /// Everybody on the way.
+    /// The request goes over plain HTTP.
     Plain,
 }
 
-/// What is to be done with a request before it is sent.
+/// What to do with a request before it is sent.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Preparation {
-    /// Attach the token, refreshed first where it is due (rule E1).
+    /// Attach the token, after refreshing it if that is due.
     Attach,
-    /// Send it as it is.
+    /// Send the request as it is.
     LeaveAlone,
-    /// Do not send it: the token would go out in the clear (rule E5).
+    /// Do not send the request: the token would go out in the clear.
     Refuse,
 }
 
-impl Departure {
+impl Outgoing {
     /// Rule E1: "the token MUST be attached, refreshed first where it is due". Rule E5: "A token
     /// MUST go to the origins that it was given for and to no other".
     pub const fn preparation(self) -> Preparation {
@@ -90,41 +99,46 @@ impl Departure {
     }
 }
 
-/// What the challenges of an answer come to, all of them together (RFC 9110, section 11.6.1).
+/// The challenges of a response, summed up: the one that says most about the token (RFC 9110,
+/// section 11.6.1).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Challenge {
-    /// There is none.
+    /// The response has no challenge.
     Absent,
-    /// There is one for a bearer token, whatever others there are (RFC 6750, section 3).
+    /// A bearer token is asked for, possibly among others (RFC 6750, section 3).
     Bearer,
-    /// The token is good, but not for that (`insufficient_scope`; RFC 6750, section 3.1).
+    /// The token is valid, but its scope does not cover the request (`insufficient_scope`; RFC
+    /// 6750, section 3.1).
     InsufficientScope,
-    /// The token is good, but its login was not strong or not recent enough
+    /// The token is valid, but the login behind it is not strong or not recent enough
     /// (`insufficient_user_authentication`; RFC 9470, section 3).
     InsufficientUserAuthentication,
     /// The server wants another nonce in the proof of possession (`use_dpop_nonce`; RFC 9449,
     /// section 9).
     DpopNonce,
-    /// Only other schemes are asked for.
+    /// Only other authentication schemes are asked for.
     OtherScheme,
-    /// There is a field, and no challenge was found in it.
+    /// There is a `WWW-Authenticate` field, but no challenge was found in it.
     Unreadable,
 }
 
-/// What an answer says of the token that its request carried.
+/// What a response says about the token that its request carried.
+///
+/// Exhaustive on purpose: predicates return it, and a new class would change what each means.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Finding {
-    /// It was looked at and liked.
+pub enum Classification {
+    /// The server accepted the token.
     Accepted,
-    /// It was not liked: another one might be.
+    /// The server rejected the token; another one may be accepted.
     Rejected,
-    /// Nothing.
+    /// The response says nothing about the token.
     Silent,
 }
 
-impl Finding {
-    /// Of a status and its challenges. Rule E4: "An answer MUST be classified before anything follows
-    /// from it."
+impl Classification {
+    /// Classifies a status and its challenges. Rule E4: "An answer MUST be classified before
+    /// anything follows from it."
     pub const fn of(status: u16, challenge: Challenge) -> Self {
         match (status, challenge) {
             (
@@ -140,117 +154,131 @@ impl Finding {
                 | Challenge::InsufficientUserAuthentication
                 | Challenge::DpopNonce,
             ) => Self::Silent,
-            // Of the others, only a success shows that the token was looked at (rule B9).
+            // Of the others, only a success shows that the token was checked (rule B9).
             (200..=299, _) => Self::Accepted,
             (_, _) => Self::Silent,
         }
     }
 }
 
-/// What is known of an answer.
+/// What is known about a response.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Arrival {
-    /// What it says of the token.
-    pub finding: Finding,
-    /// Where it comes from.
-    pub place: Place,
-    /// Whether its request's body can be sent again.
+pub struct Incoming {
+    /// What the response says about the token.
+    pub classification: Classification,
+    /// Where the response comes from.
+    pub origin: ResponseOrigin,
+    /// Whether the body of the request can be sent again.
     pub body: Body,
-    /// How often the request was sent.
+    /// How often the request has been sent.
     pub attempt: Attempt,
 }
 
-/// Where an answer comes from.
+/// Where a response comes from.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
-    /// From the origin that the token was sent to.
-    Home,
-    /// From another one, after a redirect on which the token was dropped.
-    Elsewhere,
+pub enum ResponseOrigin {
+    /// The origin that the token was sent to.
+    SameOrigin,
+    /// Another origin, after a redirect on which the token was dropped.
+    CrossOrigin,
 }
 
-/// Whether a request's body can be sent again.
+/// Whether the body of a request can be sent again.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
-    /// There is another one just like it, or none is needed.
-    Again,
-    /// It was a stream, and is spent.
-    Once,
+    /// The body can be sent again, or there is none.
+    Replayable,
+    /// The body was a stream, which has been consumed.
+    OneShot,
 }
 
-/// How often a request was sent.
+/// How often a request has been sent.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Attempt {
     /// Once.
     First,
-    /// Twice: this is the replay's answer.
+    /// Twice: the response is that of the replay.
     Second,
 }
 
-/// What the session is to be told.
+/// What to report to the session.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Tell {
-    /// That the token was accepted.
+pub enum Feedback {
+    /// The token was accepted.
     Accepted,
-    /// That the replay of a rejected request was accepted with this token.
+    /// The replay of a rejected request was accepted, with this token.
     Recovered,
-    /// That the token was rejected.
+    /// The token was rejected.
     Rejected,
-    /// Nothing.
+    /// Nothing is reported.
     Nothing,
 }
 
-/// What is to be done with an answer.
+/// What to do with a response.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Verdict {
-    /// Tell the session, and give the answer to the caller.
-    Deliver(Tell),
-    /// Tell the session that the token was rejected. Where its answer, a [`Rejection`], is that there
-    /// is or will be another one, obtain that and send the request again with it.
+    /// Report to the session, and return the response to the caller.
+    Deliver(Feedback),
+    /// Report to the session that the token was rejected, and follow [`Rejection::verdict`]: if
+    /// there is or will be another token, obtain it and send the request again with it.
     Replay,
 }
 
-/// What became of a rejected token.
+/// What the session did with a rejected token.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// It is not handed out any more.
+    /// The token was withdrawn: it is not handed out any more.
     Withdrawn,
-    /// It was not the present one: a newer one has come, or it was withdrawn before.
+    /// The token was not the current one: a newer one has replaced it, or it was withdrawn before.
     Stale,
-    /// It stays in use, as another one cannot be paid for (rule B9): too many refreshes have not
-    /// helped. The 401 is the caller's.
+    /// The token stays in use, since too many refreshes after rejections have not helped. The 401
+    /// is returned to the caller. See rule [B9](crate::spec#b-the-client-machine).
     Kept,
 }
 
 impl Rejection {
-    /// What is to be done with the answer that the token was rejected in. Rule E2: "Where that
+    /// Returns what to do with the response that rejected the token. Rule E2: "Where that
     /// withdrew it, or a newer one is there, that one MUST be obtained and the request replayed
     /// once".
     pub const fn verdict(self) -> Verdict {
         match self {
             Self::Withdrawn | Self::Stale => Verdict::Replay,
-            Self::Kept => Verdict::Deliver(Tell::Nothing),
+            Self::Kept => Verdict::Deliver(Feedback::Nothing),
         }
     }
 }
 
-impl Arrival {
+impl Incoming {
     /// Rule E2: "After a 401 the token that this request carried MUST be rejected." "A replay's 401
     /// MUST withdraw nothing."
     pub const fn verdict(self) -> Verdict {
-        match (self.place, self.finding, self.attempt) {
+        match (self.origin, self.classification, self.attempt) {
             // Rule E5: "no answer to one MUST reject or accept anything".
-            (Place::Elsewhere, Finding::Accepted | Finding::Rejected | Finding::Silent, _)
-            | (Place::Home, Finding::Silent, _) => Verdict::Deliver(Tell::Nothing),
-            (Place::Home, Finding::Accepted, Attempt::First) => Verdict::Deliver(Tell::Accepted),
-            (Place::Home, Finding::Accepted, Attempt::Second) => Verdict::Deliver(Tell::Recovered),
-            (Place::Home, Finding::Rejected, Attempt::First) => match self.body {
-                Body::Again => Verdict::Replay,
-                // Rule E3: "the 401 of a one-shot body MUST be returned".
-                Body::Once => Verdict::Deliver(Tell::Rejected),
-            },
-            (Place::Home, Finding::Rejected, Attempt::Second) => Verdict::Deliver(Tell::Nothing),
+            (
+                ResponseOrigin::CrossOrigin,
+                Classification::Accepted | Classification::Rejected | Classification::Silent,
+                _,
+            )
+            | (ResponseOrigin::SameOrigin, Classification::Silent, _) => {
+                Verdict::Deliver(Feedback::Nothing)
+            }
+            (ResponseOrigin::SameOrigin, Classification::Accepted, Attempt::First) => {
+                Verdict::Deliver(Feedback::Accepted)
+            }
+            (ResponseOrigin::SameOrigin, Classification::Accepted, Attempt::Second) => {
+                Verdict::Deliver(Feedback::Recovered)
+            }
+            (ResponseOrigin::SameOrigin, Classification::Rejected, Attempt::First) => {
+                match self.body {
+                    Body::Replayable => Verdict::Replay,
+                    // Rule E3: "the 401 of a one-shot body MUST be returned".
+                    Body::OneShot => Verdict::Deliver(Feedback::Rejected),
+                }
+            }
+            (ResponseOrigin::SameOrigin, Classification::Rejected, Attempt::Second) => {
+                Verdict::Deliver(Feedback::Nothing)
+            }
         }
     }
 }

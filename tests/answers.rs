@@ -52,7 +52,7 @@ fn read_by(
 ) -> Result<Grant, RefreshError> {
     let client = client.build().expect("a client");
     let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-    let read = client.refresh(&Secret::from("rt-1")).read_answer(status, headers, body);
+    let read = client.refresh(&Secret::from("rt-1")).read_response(status, headers, body);
     if let Err(error) = &read {
         for text in [error.to_string(), format!("{error:?}")] {
             let shown = ["hush", "rt-1", "rt-2", "at-2"].iter().any(|it| text.contains(it));

@@ -6,15 +6,17 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use perennial::interceptor::{
-    Answer, Interceptor, InterceptorBuilder, InterceptorError, Origin, OriginError, Refused,
-    RequestTarget, Target, grpc_finding, read_challenges,
+    Interceptor, InterceptorBuilder, InterceptorError, Origin, OriginError, Refused, RequestTarget,
+    ResponseHead, Target, classify_grpc, read_challenges,
 };
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
 use perennial::testing::VirtualTime;
 use perennial::time::Timestamp;
 use perennial::token::Grant;
-use perennial::verdict::{Attempt, Body, Challenge, Finding, Place, Tell, Verdict};
+use perennial::verdict::{
+    Attempt, Body, Challenge, Classification, Feedback, ResponseOrigin, Verdict,
+};
 
 fn session() -> Session {
     Session::builder(|_: Request| async {
@@ -131,11 +133,11 @@ fn an_origin_is_scheme_host_and_port_and_what_follows_is_of_no_account() {
     for url in same {
         assert_eq!(Origin::parse(url), Ok(origin.clone()), "{url}");
         let uri: Uri = url.parse().expect("a URI");
-        assert!(origin.is(Target::of_uri(&uri).expect("a target")), "{url}");
+        assert!(origin.is(Target::from_uri(&uri).expect("a target")), "{url}");
     }
     for url in ["http://a.b", "https://a.b:444", "https://b", "https://a.b.c", "https://x@c.d"] {
         let uri: Uri = url.parse().expect("a URI");
-        assert!(!origin.is(Target::of_uri(&uri).expect("a target")), "{url}");
+        assert!(!origin.is(Target::from_uri(&uri).expect("a target")), "{url}");
     }
 }
 
@@ -147,7 +149,7 @@ fn an_address_of_ipv6_is_the_same_however_it_is_written() {
         [("https://[::1]/", true), ("https://[::0:1]:443/", true), ("https://[::2]/", false)]
     {
         let uri: Uri = url.parse().expect("a URI");
-        assert_eq!(origin.is(Target::of_uri(&uri).expect("a target")), same, "{url}");
+        assert_eq!(origin.is(Target::from_uri(&uri).expect("a target")), same, "{url}");
     }
 }
 
@@ -183,7 +185,7 @@ fn what_is_no_origin_is_refused_by_name_and_tells_the_fix() {
 
 fn attaches(interceptor: &Interceptor, url: &str) -> Result<bool, String> {
     let uri: Uri = url.parse().expect("a URI");
-    let attached = interceptor.attaches(RequestTarget::of_uri(&uri), &HeaderMap::new());
+    let attached = interceptor.attaches(RequestTarget::from_uri(&uri), &HeaderMap::new());
     attached.map_err(|refused| refused.to_string())
 }
 
@@ -240,7 +242,7 @@ fn plain_http_beyond_this_machine_is_refused_unless_it_is_allowed() {
     // A caller's own credentials are the caller's business.
     let own = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Basic x"))]);
     let uri = Uri::from_static("http://a.b/");
-    assert!(matches!(anywhere.attaches(RequestTarget::of_uri(&uri), &own), Ok(false)));
+    assert!(matches!(anywhere.attaches(RequestTarget::from_uri(&uri), &own), Ok(false)));
 }
 
 fn answered(status: u16, challenges: &[&str]) -> (StatusCode, HeaderMap) {
@@ -250,25 +252,25 @@ fn answered(status: u16, challenges: &[&str]) -> (StatusCode, HeaderMap) {
 // Rules E2, E4, E5, B8.
 #[test]
 fn the_session_is_told_what_the_answer_says_of_the_token_that_was_sent() {
-    let judged = |status, challenges: &[&str], place, body| {
+    let judged = |status, challenges: &[&str], origin, body| {
         let interceptor = builder().any_origin().build().expect("built");
         let token = interceptor.session().token_blocking().expect("a token");
         let (status, headers) = answered(status, challenges);
-        let answer = Answer { status, headers: &headers };
-        let verdict = interceptor.judge(&token, answer, place, body, Attempt::First);
+        let answer = ResponseHead { status, headers: &headers };
+        let verdict = interceptor.handle_response(&token, answer, origin, body, Attempt::First);
         let next = interceptor.session().token_blocking().expect("a token");
         (verdict, next.expose().to_owned())
     };
     let kept = |tell| (Verdict::Deliver(tell), "at-1".to_owned());
-    let (home, again) = (Place::Home, Body::Again);
-    assert_eq!(judged(200, &[], home, again), kept(Tell::Accepted));
+    let (home, again) = (ResponseOrigin::SameOrigin, Body::Replayable);
+    assert_eq!(judged(200, &[], home, again), kept(Feedback::Accepted));
     assert_eq!(judged(401, &[], home, again), (Verdict::Replay, "at-2".to_owned()));
-    let (rejected, at_2) = (Verdict::Deliver(Tell::Rejected), "at-2".to_owned());
-    assert_eq!(judged(401, &[], home, Body::Once), (rejected, at_2));
-    assert_eq!(judged(401, &[], Place::Elsewhere, again), kept(Tell::Nothing));
+    let (rejected, at_2) = (Verdict::Deliver(Feedback::Rejected), "at-2".to_owned());
+    assert_eq!(judged(401, &[], home, Body::OneShot), (rejected, at_2));
+    assert_eq!(judged(401, &[], ResponseOrigin::CrossOrigin, again), kept(Feedback::Nothing));
     let scope = r#"Bearer error="insufficient_scope""#;
-    assert_eq!(judged(401, &[scope], home, again), kept(Tell::Nothing));
-    assert_eq!(judged(419, &[], home, again), kept(Tell::Nothing));
+    assert_eq!(judged(401, &[scope], home, again), kept(Feedback::Nothing));
+    assert_eq!(judged(419, &[], home, again), kept(Feedback::Nothing));
 }
 
 // Rule E4.
@@ -276,22 +278,28 @@ fn the_session_is_told_what_the_answer_says_of_the_token_that_was_sent() {
 fn what_counts_as_a_rejection_is_the_programs_to_say() {
     let interceptor = builder()
         .any_origin()
-        .finding(|answer| match answer.status.as_u16() {
-            419 => Finding::Rejected,
-            _ => answer.finding(),
+        .classify(|answer| match answer.status.as_u16() {
+            419 => Classification::Rejected,
+            _ => answer.classify(),
         })
         .build()
         .expect("built");
     let token = interceptor.session().token_blocking().expect("a token");
     for (status, expected) in [
-        (200, Verdict::Deliver(Tell::Accepted)),
-        (403, Verdict::Deliver(Tell::Nothing)),
+        (200, Verdict::Deliver(Feedback::Accepted)),
+        (403, Verdict::Deliver(Feedback::Nothing)),
         (419, Verdict::Replay),
         (401, Verdict::Replay),
     ] {
         let (status, headers) = answered(status, &[]);
-        let answer = Answer { status, headers: &headers };
-        let verdict = interceptor.judge(&token, answer, Place::Home, Body::Again, Attempt::First);
+        let answer = ResponseHead { status, headers: &headers };
+        let verdict = interceptor.handle_response(
+            &token,
+            answer,
+            ResponseOrigin::SameOrigin,
+            Body::Replayable,
+            Attempt::First,
+        );
         assert_eq!(verdict, expected, "{status}");
     }
 }
@@ -300,17 +308,17 @@ fn what_counts_as_a_rejection_is_the_programs_to_say() {
 #[test]
 fn grpc_says_by_a_header_that_it_does_not_like_the_token() {
     for (status, grpc, expected) in [
-        (200, Some("16"), Finding::Rejected),
-        (200, Some("0"), Finding::Accepted),
-        (200, None, Finding::Accepted),
-        (200, Some("7"), Finding::Silent),
-        (401, None, Finding::Rejected),
+        (200, Some("16"), Classification::Rejected),
+        (200, Some("0"), Classification::Accepted),
+        (200, None, Classification::Accepted),
+        (200, Some("7"), Classification::Silent),
+        (401, None, Classification::Rejected),
     ] {
         let (status, mut headers) = answered(status, &[]);
         headers.extend(grpc.map(|code| {
             (http::HeaderName::from_static("grpc-status"), HeaderValue::from_static(code))
         }));
-        assert_eq!(grpc_finding(Answer { status, headers: &headers }), expected, "{grpc:?}");
+        assert_eq!(classify_grpc(ResponseHead { status, headers: &headers }), expected, "{grpc:?}");
     }
 }
 
@@ -346,20 +354,26 @@ fn a_rejection_that_cannot_be_paid_for_is_delivered_and_the_token_stays_in_use()
     let judged = |status, attempt| {
         let token = interceptor.session().token_blocking().expect("a token");
         let (status, headers) = answered(status, &[]);
-        let answer = Answer { status, headers: &headers };
-        interceptor.judge(&token, answer, Place::Home, Body::Again, attempt)
+        let answer = ResponseHead { status, headers: &headers };
+        interceptor.handle_response(
+            &token,
+            answer,
+            ResponseOrigin::SameOrigin,
+            Body::Replayable,
+            attempt,
+        )
     };
     for _ in 0..3 {
-        assert_eq!(judged(200, Attempt::First), Verdict::Deliver(Tell::Accepted));
+        assert_eq!(judged(200, Attempt::First), Verdict::Deliver(Feedback::Accepted));
         assert_eq!(judged(401, Attempt::First), Verdict::Replay);
-        assert_eq!(judged(401, Attempt::Second), Verdict::Deliver(Tell::Nothing));
+        assert_eq!(judged(401, Attempt::Second), Verdict::Deliver(Feedback::Nothing));
     }
-    assert_eq!(judged(200, Attempt::First), Verdict::Deliver(Tell::Accepted));
+    assert_eq!(judged(200, Attempt::First), Verdict::Deliver(Feedback::Accepted));
     for _ in 0..1000 {
-        assert_eq!(judged(401, Attempt::First), Verdict::Deliver(Tell::Nothing));
+        assert_eq!(judged(401, Attempt::First), Verdict::Deliver(Feedback::Nothing));
     }
     // A replay that succeeds gives one back.
     time.advance(Duration::from_secs(1));
-    assert_eq!(judged(200, Attempt::Second), Verdict::Deliver(Tell::Recovered));
+    assert_eq!(judged(200, Attempt::Second), Verdict::Deliver(Feedback::Recovered));
     assert_eq!(judged(401, Attempt::First), Verdict::Replay);
 }

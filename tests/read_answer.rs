@@ -7,10 +7,10 @@ use perennial::lifecycle::Failure;
 use perennial::refresh::RefreshError;
 use perennial::time::Span;
 use perennial::token::{Grant, Secret};
-use perennial::wire::read_answer;
+use perennial::wire::read_response;
 
 fn read(status: u16, headers: &[(&str, &[u8])], body: &str) -> Result<Grant, RefreshError> {
-    read_answer(status, headers.iter().copied(), body.as_bytes())
+    read_response(status, headers.iter().copied(), body.as_bytes())
 }
 
 /// After how long an unavailable server wants to be asked again.
@@ -73,6 +73,6 @@ fn a_body_that_broke_off_is_kept_for_its_refresh_token() {
 fn a_content_type_that_is_no_text_is_not_shown() {
     let error =
         read(200, &[("content-type", "text/hüsh".as_bytes())], "hush").expect_err("no grant");
-    let text = "the answer is not a token response: 4 bytes of no content type";
+    let text = "the response is not a token response: 4 bytes of no content type";
     assert_eq!(error.to_string(), text);
 }

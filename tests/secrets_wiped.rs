@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use perennial::adapters::file::FileStore;
 use perennial::adapters::jwt::{Jwt, SigningKey};
-use perennial::issue::{AccessTokens as _, Bearing, FamilyId, Identity, Keys, Opaque};
+use perennial::issue::{AccessTokens as _, Claims, FamilyId, Identity, Keys, Opaque};
 use perennial::keyed::Sessions;
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
@@ -232,7 +232,7 @@ fn an_answer_leaves_no_copy_of_its_tokens_however_it_is_written() {
                 let presented = Secret::from(REFRESH);
                 let form = client.refresh(&presented);
                 let read =
-                    form.read_answer(status, [("content-type", &b"application/json"[..])], body);
+                    form.read_response(status, [("content-type", &b"application/json"[..])], body);
                 let shown = format!("{read:?}");
                 (read, shown)
             };
@@ -334,9 +334,9 @@ fn a_session_leaves_no_copy_of_what_it_handed_out_or_held() {
     });
 }
 
-fn bearing() -> (Bearing, Identity) {
+fn claims() -> (Claims, Identity) {
     let at = Timestamp::from_secs(1_700_000_000);
-    let bearing = Bearing {
+    let claims = Claims {
         family: FamilyId::parse("00112233445566778899aabbccddeeff").expect("an id"),
         number: 1,
         issued_at: at,
@@ -344,7 +344,7 @@ fn bearing() -> (Bearing, Identity) {
         id: 5,
     };
     let identity = Identity { subject: "s".into(), client: "c".into(), scope: None };
-    (bearing, identity)
+    (claims, identity)
 }
 
 // Rule G1. What it is signed or sealed with.
@@ -353,9 +353,9 @@ fn an_issuers_keys_leave_no_copy() {
     let _alone = alone();
     wiped("of an opaque token's", || {
         let keys = Keys::new(KEY).expect("32 bytes").and_older(KEY).expect("32 bytes");
-        let (bearing, identity) = bearing();
+        let (claims, identity) = claims();
         let tokens = Opaque::new(keys.clone());
-        let token = tokens.mint(&bearing, &identity).expect("short");
+        let token = tokens.mint(&claims, &identity).expect("short");
         assert!(tokens.verify(token.expose()).is_ok());
         (keys, format!("{tokens:?}"), token)
     });
@@ -368,12 +368,12 @@ fn an_issuers_keys_leave_no_copy() {
                     SigningKey::hs256(KEY).expect("32 bytes")
                 }
             };
-            let (bearing, identity) = bearing();
+            let (claims, identity) = claims();
             let mut tokens = Jwt::new("https://i", "https://a", key());
             for _ in 0..5 {
                 tokens = tokens.and_older(key());
             }
-            let token = tokens.mint(&bearing, &identity).expect("signed");
+            let token = tokens.mint(&claims, &identity).expect("signed");
             assert!(tokens.verify(token.expose()).is_ok());
             (tokens.clone(), format!("{tokens:?}"), tokens.jwks(), token, Duration::ZERO)
         });

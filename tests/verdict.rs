@@ -2,8 +2,8 @@
 //! the rules say in their own order.
 
 use perennial::verdict::{
-    Arrival, Attempt, Body, Challenge, Credentials, Departure, Destination, Finding, Place,
-    Preparation, Rejection, Tell, Transport, Verdict,
+    Attempt, Body, Challenge, Classification, Credentials, Destination, Feedback, Incoming,
+    Outgoing, Preparation, Rejection, ResponseOrigin, Transport, Verdict,
 };
 
 const CHALLENGES: [Challenge; 7] = [
@@ -16,19 +16,22 @@ const CHALLENGES: [Challenge; 7] = [
     Challenge::Unreadable,
 ];
 
-fn arrivals() -> impl Iterator<Item = Arrival> {
-    let findings = [Finding::Accepted, Finding::Rejected, Finding::Silent];
-    findings.into_iter().flat_map(|finding| {
-        [Place::Home, Place::Elsewhere].into_iter().flat_map(move |place| {
-            [Body::Again, Body::Once].into_iter().flat_map(move |body| {
-                [Attempt::First, Attempt::Second].into_iter().map(move |attempt| Arrival {
-                    finding,
-                    place,
-                    body,
-                    attempt,
+fn incoming() -> impl Iterator<Item = Incoming> {
+    let classifications =
+        [Classification::Accepted, Classification::Rejected, Classification::Silent];
+    classifications.into_iter().flat_map(|classification| {
+        [ResponseOrigin::SameOrigin, ResponseOrigin::CrossOrigin].into_iter().flat_map(
+            move |origin| {
+                [Body::Replayable, Body::OneShot].into_iter().flat_map(move |body| {
+                    [Attempt::First, Attempt::Second].into_iter().map(move |attempt| Incoming {
+                        classification,
+                        origin,
+                        body,
+                        attempt,
+                    })
                 })
-            })
-        })
+            },
+        )
     })
 }
 
@@ -38,14 +41,14 @@ fn a_token_is_attached_where_it_is_known_and_private_and_nobody_elses_is_in_its_
     for credentials in [Credentials::Absent, Credentials::Callers] {
         for destination in [Destination::Known, Destination::Foreign] {
             for transport in [Transport::Private, Transport::Plain] {
-                let departure = Departure { credentials, destination, transport };
+                let outgoing = Outgoing { credentials, destination, transport };
                 let ours = credentials == Credentials::Absent && destination == Destination::Known;
                 let expected = match (ours, transport) {
                     (true, Transport::Private) => Preparation::Attach,
                     (true, Transport::Plain) => Preparation::Refuse,
                     (false, _) => Preparation::LeaveAlone,
                 };
-                assert_eq!(departure.preparation(), expected, "{departure:?}");
+                assert_eq!(outgoing.preparation(), expected, "{outgoing:?}");
             }
         }
     }
@@ -63,11 +66,11 @@ fn any_401_rejects_but_one_that_says_that_another_token_would_not_help_and_only_
                     | Challenge::DpopNonce
             );
             let expected = match status {
-                401 if !useless => Finding::Rejected,
-                200..300 => Finding::Accepted,
-                _ => Finding::Silent,
+                401 if !useless => Classification::Rejected,
+                200..300 => Classification::Accepted,
+                _ => Classification::Silent,
             };
-            assert_eq!(Finding::of(status, challenge), expected, "{status} {challenge:?}");
+            assert_eq!(Classification::of(status, challenge), expected, "{status} {challenge:?}");
         }
     }
 }
@@ -76,28 +79,30 @@ fn any_401_rejects_but_one_that_says_that_another_token_would_not_help_and_only_
 #[test]
 fn every_answer_has_the_verdict_that_the_rules_give() {
     let mut replays = 0;
-    for arrival in arrivals() {
-        let verdict = arrival.verdict();
+    for incoming in incoming() {
+        let verdict = incoming.verdict();
         // Rule E5.
-        let expected = if arrival.place == Place::Elsewhere {
-            Verdict::Deliver(Tell::Nothing)
+        let expected = if incoming.origin == ResponseOrigin::CrossOrigin {
+            Verdict::Deliver(Feedback::Nothing)
         } else {
-            match arrival.finding {
+            match incoming.classification {
                 // Rule B9.
-                Finding::Accepted if arrival.attempt == Attempt::Second => {
-                    Verdict::Deliver(Tell::Recovered)
+                Classification::Accepted if incoming.attempt == Attempt::Second => {
+                    Verdict::Deliver(Feedback::Recovered)
                 }
-                Finding::Accepted => Verdict::Deliver(Tell::Accepted),
-                Finding::Silent => Verdict::Deliver(Tell::Nothing),
+                Classification::Accepted => Verdict::Deliver(Feedback::Accepted),
+                Classification::Silent => Verdict::Deliver(Feedback::Nothing),
                 // Rules E2, E3: a replay's 401 withdraws nothing.
-                Finding::Rejected if arrival.attempt == Attempt::Second => {
-                    Verdict::Deliver(Tell::Nothing)
+                Classification::Rejected if incoming.attempt == Attempt::Second => {
+                    Verdict::Deliver(Feedback::Nothing)
                 }
-                Finding::Rejected if arrival.body == Body::Once => Verdict::Deliver(Tell::Rejected),
-                Finding::Rejected => Verdict::Replay,
+                Classification::Rejected if incoming.body == Body::OneShot => {
+                    Verdict::Deliver(Feedback::Rejected)
+                }
+                Classification::Rejected => Verdict::Replay,
             }
         };
-        assert_eq!(verdict, expected, "{arrival:?}");
+        assert_eq!(verdict, expected, "{incoming:?}");
         replays += usize::from(verdict == Verdict::Replay);
     }
     assert_eq!(replays, 1, "of all combinations one is replayed");
@@ -108,5 +113,5 @@ fn every_answer_has_the_verdict_that_the_rules_give() {
 fn a_request_is_replayed_where_the_token_is_another_one_by_then_and_not_where_it_was_kept() {
     assert_eq!(Rejection::Withdrawn.verdict(), Verdict::Replay);
     assert_eq!(Rejection::Stale.verdict(), Verdict::Replay);
-    assert_eq!(Rejection::Kept.verdict(), Verdict::Deliver(Tell::Nothing));
+    assert_eq!(Rejection::Kept.verdict(), Verdict::Deliver(Feedback::Nothing));
 }

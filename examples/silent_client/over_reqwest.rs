@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use perennial::adapters::reqwest::Bearer;
+use perennial::adapters::reqwest::BearerMiddleware;
 use perennial::interceptor::Interceptor;
 use reqwest_middleware::ClientWithMiddleware;
 use tokio::task::JoinSet;
@@ -14,7 +14,7 @@ use crate::words::told;
 /// A client whose requests carry the session's token. It goes through no proxy, which would see the
 /// token: this example has no TLS.
 pub(crate) fn client(interceptor: Interceptor) -> Result<ClientWithMiddleware, reqwest::Error> {
-    Ok(Bearer::client(interceptor, reqwest::Client::builder().no_proxy())?.build())
+    Ok(BearerMiddleware::client(interceptor, reqwest::Client::builder().no_proxy())?.build())
 }
 
 pub(crate) fn call(

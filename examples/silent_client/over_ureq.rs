@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use perennial::adapters::thread::ThreadTimer;
-use perennial::adapters::ureq::{Bearer, refresh_grant};
+use perennial::adapters::ureq::{BlockingBearerMiddleware, refresh_grant};
 use perennial::interceptor::Interceptor;
 use perennial::session::{Builder, Session};
 use perennial::wire::Client;
@@ -31,7 +31,7 @@ pub(crate) fn session(client: Client, counts: &Arc<Counts>) -> Builder {
 /// Makes all requests, or those that come before everybody is told to stop; a call that hangs is
 /// not waited for then.
 pub(crate) fn call(interceptor: Interceptor, url: &str, schedule: Schedule, run: &Arc<Run>) {
-    let bearer = Bearer::new(interceptor).http_status_as_error(false);
+    let bearer = BlockingBearerMiddleware::new(interceptor).http_status_as_error(false);
     // Through no proxy, which would see the token: this example has no TLS.
     let config = ureq::Agent::config_builder().middleware(bearer).proxy(None);
     let agent: ureq::Agent = config.http_status_as_error(false).build().into();

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use http::Extensions;
-use perennial::adapters::reqwest::Bearer;
+use perennial::adapters::reqwest::BearerMiddleware;
 use perennial::interceptor::Interceptor;
 use perennial::session::Session;
 use reqwest::blocking;
@@ -94,7 +94,7 @@ fn client(session: Session, story: &Arc<Story>, record: &Arc<Record>) -> ClientW
     let interceptor = Interceptor::builder(session).any_origin().patience(PATIENCE).build();
     let interceptor = interceptor.expect("nothing that could be wrong");
     let wire = Wire { story: Arc::clone(story), record: Arc::clone(record) };
-    let client = Bearer::client(interceptor, reqwest::Client::builder());
+    let client = BearerMiddleware::client(interceptor, reqwest::Client::builder());
     client.expect("a client").with(wire).build()
 }
 

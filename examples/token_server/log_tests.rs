@@ -102,8 +102,8 @@ async fn a_line_is_told_of_each_thing_that_is_issued_and_refused() {
     let expected = [
         "login: client web, subject alice, refresh token 1",
         "refresh: client web, refresh token 1, succeeded by 2",
-        "reuse: client web, refresh token 1: it was used before, and its family was revoked for that",
-        "refused: client web, refresh token 2: it does not work: Revoked",
+        "reuse: client web, refresh token 1: the refresh token was used before, and its family was revoked for that",
+        "refused: client web, refresh token 2: the refresh token does not work: Revoked",
         "refused: client web: not a refresh token of this issuer",
         "login: client web, subject a\\nforged: line, refresh token 1",
         "revoked: client web, refresh token 1",

@@ -12,7 +12,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clap::ValueEnum;
-use perennial::adapters::axum::{AuthorizationServer, Client, RequireBearer};
+use perennial::adapters::axum::{AuthorizationServer, RegisteredClient, RequireBearer};
 use perennial::adapters::jwt::{Jwt, SigningKey};
 use perennial::issue::{Identity, Issuer, Keys, MemoryFamilies, Notice};
 use perennial::rotation::Policy;
@@ -84,12 +84,12 @@ impl Server {
         };
         let issuer = issuer.build();
         let endpoints = AuthorizationServer::builder(issuer.clone(), &*url)
-            .client(Client::public(CLIENT).rate_limit(config.requests_a_second, SECOND))
+            .client(RegisteredClient::public(CLIENT).rate_limit(config.requests_a_second, SECOND))
             .with_dev_login();
         let endpoints = match config.service_secret {
-            Some(secret) => {
-                endpoints.client(Client::confidential(SERVICE, secret).client_credentials(["read"]))
-            }
+            Some(secret) => endpoints.client(
+                RegisteredClient::confidential(SERVICE, secret).client_credentials(["read"]),
+            ),
             None => endpoints,
         };
         let endpoints = match jwt {

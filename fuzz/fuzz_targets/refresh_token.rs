@@ -2,8 +2,8 @@
 //! client works, a spent one revokes, all else is refused alike and writes nothing. Rules D3, D4, G1.
 #![cfg_attr(not(test), no_main)]
 
-use perennial::issue::{Denied, Why};
-use perennial::rotation::Reason;
+use perennial::issue::{GrantError, InvalidGrant};
+use perennial::rotation::RefusalReason;
 use perennial::token::Secret;
 use perennial_fuzz::{Issued, at_once};
 
@@ -20,14 +20,16 @@ pub(crate) fn property(bytes: &[u8]) {
     };
     let [web, shop, ended] = issued.ids;
     let expected = match text.as_str() {
-        text if text == issued.spent.expose() => Why::Reused(web),
-        text if text == issued.foreign.expose() => Why::OtherClient(shop),
-        text if text == issued.revoked.expose() => Why::Refused(ended, Reason::Revoked),
-        _ => Why::NotOurs,
+        text if text == issued.spent.expose() => InvalidGrant::Reused(web),
+        text if text == issued.foreign.expose() => InvalidGrant::OtherClient(shop),
+        text if text == issued.revoked.expose() => {
+            InvalidGrant::Refused(ended, RefusalReason::Revoked)
+        }
+        _ => InvalidGrant::NotOurs,
     };
     // Nothing but what is known, so nothing that was presented.
-    assert!(matches!(denied, Denied::InvalidGrant(why) if why == expected), "{denied:?}");
+    assert!(matches!(denied, GrantError::InvalidGrant(why) if why == expected), "{denied:?}");
     assert_eq!(denied.to_string(), "the refresh token does not work");
-    assert_eq!(issued.kept() != before, expected == Why::Reused(web));
-    assert_eq!(issued.is_revoked(), expected == Why::Reused(web));
+    assert_eq!(issued.kept() != before, expected == InvalidGrant::Reused(web));
+    assert_eq!(issued.is_revoked(), expected == InvalidGrant::Reused(web));
 }

@@ -8,7 +8,7 @@ use core::mem::discriminant;
 use perennial::lifecycle::Failure;
 use perennial::time::{Span, Timestamp};
 use perennial::token::{Grant, Secret};
-use perennial::wire::read_answer;
+use perennial::wire::read_response;
 use perennial_fuzz::{Answer, held};
 
 #[cfg(not(test))]
@@ -16,7 +16,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| property(bytes));
 
 pub(crate) fn property(bytes: &[u8]) {
     let answer = Answer::read(bytes);
-    let read = |body: &[u8]| read_answer(answer.status, answer.headers.iter().copied(), body);
+    let read = |body: &[u8]| read_response(answer.status, answer.headers.iter().copied(), body);
     let (success, redirect) =
         (matches!(answer.status, 200..300), matches!(answer.status, 300..400));
     let told = read(answer.body);

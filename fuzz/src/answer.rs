@@ -76,7 +76,7 @@ impl<'a> Answer<'a> {
         let (text, failure) = (error.to_string(), error.failure());
         let compressed = if self.body.starts_with(&[0x1f, 0x8b]) { "compressed " } else { "" };
         let garbled = format!(
-            "the answer is not a token response: {} {compressed}bytes of ",
+            "the response is not a token response: {} {compressed}bytes of ",
             self.body.len()
         );
         let nothing = nothing.to_string();
@@ -90,14 +90,14 @@ impl<'a> Answer<'a> {
                 kind == "no content type" || self.kind().starts_with(kind.as_bytes())
             }
             (None, None) => {
-                let elsewhere = "the answer holds no `access_token` at its top, but ";
+                let elsewhere = "the response holds no `access_token` at its top, but ";
                 let names =
                     text.strip_prefix(elsewhere).map(|rest| rest.split('`').skip(1).step_by(2));
                 let known = names.is_some_and(|mut names| names.all(|name| NAMES.contains(&name)));
                 let fixed =
                     [Unusable::Missing, Unusable::NotSendable, Unusable::Dpop, Unusable::TokenType];
                 known
-                    || text == "the answer holds no usable access token"
+                    || text == "the response holds no usable access token"
                     || fixed.iter().any(|it| it.to_string() == text)
             }
         };

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use perennial::adapters::axum::{AuthorizationServer, Client};
+use perennial::adapters::axum::{AuthorizationServer, RegisteredClient};
 use tower::ServiceExt as _;
 
 use crate::{Answer, Issued};
@@ -27,9 +27,10 @@ impl Issued {
     /// # Panics
     /// Where there is no answer.
     pub fn answer(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
-        let shop = Client::confidential("shop", "hush-hush").client_credentials(["read", "write"]);
+        let shop = RegisteredClient::confidential("shop", "hush-hush")
+            .client_credentials(["read", "write"]);
         let server = AuthorizationServer::builder(self.issuer.clone(), "https://issuer")
-            .client(Client::public("web"))
+            .client(RegisteredClient::public("web"))
             .client(shop)
             .build();
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -3,7 +3,9 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use perennial::issue::{FamilyId, FamilyStore, Found, Issuer, Keys, Login, MemoryFamilies};
+use perennial::issue::{
+    FamilyId, FamilyStore, Issuer, Keys, Login, MemoryFamilies, VersionedFamily,
+};
 use perennial::rotation::{Policy, Reuse};
 use perennial::token::Secret;
 
@@ -32,7 +34,7 @@ pub struct Issued {
 }
 
 /// All that is kept.
-type Kept = (usize, [Option<Found>; 3]);
+type Kept = (usize, [Option<VersionedFamily>; 3]);
 
 impl Default for Issued {
     fn default() -> Self {

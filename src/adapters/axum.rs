@@ -1,41 +1,43 @@
-//! The authorization server's endpoints as an `axum` router, and a layer by which resource servers
-//! ask for access tokens.
+//! The endpoints of an authorization server as an `axum` router, and a layer for resource servers
+//! that requires an access token.
 //!
 //! ```no_run
-//! use perennial::adapters::axum::{AuthorizationServer, Client, RequireBearer};
+//! use perennial::adapters::axum::{AuthorizationServer, RegisteredClient, RequireBearer};
 //! use perennial::issue::{Issuer, Keys, MemoryFamilies};
 //!
 //! # async fn example(secret: [u8; 32]) -> Result<(), Box<dyn std::error::Error>> {
 //! let issuer = Issuer::builder(Keys::new(secret)?, MemoryFamilies::new()).build();
 //! let server = AuthorizationServer::builder(issuer.clone(), "https://auth.example.com")
-//!     .client(Client::public("web"))
+//!     .client(RegisteredClient::public("web"))
 //!     .build();
 //! let things = axum::Router::new()
 //!     .route("/things", axum::routing::get(async || "things"))
 //!     .layer(RequireBearer::new(issuer).scope("read"));
 //! let listener = tokio::net::TcpListener::bind("[::1]:8080").await?;
 //! axum::serve(listener, server.router().merge(things)).await?;
-//! server.finish().await; // what was claimed is finished
+//! server.finish().await; // requests in progress run to their end
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! | endpoint | what it is |
+//! | endpoint | purpose |
 //! |---|---|
 //! | `POST /token` | the `refresh_token` and `client_credentials` grants (RFC 6749, sections 4.4 and 6) |
 //! | `POST /revoke` | revocation (RFC 7009) |
-//! | `GET /jwks.json` | the keys that access tokens can be verified with, if there are such |
+//! | `GET /jwks.json` | the public keys that verify access tokens, if [`jwks`](AuthorizationServerBuilder::jwks) is set |
 //! | `GET /.well-known/oauth-authorization-server` | metadata (RFC 8414) |
-//! | `POST /dev-login` | only with [`with_dev_login`](AuthorizationServerBuilder::with_dev_login): anybody is logged in |
+//! | `POST /dev-login` | only [`with_dev_login`](AuthorizationServerBuilder::with_dev_login): logs in anybody |
 //!
-//! A login is the program's: it calls [`Issuer::login`] once it knows who somebody is.
+//! Logging in is up to the program, which calls [`Issuer::login`] once it has authenticated the
+//! user.
 //!
 //! # Cancellation
-//! A client that hangs up does not stop its request: what was begun runs to its end on the runtime.
+//! A request runs to its end on the runtime, even if the client disconnects.
 
 mod bearer;
 mod client;
 mod form;
+mod state;
 mod token;
 
 use core::fmt;
@@ -52,32 +54,24 @@ use tokio::sync::watch;
 
 use crate::issue::{FamilyStore, Issuer};
 
-pub use bearer::{Bearer, RequireBearer};
-pub use client::Client;
+pub use bearer::{RequireBearer, RequireBearerService};
+pub use client::RegisteredClient;
 
 use client::Clients;
+use state::ServerState;
 
-/// An authorization server. Cloning it gives another handle.
-pub struct AuthorizationServer<S: FamilyStore>(Arc<Inner<S>>);
+/// An authorization server. Clones are handles to the same server.
+pub struct AuthorizationServer<S: FamilyStore>(Arc<ServerState<S>>);
 
-struct Inner<S: FamilyStore> {
-    issuer: Issuer<S>,
-    url: String,
-    clients: Clients,
-    jwks: Option<Value>,
-    dev_login: bool,
-    /// Each task that runs, although nobody may wait for it any more, has a receiver of it.
-    running: watch::Sender<()>,
-}
-
-/// Makes an [`AuthorizationServer`].
+/// Builds an [`AuthorizationServer`].
 #[must_use]
-pub struct AuthorizationServerBuilder<S: FamilyStore>(Inner<S>);
+pub struct AuthorizationServerBuilder<S: FamilyStore>(ServerState<S>);
 
 impl<S: FamilyStore> AuthorizationServer<S> {
-    /// A builder for a server at `url`, which is its issuer identifier (RFC 8414, section 2).
+    /// Returns a builder for a server at `url`, which is its issuer identifier (RFC 8414, section
+    /// 2).
     pub fn builder(issuer: Issuer<S>, url: impl Into<String>) -> AuthorizationServerBuilder<S> {
-        AuthorizationServerBuilder(Inner {
+        AuthorizationServerBuilder(ServerState {
             issuer,
             url: url.into().trim_end_matches('/').into(),
             clients: Clients::default(),
@@ -87,7 +81,7 @@ impl<S: FamilyStore> AuthorizationServer<S> {
         })
     }
 
-    /// Its endpoints.
+    /// Returns a router with the endpoints.
     pub fn router(&self) -> Router {
         let router = Router::new()
             .route("/token", post(token))
@@ -100,13 +94,13 @@ impl<S: FamilyStore> AuthorizationServer<S> {
         router.with_state(self.clone())
     }
 
-    /// Waits until nothing runs any more: after a graceful shutdown, so that what was claimed is
-    /// answered or lost like any answer, and not half-done.
+    /// Waits until no request is running any more. Call it after a graceful shutdown, so that no
+    /// request is aborted halfway.
     pub async fn finish(&self) {
         self.0.running.closed().await;
     }
 
-    /// Runs `work` to its end, whether or not its answer is still waited for.
+    /// Runs `work` to its end, whether or not this future is dropped before.
     async fn to_the_end(&self, work: impl Future<Output = Response> + Send + 'static) -> Response {
         let running = self.0.running.subscribe();
         let task = tokio::spawn(async move {
@@ -114,7 +108,7 @@ impl<S: FamilyStore> AuthorizationServer<S> {
             let _running = running;
             work.await
         });
-        // Dropped here, it runs on.
+        // If this is dropped, the task runs on.
         task.await.unwrap_or_else(|_| form::failed())
     }
 }
@@ -124,7 +118,7 @@ async fn token<S: FamilyStore>(
     request: Request,
 ) -> Response {
     let work = server.clone();
-    server.to_the_end(async move { token::answer(&work.0, request).await }).await
+    server.to_the_end(async move { token::token(&work.0, request).await }).await
 }
 
 async fn revoke<S: FamilyStore>(
@@ -148,7 +142,7 @@ async fn jwks<S: FamilyStore>(State(server): State<AuthorizationServer<S>>) -> R
 
 /// RFC 8414, section 2.
 async fn metadata<S: FamilyStore>(State(server): State<AuthorizationServer<S>>) -> Response {
-    let Inner { url, jwks, .. } = &*server.0;
+    let ServerState { url, jwks, .. } = &*server.0;
     let methods = ["none", "client_secret_basic", "client_secret_post"];
     let mut metadata = json!({
         "issuer": url,
@@ -170,25 +164,26 @@ fn document(value: &Value) -> Response {
 }
 
 impl<S: FamilyStore> AuthorizationServerBuilder<S> {
-    /// A client that may ask for tokens.
-    pub fn client(mut self, client: Client) -> Self {
+    /// Adds a client that may request tokens.
+    pub fn client(mut self, client: RegisteredClient) -> Self {
         self.0.clients.add(client);
         self
     }
 
-    /// The keys that resource servers verify access tokens with (`Jwt::jwks`).
+    /// Sets the public keys that verify access tokens (`Jwt::jwks`), and serves them. Default:
+    /// none.
     pub fn jwks(mut self, keys: Value) -> Self {
         self.0.jwks = Some(keys);
         self
     }
 
-    /// Adds an endpoint that logs in whoever asks, without a password: **for development only**.
+    /// Adds an endpoint that logs in anybody without a password, **for development only**.
     pub fn with_dev_login(mut self) -> Self {
         self.0.dev_login = true;
         self
     }
 
-    /// Builds it.
+    /// Builds the server.
     pub fn build(self) -> AuthorizationServer<S> {
         AuthorizationServer(Arc::new(self.0))
     }

@@ -74,10 +74,6 @@ use self::lock::Lock;
 use self::said::{damaged, emptied, failed, given_up, irreplaceable, no_file};
 use crate::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned, json};
 
-/// The mode of all files that are made here.
-#[cfg(unix)]
-const OWNER_ONLY: u32 = 0o600;
-
 /// Keeps a grant in a file. Cloning it gives another handle to the same file.
 #[derive(Clone)]
 pub struct FileStore {
@@ -320,7 +316,7 @@ fn options() -> atomic_write_file::OpenOptions {
 
         use atomic_write_file::unix::OpenOptionsExt as _;
 
-        options.mode(OWNER_ONLY).preserve_mode(false).preserve_owner(false);
+        options.mode(trust::OWNER_ONLY).preserve_mode(false).preserve_owner(false);
     }
     options
 }

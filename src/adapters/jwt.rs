@@ -1,4 +1,4 @@
-//! Access tokens as signed JWT (RFC 7519, in the profile of RFC 9068), by `jsonwebtoken`.
+//! Access tokens as signed JWTs (RFC 7519, in the profile of RFC 9068), with `jsonwebtoken`.
 //!
 //! ```
 //! use perennial::adapters::jwt::{Jwt, SigningKey};
@@ -16,8 +16,9 @@
 //! # }
 //! ```
 //!
-//! Whoever verifies such a token without asking its issuer takes it for good until it expires, also
-//! where its family was revoked. [`Issuer::authenticate`](crate::issue::Issuer::authenticate) asks.
+//! A resource server that verifies such a token by itself accepts it until it expires, even if the
+//! family was revoked. [`Issuer::authenticate`](crate::issue::Issuer::authenticate) also checks the
+//! family.
 
 use core::fmt;
 use std::string::String;
@@ -37,15 +38,15 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error as ThisError;
 
-use crate::issue::{AccessTokens, Bearing, FamilyId, Identity, StandsFor, Unminted, Unverified};
+use crate::issue::{AccessTokens, Claims, FamilyId, Identity, MintError, Principal, VerifyError};
 use crate::store::StoreError;
 use crate::time::{Span, Timestamp};
 use crate::token::Secret;
 
-/// What such a token says that it is (RFC 9068, section 2.1).
+/// The `typ` header of an access token (RFC 9068, section 2.1).
 const TYPE: &str = "at+jwt";
 
-/// Makes access tokens of one issuer for one resource server, and verifies them.
+/// Makes and verifies access tokens of one issuer for one resource server.
 #[derive(Clone)]
 pub struct Jwt {
     issuer: String,
@@ -55,25 +56,24 @@ pub struct Jwt {
 }
 
 impl Jwt {
-    /// Tokens of `issuer` (`iss`) for `audience` (`aud`), signed with `key`.
+    /// Returns a format for tokens of `issuer` (`iss`) for `audience` (`aud`), signed with `key`.
     pub fn new(issuer: impl Into<String>, audience: impl Into<String>, key: SigningKey) -> Self {
-        // Where another provider was compiled in, too, `jsonwebtoken` would not know which to take.
-        // That one was installed already is as good.
+        // `jsonwebtoken` cannot choose if another provider is compiled in as well. One that is
+        // installed already will do.
         let _ = rust_crypto::DEFAULT_PROVIDER.install_default();
         let (issuer, audience) = (issuer.into(), audience.into());
         Self { issuer, audience, current: key, older: Vec::new() }
     }
 
-    /// These, and `key` to verify older tokens with: one that was signed with until lately, or one
-    /// that is about to be, so that resource servers know it by then.
+    /// Adds `key` as one that only verifies tokens: a previous signing key, or the next one, so
+    /// that resource servers know it in time.
     #[must_use]
     pub fn and_older(mut self, key: SigningKey) -> Self {
         self.older.push(key);
         self
     }
 
-    /// The public keys as a JWK set (RFC 7517, section 5), for an endpoint. Of a key that is shared
-    /// there is none.
+    /// Returns the public keys as a JWK Set (RFC 7517, section 5). Shared keys have none.
     pub fn jwks(&self) -> Value {
         json!({ "keys": self.keys().filter_map(|key| key.public.clone()).collect::<Vec<_>>() })
     }
@@ -95,7 +95,7 @@ impl fmt::Debug for Jwt {
     }
 }
 
-/// A key that tokens are signed with.
+/// A key that signs tokens.
 #[derive(Clone)]
 pub struct SigningKey {
     name: String,
@@ -103,8 +103,8 @@ pub struct SigningKey {
     public: Option<Value>,
 }
 
-/// What is signed with: here, since `jsonwebtoken` zeroises no key. In one place, which moves with none
-/// of those who have it (rule G1).
+/// The private part of a key. Signing is done here, since `jsonwebtoken` does not zeroise keys; the
+/// key stays in one place in memory, which its owners share.
 enum Private {
     Ed25519(ed25519_dalek::SigningKey),
     Shared(Zeroizing<Vec<u8>>),
@@ -118,7 +118,7 @@ impl Private {
         }
     }
 
-    /// The signature of the first two parts of a token (RFC 7515, section 5.1), encoded.
+    /// Returns the encoded signature of the first two parts of a token (RFC 7515, section 5.1).
     fn sign(&self, parts: &str) -> String {
         match self {
             Self::Ed25519(key) => URL_SAFE_NO_PAD.encode(key.sign(parts.as_bytes()).to_bytes()),
@@ -126,33 +126,33 @@ impl Private {
         }
     }
 
-    /// The claims of a token that this key has signed, by the key's own algorithm, whatever the token
-    /// says (RFC 8725, section 3.1).
-    fn claims(&self, token: &str, said: Algorithm) -> Option<Claims> {
+    /// Returns the payload of a token that this key has signed, with the key's own algorithm,
+    /// whatever the token's header says (RFC 8725, section 3.1).
+    fn payload(&self, token: &str, said: Algorithm) -> Option<Payload> {
         match self {
             Self::Ed25519(key) => {
                 let mut validation = Validation::new(Algorithm::EdDSA);
                 validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-                // Whom it is for is compared by the caller; times are judged by the issuer's clock.
+                // The caller checks the audience; the issuer checks the times, by its own clock.
                 validation.validate_aud = false;
                 validation.validate_exp = false;
                 let public = DecodingKey::from_ed_der(key.verifying_key().as_bytes());
-                decode::<Claims>(token, &public, &validation).ok().map(|decoded| decoded.claims)
+                decode::<Payload>(token, &public, &validation).ok().map(|decoded| decoded.claims)
             }
             Self::Shared(key) => {
                 let (parts, signature) = token.rsplit_once('.')?;
-                let (_, claims) = parts.split_once('.')?;
+                let (_, payload) = parts.split_once('.')?;
                 let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
                 // Rule D4: "what is presented MUST be compared in constant time".
                 mac(key, parts).verify_slice(&signature).ok()?;
-                let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
-                (said == Algorithm::HS256).then(|| serde_json::from_slice(&claims).ok())?
+                let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+                (said == Algorithm::HS256).then(|| serde_json::from_slice(&payload).ok())?
             }
         }
     }
 }
 
-/// The MAC over a text (RFC 7518, section 3.2).
+/// Returns the MAC over a text (RFC 7518, section 3.2).
 fn mac(key: &[u8], text: &str) -> Hmac<Sha256> {
     let mac = Hmac::<Sha256>::new_from_slice(key);
     let mut mac = mac.expect("a MAC takes a key of any length");
@@ -160,28 +160,25 @@ fn mac(key: &[u8], text: &str) -> Hmac<Sha256> {
     mac
 }
 
-/// A key that cannot be used.
+/// Why a key cannot be used.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ThisError)]
 #[non_exhaustive]
 pub enum SigningKeyError {
-    /// It could be guessed (RFC 7518, section 3.2).
+    /// The key has fewer than 32 bytes, and could be guessed (RFC 7518, section 3.2).
     #[error("a key for HS256 has {0} bytes, and must have 32 or more, drawn at random")]
     TooShort(usize),
-    /// It is no Ed25519 key in PKCS #8.
-    #[error("no Ed25519 key in PKCS #8, as `openssl genpkey -algorithm ed25519` writes it")]
+    /// The text is not an Ed25519 key in PKCS #8.
+    #[error("not an Ed25519 key in PKCS #8, as `openssl genpkey -algorithm ed25519` writes it")]
     NotEd25519,
 }
 
 impl SigningKey {
-    /// A key for `EdDSA` (RFC 8037), from its 32 bytes.
-    ///
-    /// # Panics
-    /// Never: any 32 bytes are a key.
+    /// Returns a key for `EdDSA` (RFC 8037) from its 32 bytes. Any 32 bytes are a key.
     pub fn ed25519(seed: [u8; 32]) -> Self {
         Self::of_ed25519(&ed25519_dalek::SigningKey::from_bytes(&seed))
     }
 
-    /// A key for `EdDSA`, from the PEM that `openssl genpkey -algorithm ed25519` writes.
+    /// Returns a key for `EdDSA` from the PEM that `openssl genpkey -algorithm ed25519` writes.
     ///
     /// # Errors
     /// [`SigningKeyError::NotEd25519`].
@@ -206,7 +203,8 @@ impl SigningKey {
         }
     }
 
-    /// A key for HS256, which is shared with whoever verifies: they could sign as well.
+    /// Returns a key for HS256, which resource servers share to verify tokens; they could sign
+    /// tokens as well.
     ///
     /// # Errors
     /// [`SigningKeyError::TooShort`].
@@ -223,7 +221,7 @@ impl SigningKey {
         })
     }
 
-    /// Its name, which tokens carry as `kid`.
+    /// Returns the name of the key, which tokens carry as `kid`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -239,9 +237,9 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// What such a token claims (RFC 9068, section 2.2).
+/// The claims of such a token (RFC 9068, section 2.2).
 #[derive(Serialize, Deserialize)]
-struct Claims {
+struct Payload {
     iss: String,
     aud: String,
     sub: String,
@@ -253,25 +251,26 @@ struct Claims {
     jti: String,
     /// The family of refresh tokens.
     sid: String,
-    /// The number of the refresh token that it came with.
+    /// The number of the refresh token issued with it.
     rtn: u64,
 }
 
 impl AccessTokens for Jwt {
-    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, Unminted> {
+    fn mint(&self, claims: &Claims, identity: &Identity) -> Result<Secret, MintError> {
         let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
-        let claims = Claims {
+        let payload = Payload {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
             sub: identity.subject.clone(),
             client_id: identity.client.clone(),
             scope: identity.scope.clone(),
-            iat: seconds(bearing.issued_at),
-            // Up to the next whole second: it must not be over before the answer's `expires_in` is.
-            exp: seconds(bearing.expires_at.saturating_add(Span::from_millis(999))),
-            jti: std::format!("{:032x}", bearing.id),
-            sid: std::format!("{}", bearing.family),
-            rtn: bearing.number,
+            iat: seconds(claims.issued_at),
+            // Rounded up, so that the token does not expire before the `expires_in` of the
+            // response.
+            exp: seconds(claims.expires_at.saturating_add(Span::from_millis(999))),
+            jti: std::format!("{:032x}", claims.id),
+            sid: std::format!("{}", claims.family),
+            rtn: claims.number,
         };
         let header = Header {
             typ: Some(TYPE.into()),
@@ -280,15 +279,15 @@ impl AccessTokens for Jwt {
         };
         let encoded = |json: serde_json::Result<Vec<u8>>| {
             json.map(|json| URL_SAFE_NO_PAD.encode(json)).map_err(|error| {
-                let told = "the access token could not be signed";
-                Unminted::Unavailable(StoreError::unreachable(told).with_source(error))
+                let text = "the access token could not be signed";
+                MintError::Unavailable(StoreError::unreachable(text).with_source(error))
             })
         };
         let header = encoded(serde_json::to_vec(&header))?;
-        let claims = encoded(serde_json::to_vec(&claims))?;
-        let parts = std::format!("{header}.{claims}");
+        let payload = encoded(serde_json::to_vec(&payload))?;
+        let parts = std::format!("{header}.{payload}");
         let signature = self.current.private.sign(&parts);
-        // At its full length: one that grew would leave copies of it behind.
+        // Allocated at its full length: a text that grew would leave copies of the token behind.
         let mut text = String::with_capacity(parts.len() + ".".len() + signature.len());
         text.push_str(&parts);
         text.push('.');
@@ -296,29 +295,29 @@ impl AccessTokens for Jwt {
         Ok(Secret::from(text))
     }
 
-    fn verify(&self, token: &str) -> Result<(Bearing, StandsFor), Unverified> {
-        let header = decode_header(token).map_err(|_| Unverified)?;
-        let is_access_token = header.typ.as_deref().is_some_and(|said| {
-            // RFC 7515, section 4.1.9: what begins with this may leave it out.
-            let said = said.strip_prefix("application/").unwrap_or(said);
-            said.eq_ignore_ascii_case(TYPE)
+    fn verify(&self, token: &str) -> Result<(Claims, Principal), VerifyError> {
+        let header = decode_header(token).map_err(|_| VerifyError)?;
+        let is_access_token = header.typ.as_deref().is_some_and(|typ| {
+            // RFC 7515, section 4.1.9: the prefix may be omitted.
+            let typ = typ.strip_prefix("application/").unwrap_or(typ);
+            typ.eq_ignore_ascii_case(TYPE)
         });
         let key = self.keys().find(|key| header.kid.as_ref() == Some(&key.name));
-        let (true, Some(key)) = (is_access_token, key) else { return Err(Unverified) };
-        let claims = key.private.claims(token, header.alg).ok_or(Unverified)?;
-        if claims.iss != self.issuer || claims.aud != self.audience {
-            return Err(Unverified);
+        let (true, Some(key)) = (is_access_token, key) else { return Err(VerifyError) };
+        let payload = key.private.payload(token, header.alg).ok_or(VerifyError)?;
+        if payload.iss != self.issuer || payload.aud != self.audience {
+            return Err(VerifyError);
         }
         let at = |seconds: i64| Timestamp::from_secs(seconds);
-        let bearing = Bearing {
-            family: FamilyId::parse(&claims.sid).ok_or(Unverified)?,
-            number: claims.rtn,
-            issued_at: at(claims.iat),
-            expires_at: at(claims.exp),
-            id: u128::from_str_radix(&claims.jti, 16).map_err(|_| Unverified)?,
+        let claims = Claims {
+            family: FamilyId::parse(&payload.sid).ok_or(VerifyError)?,
+            number: payload.rtn,
+            issued_at: at(payload.iat),
+            expires_at: at(payload.exp),
+            id: u128::from_str_radix(&payload.jti, 16).map_err(|_| VerifyError)?,
         };
-        let Claims { sub, client_id, scope, .. } = claims;
+        let Payload { sub, client_id, scope, .. } = payload;
         let identity = Identity { subject: sub, client: client_id, scope };
-        Ok((bearing, StandsFor::Identity(identity)))
+        Ok((claims, Principal::Identity(identity)))
     }
 }

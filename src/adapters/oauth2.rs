@@ -26,7 +26,7 @@
 //! `expires_in` that rule A4 demands. What it would have spared is a form.
 //!
 //! Invariants: the request goes to the configured endpoint alone, by a client of its own that
-//! follows no redirect, whoever set it up (rule E6); an answer is read up to [`ANSWER_LIMIT`]; no error holds a
+//! follows no redirect, whoever set it up (rule E6); an answer is read up to [`RESPONSE_LIMIT`]; no error holds a
 //! secret.
 
 use core::fmt;
@@ -46,7 +46,7 @@ use tokio::task::JoinHandle;
 
 use crate::refresh::{ClientBackoff, Refresh, RefreshError, Request};
 use crate::token::Grant;
-use crate::wire::{ANSWER_LIMIT, Client, Form, Head, append};
+use crate::wire::{Client, Form, RESPONSE_LIMIT, TokenResponseHead, append};
 
 /// How long a revocation may take: closing a session waits for it.
 const REVOCATION_LIMIT: Duration = Duration::from_secs(30);
@@ -195,7 +195,7 @@ impl Sender {
         request.body(Bytes::from_owner(Zeroizing::new(form.body().as_bytes().to_vec())))
     }
 
-    async fn exchange(&self, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
+    async fn send_form(&self, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
         // Beyond the session's deadline it is listened to for as long again: an answer that comes
         // late still counts (rule B3). One total limit, not one a read.
         let limit = time_left.saturating_mul(2).max(Duration::from_millis(1));
@@ -240,9 +240,9 @@ async fn read(
     }
     let headers = response.headers().clone();
     let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let head = Head::new(response.status().as_u16(), pairs)?;
+    let head = TokenResponseHead::new(response.status().as_u16(), pairs)?;
     if !head.needs_body() {
-        return head.answer(&[], Ok(()), form.question());
+        return head.read(&[], Ok(()), form.context());
     }
     let mut body = Zeroizing::new(Vec::new());
     let reading = receive(response, &mut body);
@@ -254,7 +254,7 @@ async fn read(
             |_| Err(RefreshError::unknown("the answer came in part, and then timed out"));
         tokio::time::timeout(time_left / 2, reading).await.unwrap_or_else(timed_out)
     };
-    head.answer(&body, ended, form.question())
+    head.read(&body, ended, form.context())
 }
 
 /// Receives the body up to the limit, and tells what kept it from being read to its end.
@@ -264,8 +264,8 @@ async fn receive(
 ) -> Result<(), RefreshError> {
     while let Some(chunk) = response.chunk().await.transpose() {
         let chunk = chunk.map_err(|error| not_answered(error, "the answer came in part"))?;
-        if body.len() + chunk.len() > ANSWER_LIMIT {
-            let text = format!("the answer is larger than {ANSWER_LIMIT} bytes");
+        if body.len() + chunk.len() > RESPONSE_LIMIT {
+            let text = format!("the response is larger than {RESPONSE_LIMIT} bytes");
             return Err(RefreshError::unknown(text));
         }
         append(body, &chunk);
@@ -318,7 +318,7 @@ impl Refresh for RefreshGrant {
                 let text = "the grant has no refresh token: log in again";
                 return Err(RefreshError::declined(text));
             };
-            this.exchange(&this.client.refresh(refresh_token), request.time_left()).await
+            this.send_form(&this.client.refresh(refresh_token), request.time_left()).await
         });
         Task(task).grant()
     }
@@ -347,7 +347,7 @@ impl Refresh for ClientCredentials {
     ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
         let this = self.0.clone();
         let task = self.0.runtime.spawn(async move {
-            this.exchange(&this.client.client_credentials(), request.time_left()).await
+            this.send_form(&this.client.client_credentials(), request.time_left()).await
         });
         Task(task).grant()
     }

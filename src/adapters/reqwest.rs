@@ -1,12 +1,12 @@
 //! Middleware for `reqwest-middleware`: requests go out with a good token, and a 401 is absorbed.
 //!
 //! ```no_run
-//! use perennial::adapters::reqwest::Bearer;
+//! use perennial::adapters::reqwest::BearerMiddleware;
 //! use perennial::interceptor::Interceptor;
 //! # use perennial::session::Session;
 //! # async fn example(session: Session) -> Result<(), Box<dyn std::error::Error>> {
 //! let interceptor = Interceptor::builder(session).origin("https://api.example.com").build()?;
-//! let client = Bearer::client(interceptor, reqwest::Client::builder())?.build();
+//! let client = BearerMiddleware::client(interceptor, reqwest::Client::builder())?.build();
 //! let answer = client.get("https://api.example.com/things").send().await?;
 //! # Ok(())
 //! # }
@@ -47,10 +47,10 @@ use std::boxed::Box;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::interceptor::redirect::{Answered, Hop, HopBody, target};
-use crate::interceptor::{Answer, Interceptor, Refused, RequestTarget};
+use crate::interceptor::redirect::{Hop, HopBody, HopResponse, target};
+use crate::interceptor::{Interceptor, Refused, RequestTarget, ResponseHead};
 use crate::token::AccessToken;
-use crate::verdict::{Attempt, Body, Place, Verdict};
+use crate::verdict::{Attempt, Body, ResponseOrigin, Verdict};
 
 /// Attaches a session's access token as `Authorization: Bearer` (RFC 6750, section 2.1).
 ///
@@ -59,13 +59,13 @@ use crate::verdict::{Attempt, Body, Place, Verdict};
 /// [`Refused`] where no token could be had, or where it must not be sent. Its text says why, and
 /// [`session::Error::find`](crate::session::Error::find) has the session's error of it.
 #[derive(Clone)]
-pub struct Bearer {
+pub struct BearerMiddleware {
     interceptor: Interceptor,
     /// The environment's proxies; nothing where the client uses none.
     proxies: Option<Arc<Matcher>>,
 }
 
-impl Bearer {
+impl BearerMiddleware {
     /// A client whose requests `interceptor` prepares. Middleware that is added to it comes within: it sees
     /// each request that is sent, with its token.
     ///
@@ -105,7 +105,7 @@ impl Bearer {
         if read { Err(refused(Refused::Proxied(target.to_origin()))) } else { Ok(()) }
     }
 
-    fn judge(
+    fn handle_response(
         &self,
         token: &AccessToken,
         url: &Url,
@@ -113,21 +113,22 @@ impl Bearer {
         body: Body,
         attempt: Attempt,
     ) -> Verdict {
-        // Elsewhere it was answered only if the client followed a redirect all the same.
-        let home = match (target(url), target(response.url())) {
+        // These differ only if the client followed a redirect in spite of its policy.
+        let same_origin = match (target(url), target(response.url())) {
             (Some(asked), Some(answered)) => asked.is_same_as(answered),
             (Some(_) | None, Some(_) | None) => false,
         };
-        let place = if home { Place::Home } else { Place::Elsewhere };
-        let answer = Answer { status: response.status(), headers: response.headers() };
-        self.interceptor.judge(token, answer, place, body, attempt)
+        let origin =
+            if same_origin { ResponseOrigin::SameOrigin } else { ResponseOrigin::CrossOrigin };
+        let head = ResponseHead { status: response.status(), headers: response.headers() };
+        self.interceptor.handle_response(token, head, origin, body, attempt)
     }
 }
 
-impl fmt::Debug for Bearer {
+impl fmt::Debug for BearerMiddleware {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Bearer")
+            .debug_struct("BearerMiddleware")
             .field("interceptor", &self.interceptor)
             .finish_non_exhaustive()
     }
@@ -163,19 +164,19 @@ fn led_on(mut request: Request, hop: Hop) -> Request {
 }
 
 #[async_trait::async_trait]
-impl Middleware for Bearer {
+impl Middleware for BearerMiddleware {
     async fn handle(
         &self,
         mut request: Request,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        let departs = self.interceptor.depart(request_target(request.url()), request.headers());
+        let departs = self.interceptor.begin(request_target(request.url()), request.headers());
         let mut route = departs.map_err(refused)?;
         let mut attempt = Attempt::First;
         loop {
             let again = request.try_clone();
-            let body = if again.is_some() { Body::Again } else { Body::Once };
+            let body = if again.is_some() { Body::Replayable } else { Body::OneShot };
             let again = again.unwrap_or_else(|| head_of(&request));
             if route.carries_token() {
                 self.passes(request.url())?;
@@ -186,7 +187,7 @@ impl Middleware for Bearer {
             }
             let mut response = next.clone().run(request, extensions).await?;
             if let Some(token) = token {
-                match self.judge(&token, again.url(), &response, body, attempt) {
+                match self.handle_response(&token, again.url(), &response, body, attempt) {
                     Verdict::Replay => {
                         // The connection is free for the replay once the first answer is gone.
                         drop(response);
@@ -198,7 +199,7 @@ impl Middleware for Bearer {
                     }
                 }
             }
-            let answered = Answered {
+            let answered = HopResponse {
                 url: response.url(),
                 method: again.method(),
                 body,

@@ -18,7 +18,7 @@
 //! (rule E2), if its body can be sent again (rule E3): [`Replay`] says which bodies can.
 //!
 //! For gRPC, `tonic` answers `UNAUTHENTICATED` with a 200 and a header: build the interceptor with
-//! `.finding(perennial::interceptor::grpc_finding)`, and let the layer read small messages ahead:
+//! `.classify(perennial::interceptor::classify_grpc)`, and let the layer read small messages ahead:
 //! `BearerLayer::new(interceptor).replaying(Ahead::new(65_536, tonic::body::Body::new))`.
 //!
 //! Clones share the session, and `poll_ready` is the inner service's. The token that an answer's
@@ -40,7 +40,7 @@
 //! request is heard, and the token rejected. A server that closes the connection at once may break it before
 //! its answer is read: the request then fails with the service's error, and nothing is known of the token.
 
-mod exchange;
+mod call;
 mod replay;
 
 use core::fmt;
@@ -48,19 +48,16 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::boxed::Box;
-use std::error::Error as StdError;
 
 use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::interceptor::{Interceptor, RequestTarget};
-use exchange::{Exchange, Redirects};
+use call::{Call, Redirects};
 
+pub use call::BoxError;
 pub use replay::{Ahead, Cloned, Empty, ReadAhead, Replay};
-
-/// Any error of the inner service, or a [`Refused`](crate::interceptor::Refused).
-pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Makes a service attach a session's access token as `Authorization: Bearer` (RFC 6750, section
 /// 2.1).
@@ -95,10 +92,10 @@ impl<R> BearerLayer<R> {
 }
 
 impl<S, R: Clone> Layer<S> for BearerLayer<R> {
-    type Service = Bearer<S, R>;
+    type Service = BearerService<S, R>;
 
-    fn layer(&self, inner: S) -> Bearer<S, R> {
-        Bearer {
+    fn layer(&self, inner: S) -> BearerService<S, R> {
+        BearerService {
             inner,
             interceptor: self.interceptor.clone(),
             replay: self.replay.clone(),
@@ -117,23 +114,23 @@ impl<S, R: Clone> Layer<S> for BearerLayer<R> {
 /// # Cancellation
 /// Dropping a call drops the request that is out, and not the refresh (rule C4).
 #[derive(Clone)]
-pub struct Bearer<S, R = Empty> {
+pub struct BearerService<S, R = Empty> {
     inner: S,
     interceptor: Interceptor,
     replay: R,
     redirects: Redirects,
 }
 
-impl<S, R> fmt::Debug for Bearer<S, R> {
+impl<S, R> fmt::Debug for BearerService<S, R> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Bearer")
+            .debug_struct("BearerService")
             .field("interceptor", &self.interceptor)
             .finish_non_exhaustive()
     }
 }
 
-impl<S, R, B, A> Service<Request<B>> for Bearer<S, R>
+impl<S, R, B, A> Service<Request<B>> for BearerService<S, R>
 where
     S: Service<Request<B>, Response = Response<A>> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
@@ -154,8 +151,8 @@ where
         // The one that was found ready is used; its clone is for the next.
         let clone = self.inner.clone();
         let mut inner = core::mem::replace(&mut self.inner, clone);
-        let target = RequestTarget::of_uri(request.uri());
-        let route = match self.interceptor.depart(target, request.headers()) {
+        let target = RequestTarget::from_uri(request.uri());
+        let route = match self.interceptor.begin(target, request.headers()) {
             Ok(route) => route,
             Err(refused) => return Box::pin(async move { Err(refused.into()) }),
         };
@@ -164,6 +161,6 @@ where
         }
         let interceptor = self.interceptor.clone();
         let (replay, redirects) = (self.replay.clone(), self.redirects);
-        Box::pin(Exchange { inner, interceptor, replay, redirects }.run(request, route))
+        Box::pin(Call { inner, interceptor, replay, redirects }.run(request, route))
     }
 }

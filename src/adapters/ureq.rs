@@ -2,13 +2,13 @@
 //! good token and a 401 is absorbed, and grants of OAuth 2.0 ([`refresh_grant`]).
 //!
 //! ```no_run
-//! use perennial::adapters::ureq::Bearer;
+//! use perennial::adapters::ureq::BlockingBearerMiddleware;
 //! use perennial::interceptor::Interceptor;
 //! # use perennial::session::Session;
 //! # fn example(session: Session) -> Result<(), Box<dyn std::error::Error>> {
 //! let interceptor = Interceptor::builder(session).origin("https://api.example.com").build()?;
 //! let agent: ureq::Agent =
-//!     ureq::Agent::config_builder().middleware(Bearer::new(interceptor)).build().into();
+//!     ureq::Agent::config_builder().middleware(BlockingBearerMiddleware::new(interceptor)).build().into();
 //! let things = agent.get("https://api.example.com/things").call()?.body_mut().read_to_string()?;
 //! # Ok(())
 //! # }
@@ -22,11 +22,11 @@
 //! be sent again; of a longer one what was read ahead goes out first and the rest streams behind
 //! it, in chunks, once (rule E3). Nor does it let middleware send twice: a replay goes through an
 //! agent of this middleware's own, with the request's configuration, and past any middleware that
-//! was added after this one; see [`Bearer::replay_through`].
+//! was added after this one; see [`BlockingBearerMiddleware::replay_through`].
 //!
 //! An answer that `ureq` makes an error of would have lost its challenge and where it came from. So
 //! this middleware sees answers as they are and makes the error itself; a program that wants
-//! answers tells [`Bearer::http_status_as_error`] as well as its agent.
+//! answers tells [`BlockingBearerMiddleware::http_status_as_error`] as well as its agent.
 //!
 //! # Redirects
 //! This middleware follows them, and not `ureq`, which can keep a header within one host, but not within
@@ -58,10 +58,10 @@ use http::{HeaderValue, Method};
 use ureq::middleware::{Middleware, MiddlewareNext};
 use ureq::{Agent, Error, RequestExt as _, SendBody};
 
-use crate::interceptor::redirect::{Answered, Hop, HopBody, Route};
-use crate::interceptor::{Answer, Interceptor, Refused, RequestTarget, Target};
+use crate::interceptor::redirect::{Hop, HopBody, HopResponse, Route};
+use crate::interceptor::{Interceptor, Refused, RequestTarget, ResponseHead, Target};
 use crate::token::AccessToken;
-use crate::verdict::{Attempt, Body, Place, Verdict};
+use crate::verdict::{Attempt, Body, ResponseOrigin, Verdict};
 
 pub use grant::{client_credentials, refresh_grant, refresh_grant_through};
 
@@ -78,14 +78,14 @@ pub const DEFAULT_REPLAY_LIMIT: u64 = 64 * 1024;
 /// [`Refused`] where no token could be had, or where it must not be sent. Its text says why, and
 /// [`session::Error::find`](crate::session::Error::find) has the session's error of it.
 #[derive(Clone, Debug)]
-pub struct Bearer {
+pub struct BlockingBearerMiddleware {
     interceptor: Interceptor,
     replayer: Agent,
     replay_limit: u64,
     status_as_error: bool,
 }
 
-impl Bearer {
+impl BlockingBearerMiddleware {
     /// Middleware that obeys `interceptor`.
     pub fn new(interceptor: Interceptor) -> Self {
         Self {
@@ -120,15 +120,15 @@ impl Bearer {
         self
     }
 
-    fn judge(
+    fn handle_response(
         &self,
         token: &AccessToken,
         response: &Response,
         body: Body,
         attempt: Attempt,
     ) -> Verdict {
-        let answer = Answer { status: response.status(), headers: response.headers() };
-        self.interceptor.judge(token, answer, Place::Home, body, attempt)
+        let head = ResponseHead { status: response.status(), headers: response.headers() };
+        self.interceptor.handle_response(token, head, ResponseOrigin::SameOrigin, body, attempt)
     }
 
     /// Sends a call's requests, one after the other: `first` through the chain, with what could be read
@@ -158,7 +158,7 @@ impl Bearer {
                 None => send_whole(request, &bytes, send)?,
             };
             if let Some(token) = &token {
-                match self.judge(token, &response, body, attempt) {
+                match self.handle_response(token, &response, body, attempt) {
                     Verdict::Deliver(_) => {}
                     // The connection is free for the replay once the first answer is gone.
                     Verdict::Replay => {
@@ -167,7 +167,7 @@ impl Bearer {
                     }
                 }
             }
-            let answered = Answered {
+            let answered = HopResponse {
                 url: &parts.uri,
                 method: &parts.method,
                 body,
@@ -179,7 +179,7 @@ impl Bearer {
             match hop.body {
                 HopBody::Same => {}
                 // Nothing can be sent as often as one likes.
-                HopBody::Dropped => (bytes, body) = (Vec::new(), Body::Again),
+                HopBody::Dropped => (bytes, body) = (Vec::new(), Body::Replayable),
             }
             lead_on(&mut parts, &hop)?;
         }
@@ -202,10 +202,10 @@ impl Bearer {
     }
 }
 
-impl Middleware for Bearer {
+impl Middleware for BlockingBearerMiddleware {
     fn handle(&self, request: Request<'_>, next: MiddlewareNext<'_>) -> Result<Response, Error> {
-        let target = RequestTarget::of_uri(request.uri());
-        let route = self.interceptor.depart(target, request.headers()).map_err(refused)?;
+        let target = RequestTarget::from_uri(request.uri());
+        let route = self.interceptor.begin(target, request.headers()).map_err(refused)?;
         if !route.carries_token() {
             return next.handle(request);
         }
@@ -222,7 +222,7 @@ fn refused(refused: Refused) -> Error {
 
 /// A request with its body, whose answers are not made errors of, and whose redirects are not followed.
 fn configured(parts: Parts, body: SendBody<'_>) -> Request<'_> {
-    let local = Target::of_uri(&parts.uri).is_some_and(Target::is_plain_and_local);
+    let local = Target::from_uri(&parts.uri).is_some_and(Target::is_plain_and_local);
     let request = Request::from_parts(parts, body);
     let config = request.middleware_config().expect("what middleware is given has its agent");
     let config =
@@ -266,8 +266,8 @@ impl<'a> Kept<Box<dyn Read + 'a>> {
 impl<R> Kept<R> {
     fn body(&self) -> Body {
         match self {
-            Self::Whole(_) => Body::Again,
-            Self::Begun(..) => Body::Once,
+            Self::Whole(_) => Body::Replayable,
+            Self::Begun(..) => Body::OneShot,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Choosing to which requests a session's token goes.
+//! Building an interceptor: which requests a session's token is attached to.
 
 use core::fmt;
 use core::time::Duration;
@@ -7,19 +7,21 @@ use std::sync::Arc;
 
 use thiserror::Error as ThisError;
 
-use super::{Answer, Interceptor, Origin, OriginError, Origins, Predicate, Settings};
+use super::attach::{Interceptor, InterceptorSettings, Origins, Predicate};
+use super::origin::{Origin, OriginError};
+use super::response::ResponseHead;
 use crate::clock::Timer;
 use crate::session::Session;
 use crate::thread_timer::ThreadTimer;
-use crate::verdict::{Finding, Transport};
+use crate::verdict::{Classification, Transport};
 
-/// How long failures of the authorization server are waited through by default.
+/// How long a request retries through failures of the authorization server by default.
 pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long one request waits for tokens by default.
+/// How long one request waits for tokens at most by default.
 pub const DEFAULT_WAIT_LIMIT: Duration = Duration::from_secs(10);
 
-/// How many redirects of one call are followed by default.
+/// How many redirects of one call are followed at most by default.
 pub const DEFAULT_MAX_REDIRECTS: u32 = 10;
 
 /// Builds an [`Interceptor`].
@@ -33,24 +35,26 @@ pub struct InterceptorBuilder {
     wait_limit: Option<Duration>,
     timer: Option<Arc<dyn Timer>>,
     max_redirects: u32,
-    finding: Option<Box<Predicate>>,
+    classification: Option<Box<Predicate>>,
 }
 
-/// An interceptor that cannot be built.
+/// Why an interceptor cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 #[non_exhaustive]
 pub enum InterceptorError {
-    /// It would send the token nowhere.
+    /// No origin is named, so the token would never be attached.
     #[error("no origin is named: call `origin` with the API's URL, or `any_origin`")]
     NoOrigin,
-    /// One of its origins is none, or must not be.
+    /// One of the origins is not valid or not allowed.
     #[error(transparent)]
     Origin(#[from] OriginError),
 }
 
-impl InterceptorBuilder {
-    pub(super) fn new(session: Session) -> Self {
-        Self {
+impl Interceptor {
+    /// Returns a builder for an interceptor that attaches `session`'s token. Without a timer in the
+    /// session, requests do not retry through failures of the authorization server.
+    pub fn builder(session: Session) -> InterceptorBuilder {
+        InterceptorBuilder {
             session,
             origins: Vec::new(),
             any_origin: false,
@@ -59,79 +63,87 @@ impl InterceptorBuilder {
             wait_limit: None,
             timer: None,
             max_redirects: DEFAULT_MAX_REDIRECTS,
-            finding: None,
+            classification: None,
         }
     }
+}
 
-    /// An origin that the token may be sent to, such as `https://api.example.com`; requests to
-    /// others pass without it. May be called for several.
+impl InterceptorBuilder {
+    /// Adds an origin that the token may be sent to, such as `https://api.example.com`. Requests to
+    /// other origins are sent without it.
     pub fn origin(mut self, url: impl Into<String>) -> Self {
         self.origins.push(url.into());
         self
     }
 
-    /// Sends the token to whatever host the client is pointed at. For a client of one API only. A redirect
-    /// takes it to no other origin than the request's own.
+    /// Attaches the token to all requests, whatever their origin. For HTTP clients of one API only.
+    /// A redirect does not take the token to another origin than the request's own.
     pub fn any_origin(mut self) -> Self {
         self.any_origin = true;
         self
     }
 
-    /// Allows tokens to go over plain http beyond this machine. For test networks only: whoever is on the way
-    /// reads them, and can answer in the server's place, so that a portal's 200 is taken for an acceptance.
+    /// Allows tokens to go over plain http beyond this machine. For test networks only: anyone on
+    /// the way can read them, and can respond in the server's place, so that the 200 of a captive
+    /// portal counts as an acceptance.
     pub fn allow_plain_http(mut self) -> Self {
         self.allow_plain_http = true;
         self
     }
 
-    /// How long one request waits for tokens at most [10 s, or its patience where that is more]: before it
-    /// is sent, and again before a replay, taken together. Then it fails, and the error says when to come
-    /// back; the refresh goes on (rule C8). It is kept with the session's timer and without; a blocking
-    /// request's thread keeps it by itself.
+    /// Sets how long one request waits for tokens at most, before it is sent and before a replay
+    /// taken together. Default: 10 s, or the patience if that is longer.
+    ///
+    /// After that the request fails, and the error says when to try again; the refresh goes on (see
+    /// rule [C8](crate::spec#c-the-shared-session)). The limit holds whether or not the session has
+    /// a timer, and for blocking requests too.
     pub fn wait_limit(mut self, limit: Duration) -> Self {
         self.wait_limit = Some(limit);
         self
     }
 
-    /// What the limit is kept by where the session has no timer [a thread that sleeps for all requests of
-    /// this interceptor, begun when the first one waits].
+    /// Sets the timer that enforces the limit if the session has none. Default: one thread for all
+    /// requests of this interceptor, started when the first request waits.
     pub fn timer(mut self, timer: impl Timer) -> Self {
         self.timer = Some(Arc::new(timer));
         self
     }
 
-    /// How long failures of the authorization server are waited through [10 s], within the
-    /// [`wait_limit`](InterceptorBuilder::wait_limit).
+    /// Sets how long a request retries through failures of the authorization server, within the
+    /// [`wait_limit`](InterceptorBuilder::wait_limit). Default: 10 s.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// How many redirects of one call are followed \[10\]; one more is an error, and with 0 none is followed:
-    /// the redirect is the answer. With `tower` redirects are followed only where the layer is told to.
+    /// Sets how many redirects of one call are followed; one more is an error. With 0 none is
+    /// followed, and the redirect is returned. Default: 10. With `tower`, redirects are followed
+    /// only if the layer is configured to.
     ///
-    /// Each hop gets the token where rule E5 lets it have it. A POST becomes a GET after 301 and 302, and
-    /// all but HEAD after 303; a body that can be sent once is not sent on. `Authorization` and `Cookie` of
-    /// the caller's own do not go to another origin.
+    /// The token is attached to a hop if its origin is one that the token is for and no earlier hop
+    /// left those (see rule [E5](crate::spec#e-requests)). A POST becomes a GET after 301 and 302,
+    /// and so does any method but HEAD after 303; a one-shot body is not sent on. The caller's own
+    /// `Authorization` and `Cookie` do not go to another origin.
     pub fn max_redirects(mut self, most: u32) -> Self {
         self.max_redirects = most;
         self
     }
 
-    /// Another reading of answers than rule E4's, which is `Answer::finding`, for servers that reject
-    /// tokens by other means than a 401: a 419, say, or gRPC's status. It sees status and headers.
-    pub fn finding(
+    /// Sets how responses are classified, from their status and headers. For servers that reject
+    /// tokens by other means than a 401, such as a 419 or gRPC's status. Default:
+    /// [`ResponseHead::classify`].
+    pub fn classify(
         mut self,
-        finding: impl Fn(Answer<'_>) -> Finding + Send + Sync + 'static,
+        classification: impl Fn(ResponseHead<'_>) -> Classification + Send + Sync + 'static,
     ) -> Self {
-        self.finding = Some(Box::new(finding));
+        self.classification = Some(Box::new(classification));
         self
     }
 
-    /// Builds it.
+    /// Builds the interceptor.
     ///
     /// # Errors
-    /// Where no origin is named, or one is none, or is plain http.
+    /// If no origin is named, or one is not valid, or is plain http without being allowed.
     pub fn build(self) -> Result<Interceptor, InterceptorError> {
         let origins = self.origins.iter().map(|url| Origin::parse(url));
         let origins = origins.collect::<Result<Vec<_>, _>>()?;
@@ -142,14 +154,14 @@ impl InterceptorBuilder {
         if let (Some(plain), false) = (plain, self.allow_plain_http) {
             return Err(OriginError::PlainHttp(plain.clone()).into());
         }
-        let settings = Settings {
+        let settings = InterceptorSettings {
             origins: if self.any_origin { Origins::Any } else { Origins::These(origins) },
             plain: if self.allow_plain_http { Transport::Private } else { Transport::Plain },
             patience: self.patience,
             wait_limit: self.wait_limit.unwrap_or(DEFAULT_WAIT_LIMIT.max(self.patience)),
             timer: self.timer.unwrap_or_else(|| Arc::new(ThreadTimer::new())),
             max_redirects: self.max_redirects,
-            finding: self.finding,
+            classification: self.classification,
         };
         Ok(Interceptor { session: self.session, settings: Arc::new(settings) })
     }

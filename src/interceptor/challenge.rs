@@ -1,5 +1,5 @@
-//! Reading `WWW-Authenticate` (RFC 9110, section 11.6.1): as the grammar has it, and where a field does
-//! not keep to that, as browsers do.
+//! Parsing `WWW-Authenticate` (RFC 9110, section 11.6.1): by the grammar, and leniently, as
+//! browsers do, if a field does not follow it.
 
 use std::prelude::rust_2024::*;
 
@@ -10,7 +10,7 @@ use http_auth::parser::ChallengeParser;
 
 use crate::verdict::Challenge;
 
-/// What all challenges of an answer come to (rule E4).
+/// Returns the challenge of a response that says most about the token.
 pub fn read(headers: &HeaderMap) -> Challenge {
     let mut found = Challenge::Absent;
     for value in headers.get_all(WWW_AUTHENTICATE) {
@@ -42,7 +42,7 @@ fn of_scheme(scheme: &str) -> Challenge {
 }
 
 fn of_error(scheme: &str, error: &str) -> Challenge {
-    // To the grammar an apostrophe is a letter of a bare value.
+    // By the grammar, an apostrophe is part of an unquoted value.
     let error = error.trim_matches(['\'', ' ', '\t']);
     let is = |code: &str| error.eq_ignore_ascii_case(code);
     let asked = of_scheme(scheme);
@@ -57,7 +57,7 @@ fn of_error(scheme: &str, error: &str) -> Challenge {
     }
 }
 
-/// Of two challenges, the one that says more of the token.
+/// Returns the one of two challenges that says more about the token.
 fn weightier(one: Challenge, other: Challenge) -> Challenge {
     if weight(other) > weight(one) { other } else { one }
 }
@@ -74,9 +74,10 @@ const fn weight(challenge: Challenge) -> u8 {
     }
 }
 
-/// Reads a field that the grammar does not know: parameters may be parted by commas, semicolons or
-/// spaces, a value may be bare, in either kind of quotes, or never closed. The first word is a scheme, and so
-/// is one after a comma, if a parameter, a comma or nothing follows.
+/// Parses a field that does not follow the grammar: parameters may be separated by commas,
+/// semicolons or spaces; a value may be unquoted, in either kind of quotes, or unterminated. The
+/// first word is a scheme, and so is a word after a comma if a parameter, a comma or nothing
+/// follows it.
 fn lenient(text: &str) -> Challenge {
     let mut found = Challenge::Unreadable;
     let mut scheme = "";
@@ -91,7 +92,7 @@ fn lenient(text: &str) -> Challenge {
             if characters.next().is_none() {
                 return found;
             }
-            // What is no part of a word, such as a stray quote.
+            // Not part of a word, such as a stray quote.
             rest = characters.as_str();
             (first, may_begin) = (false, false);
             continue;
@@ -114,21 +115,21 @@ fn lenient(text: &str) -> Challenge {
     }
 }
 
-/// Whether what follows a word makes it a scheme.
+/// Returns whether what follows a word makes it a scheme.
 fn begins(next: &str) -> bool {
     let (word, after) = word(next);
     let is_parameter = !word.is_empty() && after.trim_start_matches([' ', '\t']).starts_with('=');
     next.is_empty() || next.starts_with(',') || is_parameter
 }
 
-/// The word that `text` begins with, and what follows.
+/// Splits `text` after its first word.
 fn word(text: &str) -> (&str, &str) {
     let end =
         text.find(|it: char| !(it.is_ascii_alphanumeric() || "!#$%&*+-.^_`|~/:".contains(it)));
     text.split_at(end.unwrap_or(text.len()))
 }
 
-/// The value that `text` begins with, without its quotes, and what follows.
+/// Splits `text` after its first value, whose quotes are removed.
 fn value(text: &str) -> (String, &str) {
     let Some(quote) = text.chars().next().filter(|first| matches!(first, '"' | '\'')) else {
         let end = text.find([' ', '\t', ',', ';']).unwrap_or(text.len());

@@ -1,4 +1,4 @@
-//! Where a token may go: scheme, host and port (RFC 6454, section 4).
+//! Origins, which are what a token is for: scheme, host and port (RFC 6454, section 4).
 
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -9,7 +9,7 @@ use http::Uri;
 use http::uri::Scheme;
 use thiserror::Error as ThisError;
 
-/// A scheme, a host and a port.
+/// An origin: a scheme, a host and a port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     encrypted: Encrypted,
@@ -24,7 +24,7 @@ enum Encrypted {
     Yes,
 }
 
-/// Where a request goes, as far as origins are concerned. Borrowed: it is looked at once a request.
+/// The origin of a request, borrowed from its URI.
 #[derive(Copy, Clone, Debug)]
 pub struct Target<'a> {
     encrypted: Encrypted,
@@ -32,21 +32,23 @@ pub struct Target<'a> {
     port: u16,
 }
 
-/// Which resource a request asks for, as far as it says where that is (RFC 9112, section 3.2).
+/// The target of a request, as far as it names an origin (RFC 9112, section 3.2).
+///
+/// Exhaustive on purpose: an adapter handles each form.
 #[derive(Copy, Clone, Debug)]
 pub enum RequestTarget<'a> {
-    /// It names an origin.
+    /// The target names an origin.
     Absolute(Target<'a>),
-    /// It names a path alone: the client knows where it goes, and does not say.
+    /// The target is a path alone; only the client knows the origin.
     OriginForm,
-    /// It is of another scheme than http and https, or of none.
+    /// The target has a scheme other than http and https, or none.
     Other,
 }
 
 impl<'a> RequestTarget<'a> {
-    /// Of the URI of a request.
-    pub fn of_uri(uri: &'a Uri) -> Self {
-        match (uri.authority(), Target::of_uri(uri)) {
+    /// Returns the target of a request with this URI.
+    pub fn from_uri(uri: &'a Uri) -> Self {
+        match (uri.authority(), Target::from_uri(uri)) {
             (_, Some(target)) => Self::Absolute(target),
             (None, None) if uri.scheme().is_none() => Self::OriginForm,
             (Some(_) | None, None) => Self::Other,
@@ -60,36 +62,36 @@ impl<'a> From<Target<'a>> for RequestTarget<'a> {
     }
 }
 
-/// A text that names no origin.
+/// Why a text is not an origin that a token can be sent to.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 #[non_exhaustive]
 pub enum OriginError {
-    /// It is no URL.
+    /// The text is not a URL with a host.
     #[error("the origin is not a valid URL: give one such as https://api.example.com")]
     Malformed,
-    /// It has an asterisk, and origins have no patterns.
+    /// The host has an asterisk; patterns are not supported.
     #[error("the origin has an asterisk: name each host, or call `any_origin`")]
     Wildcard,
-    /// Its scheme is not http or https.
+    /// The scheme is neither http nor https.
     #[error("the origin must begin with https://")]
     Scheme,
-    /// A token would be sent to it in the clear.
+    /// The token would be sent in the clear.
     #[error("the origin {0} is plain http beyond this machine: use https, or `allow_plain_http`")]
     PlainHttp(Origin),
 }
 
 impl Origin {
-    /// The origin of a URL; what follows its host and port is of no account.
+    /// Parses the origin of a URL, and ignores what follows host and port.
     ///
     /// # Errors
-    /// Where the text is no URL with a host, or its scheme is neither http nor https.
+    /// If the text is not a URL with a host, or its scheme is neither http nor https.
     pub fn parse(url: &str) -> Result<Self, OriginError> {
         let uri: Uri = url.parse().map_err(|_| OriginError::Malformed)?;
-        let target = Target::of_uri(&uri).ok_or_else(|| match uri.host() {
+        let target = Target::from_uri(&uri).ok_or_else(|| match uri.host() {
             Some(_) => OriginError::Scheme,
             None => OriginError::Malformed,
         })?;
-        // What no request can match would be an origin without a token and without a word.
+        // No request could match it, and the token would silently never be attached.
         if target.host.contains('*') {
             return Err(OriginError::Wildcard);
         }
@@ -103,28 +105,28 @@ impl Origin {
         Ok(target.to_origin())
     }
 
-    /// Whether a request to `target` goes to this origin.
+    /// Returns whether `target` is this origin.
     pub fn is(&self, target: Target<'_>) -> bool {
         self.encrypted == target.encrypted
             && self.port == target.port
             && is_same_host(&self.host, target.host)
     }
 
-    /// Where a request to this origin goes.
+    /// Returns the target of a request to this origin.
     pub fn target(&self) -> Target<'_> {
         Target { encrypted: self.encrypted, host: &self.host, port: self.port }
     }
 }
 
-/// Whether a host is one for whoever reads URLs: a number at its end makes it an address of IPv4 (WHATWG URL,
-/// section 3.5), which must be written in full.
+/// Returns whether a host is valid in a URL: if its last label is a number, it must be a full IPv4
+/// address (WHATWG URL, section 3.5).
 fn is_a_host(host: &str) -> bool {
     let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or(host);
     let number = !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit());
     !number || host.parse::<Ipv4Addr>().is_ok()
 }
 
-/// Addresses of IPv6 have many forms.
+/// Compares hosts. IPv6 addresses are compared as numbers, since they have many textual forms.
 fn is_same_host(one: &str, other: &str) -> bool {
     let address = |host: &str| host.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
     one.eq_ignore_ascii_case(other)
@@ -142,7 +144,7 @@ impl fmt::Display for Origin {
 }
 
 impl<'a> Target<'a> {
-    /// Of a scheme, a host and a port, each as a URL's reader gives it; `None` for another scheme
+    /// Returns the target with these parts, as a URL parser returns them; `None` for a scheme other
     /// than http and https.
     pub fn new(scheme: &str, host: &'a str, port: Option<u16>) -> Option<Self> {
         let (encrypted, usual) = match scheme {
@@ -153,17 +155,18 @@ impl<'a> Target<'a> {
         Some(Self { encrypted, host, port: port.unwrap_or(usual) })
     }
 
-    /// Of a URI with an authority; `None` for any other, and for other schemes.
-    pub fn of_uri(uri: &'a Uri) -> Option<Self> {
+    /// Returns the target of a URI; `None` without an authority, or for a scheme other than http
+    /// and https.
+    pub fn from_uri(uri: &'a Uri) -> Option<Self> {
         Self::new(uri.scheme().map(Scheme::as_str)?, uri.host()?, uri.port_u16())
     }
 
-    /// Whether nobody beyond this machine can listen on the way there.
+    /// Returns whether nobody beyond this machine can read what is sent there.
     pub fn is_private(self) -> bool {
         self.encrypted == Encrypted::Yes || self.is_loopback()
     }
 
-    /// Whether it is plain http to this machine: a proxy on the way could read it.
+    /// Returns whether it is plain http to this machine, which a proxy on the way could read.
     pub fn is_plain_and_local(self) -> bool {
         self.encrypted == Encrypted::No && self.is_loopback()
     }
@@ -174,14 +177,14 @@ impl<'a> Target<'a> {
             || host.parse().is_ok_and(|address: core::net::IpAddr| address.is_loopback())
     }
 
-    /// Whether both go to one origin.
+    /// Returns whether both are the same origin.
     pub fn is_same_as(self, other: Target<'_>) -> bool {
         self.encrypted == other.encrypted
             && self.port == other.port
             && is_same_host(self.host, other.host)
     }
 
-    /// The origin, to keep.
+    /// Returns the origin as an owned value.
     pub fn to_origin(self) -> Origin {
         let host = self.host.to_string().to_ascii_lowercase();
         Origin { encrypted: self.encrypted, host, port: self.port }

@@ -1,5 +1,5 @@
-//! The reason why a request was not sent, in one line: some clients show an error's text and nothing of
-//! what is underneath.
+//! Why there was no token, in one line: some HTTP clients show the text of an error and not its
+//! sources.
 
 use core::error::Error as _;
 use core::fmt;
@@ -7,16 +7,16 @@ use core::time::Duration;
 
 use crate::session::Error;
 
-pub(super) struct Reason<'a> {
+pub(super) struct OneLine<'a> {
     error: &'a Error,
     retry_in: Option<Duration>,
 }
 
-pub(super) fn of(error: &Error, retry_in: Option<Duration>) -> Reason<'_> {
-    Reason { error, retry_in }
+pub(super) fn of(error: &Error, retry_in: Option<Duration>) -> OneLine<'_> {
+    OneLine { error, retry_in }
 }
 
-impl fmt::Display for Reason<'_> {
+impl fmt::Display for OneLine<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.error)?;
         if let Some(why) = self.error.source() {
@@ -25,7 +25,7 @@ impl fmt::Display for Reason<'_> {
         match self.retry_in {
             None => Ok(()),
             Some(Duration::ZERO) => write!(formatter, "; try again now"),
-            // Rounded up: earlier would be too early.
+            // Rounded up, so as not to be too early.
             Some(wait) => {
                 let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                 write!(formatter, "; try again in {seconds} s")

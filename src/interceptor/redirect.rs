@@ -1,8 +1,9 @@
-//! The way of one call from hop to hop: where a redirect leads (RFC 9110, section 15.4), and whether
-//! the token still goes along (rule E5).
+//! Following redirects: where a redirect leads (RFC 9110, section 15.4), and whether the next
+//! request still carries the token (rule E5).
 //!
-//! The followers of the clients are not used: some decide by the last hop alone, and send on the second
-//! hop at a foreign host what they dropped on the first; some tell a middleware nothing of their hops.
+//! The HTTP clients' own redirect handling is not used: some compare a hop with the last one only,
+//! and so send on the second hop within a foreign host what they dropped on the first; some do not
+//! show their hops to middleware.
 
 use core::fmt;
 use core::time::Duration;
@@ -16,45 +17,47 @@ use http::header::{
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use super::{Interceptor, Origin, Origins, Refused, RequestTarget, Target};
+use super::attach::{Interceptor, Origins};
+use super::origin::{Origin, RequestTarget, Target};
+use super::refused::Refused;
 use crate::session::Error;
 use crate::time::Timestamp;
 use crate::token::AccessToken;
 use crate::verdict::Body;
 
-/// One call, at one of its hops.
+/// The state of one call across its redirects.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
-    /// Whether the request of this hop carries the token. Once it does not, no later one does.
+    /// Whether the current request carries the token. Once one does not, no later one does.
     carries: bool,
-    /// Where the call began.
-    home: Option<Origin>,
+    /// The origin of the call's first request.
+    first_origin: Option<Origin>,
     hops: u32,
-    /// How long it has waited for tokens.
+    /// How long the call has waited for tokens.
     waited: Duration,
 }
 
-/// A redirect that is to be followed.
+/// A redirect to be followed.
 #[derive(Clone, Debug)]
 pub(crate) struct Hop {
     pub(crate) url: Url,
     pub(crate) method: Method,
     pub(crate) body: HopBody,
-    /// To another origin, where the credentials of the last one are nobody's business.
+    /// Whether it leads to another origin, which must not see the credentials for the last one.
     leaves: bool,
 }
 
-/// What becomes of a request's body on a redirect.
+/// What happens to the body of a request on a redirect.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HopBody {
     Same,
     Dropped,
 }
 
-/// A request that was answered, and how.
+/// A response, and what is needed of its request to follow it.
 #[derive(Copy, Clone)]
-pub(crate) struct Answered<'a> {
-    /// Written out only where it is looked at: most answers are no redirects.
+pub(crate) struct HopResponse<'a> {
+    /// Formatted only for a redirect; most responses are none.
     pub(crate) url: &'a dyn fmt::Display,
     pub(crate) method: &'a Method,
     pub(crate) body: Body,
@@ -63,22 +66,22 @@ pub(crate) struct Answered<'a> {
 }
 
 impl Interceptor {
-    /// The call that a request to `target` with `headers` begins.
+    /// Begins a call with a request to `target` with `headers`.
     ///
     /// # Errors
     /// As for [`attaches`](Interceptor::attaches).
-    pub(crate) fn depart(
+    pub(crate) fn begin(
         &self,
         target: RequestTarget<'_>,
         headers: &HeaderMap,
     ) -> Result<Route, Refused> {
-        let home = match target {
+        let first_origin = match target {
             RequestTarget::Absolute(target) => Some(target.to_origin()),
             RequestTarget::OriginForm | RequestTarget::Other => None,
         };
         Ok(Route {
             carries: self.attaches(target, headers)?,
-            home,
+            first_origin,
             hops: 0,
             waited: Duration::ZERO,
         })
@@ -90,8 +93,8 @@ impl Route {
         self.carries
     }
 
-    /// The token for the next request, if it is to carry one. Rule C8: "A request through an interceptor
-    /// MUST NOT wait for tokens longer than".
+    /// Returns the token for the next request, if it is to carry one. Rule C8: "A request through
+    /// an interceptor MUST NOT wait for tokens longer than".
     #[cfg(any(feature = "reqwest", feature = "tower"))]
     pub(crate) async fn token(
         &mut self,
@@ -102,10 +105,10 @@ impl Route {
         }
         let begun = interceptor.session.now();
         let token = interceptor.token_within(self.time_left(interceptor)).await;
-        self.had(token, begun, interceptor)
+        self.waited_for(token, begun, interceptor)
     }
 
-    /// The same, waited for on this thread.
+    /// As [`token`](Route::token), but blocks this thread.
     #[cfg(feature = "ureq")]
     pub(crate) fn token_blocking(
         &mut self,
@@ -116,14 +119,14 @@ impl Route {
         }
         let begun = interceptor.session.now();
         let token = interceptor.token_within(self.time_left(interceptor)).wait();
-        self.had(token, begun, interceptor)
+        self.waited_for(token, begun, interceptor)
     }
 
     fn time_left(&self, interceptor: &Interceptor) -> Duration {
         interceptor.settings.wait_limit.saturating_sub(self.waited)
     }
 
-    fn had(
+    fn waited_for(
         &mut self,
         token: Result<AccessToken, Error>,
         begun: Timestamp,
@@ -140,18 +143,19 @@ impl Route {
         }
     }
 
-    /// Where an answer leads on to; nothing where it is the caller's: no redirect, none that makes
-    /// sense, or one with a body that was spent.
+    /// Returns the redirect that a response asks for, or `None` if the response is to be returned
+    /// to the caller: it is no redirect, not a valid one, or one that needs a body that was
+    /// consumed.
     ///
     /// # Errors
-    /// Where it may be followed no further, or the token would go in the clear.
+    /// If there were too many redirects, or the token would be sent in the clear.
     pub(crate) fn follow(
         &mut self,
         interceptor: &Interceptor,
-        answered: Answered<'_>,
+        response: HopResponse<'_>,
     ) -> Result<Option<Hop>, Refused> {
         let most = interceptor.settings.max_redirects;
-        let Some(hop) = Hop::of(answered).filter(|_| most > 0) else { return Ok(None) };
+        let Some(hop) = Hop::of(response).filter(|_| most > 0) else { return Ok(None) };
         if self.hops == most {
             return Err(Refused::TooManyRedirects(most));
         }
@@ -162,12 +166,15 @@ impl Route {
         Ok(Some(hop))
     }
 
-    /// Rule E5: "Once a redirect led elsewhere, no later request of that call MUST carry the token".
+    /// Rule E5: "Once a redirect led elsewhere, no later request of that call MUST carry the
+    /// token".
     fn goes_along(&self, interceptor: &Interceptor, url: &Url) -> Result<bool, Refused> {
         let Some(target) = target(url) else { return Ok(false) };
         let stays = match &interceptor.settings.origins {
-            // The program named no origin but by its request.
-            Origins::Any => self.home.as_ref().is_some_and(|home| home.is(target)),
+            // The only origin that the program named is that of its request.
+            Origins::Any => {
+                self.first_origin.as_ref().is_some_and(|first_origin| first_origin.is(target))
+            }
             Origins::These(_) => true,
         };
         Ok(stays && interceptor.attaches(target, &HeaderMap::new())?)
@@ -175,30 +182,30 @@ impl Route {
 }
 
 impl Hop {
-    fn of(answered: Answered<'_>) -> Option<Self> {
-        let (method, body) = match (answered.status.as_u16(), answered.method) {
+    fn of(response: HopResponse<'_>) -> Option<Self> {
+        let (method, body) = match (response.status.as_u16(), response.method) {
             (301 | 302, &Method::POST) => (Method::GET, HopBody::Dropped),
             (303, &Method::HEAD) => (Method::HEAD, HopBody::Dropped),
             (303, _) => (Method::GET, HopBody::Dropped),
             (301 | 302 | 307 | 308, method) => (method.clone(), HopBody::Same),
             _ => return None,
         };
-        if body == HopBody::Same && answered.body == Body::Once {
+        if body == HopBody::Same && response.body == Body::OneShot {
             return None;
         }
-        let from = Url::parse(&answered.url.to_string()).ok()?;
-        let location = core::str::from_utf8(answered.headers.get(LOCATION)?.as_bytes()).ok()?;
+        let from = Url::parse(&response.url.to_string()).ok()?;
+        let location = core::str::from_utf8(response.headers.get(LOCATION)?.as_bytes()).ok()?;
         let mut url = from.join(location).ok()?;
         let next = target(&url)?;
         let leaves = !target(&from)?.is_same_as(next);
-        // Credentials in a URL are credentials that the server chose.
+        // The server chose the credentials in this URL.
         url.set_username("").ok()?;
         url.set_password(None).ok()?;
         url.set_fragment(None);
         Some(Self { url, method, body, leaves })
     }
 
-    /// What the next request keeps of the last one's headers.
+    /// Removes the headers that the next request must not keep.
     pub(crate) fn prepare(&self, headers: &mut HeaderMap) {
         if self.leaves {
             for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
@@ -216,7 +223,7 @@ impl Hop {
     }
 }
 
-/// Where a request to a URL goes.
+/// Returns the target of a request to a URL.
 pub(crate) fn target(url: &Url) -> Option<Target<'_>> {
     Target::new(url.scheme(), url.host_str()?, url.port())
 }

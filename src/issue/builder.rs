@@ -1,27 +1,27 @@
-//! How an issuer is made.
+//! Building an issuer.
 
 use core::fmt;
 use core::time::Duration;
 use std::boxed::Box;
 
-use super::issuer::{Issuer, Parts};
+use super::issuer::Issuer;
 use super::keys::Keys;
 use super::notice::Notice;
 use super::opaque::Opaque;
+use super::parts::IssuerParts;
 use super::ports::{AccessTokens, FamilyStore};
 use crate::clock::{Clock, SharedClock};
 use crate::rotation::Policy;
 use crate::time::Span;
 
-/// Makes an [`Issuer`].
+/// Builds an [`Issuer`].
 #[must_use]
-pub struct IssuerBuilder<S>(Parts<S>);
+pub struct IssuerBuilder<S>(IssuerParts<S>);
 
 impl<S: FamilyStore> Issuer<S> {
-    /// A builder for an issuer that keeps its families in `store`. Access tokens are
-    /// [`Opaque`], under the same keys, until another form is named.
+    /// Returns a builder for an issuer that keeps its families in `store`.
     pub fn builder(keys: Keys, store: S) -> IssuerBuilder<S> {
-        IssuerBuilder(Parts {
+        IssuerBuilder(IssuerParts {
             store,
             tokens: Box::new(Opaque::new(keys.clone())),
             keys,
@@ -35,47 +35,50 @@ impl<S: FamilyStore> Issuer<S> {
 }
 
 impl<S: FamilyStore> IssuerBuilder<S> {
-    /// The form of access tokens \[opaque\].
+    /// Sets the form of access tokens. Default: [`Opaque`], with the same keys.
     pub fn access_tokens(mut self, tokens: impl AccessTokens) -> Self {
         self.0.tokens = Box::new(tokens);
         self
     }
 
-    /// How refresh tokens rotate, and how long families live.
+    /// Sets how refresh tokens rotate, and how long families live. Default: [`Policy::default`].
     pub fn policy(mut self, policy: Policy) -> Self {
         self.0.policy = policy;
         self
     }
 
-    /// How long an access token lives [1 h].
+    /// Sets how long an access token lives. Default: 1 h.
     pub fn access_lifetime(mut self, lifetime: Duration) -> Self {
         self.0.access_lifetime = lifetime.into();
         self
     }
 
-    /// How long after its expiry an access token can be renewed without a refresh token [not at
-    /// all].
+    /// Sets how long after its expiry an access token can still be renewed without a refresh token
+    /// ([`Issuer::renew`]). Default: zero.
     pub fn renewal_window(mut self, window: Duration) -> Self {
         self.0.renewal_window = window.into();
         self
     }
 
-    /// Another clock than the machine's. What it shows is compared with what other processes wrote.
+    /// Sets the clock. Its readings are compared with what other processes wrote. Default: the wall
+    /// clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.0.clock = Box::new(clock);
         self
     }
 
-    /// Called with all that is done for clients, and all that they are denied, before they are told:
-    /// it should be quick; a panic of it ends there. An access token that is rejected names no
-    /// client, and is not told of; nor is what the program does itself, by
-    /// [`Issuer::revoke_subject`].
+    /// Sets a hook that is called with each [`Notice`]: what was issued to a client, revoked by it
+    /// or denied to it, before the client learns of it. The hook should return quickly; its panics
+    /// are caught.
+    ///
+    /// There is no notice of a rejected access token, which names no client, nor of
+    /// [`Issuer::revoke_subject`], which the program itself calls.
     pub fn on_notice(mut self, hook: impl Fn(&Notice<'_>) + Send + Sync + 'static) -> Self {
         self.0.on_notice = Some(Box::new(hook));
         self
     }
 
-    /// Builds it.
+    /// Builds the issuer.
     pub fn build(self) -> Issuer<S> {
         Issuer::of_parts(self.0)
     }

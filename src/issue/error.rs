@@ -1,58 +1,60 @@
-//! What is denied, and why. Why is for logs: a client is told the code of RFC 6749 and no more.
+//! Errors, and why a grant is invalid. The reason is for logs: a client sees the code of RFC 6749
+//! only.
 
 use core::fmt;
 use std::error::Error as StdError;
 
 use thiserror::Error as ThisError;
 
-use super::ports::{FamilyId, Unminted};
-use crate::rotation::Reason;
+use super::ports::{FamilyId, MintError};
+use crate::rotation::RefusalReason;
 use crate::store::StoreError;
 
-/// A grant that was denied (RFC 6749, section 5.2).
+/// Why no tokens were issued (RFC 6749, section 5.2).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Denied {
+pub enum GrantError {
     /// `invalid_grant`: the refresh token does not work.
-    InvalidGrant(Why),
-    /// `invalid_scope`: more was asked for than was granted, or than an access token can hold.
+    InvalidGrant(InvalidGrant),
+    /// `invalid_scope`: the requested scope exceeds what was granted, or what an access token can
+    /// hold.
     InvalidScope,
-    /// 503: the families could not be read or written, or nothing could be signed. Nothing was
-    /// rotated.
+    /// 503: a family could not be read or written, or the access token could not be signed. The
+    /// refresh token was not rotated.
     Unavailable(StoreError),
 }
 
 /// Why a refresh token does not work.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ThisError)]
 #[non_exhaustive]
-pub enum Why {
-    /// It is malformed, or made with another key.
+pub enum InvalidGrant {
+    /// The token is malformed, or made with an unknown key.
     #[error("not a refresh token of this issuer")]
     NotOurs,
-    /// Its family is not there (any more).
-    #[error("its family is not known")]
+    /// The family is not stored, or no longer.
+    #[error("the family of the refresh token is not known")]
     UnknownFamily(FamilyId),
-    /// It belongs to another client (rule D4).
-    #[error("it was issued to another client")]
+    /// The token belongs to another client.
+    #[error("the refresh token was issued to another client")]
     OtherClient(FamilyId),
-    /// The family does not bear it.
-    #[error("it does not work: {1:?}")]
-    Refused(FamilyId, Reason),
-    /// It was used before, and its family has been revoked for that (rule D3).
-    #[error("it was used before, and its family was revoked for that")]
+    /// The family refuses the token.
+    #[error("the refresh token does not work: {1:?}")]
+    Refused(FamilyId, RefusalReason),
+    /// The token was used before, and the family was revoked for that.
+    #[error("the refresh token was used before, and its family was revoked for that")]
     Reused(FamilyId),
 }
 
-impl From<Unminted> for Denied {
-    fn from(unminted: Unminted) -> Self {
-        match unminted {
-            Unminted::ScopeTooLong => Self::InvalidScope,
-            Unminted::Unavailable(error) => Self::Unavailable(error),
+impl From<MintError> for GrantError {
+    fn from(error: MintError) -> Self {
+        match error {
+            MintError::ScopeTooLong => Self::InvalidScope,
+            MintError::Unavailable(error) => Self::Unavailable(error),
         }
     }
 }
 
-impl fmt::Display for Denied {
+impl fmt::Display for GrantError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::InvalidGrant(_) => "the refresh token does not work",
@@ -62,7 +64,7 @@ impl fmt::Display for Denied {
     }
 }
 
-impl StdError for Denied {
+impl StdError for GrantError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::InvalidGrant(why) => Some(why),
@@ -72,20 +74,20 @@ impl StdError for Denied {
     }
 }
 
-/// An access token that was rejected (RFC 6750, section 3.1).
+/// Why an access token was rejected (RFC 6750, section 3.1).
 #[derive(Clone, Debug, ThisError)]
 #[non_exhaustive]
-pub enum Rejected {
-    /// `invalid_token`: it is malformed, or not of this issuer.
+pub enum AuthenticationError {
+    /// `invalid_token`: the token is malformed, or not of this issuer.
     #[error("the access token is malformed, or not of this issuer")]
     Unverified,
-    /// `invalid_token`: it has expired.
+    /// `invalid_token`: the token has expired.
     #[error("the access token has expired")]
     Expired,
-    /// `invalid_token`: its family was revoked, or is not there any more (rule D3).
+    /// `invalid_token`: the family was revoked, or is not stored any more.
     #[error("the access token was revoked")]
     Revoked(FamilyId),
-    /// 503: it could not be asked whether the family was revoked.
-    #[error("it could not be asked whether the access token was revoked")]
+    /// 503: the store could not be read, so it is not known whether the family was revoked.
+    #[error("it is not known whether the access token was revoked: its family could not be read")]
     Unavailable(#[source] StoreError),
 }

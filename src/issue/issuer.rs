@@ -1,109 +1,62 @@
-//! The issuer: verify, decide, claim, answer.
+//! The issuer: verifies a token, decides by its family, stores the decision, and only then
+//! responds.
 
 use core::fmt;
-use core::time::Duration;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use super::error::{Denied, Rejected, Why};
-use super::keys::Keys;
-use super::notice::{Hook, Outcome};
+use super::error::{AuthenticationError, GrantError, InvalidGrant};
+use super::issued::{Issued, Login};
+use super::notice::Outcome;
+use super::parts::IssuerParts;
 use super::ports::{
-    AccessTokens, Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record, StandsFor,
+    Claims, FamilyId, FamilyRecord, FamilyStore, FamilySwap, Identity, Principal, VersionedFamily,
 };
-use crate::clock::Clock;
-use crate::rotation::{Effect, Event, Family, Policy, Reason, Row, State, Tolerance, apply};
+use crate::rotation::{Family, Presented, Row, State, Tolerance};
 use crate::store::{StoreError, Version};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 use crate::token::Secret;
 
-/// Issues tokens, renews them, and says whom they stand for. Cloning it gives another handle.
-pub struct Issuer<S: FamilyStore>(Arc<Parts<S>>);
-
-/// What an issuer is made of.
-pub(super) struct Parts<S> {
-    pub(super) store: S,
-    pub(super) keys: Keys,
-    pub(super) tokens: Box<dyn AccessTokens>,
-    pub(super) policy: Policy,
-    pub(super) access_lifetime: Span,
-    pub(super) renewal_window: Span,
-    pub(super) clock: Box<dyn Clock>,
-    pub(super) on_notice: Option<Hook>,
-}
-
-/// Somebody has logged in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Login {
-    client: String,
-    subject: String,
-    scope: Option<String>,
-}
-
-impl Login {
-    /// `subject` has logged in, and `client` may act for them.
-    pub fn new(client: impl Into<String>, subject: impl Into<String>) -> Self {
-        Self { client: client.into(), subject: subject.into(), scope: None }
-    }
-
-    /// What was granted (RFC 6749, section 3.3).
-    #[must_use]
-    pub fn scope(mut self, scope: impl Into<String>) -> Self {
-        self.scope = Some(scope.into());
-        self
-    }
-}
-
-/// What was issued: a token response (RFC 6749, section 5.1).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Issued {
-    /// The access token.
-    pub access_token: Secret,
-    /// How long it lives from now on.
-    pub expires_in: Duration,
-    /// The refresh token, where the client is to use another one than before.
-    pub refresh_token: Option<Secret>,
-    /// What the access token may be used for.
-    pub scope: Option<String>,
-    /// The family that all of it belongs to.
-    pub family: FamilyId,
-}
+/// Issues and renews tokens, and authenticates requests by them. Clones are handles to the same
+/// issuer.
+pub struct Issuer<S: FamilyStore>(Arc<IssuerParts<S>>);
 
 impl<S: FamilyStore> Issuer<S> {
-    pub(super) fn of_parts(parts: Parts<S>) -> Self {
+    pub(super) fn of_parts(parts: IssuerParts<S>) -> Self {
         Self(Arc::new(parts))
     }
 
-    /// A login begins a family.
+    /// Starts a family for a login, and issues its first tokens.
     ///
     /// # Errors
-    /// [`Denied::Unavailable`], and [`Denied::InvalidScope`] where no token can hold what was granted.
-    pub async fn login(&self, login: Login) -> Result<Issued, Denied> {
-        let begun = self.begin(&login).await;
-        let number = begun.as_ref().ok().map(|(_, number)| *number);
+    /// [`GrantError::Unavailable`], and [`GrantError::InvalidScope`] if no access token can hold
+    /// the scope.
+    pub async fn login(&self, login: Login) -> Result<Issued, GrantError> {
+        let started = self.start_family(&login).await;
+        let number = started.as_ref().ok().map(|(_, number)| *number);
         let outcome = Outcome::LoggedIn { subject: &login.subject };
-        let begun = begun.map(|(issued, _)| (issued, outcome));
-        self.0.told(&login.client, None, number, begun)
+        let started = started.map(|(issued, _)| (issued, outcome));
+        self.0.report(&login.client, None, number, started)
     }
 
-    /// What was issued, and the number of its refresh token.
-    async fn begin(&self, login: &Login) -> Result<(Issued, u64), Denied> {
+    /// Returns what was issued, and the number of its refresh token.
+    async fn start_family(&self, login: &Login) -> Result<(Issued, u64), GrantError> {
         let now = self.0.clock.now();
         let family = Family::new(now);
-        let id = FamilyId::of_bytes(random()?);
+        let id = FamilyId::from_bytes(random()?);
         let Login { client, subject, scope } = login.clone();
         let identity = Identity { subject, client, scope };
-        let bearing = self.bearing(id, family.newest(), now)?;
-        let issued = self.issue(&bearing, &identity, Some(family.newest()), now)?;
+        let claims = self.new_claims(id, family.newest(), now)?;
+        let issued = self.issue(&claims, &identity, Some(family.newest()), now)?;
         let Identity { subject, client, scope } = identity;
         let forget_at = self.forget_at(family, now);
-        let record = Record { client, subject, scope, family: family.to_row(), forget_at };
-        self.0.store.insert(id, record).await.map_err(Denied::Unavailable)?;
+        let record = FamilyRecord { client, subject, scope, family: family.to_row(), forget_at };
+        self.0.store.insert(id, record).await.map_err(GrantError::Unavailable)?;
         Ok((issued, family.newest()))
     }
 
-    /// A client acts for itself (RFC 6749, section 4.4): an access token, and no refresh token.
+    /// Issues an access token, and no refresh token, to a client that acts for itself (RFC 6749,
+    /// section 4.4).
     ///
     /// # Errors
     /// As for [`login`](Issuer::login).
@@ -111,37 +64,37 @@ impl<S: FamilyStore> Issuer<S> {
         &self,
         client: &str,
         scope: Option<&str>,
-    ) -> Result<Issued, Denied> {
+    ) -> Result<Issued, GrantError> {
         let login = Login::new(client, client);
         let login = match scope {
             Some(scope) => login.scope(scope),
             None => login,
         };
-        let issued = self.begin(&login).await.map(|(issued, _)| {
+        let issued = self.start_family(&login).await.map(|(issued, _)| {
             (Issued { refresh_token: None, ..issued }, Outcome::ClientCredentials)
         });
-        self.0.told(client, None, None, issued)
+        self.0.report(client, None, None, issued)
     }
 
-    /// A client presents a refresh token (RFC 6749, section 6), for all of what was granted or,
-    /// with `scope`, some of it.
+    /// Issues tokens for a refresh token that `client` presents (RFC 6749, section 6), with the
+    /// granted scope, or the part of it that `scope` names.
     ///
     /// # Errors
-    /// [`Denied`]. Where the family does not bear that the token was used before, it is revoked
-    /// all the same.
+    /// [`GrantError`]. With [`InvalidGrant::Reused`] the family has been revoked.
     ///
     /// # Cancellation
-    /// Dropped, it may have rotated: then the answer was lost, as on the way to the client.
+    /// If the future is dropped, the token may have been rotated, as if the response had been lost
+    /// on the way to the client.
     pub async fn refresh(
         &self,
         client: &str,
         presented: &Secret,
         scope: Option<&str>,
-    ) -> Result<Issued, Denied> {
+    ) -> Result<Issued, GrantError> {
         let presented = self.0.keys.read(presented.expose());
-        let answer = self.rotate(client, presented, scope).await;
+        let response = self.rotate(client, presented, scope).await;
         let (family, number) = presented.unzip();
-        self.0.told(client, family, number, answer)
+        self.0.report(client, family, number, response)
     }
 
     async fn rotate(
@@ -149,195 +102,195 @@ impl<S: FamilyStore> Issuer<S> {
         client: &str,
         presented: Option<(FamilyId, u64)>,
         scope: Option<&str>,
-    ) -> Result<(Issued, Outcome<'static>), Denied> {
-        let (id, number) = presented.ok_or(Denied::InvalidGrant(Why::NotOurs))?;
-        let mut found = self.0.store.find(id).await.map_err(Denied::Unavailable)?;
+    ) -> Result<(Issued, Outcome<'static>), GrantError> {
+        let (id, number) = presented.ok_or(GrantError::InvalidGrant(InvalidGrant::NotOurs))?;
+        let mut found = self.0.store.find(id).await.map_err(GrantError::Unavailable)?;
         loop {
-            let unknown = Denied::InvalidGrant(Why::UnknownFamily(id));
-            let Found { version, record } = found.ok_or(unknown)?;
+            let unknown = GrantError::InvalidGrant(InvalidGrant::UnknownFamily(id));
+            let VersionedFamily { version, record } = found.ok_or(unknown)?;
             // Rule D4: it "MUST work for the client that it was issued to and for no other".
             if record.client != client {
-                return Err(Denied::InvalidGrant(Why::OtherClient(id)));
+                return Err(GrantError::InvalidGrant(InvalidGrant::OtherClient(id)));
             }
             let narrowed = narrowed(record.scope.as_deref(), scope)?;
             let now = self.0.clock.now();
-            let before = Family::of_row(record.family);
-            let presented = Event::Presented { number };
-            let (family, effect) = apply(&self.0.policy, before, presented, now);
-            let answer = match effect {
-                Effect::IssueSuccessor { number } => {
-                    let outcome = Outcome::Refreshed { successor: number };
-                    Answer::Issue { number, refresh_token: Some(number), outcome }
+            let mut family = Family::from_row(record.family);
+            let decision = match family.handle_presented(&self.0.policy, number, now) {
+                Presented::IssueSuccessor { number } => {
+                    Ok((number, Some(number), Outcome::Refreshed { successor: number }))
                 }
-                Effect::RepeatSuccessor { number } => {
-                    let outcome = Outcome::Repeated { successor: number };
-                    Answer::Issue { number, refresh_token: Some(number), outcome }
+                Presented::RepeatSuccessor { number } => {
+                    Ok((number, Some(number), Outcome::Repeated { successor: number }))
                 }
-                Effect::RenewAccess => {
-                    let outcome = Outcome::AccessRenewed;
-                    Answer::Issue { number, refresh_token: None, outcome }
+                Presented::RenewAccess => Ok((number, None, Outcome::AccessRenewed)),
+                // A refusal changes nothing, so nothing is written.
+                Presented::Refuse(reason) => {
+                    return Err(GrantError::InvalidGrant(InvalidGrant::Refused(id, reason)));
                 }
-                Effect::Refuse(reason) => Answer::Deny(Why::Refused(id, reason)),
-                Effect::RevokeFamily => Answer::Deny(Why::Reused(id)),
-                // The machine answers what is presented in no other way.
-                Effect::Nothing => Answer::Deny(Why::Refused(id, Reason::Unknown)),
+                Presented::RevokeFamily => Err(GrantError::InvalidGrant(InvalidGrant::Reused(id))),
             };
-            let outcome = match answer {
-                // Nothing is written for what changes nothing.
-                Answer::Deny(why @ Why::Refused(..)) => return Err(Denied::InvalidGrant(why)),
-                Answer::Deny(why) => Err(Denied::InvalidGrant(why)),
-                // Before it is claimed: where nothing can be signed, nothing has rotated.
-                Answer::Issue { number, refresh_token, outcome } => {
-                    let Record { client, subject, .. } = record;
+            let response = match decision {
+                Err(denied) => Err(denied),
+                // Signed before the swap: if nothing can be signed, nothing has rotated.
+                Ok((number, refresh_token, outcome)) => {
+                    let FamilyRecord { client, subject, .. } = record;
                     let identity = Identity { subject, client, scope: narrowed };
-                    let bearing = self.bearing(id, number, now)?;
-                    Ok((self.issue(&bearing, &identity, refresh_token, now)?, outcome))
+                    let claims = self.new_claims(id, number, now)?;
+                    Ok((self.issue(&claims, &identity, refresh_token, now)?, outcome))
                 }
             };
             let forget_at = self.forget_at(family, now);
-            match self.claim(id, version, family.to_row(), forget_at).await? {
+            match self.swap(id, version, family.to_row(), forget_at).await? {
                 // Rule D3: "that MUST be kept although the answer is an error".
-                Claim::Done => return outcome,
-                Claim::Conflict(now) => found = now,
+                FamilySwap::Done => return response,
+                FamilySwap::Conflict(now) => found = now,
             }
         }
     }
 
-    async fn claim(
+    async fn swap(
         &self,
         id: FamilyId,
         version: Version,
         family: Row,
         forget_at: Option<Timestamp>,
-    ) -> Result<Claim, Denied> {
-        let claim = self.0.store.claim(id, version, family, forget_at);
-        claim.await.map_err(Denied::Unavailable)
+    ) -> Result<FamilySwap, GrantError> {
+        let swap = self.0.store.swap(id, version, family, forget_at);
+        swap.await.map_err(GrantError::Unavailable)
     }
 
-    /// Whom an access token stands for.
+    /// Returns the identity behind an access token.
     ///
     /// # Errors
-    /// [`Rejected`].
-    pub async fn authenticate(&self, token: &Secret) -> Result<Identity, Rejected> {
-        let (bearing, stands_for) = self.verified(token)?;
+    /// [`AuthenticationError`].
+    pub async fn authenticate(&self, token: &Secret) -> Result<Identity, AuthenticationError> {
+        let (claims, principal) = self.verify(token)?;
         let now = self.0.clock.now();
-        if now >= bearing.expires_at {
-            return Err(Rejected::Expired);
+        if now >= claims.expires_at {
+            return Err(AuthenticationError::Expired);
         }
-        let found = self.living(bearing.family).await?;
-        self.confirm(bearing, &found, now).await;
-        Ok(found.record.identity(stands_for))
+        let found = self.active_family(claims.family).await?;
+        self.confirm(claims, &found, now).await;
+        Ok(found.record.identity(principal))
     }
 
-    /// Renews an access token without a refresh token: the simplest form in common use. Where it was
-    /// stolen, so is the renewal. Rule D5: "An access token that is still good, or lapsed by less than
-    /// a renewal window [0 s], MAY be renewed".
+    /// Renews an access token without a refresh token. Whoever has stolen the token can renew it
+    /// too. Rule D5: "An access token that is still good, or lapsed by less than a renewal window
+    /// [0 s], MAY be renewed".
     ///
     /// # Errors
-    /// [`Rejected`], also where none is configured and it has lapsed.
-    pub async fn renew(&self, token: &Secret) -> Result<Issued, Rejected> {
-        let (bearing, stands_for) = self.verified(token)?;
+    /// [`AuthenticationError`]: [`Expired`](AuthenticationError::Expired) beyond the renewal
+    /// window.
+    pub async fn renew(&self, token: &Secret) -> Result<Issued, AuthenticationError> {
+        let (claims, principal) = self.verify(token)?;
         let now = self.0.clock.now();
-        if now >= bearing.expires_at.saturating_add(self.0.renewal_window) {
-            return Err(Rejected::Expired);
+        if now >= claims.expires_at.saturating_add(self.0.renewal_window) {
+            return Err(AuthenticationError::Expired);
         }
-        let found = self.living(bearing.family).await?;
-        // Rule D4: a family that has outlived itself lives on in no renewal.
-        if Family::of_row(found.record.family).state(&self.0.policy, now) == State::Expired {
-            return Err(Rejected::Expired);
+        let found = self.active_family(claims.family).await?;
+        // Renewals do not extend a family beyond its lifetimes.
+        if Family::from_row(found.record.family).state(&self.0.policy, now) == State::Expired {
+            return Err(AuthenticationError::Expired);
         }
-        let identity = found.record.identity(stands_for);
+        let identity = found.record.identity(principal);
         let unavailable = |denied| match denied {
-            Denied::Unavailable(error) => Rejected::Unavailable(error),
-            Denied::InvalidGrant(_) | Denied::InvalidScope => Rejected::Unverified,
+            GrantError::Unavailable(error) => AuthenticationError::Unavailable(error),
+            GrantError::InvalidGrant(_) | GrantError::InvalidScope => {
+                AuthenticationError::Unverified
+            }
         };
-        let bearing = self.bearing(bearing.family, bearing.number, now).map_err(unavailable)?;
-        let issued = self.issue(&bearing, &identity, None, now).map_err(unavailable)?;
+        let claims = self.new_claims(claims.family, claims.number, now).map_err(unavailable)?;
+        let issued = self.issue(&claims, &identity, None, now).map_err(unavailable)?;
         let renewed = Outcome::AccessRenewed;
-        self.0.tell(&identity.client, Some(bearing.family), Some(bearing.number), renewed);
+        self.0.notify(&identity.client, Some(claims.family), Some(claims.number), renewed);
         Ok(issued)
     }
 
-    /// A client, or whoever has the token, revokes it (RFC 7009): the family of a refresh token or
-    /// of an access token ends. One that does not work is none.
+    /// Revokes the family of a refresh token or an access token of `client` (RFC 7009). A token
+    /// that does not work, or belongs to another client, is ignored.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// If the store fails.
     pub async fn revoke(&self, client: &str, token: &Secret) -> Result<(), StoreError> {
         let by_refresh_token = self.0.keys.read(token.expose());
         let by_access_token =
-            || self.verified(token).ok().map(|(bearing, _)| (bearing.family, bearing.number));
+            || self.verify(token).ok().map(|(claims, _)| (claims.family, claims.number));
         let Some((id, number)) = by_refresh_token.or_else(by_access_token) else { return Ok(()) };
         match self.0.store.find(id).await? {
             Some(found) if found.record.client == client => self.0.store.revoke(id).await?,
             Some(_) | None => return Ok(()),
         }
-        self.0.tell(client, Some(id), Some(number), Outcome::Revoked);
+        self.0.notify(client, Some(id), Some(number), Outcome::Revoked);
         Ok(())
     }
 
-    /// Revokes all that a subject has granted to anybody. Gives how many families that ended.
+    /// Revokes all families of a subject. Returns how many were not revoked before.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// If the store fails.
     pub async fn revoke_subject(&self, subject: &str) -> Result<u64, StoreError> {
         self.0.store.revoke_subject(subject).await
     }
 
-    fn verified(&self, token: &Secret) -> Result<(Bearing, StandsFor), Rejected> {
-        self.0.tokens.verify(token.expose()).map_err(|_| Rejected::Unverified)
+    fn verify(&self, token: &Secret) -> Result<(Claims, Principal), AuthenticationError> {
+        self.0.tokens.verify(token.expose()).map_err(|_| AuthenticationError::Unverified)
     }
 
-    /// A family that was not revoked. Rule D3: "Access tokens MUST name their family, so that they can
-    /// be refused as well."
-    async fn living(&self, id: FamilyId) -> Result<Found, Rejected> {
-        match self.0.store.find(id).await.map_err(Rejected::Unavailable)? {
+    /// Returns a family that was not revoked. Rule D3: "Access tokens MUST name their family, so
+    /// that they can be refused as well."
+    async fn active_family(&self, id: FamilyId) -> Result<VersionedFamily, AuthenticationError> {
+        match self.0.store.find(id).await.map_err(AuthenticationError::Unavailable)? {
             Some(found) if !found.record.is_revoked() => Ok(found),
-            Some(_) | None => Err(Rejected::Revoked(id)),
+            Some(_) | None => Err(AuthenticationError::Revoked(id)),
         }
     }
 
-    /// An access token was used: what it came with has reached its holder. Should telling the
-    /// family fail, the next use tells it.
-    async fn confirm(&self, bearing: Bearing, found: &Found, now: Timestamp) {
-        let before = Family::of_row(found.record.family);
+    /// Confirms that the tokens of these claims have reached the client, since the access token was
+    /// used. If the swap fails, the next use confirms them.
+    async fn confirm(&self, claims: Claims, found: &VersionedFamily, now: Timestamp) {
+        let before = Family::from_row(found.record.family);
         if before.to_row().tolerance != Tolerance::Unconfirmed {
             return;
         }
-        let confirmed = Event::Confirmed { number: bearing.number };
-        let (family, _) = apply(&self.0.policy, before, confirmed, now);
+        let mut family = before;
+        family.handle_confirmed(&self.0.policy, claims.number, now);
         if family != before {
             let (version, forget_at) = (found.version, found.record.forget_at);
-            let _ = self.0.store.claim(bearing.family, version, family.to_row(), forget_at).await;
+            let _ = self.0.store.swap(claims.family, version, family.to_row(), forget_at).await;
         }
     }
 
-    fn bearing(&self, family: FamilyId, number: u64, now: Timestamp) -> Result<Bearing, Denied> {
+    fn new_claims(
+        &self,
+        family: FamilyId,
+        number: u64,
+        now: Timestamp,
+    ) -> Result<Claims, GrantError> {
         let id = u128::from_be_bytes(random()?);
         let expires_at = now.saturating_add(self.0.access_lifetime);
-        Ok(Bearing { family, number, issued_at: now, expires_at, id })
+        Ok(Claims { family, number, issued_at: now, expires_at, id })
     }
 
     fn issue(
         &self,
-        bearing: &Bearing,
+        claims: &Claims,
         identity: &Identity,
         refresh_token: Option<u64>,
         now: Timestamp,
-    ) -> Result<Issued, Denied> {
-        let token = self.0.tokens.mint(bearing, identity)?;
+    ) -> Result<Issued, GrantError> {
+        let token = self.0.tokens.mint(claims, identity)?;
         Ok(Issued {
             access_token: token,
-            expires_in: bearing.expires_at.since(now).to_duration(),
+            expires_in: claims.expires_at.since(now).to_duration(),
             refresh_token: refresh_token
-                .map(|number| self.0.keys.refresh_token(bearing.family, number)),
+                .map(|number| self.0.keys.refresh_token(claims.family, number)),
             scope: identity.scope.clone(),
-            family: bearing.family,
+            family: claims.family,
         })
     }
 
-    /// Once its family has outlived itself and so has the last access token of it, it need not be
-    /// kept.
+    /// Returns when the record may be deleted: once the family and its last access token have
+    /// expired.
     fn forget_at(&self, family: Family, now: Timestamp) -> Option<Timestamp> {
         let last = now.saturating_add(self.0.access_lifetime);
         let last = last.saturating_add(self.0.renewal_window);
@@ -345,39 +298,34 @@ impl<S: FamilyStore> Issuer<S> {
     }
 }
 
-enum Answer {
-    Issue { number: u64, refresh_token: Option<u64>, outcome: Outcome<'static> },
-    Deny(Why),
-}
-
-impl Record {
-    /// Whom a token of this family stands for.
-    fn identity(self, token: StandsFor) -> Identity {
+impl FamilyRecord {
+    /// Returns the identity behind a token of this family.
+    fn identity(self, token: Principal) -> Identity {
         match token {
-            StandsFor::Identity(identity) => identity,
-            StandsFor::Family { scope } => {
+            Principal::Identity(identity) => identity,
+            Principal::Family { scope } => {
                 Identity { subject: self.subject, client: self.client, scope }
             }
         }
     }
 }
 
-/// What was asked for of what was granted; all of it, where nothing was (RFC 6749, section 6).
-fn narrowed(granted: Option<&str>, asked: Option<&str>) -> Result<Option<String>, Denied> {
+/// Returns the scope that was asked for, or the granted one if none was (RFC 6749, section 6).
+fn narrowed(granted: Option<&str>, asked: Option<&str>) -> Result<Option<String>, GrantError> {
     let granted = granted.unwrap_or_default();
     let Some(asked) = asked else {
         return Ok(Some(granted.into()).filter(|it: &String| !it.is_empty()));
     };
     let known = |one| granted.split(' ').any(|other| other == one);
-    if asked.split(' ').all(known) { Ok(Some(asked.into())) } else { Err(Denied::InvalidScope) }
+    if asked.split(' ').all(known) { Ok(Some(asked.into())) } else { Err(GrantError::InvalidScope) }
 }
 
-/// Random bytes of the operating system's.
-fn random() -> Result<[u8; 16], Denied> {
+/// Returns random bytes from the operating system.
+fn random() -> Result<[u8; 16], GrantError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
-        let told = "the operating system gives no random numbers";
-        Denied::Unavailable(StoreError::unreachable(told).with_source(error))
+        let text = "the operating system returned no random numbers";
+        GrantError::Unavailable(StoreError::unreachable(text).with_source(error))
     })?;
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! Keys, and the refresh tokens that are made with them.
+//! Keys, and the refresh tokens made with them.
 
 use core::fmt;
 use std::string::String;
@@ -14,62 +14,61 @@ use thiserror::Error as ThisError;
 use super::ports::FamilyId;
 use crate::token::Secret;
 
-/// The shortest key that is taken, in bytes: as long as the MAC (RFC 2104, section 3).
+/// The minimum length of a key, in bytes: that of the MAC (RFC 2104, section 3).
 const SHORTEST: usize = 32;
 
-/// How long a MAC is, in bytes.
+/// The length of a MAC, in bytes.
 pub(super) const MAC: usize = 32;
 
-/// How many bytes name a key.
+/// The length of a key's name, in bytes.
 const NAME: usize = 4;
 
-/// The longest body that is sealed, in bytes: a header must hold the text.
+/// The maximum length of a sealed body, in bytes, so that the text fits into a header.
 pub(super) const LONGEST: usize = 2048;
 
-/// What a refresh token begins with. It says what it is to whoever scans for leaked secrets, and
-/// which form it has.
+/// The prefix of a refresh token, which identifies it to secret scanners, and its format.
 const PREFIX: &str = "prt1_";
 
-/// The keys of an issuer: the one that new tokens are made with, and older ones that tokens are
-/// still verified with. HMAC-SHA-256 (RFC 2104).
+/// The keys of an issuer: a current one, which makes new tokens, and older ones, which still verify
+/// tokens. HMAC-SHA-256 (RFC 2104).
 ///
-/// Every process of an issuer has the same. To change keys, first give all of them the new one as
-/// an older one, then make it the first. A family is not disturbed by that: its tokens are told
-/// apart by their numbers.
+/// All processes of an issuer need the same keys. To change keys, first add the new key as an older
+/// one in all processes, then make it the current one. Families are not affected: tokens are
+/// identified by their numbers.
 #[derive(Clone)]
 pub struct Keys {
-    current: Key,
-    older: Vec<Key>,
+    current: MacKey,
+    older: Vec<MacKey>,
 }
 
-/// A key that cannot be used.
+/// Why a key cannot be used.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ThisError)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// It could be guessed.
+    /// The key has fewer than 32 bytes, and could be guessed.
     #[error("a key has {0} bytes, and must have 32 or more, drawn at random")]
     TooShort(usize),
 }
 
 impl Keys {
-    /// Keys of which `secret`, 32 random bytes or more, is the only one.
+    /// Returns keys with `secret`, of 32 random bytes or more, as the current and only key.
     ///
     /// # Errors
     /// [`KeyError::TooShort`].
     pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
-        Ok(Self { current: Key::new(secret.as_ref())?, older: Vec::new() })
+        Ok(Self { current: MacKey::new(secret.as_ref())?, older: Vec::new() })
     }
 
-    /// These, and `secret` to verify older tokens with.
+    /// Adds `secret` as an older key, which only verifies tokens.
     ///
     /// # Errors
     /// [`KeyError::TooShort`].
     pub fn and_older(mut self, secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
-        self.older.push(Key::new(secret.as_ref())?);
+        self.older.push(MacKey::new(secret.as_ref())?);
         Ok(self)
     }
 
-    /// A text of `prefix`, the key's name, `body` and their MAC.
+    /// Returns a text of `prefix`, the key's name, `body` and their MAC.
     pub(super) fn seal(&self, prefix: &str, body: &[u8]) -> Secret {
         let mut bytes = Zeroizing::new(Vec::with_capacity(NAME + body.len() + MAC));
         bytes.extend_from_slice(&self.current.name);
@@ -81,10 +80,10 @@ impl Keys {
         Secret::from(text)
     }
 
-    /// The body of a text that one of these keys has sealed.
+    /// Returns the body of a text that one of these keys has sealed.
     pub(super) fn open(&self, prefix: &str, text: &str) -> Option<Zeroizing<Vec<u8>>> {
         let text = text.strip_prefix(prefix)?;
-        // Nothing is decoded that is longer than any.
+        // No valid text is longer.
         if text.len() > (NAME + LONGEST + MAC).div_ceil(3) * 4 {
             return None;
         }
@@ -98,7 +97,7 @@ impl Keys {
         Some(Zeroizing::new(body.to_vec()))
     }
 
-    /// The refresh token of `family` with this number.
+    /// Returns the refresh token of `family` with this number.
     pub(super) fn refresh_token(&self, family: FamilyId, number: u64) -> Secret {
         let mut body = [0; FamilyId::BYTES + 8];
         body[..FamilyId::BYTES].copy_from_slice(&family.to_bytes());
@@ -106,11 +105,11 @@ impl Keys {
         self.seal(PREFIX, &body)
     }
 
-    /// The family and the number of a refresh token, if one of these keys has made it.
+    /// Returns the family and the number of a refresh token, if one of these keys has made it.
     pub(super) fn read(&self, token: &str) -> Option<(FamilyId, u64)> {
         let body = self.open(PREFIX, token)?;
         let (family, number) = body.split_first_chunk()?;
-        Some((FamilyId::of_bytes(*family), u64::from_be_bytes(number.try_into().ok()?)))
+        Some((FamilyId::from_bytes(*family), u64::from_be_bytes(number.try_into().ok()?)))
     }
 }
 
@@ -121,13 +120,13 @@ impl fmt::Debug for Keys {
 }
 
 #[derive(Clone)]
-struct Key {
+struct MacKey {
     secret: Zeroizing<Vec<u8>>,
-    /// Not a secret: it says which key made a token.
+    /// Identifies the key that made a token. Not secret.
     name: [u8; NAME],
 }
 
-impl Key {
+impl MacKey {
     fn new(secret: &[u8]) -> Result<Self, KeyError> {
         if secret.len() < SHORTEST {
             return Err(KeyError::TooShort(secret.len()));
@@ -138,7 +137,7 @@ impl Key {
         Ok(key)
     }
 
-    /// The MAC over `body`, told apart by what it is for.
+    /// Returns the MAC over `body`, separated by purpose.
     fn over(&self, purpose: &str, body: &[u8]) -> Hmac<Sha256> {
         let mac = Hmac::<Sha256>::new_from_slice(&self.secret);
         let mut mac = mac.expect("a MAC takes a key of any length");

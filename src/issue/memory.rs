@@ -1,57 +1,58 @@
-//! Families in memory: for one process, and for tests.
+//! Families in memory, for a single process and for tests.
 
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::string::String;
 use std::sync::{Arc, PoisonError};
 
-use super::ports::{Claim, FamilyId, FamilyStore, Found, Record};
+use super::ports::{FamilyId, FamilyRecord, FamilyStore, FamilySwap, VersionedFamily};
 use crate::primitives::{Mutex, MutexGuard};
 use crate::rotation::Row;
 use crate::store::{StoreError, Version};
 use crate::time::Timestamp;
 
-/// Families in memory. Clones share them. What can be forgotten is, as others are added.
+/// Keeps families in memory. Clones share the same families. Records that may be deleted are
+/// deleted as others are added.
 #[derive(Clone, Default)]
-pub struct MemoryFamilies(Arc<Mutex<Kept>>);
+pub struct MemoryFamilies(Arc<Mutex<StoredFamilies>>);
 
 #[derive(Default)]
-struct Kept {
-    families: HashMap<FamilyId, Found>,
+struct StoredFamilies {
+    families: HashMap<FamilyId, VersionedFamily>,
     of_subject: BTreeMap<String, BTreeSet<FamilyId>>,
-    /// When to look whether a family can be forgotten.
+    /// When to check whether a record may be deleted.
     looks: BTreeSet<(Timestamp, FamilyId)>,
 }
 
 impl MemoryFamilies {
-    /// None.
+    /// Returns an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many there are.
+    /// Returns the number of families.
     pub fn len(&self) -> usize {
         self.lock().families.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no families.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, StoredFamilies> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
-    /// Forgets what nobody can tell from what is gone.
+impl StoredFamilies {
+    /// Deletes the records that may be deleted by `now`.
     fn forget(&mut self, now: Timestamp) {
         while let Some(&(at, id)) = self.looks.first().filter(|(at, _)| *at <= now) {
             self.looks.remove(&(at, id));
             let Some(found) = self.families.get(&id) else { continue };
             match found.record.forget_at {
-                // It was used since.
+                // It was used in the meantime.
                 Some(later) if later > now => drop(self.looks.insert((later, id))),
                 None => {}
                 Some(_) => {
@@ -68,17 +69,17 @@ impl Kept {
         }
     }
 
-    /// Whether it was not revoked before.
+    /// Revokes a family, and returns whether it was not revoked before.
     fn revoke(&mut self, id: FamilyId) -> bool {
         let Some(found) = self.families.get_mut(&id) else { return false };
-        let news = !found.record.is_revoked();
+        let newly_revoked = !found.record.is_revoked();
         let family = Row { revoked: true, ..found.record.family };
         found.replace(family, found.record.forget_at);
-        news
+        newly_revoked
     }
 }
 
-impl Found {
+impl VersionedFamily {
     fn replace(&mut self, family: Row, forget_at: Option<Timestamp>) {
         self.version = self.version.next();
         self.record.family = family;
@@ -87,38 +88,38 @@ impl Found {
 }
 
 impl FamilyStore for MemoryFamilies {
-    async fn insert(&self, id: FamilyId, record: Record) -> Result<(), StoreError> {
+    async fn insert(&self, id: FamilyId, record: FamilyRecord) -> Result<(), StoreError> {
         let mut kept = self.lock();
         kept.forget(record.family.began);
         if kept.families.contains_key(&id) {
-            return Err(StoreError::unreachable("a family has this name already"));
+            return Err(StoreError::unreachable("a family with this name exists already"));
         }
         if let Some(at) = record.forget_at {
             kept.looks.insert((at, id));
         }
         kept.of_subject.entry(record.subject.clone()).or_default().insert(id);
-        kept.families.insert(id, Found { version: Version::EMPTY.next(), record });
+        kept.families.insert(id, VersionedFamily { version: Version::EMPTY.next(), record });
         Ok(())
     }
 
-    async fn find(&self, id: FamilyId) -> Result<Option<Found>, StoreError> {
+    async fn find(&self, id: FamilyId) -> Result<Option<VersionedFamily>, StoreError> {
         Ok(self.lock().families.get(&id).cloned())
     }
 
-    async fn claim(
+    async fn swap(
         &self,
         id: FamilyId,
         expected: Version,
         family: Row,
         forget_at: Option<Timestamp>,
-    ) -> Result<Claim, StoreError> {
+    ) -> Result<FamilySwap, StoreError> {
         let mut kept = self.lock();
         Ok(match kept.families.get_mut(&id) {
             Some(found) if found.version == expected => {
                 found.replace(family, forget_at);
-                Claim::Done
+                FamilySwap::Done
             }
-            found => Claim::Conflict(found.cloned()),
+            found => FamilySwap::Conflict(found.cloned()),
         })
     }
 

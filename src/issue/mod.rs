@@ -1,5 +1,5 @@
-//! The authorization server's part, without HTTP: families of refresh tokens, and what is issued
-//! from them. An adapter puts it behind a token endpoint.
+//! The authorization server without HTTP: families of refresh tokens, and the tokens issued from
+//! them. An adapter, such as `adapters::axum`, serves it at a token endpoint.
 //!
 //! ```
 //! use perennial::issue::{Issuer, Keys, Login, MemoryFamilies};
@@ -18,36 +18,42 @@
 //! # assert!(matches!(polled, std::task::Poll::Ready(Ok(()))));
 //! ```
 //!
-//! A presented token is verified by its MAC, its family is read, [`rotation`](crate::rotation)
-//! decides, and the decision is claimed by compare-and-swap; only then is anything answered. No
+//! The MAC of a presented token is verified, its family is read, [`rotation`](crate::rotation)
+//! decides, and the decision is stored by compare-and-swap; only then does the server respond. No
 //! token is stored, not even its digest: a refresh token is the name of its family and a number,
-//! under a key.
+//! sealed with a key.
 //!
 //! # Invariants
-//! - What is answered was claimed first (rule D1); a revocation is never lost to a claim (rule D3).
-//! - Whatever is wrong with a refresh token, its client is told the same (rule D4).
+//! - Each decision is stored before the response is sent
+//!   ([D1](crate::spec#d-the-authorization-server)), and a concurrent revocation is never
+//!   overwritten ([D3](crate::spec#d-the-authorization-server)).
+//! - Whatever is wrong with a refresh token, its client sees the same error
+//!   ([D4](crate::spec#d-the-authorization-server)).
 //! - Nothing is written for a token that this issuer has not made.
 //!
 //! # Deliberately absent
-//! The login itself. Whoever calls [`Issuer::login`] has seen to it who the subject is.
+//! The login itself. The caller of [`Issuer::login`] has authenticated the subject.
 
 mod builder;
 mod error;
+mod issued;
 mod issuer;
 mod keys;
 mod memory;
 mod notice;
 mod opaque;
+mod parts;
 mod ports;
 
 pub use builder::IssuerBuilder;
-pub use error::{Denied, Rejected, Why};
-pub use issuer::{Issued, Issuer, Login};
+pub use error::{AuthenticationError, GrantError, InvalidGrant};
+pub use issued::{Issued, Login};
+pub use issuer::Issuer;
 pub use keys::{KeyError, Keys};
 pub use memory::MemoryFamilies;
 pub use notice::{Notice, Outcome};
 pub use opaque::Opaque;
 pub use ports::{
-    AccessTokens, Bearing, Claim, FamilyId, FamilyStore, Found, Identity, Record, StandsFor,
-    Unminted, Unverified,
+    AccessTokens, Claims, FamilyId, FamilyRecord, FamilyStore, FamilySwap, Identity, MintError,
+    Principal, VerifyError, VersionedFamily,
 };

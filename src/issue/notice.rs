@@ -1,103 +1,65 @@
-//! What an issuer tells of what it does.
+//! Notices of what an issuer does, for logs and counters.
 
 use core::fmt;
 use std::boxed::Box;
 
-use super::error::{Denied, Why};
-use super::issuer::{Issued, Parts};
+use super::error::{GrantError, InvalidGrant};
 use super::ports::FamilyId;
-use crate::primitives::contained;
 use crate::time::Timestamp;
 
-/// Something that an issuer has done for a client, or has denied it: for logs and counters. It
-/// shows as one line. No token is in it, nor anything that one could be made from (rule G1).
+/// Something that an issuer has done for a client, or denied to it, for logs and counters. It is
+/// displayed as one line. It holds no token, nor anything that one could be derived from.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Notice<'a> {
-    /// When, by the issuer's clock.
+    /// When it happened, by the issuer's clock.
     pub at: Timestamp,
-    /// The client that asked.
+    /// The client that made the request.
     pub client: &'a str,
-    /// The family that it is about, where that is known.
+    /// The family concerned, if known.
     pub family: Option<FamilyId>,
-    /// The number of the refresh token that was presented, or that came with the access token that
-    /// was; after a login, of the first.
+    /// The number of the refresh token that was presented, or that was issued with the access token
+    /// that was presented; after a login, that of the first refresh token.
     pub number: Option<u64>,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome<'a>,
 }
 
-/// What came of what a client asked for.
+/// The outcome of a request to an issuer.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Outcome<'a> {
-    /// A login began the family.
+    /// A login started the family.
     LoggedIn {
-        /// Who logged in.
+        /// The subject of the login.
         subject: &'a str,
     },
-    /// It got an access token for itself (RFC 6749, section 4.4).
+    /// The client got an access token for itself (RFC 6749, section 4.4).
     ClientCredentials,
-    /// It got an access token, and the refresh token of this number, which is new.
+    /// The client got an access token and a new refresh token.
     Refreshed {
-        /// Its number.
+        /// The number of the refresh token that was issued.
         successor: u64,
     },
-    /// The same as another who presented that refresh token before.
+    /// The client got an access token, and the refresh token that the one it presented had yielded
+    /// before.
     Repeated {
-        /// Its number.
+        /// The number of the refresh token that was issued.
         successor: u64,
     },
-    /// It got an access token alone.
+    /// The client got only an access token.
     AccessRenewed,
-    /// It has revoked the family.
+    /// The client revoked the family.
     Revoked,
-    /// It got nothing. Where the reason is [`Why::Reused`], the family was revoked for that.
-    Denied(&'a Denied),
+    /// The client got nothing. With [`InvalidGrant::Reused`], the family was revoked.
+    Denied(&'a GrantError),
 }
 
-/// What a program is told by.
-pub(super) type Hook = Box<dyn Fn(&Notice<'_>) + Send + Sync>;
-
-impl<S> Parts<S> {
-    /// Tells what came of a grant, and what the client is to be told.
-    pub(super) fn told(
-        &self,
-        client: &str,
-        family: Option<FamilyId>,
-        number: Option<u64>,
-        grant: Result<(Issued, Outcome<'_>), Denied>,
-    ) -> Result<Issued, Denied> {
-        match grant {
-            Ok((issued, outcome)) => {
-                self.tell(client, Some(issued.family), number, outcome);
-                Ok(issued)
-            }
-            Err(denied) => {
-                self.tell(client, family, number, Outcome::Denied(&denied));
-                Err(denied)
-            }
-        }
-    }
-
-    /// Tells, if anybody wants to be told.
-    pub(super) fn tell(
-        &self,
-        client: &str,
-        family: Option<FamilyId>,
-        number: Option<u64>,
-        outcome: Outcome<'_>,
-    ) {
-        if let Some(hook) = &self.on_notice {
-            let notice = Notice { at: self.clock.now(), client, family, number, outcome };
-            // What has been rotated is not lost to a hook that panics.
-            let _ = contained(|| hook(&notice));
-        }
-    }
-}
+/// A hook for notices.
+pub(super) type NoticeHook = Box<dyn Fn(&Notice<'_>) + Send + Sync>;
 
 impl Outcome<'_> {
-    /// What happened, in a word or two.
+    /// Returns the outcome in a word or two.
     fn name(&self) -> &'static str {
         match self {
             Self::LoggedIn { .. } => "login",
@@ -106,17 +68,17 @@ impl Outcome<'_> {
             Self::Repeated { .. } => "refresh repeated",
             Self::AccessRenewed => "access renewed",
             Self::Revoked => "revoked",
-            Self::Denied(Denied::InvalidGrant(Why::Reused(_))) => "reuse",
-            Self::Denied(Denied::Unavailable(_)) => "unavailable",
-            Self::Denied(Denied::InvalidGrant(_) | Denied::InvalidScope) => "refused",
+            Self::Denied(GrantError::InvalidGrant(InvalidGrant::Reused(_))) => "reuse",
+            Self::Denied(GrantError::Unavailable(_)) => "unavailable",
+            Self::Denied(GrantError::InvalidGrant(_) | GrantError::InvalidScope) => "refused",
         }
     }
 }
 
-/// One line; of the family's name it shows the beginning.
+/// One line, with the first eight digits of the family's name.
 impl fmt::Display for Notice<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Escaped: a name must not forge a line of a log.
+        // Escaped, so that a name cannot forge a line of a log.
         write!(formatter, "{}: client {}", self.outcome.name(), self.client.escape_debug())?;
         if let Outcome::LoggedIn { subject } = &self.outcome {
             write!(formatter, ", subject {}", subject.escape_debug())?;
@@ -132,9 +94,9 @@ impl fmt::Display for Notice<'_> {
             Outcome::Refreshed { successor } | Outcome::Repeated { successor } => {
                 write!(formatter, ", succeeded by {successor}")
             }
-            Outcome::Denied(Denied::InvalidGrant(why)) => write!(formatter, ": {why}"),
-            Outcome::Denied(Denied::Unavailable(error)) => write!(formatter, ": {error}"),
-            Outcome::Denied(denied @ Denied::InvalidScope) => write!(formatter, ": {denied}"),
+            Outcome::Denied(GrantError::InvalidGrant(why)) => write!(formatter, ": {why}"),
+            Outcome::Denied(GrantError::Unavailable(error)) => write!(formatter, ": {error}"),
+            Outcome::Denied(denied @ GrantError::InvalidScope) => write!(formatter, ": {denied}"),
             Outcome::LoggedIn { .. }
             | Outcome::ClientCredentials
             | Outcome::AccessRenewed

@@ -1,4 +1,4 @@
-//! What an issuer needs of others: where families are kept, and what access tokens look like.
+//! The ports of an issuer: the store of families, and the format of access tokens.
 
 use core::fmt;
 use core::future::Future;
@@ -11,25 +11,26 @@ use crate::store::{StoreError, Version};
 use crate::time::Timestamp;
 use crate::token::Secret;
 
-/// Names a family of refresh tokens: 128 random bits. No secret; access tokens carry it as `sid`.
+/// Identifies a family of refresh tokens: 128 random bits. Not secret; access tokens carry it as
+/// `sid`.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FamilyId([u8; Self::BYTES]);
 
 impl FamilyId {
-    /// How many bytes it has.
+    /// The length in bytes.
     pub const BYTES: usize = 16;
 
-    /// The name with these bytes.
-    pub const fn of_bytes(bytes: [u8; Self::BYTES]) -> Self {
+    /// Returns the identifier with these bytes.
+    pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
+    /// Returns the bytes.
     pub const fn to_bytes(self) -> [u8; Self::BYTES] {
         self.0
     }
 
-    /// The name that [`Display`](fmt::Display) shows as `text`.
+    /// Parses the form that [`Display`](fmt::Display) writes; `None` for any other.
     pub fn parse(text: &str) -> Option<Self> {
         let hexadecimal = text.len() == 2 * Self::BYTES
             && text.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
@@ -51,93 +52,98 @@ impl fmt::Debug for FamilyId {
     }
 }
 
-/// A family as it is kept. It holds no token.
+/// A family as a store keeps it. Holds no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// The client that its tokens are for (rule D4).
+pub struct FamilyRecord {
+    /// The client that the tokens are issued to.
     pub client: String,
-    /// Who logged in.
+    /// The subject that logged in.
     pub subject: String,
-    /// What was granted (RFC 6749, section 3.3).
+    /// The granted scope (RFC 6749, section 3.3).
     pub scope: Option<String>,
-    /// The state of its refresh tokens.
+    /// The state of the refresh tokens.
     pub family: Row,
-    /// From when on nobody can tell that it is forgotten; `None` where that is never.
+    /// When the record may be deleted; `None` for never.
     pub forget_at: Option<Timestamp>,
 }
 
-impl Record {
-    /// Whether it was revoked.
+impl FamilyRecord {
+    /// Returns whether the family was revoked.
     pub fn is_revoked(&self) -> bool {
-        Family::of_row(self.family).is_revoked()
+        Family::from_row(self.family).is_revoked()
     }
 }
 
-/// A family that was found, with the version that a claim on it names.
+/// A stored family with its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// How often it was written.
+pub struct VersionedFamily {
+    /// The version, which each write increments.
     pub version: Version,
-    /// The family.
-    pub record: Record,
+    /// The family itself.
+    pub record: FamilyRecord,
 }
 
-/// What came of a claim.
+/// The result of a compare-and-swap.
+///
+/// Exhaustive on purpose: every store returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// Written.
+pub enum FamilySwap {
+    /// The family was written.
     Done,
-    /// Not written: somebody else has written meanwhile, and this is there now, if anything is.
-    Conflict(Option<Found>),
+    /// Nothing was written, since the version has changed. Holds what is stored now, if anything.
+    Conflict(Option<VersionedFamily>),
 }
 
 /// Keeps families of refresh tokens.
 ///
-/// Third parties implement it for their database, and can run it through
-/// `testing::family_store_conforms`. Four statements of SQL do: an `INSERT`, a `SELECT`, an
-/// `UPDATE … WHERE id = ? AND version = ?`, and an `UPDATE … SET revoked = true, version = version + 1`.
+/// Implement it for your database, and test it with `testing::family_store_conforms`. Four
+/// statements of SQL do: an `INSERT`, a `SELECT`, an `UPDATE … WHERE id = ? AND version = ?`, and
+/// an `UPDATE … SET revoked = true, version = version + 1`.
 ///
 /// # Cancellation
-/// A future of this trait that is dropped may have written or not; it must have written whole.
+/// A dropped future of this trait may or may not have written, but never in part.
 pub trait FamilyStore: Send + Sync + 'static {
-    /// Adds a family under a new name.
+    /// Adds a family under a new identifier.
     ///
     /// # Errors
-    /// [`StoreError::unreachable`] where it may work later, and where the name is taken.
+    /// [`StoreError::unreachable`] if it may work later, or if the identifier is taken.
     fn insert(
         &self,
         id: FamilyId,
-        record: Record,
+        record: FamilyRecord,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Reads a family; `None` where there is none (any more).
+    /// Reads a family; `None` if it is not stored, or no longer.
     ///
     /// # Errors
-    /// [`StoreError::unreachable`] where it may work later, [`StoreError::damaged`] where what is
-    /// there cannot be understood.
-    fn find(&self, id: FamilyId) -> impl Future<Output = Result<Option<Found>, StoreError>> + Send;
+    /// [`StoreError::unreachable`] if it may work later, [`StoreError::damaged`] if the stored
+    /// family cannot be read.
+    fn find(
+        &self,
+        id: FamilyId,
+    ) -> impl Future<Output = Result<Option<VersionedFamily>, StoreError>> + Send;
 
-    /// Replaces the state of a family, if nobody has written to it since it was found at
-    /// `expected`. Rule D1 rests on this.
+    /// Replaces the state of a family if its version is still `expected`. That a refresh token is
+    /// rotated only once ([D1](crate::spec#d-the-authorization-server)) depends on this.
     ///
     /// # Errors
     /// As for [`find`](FamilyStore::find).
-    fn claim(
+    fn swap(
         &self,
         id: FamilyId,
         expected: Version,
         family: Row,
         forget_at: Option<Timestamp>,
-    ) -> impl Future<Output = Result<Claim, StoreError>> + Send;
+    ) -> impl Future<Output = Result<FamilySwap, StoreError>> + Send;
 
-    /// Revokes a family whatever its version, so that a claim on what was found before fails. One
-    /// that is not there is none.
+    /// Revokes a family whatever its version, and increments that, so that a concurrent
+    /// [`swap`](FamilyStore::swap) fails. Revoking a missing family is a no-op.
     ///
     /// # Errors
     /// As for [`find`](FamilyStore::find).
     fn revoke(&self, id: FamilyId) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Revokes all families of a subject at once. Gives how many were not revoked before.
+    /// Revokes all families of a subject at once. Returns how many were not revoked before.
     ///
     /// # Errors
     /// As for [`find`](FamilyStore::find).
@@ -145,72 +151,75 @@ pub trait FamilyStore: Send + Sync + 'static {
     -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
-/// On whose behalf a request is made.
+/// The identity on whose behalf a request is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Who logged in; the client itself, where nobody did (RFC 6749, section 4.4).
+    /// The subject that logged in, or the client itself if it acts for itself (RFC 6749, section
+    /// 4.4).
     pub subject: String,
-    /// The client that acts for them.
+    /// The client that acts for the subject.
     pub client: String,
-    /// What the token may be used for.
+    /// The scope of the token.
     pub scope: Option<String>,
 }
 
-/// What an access token carries beside whom it stands for.
+/// The claims of an access token besides its [`Principal`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Bearing {
-    /// The family that it came from (rule D3).
+pub struct Claims {
+    /// The family that the token belongs to.
     pub family: FamilyId,
-    /// The number of the refresh token that it was issued with.
+    /// The number of the refresh token that was issued with it.
     pub number: u64,
-    /// When it was issued.
+    /// When the token was issued.
     pub issued_at: Timestamp,
-    /// When it expires.
+    /// When the token expires.
     pub expires_at: Timestamp,
-    /// Tells it apart from all others.
+    /// Identifies the token uniquely.
     pub id: u128,
 }
 
-/// Whom an access token says that it stands for.
+/// Whom an access token stands for.
+///
+/// Exhaustive on purpose: every format of access tokens returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StandsFor {
-    /// It says all of it.
+pub enum Principal {
+    /// The token holds the whole identity.
     Identity(Identity),
-    /// For whomever its family does, with this of their scope.
+    /// The token stands for the subject and the client of its family.
     Family {
-        /// What the token may be used for.
+        /// The scope of the token.
         scope: Option<String>,
     },
 }
 
-/// An access token that this issuer has not made, or that was changed since.
+/// The access token was not made by this issuer, or was changed since.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ThisError)]
 #[error("the access token is malformed, or not of this issuer")]
-pub struct Unverified;
+pub struct VerifyError;
 
 /// Why no access token was made.
 #[derive(Clone, Debug, ThisError)]
 #[non_exhaustive]
-pub enum Unminted {
-    /// No token could hold the scope, now or later.
+pub enum MintError {
+    /// The scope is too long for any token.
     #[error("the scope is too long for an access token")]
     ScopeTooLong,
-    /// It cannot be signed now.
+    /// The token could not be signed; it may work later.
     #[error("the access token could not be signed")]
     Unavailable(#[source] StoreError),
 }
 
-/// What access tokens look like: [`Opaque`](super::Opaque), or JWT by an adapter.
+/// The format of access tokens: [`Opaque`](super::Opaque), or JWT (`adapters::jwt`).
 pub trait AccessTokens: Send + Sync + 'static {
-    /// Makes one.
+    /// Makes an access token.
     ///
     /// # Errors
-    /// [`Unminted`]: nothing was issued then.
-    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, Unminted>;
+    /// [`MintError`]; nothing is issued then.
+    fn mint(&self, claims: &Claims, identity: &Identity) -> Result<Secret, MintError>;
 
-    /// Reads one, and whom it stands for. Times are judged by the issuer.
+    /// Verifies an access token, and returns its claims and principal. The issuer checks the times.
     ///
     /// # Errors
-    /// [`Unverified`], whatever is wrong.
-    fn verify(&self, token: &str) -> Result<(Bearing, StandsFor), Unverified>;
+    /// [`VerifyError`], whatever is wrong.
+    fn verify(&self, token: &str) -> Result<(Claims, Principal), VerifyError>;
 }

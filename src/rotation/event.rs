@@ -1,58 +1,99 @@
-//! What the machine is told, and what the server is to answer: past facts in, imperatives out.
+//! Events, which are past facts, and effects, which say what the server is to do.
 
 /// Something that has happened to a family.
+///
+/// Exhaustive on purpose: a store or a model that replays events handles each of them.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// The refresh token with this number was presented by the client that it belongs to.
+    /// The client that owns the family presented the refresh token with this number.
     Presented {
-        /// Its number.
+        /// The number of the refresh token.
         number: u64,
     },
-    /// What was issued under this number reached its holder: a resource server has seen its access
-    /// token. The use of the refresh token itself need not be told.
+    /// The tokens issued under this number reached the client: a resource server has seen the
+    /// access token. Use of the refresh token itself is [`Presented`](Event::Presented), and needs
+    /// no confirmation.
     Confirmed {
-        /// Its number.
+        /// The number of the refresh token.
         number: u64,
     },
-    /// The family was revoked: by its client (RFC 7009), its user, or the operator.
+    /// The family was revoked by its client (RFC 7009), its user, or the operator.
     Revoked,
 }
 
 /// What the server is to do.
+///
+/// Exhaustive on purpose: a server that ignored an effect would break the protocol.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Effect {
-    /// Nothing.
+    /// Do nothing.
     Nothing,
-    /// Answer with an access token and the refresh token of this number, which is new.
+    /// Respond with an access token and a new refresh token, which has this number.
     IssueSuccessor {
-        /// Its number.
+        /// The number of the refresh token.
         number: u64,
     },
-    /// Answer with a fresh access token and, once again, the refresh token of this number.
+    /// Respond with a fresh access token and, once again, the refresh token with this number.
     RepeatSuccessor {
-        /// Its number.
+        /// The number of the refresh token.
         number: u64,
     },
-    /// Answer with a fresh access token, and no refresh token: the client keeps the one that it
+    /// Respond with a fresh access token and no refresh token: the client keeps the one that it
     /// presented (RFC 6749, section 6).
     RenewAccess,
-    /// Answer `invalid_grant`, and change nothing.
-    Refuse(Reason),
-    /// Answer `invalid_grant`, and keep the family revoked: its access tokens are to be refused as
-    /// well. The revocation counts although the answer is an error (rule D3).
+    /// Respond with `invalid_grant`. The family is unchanged, and need not be written.
+    Refuse(RefusalReason),
+    /// Respond with `invalid_grant` and store the revoked family; its access tokens are to be
+    /// refused as well. The revocation must be stored although the response is an error.
     RevokeFamily,
 }
 
-/// Why a refresh token is refused. For logs: the client is told `invalid_grant` and no more.
+/// What the server is to do after a refresh token was presented
+/// ([`Family::handle_presented`](super::Family::handle_presented)). Exhaustive, as [`Effect`] is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// It was never issued.
+#[must_use]
+pub enum Presented {
+    /// As [`Effect::IssueSuccessor`].
+    IssueSuccessor {
+        /// The number of the refresh token.
+        number: u64,
+    },
+    /// As [`Effect::RepeatSuccessor`].
+    RepeatSuccessor {
+        /// The number of the refresh token.
+        number: u64,
+    },
+    /// As [`Effect::RenewAccess`].
+    RenewAccess,
+    /// As [`Effect::Refuse`].
+    Refuse(RefusalReason),
+    /// As [`Effect::RevokeFamily`].
+    RevokeFamily,
+}
+
+impl From<Presented> for Effect {
+    fn from(presented: Presented) -> Self {
+        match presented {
+            Presented::IssueSuccessor { number } => Self::IssueSuccessor { number },
+            Presented::RepeatSuccessor { number } => Self::RepeatSuccessor { number },
+            Presented::RenewAccess => Self::RenewAccess,
+            Presented::Refuse(reason) => Self::Refuse(reason),
+            Presented::RevokeFamily => Self::RevokeFamily,
+        }
+    }
+}
+
+/// Why a refresh token is refused. For logs: the client sees only `invalid_grant`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RefusalReason {
+    /// The token was never issued.
     Unknown,
-    /// Its family was revoked.
+    /// The family was revoked.
     Revoked,
-    /// Its family has outlived its absolute or its idle lifetime.
+    /// The family is past its absolute or its idle lifetime.
     Expired,
-    /// Its overlap is open, and it was presented more often than it may be.
+    /// The predecessor was presented within its overlap, but more often than the policy allows.
     TooOften,
 }

@@ -1,8 +1,8 @@
-//! The state of a family: small, `Copy`, and fit for a row of a database.
+//! The state of a family: small, `Copy`, and convertible to and from a database row.
 
 use crate::time::{Time, Timestamp};
 
-/// One family of refresh tokens, from its login on. It holds no token.
+/// One family of refresh tokens: all that descend from one login. Holds no token.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Family<T: Time = Timestamp> {
     pub(super) began: T,
@@ -12,19 +12,21 @@ pub struct Family<T: Time = Timestamp> {
     pub(super) life: Life,
 }
 
-/// What becomes of the predecessor of the newest token, if it is presented.
+/// What happens if the predecessor of the newest token is presented.
+///
+/// Exhaustive on purpose: a store writes each variant to its columns.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Tolerance<T: Time = Timestamp> {
-    /// It is spent, or there is none.
+    /// The predecessor does not work any more, or there is none.
     Closed,
-    /// Its overlap is open.
+    /// The predecessor still works, within its overlap.
     Open {
-        /// Until when.
+        /// When the overlap ends.
         until: T,
-        /// How often it was presented again.
+        /// How often the predecessor was presented within the overlap.
         uses: u32,
     },
-    /// Nobody has shown yet that the newest token reached its holder.
+    /// The predecessor still works: the newest token is not known to have reached the client.
     Unconfirmed,
 }
 
@@ -34,51 +36,52 @@ pub(super) enum Life {
     Revoked,
 }
 
-/// The public view of a family at some instant.
+/// The public view of a family at one instant. Exhaustive on purpose.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// Its newest token works, and no other.
+    /// Only the newest token works.
     Active,
-    /// Its newest token works, and the predecessor is tolerated.
+    /// The newest token works, and so does its predecessor.
     Rotated,
-    /// It was revoked: no token works.
+    /// The family was revoked; no token works.
     Revoked,
-    /// It has outlived itself: no token works.
+    /// The family is past a lifetime; no token works.
     Expired,
 }
 
-/// A family as a row: what a store keeps of it, column by column.
+/// A family as a database row. A store keeps each field in a column.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Row<T: Time = Timestamp> {
-    /// When the login was.
+    /// When the family began, with a login.
     pub began: T,
-    /// When it was last used.
+    /// When a refresh token of the family last worked.
     pub used: T,
-    /// The number of its newest token.
+    /// The number of the newest refresh token.
     pub newest: u64,
-    /// What becomes of the predecessor.
+    /// What happens if the predecessor of the newest token is presented.
     pub tolerance: Tolerance<T>,
-    /// Whether it was revoked.
+    /// Whether the family was revoked.
     pub revoked: bool,
 }
 
 impl<T: Time> Family<T> {
-    /// A family whose first token, of number one, was issued at `now`.
+    /// Returns a family that began at `now`, with refresh token number 1.
     pub const fn new(now: T) -> Self {
         Self { began: now, used: now, newest: 1, tolerance: Tolerance::Closed, life: Life::Alive }
     }
 
-    /// The number of its newest token.
+    /// Returns the number of the newest refresh token.
     pub const fn newest(&self) -> u64 {
         self.newest
     }
 
-    /// Whether its access tokens are to be refused: it was revoked.
+    /// Returns whether the family was revoked, in which case its access tokens are to be refused
+    /// too.
     pub fn is_revoked(&self) -> bool {
         self.life == Life::Revoked
     }
 
-    /// What a store keeps.
+    /// Returns the row that a store keeps.
     pub fn to_row(&self) -> Row<T> {
         Row {
             began: self.began,
@@ -89,10 +92,10 @@ impl<T: Time> Family<T> {
         }
     }
 
-    /// What a store kept. Any row will do: none can break a rule but by what it says.
-    pub fn of_row(row: Row<T>) -> Self {
+    /// Returns the family of a stored row. Any row is valid.
+    pub fn from_row(row: Row<T>) -> Self {
         let life = if row.revoked { Life::Revoked } else { Life::Alive };
-        // A family without any token never was.
+        // Numbers begin at one.
         let newest = row.newest.max(1);
         Self { began: row.began, used: row.used, newest, tolerance: row.tolerance, life }
     }

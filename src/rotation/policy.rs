@@ -1,4 +1,4 @@
-//! How refresh tokens rotate, and how long a family lives.
+//! The policy: how refresh tokens rotate, and how long a family lives.
 
 use core::time::Duration;
 
@@ -21,54 +21,58 @@ pub struct Policy<T: Time = Timestamp> {
     pub(super) idle: Option<T::Span>,
 }
 
-/// What is done with a refresh token that was used before (rule D2).
+/// What happens when a refresh token is presented that was used before.
+///
+/// See rule [D2](crate::spec#d-the-authorization-server). Exhaustive on purpose: models compute
+/// with each variant.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reuse<T: Time = Timestamp> {
-    /// Its family is revoked at once.
+    /// The family is revoked at once.
     Strict,
-    /// For `window` from its first use on, it renews the access token and stays itself as it is;
-    /// at most `uses` times more.
+    /// For `window` from its first use, the token renews the access token, and is not rotated
+    /// again. At most `uses` times.
     OverlapAccessOnly {
-        /// How long, from the first use on; never longer for being used again.
+        /// How long the overlap is, from the first use. Further uses do not extend it.
         window: T::Span,
-        /// How often after the first use.
+        /// How often the token may be presented after its first use.
         uses: u32,
     },
-    /// For `window` from its first use on, it gets the very same successor again; at most `uses`
-    /// times more.
+    /// For `window` from its first use, the token yields the same successor again. At most `uses`
+    /// times.
     Idempotent {
         /// As for [`Reuse::OverlapAccessOnly`].
         window: T::Span,
         /// As for [`Reuse::OverlapAccessOnly`].
         uses: u32,
     },
-    /// It gets the very same successor again until that, or its access token, is first used.
+    /// The token yields the same successor again until that successor, or the access token issued
+    /// with it, is first used.
     ConfirmByUse,
 }
 
-/// How often a predecessor may be presented again within its overlap by default.
+/// How often a predecessor may be presented within its overlap by default.
 const USES: u32 = 1000;
 
 impl Reuse {
-    /// [`Reuse::OverlapAccessOnly`] for `window` [30 s], up to \[1000\] times.
+    /// Returns [`Reuse::OverlapAccessOnly`] for `window`, up to 1000 times.
     pub fn overlap_access_only(window: Duration) -> Self {
         Self::OverlapAccessOnly { window: window.into(), uses: USES }
     }
 
-    /// [`Reuse::Idempotent`] for `window` [30 s], up to \[1000\] times.
+    /// Returns [`Reuse::Idempotent`] for `window`, up to 1000 times.
     pub fn idempotent(window: Duration) -> Self {
         Self::Idempotent { window: window.into(), uses: USES }
     }
 }
 
-/// A policy in terms of a time of one's own.
+/// A policy over any [`Time`], for models and embedders.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RawPolicy<T: Time> {
-    /// What is done with a refresh token that was used before.
+    /// What happens when a refresh token is presented that was used before.
     pub reuse: Reuse<T>,
-    /// How long a family lives, if not for ever.
+    /// How long a family lives from its login. `None`: without limit.
     pub absolute: Option<T::Span>,
-    /// How long a family lives without being used, if not for ever.
+    /// How long a family lives without being used. `None`: without limit.
     pub idle: Option<T::Span>,
 }
 
@@ -79,33 +83,34 @@ impl<T: Time> From<RawPolicy<T>> for Policy<T> {
 }
 
 impl Policy {
-    /// Families that live for [90 days] without being used, and for ever otherwise.
+    /// Returns a policy with the default lifetimes.
     pub fn new(reuse: Reuse) -> Self {
         Self { reuse, absolute: None, idle: Some(Span::from_secs(90 * 24 * 3600)) }
     }
 
-    /// How long a family lives from its login on [for ever].
+    /// Sets how long a family lives from its login. Default: without limit.
     #[must_use]
     pub fn absolute_lifetime(mut self, lifetime: Duration) -> Self {
         self.absolute = Some(lifetime.into());
         self
     }
 
-    /// How long a family lives without being used [90 days].
+    /// Sets how long a family lives without being used. Default: 90 days.
     #[must_use]
     pub fn idle_lifetime(mut self, lifetime: Duration) -> Self {
         self.idle = Some(lifetime.into());
         self
     }
 
-    /// How refresh tokens rotate.
+    /// Returns what happens when a refresh token is presented that was used before.
     pub fn reuse(&self) -> Reuse {
         self.reuse
     }
 }
 
 impl Default for Policy {
-    /// [`Reuse::Idempotent`] for 30 s: an answer that was lost can be had again, and nothing forks.
+    /// Returns [`Reuse::Idempotent`] for 30 s: a client that lost the response gets the same one
+    /// again, and the family never has two successors of one token.
     fn default() -> Self {
         Self::new(Reuse::idempotent(Duration::from_secs(30)))
     }

@@ -1,14 +1,15 @@
 //! The transition function: every event in every state, written out.
 
-use super::event::{Effect, Event, Reason};
+use super::event::{Effect, Event, Presented, RefusalReason};
 use super::family::{Family, Life, State, Tolerance};
 use super::policy::{Policy, Reuse};
 use crate::time::Time;
 
-/// What the family becomes, and what is to be answered, once `event` has happened at `now`.
+/// Returns the family after `event` at `now`, and what the server is to do.
 ///
-/// Pure. Any `now` will do, also one that goes back: what a `now` has shown stays shown, and an
-/// overlap that lies further ahead than it is long is pulled in.
+/// A pure function. `now` may be any instant, also one before an earlier call's: an overlap that
+/// was seen to end stays closed, and one that would end later than its length from `now` is
+/// shortened to that.
 pub fn apply<T: Time>(
     policy: &Policy<T>,
     family: Family<T>,
@@ -16,16 +17,21 @@ pub fn apply<T: Time>(
     now: T,
 ) -> (Family<T>, Effect) {
     let mut next = family;
-    next.observe(policy, now);
     let effect = match event {
-        Event::Presented { number } => next.presented(policy, number, now),
-        Event::Confirmed { number } => next.confirmed(number),
-        Event::Revoked => next.revoke(),
+        Event::Presented { number } => next.handle_presented(policy, number, now).into(),
+        Event::Confirmed { number } => {
+            next.handle_confirmed(policy, number, now);
+            Effect::Nothing
+        }
+        Event::Revoked => {
+            next.handle_revoked(policy, now);
+            Effect::RevokeFamily
+        }
     };
     (next, effect)
 }
 
-/// How old the presented token is.
+/// The age of the presented token within its family.
 enum Age {
     Unborn,
     Newest,
@@ -34,14 +40,38 @@ enum Age {
 }
 
 impl<T: Time> Tolerance<T> {
-    /// An overlap until then, if that is still to come.
+    /// An overlap that ends at `until`, or none if that has passed.
     fn open(until: T, uses: u32, now: T) -> Self {
         if now < until { Self::Open { until, uses } } else { Self::Closed }
     }
 }
 
 impl<T: Time> Family<T> {
-    /// The public view at `now`.
+    /// Handles [`Event::Presented`], and returns how the server is to respond.
+    pub fn handle_presented(&mut self, policy: &Policy<T>, number: u64, now: T) -> Presented {
+        self.observe(policy, now);
+        self.present(policy, number, now)
+    }
+
+    /// Handles [`Event::Confirmed`]: under [`Reuse::ConfirmByUse`], confirming the newest token
+    /// ends the tolerance of its predecessor. The server is to store the family if that changed it.
+    pub fn handle_confirmed(&mut self, policy: &Policy<T>, number: u64, now: T) {
+        self.observe(policy, now);
+        match (self.life, self.tolerance) {
+            (Life::Alive, Tolerance::Unconfirmed) if number == self.newest => {
+                self.tolerance = Tolerance::Closed;
+            }
+            (Life::Alive | Life::Revoked, _) => {}
+        }
+    }
+
+    /// Handles [`Event::Revoked`]: the family is revoked, and stays so. The server is to store it.
+    pub fn handle_revoked(&mut self, policy: &Policy<T>, now: T) {
+        self.observe(policy, now);
+        self.life = Life::Revoked;
+    }
+
+    /// Returns the public view of the family at `now`.
     pub fn state(&self, policy: &Policy<T>, now: T) -> State {
         let mut seen = *self;
         seen.observe(policy, now);
@@ -53,7 +83,7 @@ impl<T: Time> Family<T> {
         }
     }
 
-    /// When it will have outlived itself, if it is not used any more; `None` where it never does.
+    /// Returns when the family expires if it is not used again, or `None` if it never does.
     pub fn ends_at(&self, policy: &Policy<T>) -> Option<T> {
         let absolute = policy.absolute.map(|lifetime| self.began.saturating_add(lifetime));
         let idle = policy.idle.map(|lifetime| self.used.saturating_add(lifetime));
@@ -63,15 +93,16 @@ impl<T: Time> Family<T> {
         }
     }
 
-    /// Rule D4: "An absolute and an idle lifetime [none, 90 days] MUST bound a family". Read off the
-    /// clock each time and never kept: a server's clock that jumps ahead for a while must not end its
+    /// Rule D4: "An absolute and an idle lifetime [none, 90 days] MUST bound a family". Computed
+    /// each time and never stored: a server's clock that jumps ahead for a while must not end its
     /// families for good.
     fn has_expired(&self, policy: &Policy<T>, now: T) -> bool {
         self.ends_at(policy).is_some_and(|ends_at| now >= ends_at)
     }
 
-    /// Latches what `now` shows of the overlap, and pulls it in where it lies further ahead than it
-    /// is long: the clock went back (rule A5). Closes what the policy does not know (any longer).
+    /// Closes an overlap that has ended by `now`, and shortens one that would end later than its
+    /// length from `now`, since then the clock went back (rule A5). Closes what the policy no
+    /// longer allows.
     fn observe(&mut self, policy: &Policy<T>, now: T) {
         self.tolerance = match (self.tolerance, policy.reuse) {
             (
@@ -85,14 +116,17 @@ impl<T: Time> Family<T> {
         };
     }
 
-    fn presented(&mut self, policy: &Policy<T>, number: u64, now: T) -> Effect {
+    /// Decides on a presented token, after `observe`.
+    fn present(&mut self, policy: &Policy<T>, number: u64, now: T) -> Presented {
         match self.life {
-            Life::Revoked => return Effect::Refuse(Reason::Revoked),
-            Life::Alive if self.has_expired(policy, now) => return Effect::Refuse(Reason::Expired),
+            Life::Revoked => return Presented::Refuse(RefusalReason::Revoked),
+            Life::Alive if self.has_expired(policy, now) => {
+                return Presented::Refuse(RefusalReason::Expired);
+            }
             Life::Alive => {}
         }
         match (self.age(number), self.tolerance) {
-            (Age::Unborn, _) => Effect::Refuse(Reason::Unknown),
+            (Age::Unborn, _) => Presented::Refuse(RefusalReason::Unknown),
             (Age::Newest, Tolerance::Closed | Tolerance::Open { .. } | Tolerance::Unconfirmed) => {
                 self.rotate(policy, now)
             }
@@ -101,17 +135,18 @@ impl<T: Time> Family<T> {
             }
             (Age::Predecessor, Tolerance::Unconfirmed) => {
                 self.used = now;
-                Effect::RepeatSuccessor { number: self.newest }
+                Presented::RepeatSuccessor { number: self.newest }
             }
             // Rule D3: "Reuse that the policy does not bear MUST revoke the family for good".
             (Age::Predecessor, Tolerance::Closed)
             | (Age::Older, Tolerance::Closed | Tolerance::Open { .. } | Tolerance::Unconfirmed) => {
                 self.life = Life::Revoked;
-                Effect::RevokeFamily
+                Presented::RevokeFamily
             }
         }
     }
 
+    /// Returns the age of the token with this number.
     fn age(&self, number: u64) -> Age {
         match self.newest.checked_sub(number) {
             _ if number == 0 => Age::Unborn,
@@ -122,12 +157,12 @@ impl<T: Time> Family<T> {
         }
     }
 
-    /// The newest token makes the next. Rule D1: "exactly one MUST rotate it", since it is the newest
+    /// Rotates the newest token. Rule D1: "exactly one MUST rotate it", since it is the newest
     /// no longer.
-    fn rotate(&mut self, policy: &Policy<T>, now: T) -> Effect {
+    fn rotate(&mut self, policy: &Policy<T>, now: T) -> Presented {
         let Some(number) = self.newest.checked_add(1) else {
-            // A token a nanosecond for half a millennium: the family has outlived itself.
-            return Effect::Refuse(Reason::Expired);
+            // One token a nanosecond for half a millennium.
+            return Presented::Refuse(RefusalReason::Expired);
         };
         self.newest = number;
         self.used = now;
@@ -138,42 +173,27 @@ impl<T: Time> Family<T> {
             }
             Reuse::ConfirmByUse => Tolerance::Unconfirmed,
         };
-        Effect::IssueSuccessor { number }
+        Presented::IssueSuccessor { number }
     }
 
-    /// The predecessor within its overlap. Rule D2: "from the first use of a token on, never longer for
-    /// being used again", and counted.
-    fn again(&mut self, policy: &Policy<T>, until: T, uses: u32, now: T) -> Effect {
-        let (most, effect) = match policy.reuse {
-            Reuse::OverlapAccessOnly { uses, .. } => (uses, Effect::RenewAccess),
+    /// Presents the predecessor within its overlap. Rule D2: "from the first use of a token on,
+    /// never longer for being used again", and counted.
+    fn again(&mut self, policy: &Policy<T>, until: T, uses: u32, now: T) -> Presented {
+        let (most, outcome) = match policy.reuse {
+            Reuse::OverlapAccessOnly { uses, .. } => (uses, Presented::RenewAccess),
             Reuse::Idempotent { uses, .. } => {
-                (uses, Effect::RepeatSuccessor { number: self.newest })
+                (uses, Presented::RepeatSuccessor { number: self.newest })
             }
-            // `observe` closes an overlap that the policy does not know.
-            Reuse::Strict | Reuse::ConfirmByUse => return Effect::Refuse(Reason::Unknown),
+            // `observe` has closed an overlap that the policy does not have.
+            Reuse::Strict | Reuse::ConfirmByUse => {
+                return Presented::Refuse(RefusalReason::Unknown);
+            }
         };
         if uses >= most {
-            return Effect::Refuse(Reason::TooOften);
+            return Presented::Refuse(RefusalReason::TooOften);
         }
         self.used = now;
         self.tolerance = Tolerance::Open { until, uses: uses + 1 };
-        effect
-    }
-
-    /// Confirm by use: what reached its holder makes an end of the predecessor.
-    fn confirmed(&mut self, number: u64) -> Effect {
-        match (self.life, self.tolerance) {
-            (Life::Alive, Tolerance::Unconfirmed) if number == self.newest => {
-                self.tolerance = Tolerance::Closed;
-            }
-            (Life::Alive | Life::Revoked, _) => {}
-        }
-        Effect::Nothing
-    }
-
-    /// Once revoked, a family stays so.
-    fn revoke(&mut self) -> Effect {
-        self.life = Life::Revoked;
-        Effect::RevokeFamily
+        outcome
     }
 }

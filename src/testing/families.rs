@@ -5,7 +5,7 @@ use core::pin::Pin;
 use core::task::Poll;
 use std::prelude::rust_2024::*;
 
-use crate::issue::{Claim, FamilyId, FamilyStore, Found, Record};
+use crate::issue::{FamilyId, FamilyRecord, FamilyStore, FamilySwap, VersionedFamily};
 use crate::rotation::{Row, Tolerance};
 use crate::store::Version;
 use crate::time::Timestamp;
@@ -31,12 +31,18 @@ pub async fn family_store_conforms<S: FamilyStore>(store: &S) {
 fn name() -> FamilyId {
     let mut bytes = [0; FamilyId::BYTES];
     getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
-    FamilyId::of_bytes(bytes)
+    FamilyId::from_bytes(bytes)
 }
 
-fn record(subject: &str, family: Row) -> Record {
+fn record(subject: &str, family: Row) -> FamilyRecord {
     let scope = Some("read write".into());
-    Record { client: "a client".into(), subject: subject.into(), scope, family, forget_at: None }
+    FamilyRecord {
+        client: "a client".into(),
+        subject: subject.into(),
+        scope,
+        family,
+        forget_at: None,
+    }
 }
 
 fn row(newest: u64) -> Row {
@@ -44,15 +50,15 @@ fn row(newest: u64) -> Row {
     Row { began: now, used: now, newest, tolerance: Tolerance::Closed, revoked: false }
 }
 
-async fn found<S: FamilyStore>(store: &S, id: FamilyId) -> Option<Found> {
+async fn found<S: FamilyStore>(store: &S, id: FamilyId) -> Option<VersionedFamily> {
     store.find(id).await.expect("a store that is tested can be read")
 }
 
-async fn there<S: FamilyStore>(store: &S, id: FamilyId) -> Found {
+async fn there<S: FamilyStore>(store: &S, id: FamilyId) -> VersionedFamily {
     found(store, id).await.expect("a family that was added is found")
 }
 
-async fn added<S: FamilyStore>(store: &S, record: &Record) -> (FamilyId, Version) {
+async fn added<S: FamilyStore>(store: &S, record: &FamilyRecord) -> (FamilyId, Version) {
     let id = name();
     store.insert(id, record.clone()).await.expect("a family is added under a new name");
     let found = there(store, id).await;
@@ -60,8 +66,13 @@ async fn added<S: FamilyStore>(store: &S, record: &Record) -> (FamilyId, Version
     (id, found.version)
 }
 
-async fn claim<S: FamilyStore>(store: &S, id: FamilyId, version: Version, family: Row) -> Claim {
-    store.claim(id, version, family, None).await.expect("a store that is tested can be written")
+async fn swap<S: FamilyStore>(
+    store: &S,
+    id: FamilyId,
+    version: Version,
+    family: Row,
+) -> FamilySwap {
+    store.swap(id, version, family, None).await.expect("a store that is tested can be written")
 }
 
 async fn keeps_families_whole<S: FamilyStore>(store: &S) {
@@ -81,15 +92,14 @@ async fn keeps_families_whole<S: FamilyStore>(store: &S) {
             let family = Row { began, used, newest, tolerance, revoked: false };
             let subject = "Zoë 'OR 1=1' \u{1f512}";
             let (id, version) = added(store, &record(subject, row(1))).await;
-            let done =
-                store.claim(id, version, family, forget_at).await.expect("it can be written");
-            assert_eq!(done, Claim::Done, "a claim on what was found is done");
+            let done = store.swap(id, version, family, forget_at).await.expect("it can be written");
+            assert_eq!(done, FamilySwap::Done, "a claim on what was found is done");
             let claimed = there(store, id).await;
-            let expected = Record { forget_at, ..record(subject, family) };
+            let expected = FamilyRecord { forget_at, ..record(subject, family) };
             assert_eq!(claimed.record, expected, "what was claimed is found as it was");
         }
     }
-    let nobody = Record { client: String::new(), scope: None, ..record("", row(1)) };
+    let nobody = FamilyRecord { client: String::new(), scope: None, ..record("", row(1)) };
     let (taken, _) = added(store, &nobody).await;
     let again = store.insert(taken, record("another", row(1))).await;
     assert!(again.is_err(), "a name that is taken is not given again");
@@ -98,17 +108,22 @@ async fn keeps_families_whole<S: FamilyStore>(store: &S) {
 
 async fn claims_once<S: FamilyStore>(store: &S) {
     let (id, version) = added(store, &record("claimed", row(1))).await;
-    let claims = (0..CLAIMS).map(|one| claim(store, id, version, row(2 + one)));
+    let claims = (0..CLAIMS).map(|one| swap(store, id, version, row(2 + one)));
     let claims = together(claims).await;
-    let done: Vec<_> = (0..CLAIMS).zip(&claims).filter(|(_, it)| **it == Claim::Done).collect();
+    let done: Vec<_> =
+        (0..CLAIMS).zip(&claims).filter(|(_, it)| **it == FamilySwap::Done).collect();
     assert_eq!(done.len(), 1, "of {CLAIMS} claims on one version at once, one is done");
     let there = there(store, id).await;
     assert_eq!(there.record.family.newest, 2 + done[0].0, "what is kept is what was claimed");
-    for lost in claims.iter().filter(|it| **it != Claim::Done) {
-        assert_eq!(lost, &Claim::Conflict(Some(there.clone())), "who loses sees what is there now");
+    for lost in claims.iter().filter(|it| **it != FamilySwap::Done) {
+        assert_eq!(
+            lost,
+            &FamilySwap::Conflict(Some(there.clone())),
+            "who loses sees what is there now"
+        );
     }
-    let unknown = claim(store, name(), version, row(2)).await;
-    assert_eq!(unknown, Claim::Conflict(None), "a family that is not there cannot be claimed");
+    let unknown = swap(store, name(), version, row(2)).await;
+    assert_eq!(unknown, FamilySwap::Conflict(None), "a family that is not there cannot be claimed");
 }
 
 async fn loses_no_update<S: FamilyStore>(store: &S) {
@@ -117,9 +132,9 @@ async fn loses_no_update<S: FamilyStore>(store: &S) {
         let mut now = there(store, id).await;
         loop {
             let family = row(now.record.family.newest + 1);
-            match claim(store, id, now.version, family).await {
-                Claim::Done => return,
-                Claim::Conflict(found) => now = found.expect("it is there"),
+            match swap(store, id, now.version, family).await {
+                FamilySwap::Done => return,
+                FamilySwap::Conflict(found) => now = found.expect("it is there"),
             }
         }
     };
@@ -133,15 +148,18 @@ async fn undoes_no_revocation<S: FamilyStore>(store: &S) {
     let (id, version) = added(store, &record("revoked", row(1))).await;
     store.revoke(id).await.expect("it can be written");
     assert!(there(store, id).await.record.is_revoked(), "what was revoked is found so");
-    let late = claim(store, id, version, row(2)).await;
-    assert!(matches!(late, Claim::Conflict(_)), "a claim on what was found before it is not done");
+    let late = swap(store, id, version, row(2)).await;
+    assert!(
+        matches!(late, FamilySwap::Conflict(_)),
+        "a claim on what was found before it is not done"
+    );
     assert!(there(store, id).await.record.is_revoked(), "nor does it undo the revocation");
     let (id, version) = added(store, &record("revoked meanwhile", row(1))).await;
     together((0..CLAIMS).map(|one| async move {
         if one == CLAIMS / 2 {
             store.revoke(id).await.expect("it can be written");
         } else {
-            let _ = claim(store, id, version, row(2)).await;
+            let _ = swap(store, id, version, row(2)).await;
         }
     }))
     .await;
@@ -160,8 +178,11 @@ async fn revokes_a_subject<S: FamilyStore>(store: &S) {
         assert!(there(store, id).await.record.is_revoked(), "each of the subject's is revoked");
     }
     assert!(!there(store, other).await.record.is_revoked(), "nobody else's is");
-    let late = claim(store, first, version, row(2)).await;
-    assert!(matches!(late, Claim::Conflict(_)), "a claim on what was found before it is not done");
+    let late = swap(store, first, version, row(2)).await;
+    assert!(
+        matches!(late, FamilySwap::Conflict(_)),
+        "a claim on what was found before it is not done"
+    );
     let nobody = store.revoke_subject(&std::format!("subject {}", name())).await;
     assert_eq!(nobody.expect("it can be written"), 0, "a subject without families has none");
 }

@@ -118,7 +118,7 @@ fn millis_below(seconds: f64) -> i128 {
 
 /// What is known of the issuer's access tokens when their own `iat` is to be trusted.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Issuer {
+pub enum Minting {
     /// It may hand out a token that it made earlier, so `iat` says nothing about now.
     #[default]
     MayCache,
@@ -152,11 +152,11 @@ impl Lifetime {
         exp: Option<NumericDate>,
         date: Option<Timestamp>,
         iat: Option<NumericDate>,
-        issuer: Issuer,
+        issuer: Minting,
     ) -> Self {
         let minted = match issuer {
-            Issuer::MayCache => None,
-            Issuer::MintsAfresh => iat.map(NumericDate::timestamp),
+            Minting::MayCache => None,
+            Minting::MintsAfresh => iat.map(NumericDate::timestamp),
         };
         match (expires_in, exp) {
             // Rule A3: "A relative lifetime MUST beat an absolute one."

@@ -1,4 +1,4 @@
-//! A client of an authorization server: where it asks, and who it is.
+//! A client of an authorization server: its endpoints and its credentials.
 
 use core::fmt;
 use std::prelude::rust_2024::*;
@@ -7,50 +7,20 @@ use std::sync::Arc;
 use thiserror::Error as ThisError;
 use url::Url;
 
-use super::form::{Credentials, Form};
-use super::question::{Asked, Question};
-use super::refusal::{Classify, Refusal};
+use super::context::{GrantKind, RequestContext};
+use super::error_response::ErrorResponse;
+use super::form::{Form, FormCredentials};
+use super::settings::{ClientAuthentication, ClientSettings, ResponseSettings, is_loopback};
 use crate::lifecycle::Failure;
-use crate::provider::{Code, Dialect, Provider};
+use crate::provider::{Dialect, Provider};
 use crate::refresh::ClientBackoff;
 use crate::time::Timestamp;
 use crate::token::Secret;
 
-/// An OAuth 2.0 client (RFC 6749, section 2) and its authorization server's endpoints. Cloning it
-/// is cheap.
+/// An OAuth 2.0 client (RFC 6749, section 2) and the endpoints of its authorization server. Cheap
+/// to clone.
 #[derive(Clone)]
-pub struct Client(Arc<Settings>);
-
-struct Settings {
-    token_endpoint: Url,
-    revocation_endpoint: Option<Url>,
-    id: String,
-    secret: Option<Secret>,
-    authentication: ClientAuthentication,
-    /// Further fields of each token request: scope, audience, resources. Some are secrets.
-    fields: Vec<(String, Secret)>,
-    reading: Ways,
-    backoff: ClientBackoff,
-}
-
-/// How the answers are read.
-#[derive(Clone, Default)]
-struct Ways {
-    provider: Option<Provider>,
-    dialect: Option<Dialect>,
-    token_types: Vec<String>,
-    classify: Option<Classify>,
-}
-
-/// How a client with a secret authenticates (RFC 6749, section 2.3.1).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub enum ClientAuthentication {
-    /// In the `Authorization` header.
-    #[default]
-    Basic,
-    /// In the body.
-    Post,
-}
+pub struct Client(Arc<ClientSettings>);
 
 /// Builds a [`Client`].
 #[derive(Clone)]
@@ -62,30 +32,30 @@ pub struct ClientBuilder {
     secret: Option<Secret>,
     authentication: ClientAuthentication,
     fields: Vec<(String, Secret)>,
-    reading: Ways,
+    reading: ResponseSettings,
     allow_plain_http: bool,
 }
 
-/// A client that cannot be built.
+/// Why a client cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// An endpoint is no URL.
+    /// An endpoint is not a valid URL.
     #[error("the {0} endpoint is not a valid URL: {1}; give one such as https://host/token")]
     Malformed(&'static str, String),
-    /// An endpoint is no HTTP URL.
+    /// An endpoint is not an HTTP URL.
     #[error("the {0} endpoint must be an https URL; its scheme is `{1}`")]
     Scheme(&'static str, String),
-    /// An endpoint's URL carries credentials, which would go beside the client's own.
+    /// The URL of an endpoint holds credentials, which would be sent besides the client's own.
     #[error("the {0} endpoint holds a user name or a password: use `client_secret` instead")]
     Credentials(&'static str),
-    /// An endpoint would have secrets sent in the clear.
+    /// Secrets would be sent to an endpoint in the clear.
     #[error("the {0} endpoint is plain http beyond this machine: use https, or `allow_plain_http`")]
     PlainHttp(&'static str),
 }
 
 impl Client {
-    /// A builder for the token endpoint's URL and the client's identifier.
+    /// Returns a builder for a client with this identifier, at the token endpoint with this URL.
     pub fn builder(
         token_endpoint: impl Into<String>,
         client_id: impl Into<String>,
@@ -97,148 +67,121 @@ impl Client {
             secret: None,
             authentication: ClientAuthentication::Basic,
             fields: Vec::new(),
-            reading: Ways::default(),
+            reading: ResponseSettings::default(),
             allow_plain_http: false,
         }
     }
 
-    /// Asks for a new grant with a refresh token (RFC 6749, section 6).
+    /// Returns a request for a new grant with a refresh token (RFC 6749, section 6).
     pub fn refresh(&self, refresh_token: &Secret) -> Form<'_> {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
-        self.token(&fields, Asked::RefreshToken(refresh_token.clone()))
+        self.token(&fields, GrantKind::RefreshToken(refresh_token.clone()))
     }
 
-    /// Asks for a grant of the client's own (RFC 6749, section 4.4).
+    /// Returns a request for a client credentials grant (RFC 6749, section 4.4).
     pub fn client_credentials(&self) -> Form<'_> {
-        self.token(&[("grant_type", "client_credentials")], Asked::Client)
+        self.token(&[("grant_type", "client_credentials")], GrantKind::Client)
     }
 
-    /// Asks for a refresh token to be revoked (RFC 7009, section 2.1); `None` where no endpoint is
-    /// known.
+    /// Returns a request to revoke a refresh token (RFC 7009, section 2.1); `None` without a
+    /// revocation endpoint.
     pub fn revocation(&self, refresh_token: &Secret) -> Option<Form<'_>> {
         let url = self.0.revocation_endpoint.as_ref()?;
         let fields = [("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
-        Some(Form::new(url, &self.credentials(), fields, Question::default()))
+        Some(Form::new(url, &self.credentials(), fields, RequestContext::default()))
     }
 
-    /// What all sessions of this client, and of its clones, share while the server does not accept it
-    /// (rule B6): for [`session::Builder::client_backoff`](crate::session::Builder::client_backoff)
-    /// where the refresher is a closure.
+    /// Returns the backoff that all sessions of this client and its clones share while the server
+    /// does not accept the client. Pass it to
+    /// [`session::Builder::client_backoff`](crate::session::Builder::client_backoff) if the
+    /// refresher is a closure.
     pub fn backoff(&self) -> ClientBackoff {
         self.0.backoff.clone()
     }
 
-    fn token(&self, fields: &[(&str, &str)], grant: Asked) -> Form<'_> {
+    fn token(&self, fields: &[(&str, &str)], grant: GrantKind) -> Form<'_> {
         let further = self.0.fields.iter().map(|(name, value)| (name.as_str(), value.expose()));
         let fields = fields.iter().copied().chain(further);
-        let question = Question::new(self, grant);
-        Form::new(&self.0.token_endpoint, &self.credentials(), fields, question)
+        let context = RequestContext::new(&self.0, grant);
+        Form::new(&self.0.token_endpoint, &self.credentials(), fields, context)
     }
 
-    fn credentials(&self) -> Credentials<'_> {
-        Credentials {
+    fn credentials(&self) -> FormCredentials<'_> {
+        FormCredentials {
             id: &self.0.id,
             secret: self.0.secret.as_ref(),
             authentication: self.0.authentication,
         }
     }
-
-    pub(super) fn dialect(&self) -> Dialect {
-        let ways = &self.0.reading;
-        ways.dialect.or(ways.provider.map(|it| it.dialect())).unwrap_or_default()
-    }
-
-    pub(super) fn codes(&self) -> &'static [Code] {
-        self.0.reading.provider.map(|it| it.codes()).unwrap_or_default()
-    }
-
-    pub(super) fn classify(&self) -> Option<&Classify> {
-        self.0.reading.classify.as_ref()
-    }
-
-    pub(super) fn accepts(&self, token_type: &str) -> bool {
-        self.0.reading.token_types.iter().any(|known| known.eq_ignore_ascii_case(token_type))
-    }
-
-    pub(super) fn sends_basic(&self) -> bool {
-        self.0.secret.is_some() && self.0.authentication == ClientAuthentication::Basic
-    }
-
-    pub(super) fn host(&self) -> Option<&str> {
-        self.0.token_endpoint.host_str()
-    }
-
-    pub(super) fn endpoint(&self) -> &Url {
-        &self.0.token_endpoint
-    }
 }
 
 impl ClientBuilder {
-    /// The client's secret; without one the client is public.
+    /// Sets the client's secret. Default: none, for a public client.
     pub fn client_secret(mut self, secret: impl Into<Secret>) -> Self {
         self.secret = Some(secret.into());
         self
     }
 
-    /// How the client authenticates, if it has a secret \[basic\].
+    /// Sets how a client with a secret authenticates. Default: [`ClientAuthentication::Basic`].
     pub fn client_authentication(mut self, how: ClientAuthentication) -> Self {
         self.authentication = how;
         self
     }
 
-    /// The scope to ask for [the grant's own].
+    /// Sets the scope to request. Default: that of the grant.
     pub fn scope(self, scope: impl Into<String>) -> Self {
         self.field("scope", scope)
     }
 
-    /// Which audience the token is for, where a server asks that (Auth0, say).
+    /// Sets the audience of the token, for servers that require it, such as Auth0.
     pub fn audience(self, audience: impl Into<String>) -> Self {
         self.field("audience", audience)
     }
 
-    /// A resource that the token is for (RFC 8707, section 2). May be called for several.
+    /// Adds a resource that the token is for (RFC 8707, section 2).
     pub fn resource(self, resource: impl Into<String>) -> Self {
         self.field("resource", resource)
     }
 
-    /// A further field of each token request. It is held as a secret: it may be a `client_assertion`.
+    /// Adds a field to each token request. It is held as a secret, since it may be a
+    /// `client_assertion`.
     pub fn field(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.fields.push((name.into(), Secret::new(value)));
         self
     }
 
-    /// Where grants that belong to nobody any more are revoked (RFC 7009) \[nowhere\].
+    /// Sets the endpoint at which grants that are no longer used are revoked (RFC 7009). Default:
+    /// none.
     pub fn revocation_endpoint(mut self, url: impl Into<String>) -> Self {
         self.revocation_endpoint = Some(url.into());
         self
     }
 
-    /// Whose endpoints these are: what its error codes mean, and where its answers hold the tokens.
-    /// What it does with a refresh token seen twice is declared in the session's policy.
+    /// Sets the provider, for the meaning of its error codes and the form of its responses. Reuse
+    /// of refresh tokens is declared in the session's policy.
     pub fn provider(mut self, provider: &Provider) -> Self {
         self.reading.provider = Some(*provider);
         self
     }
 
-    /// Where its answers hold the tokens \[where RFC 6749 has them, or as its `provider` does\].
+    /// Sets where the responses hold the tokens. Default: as for the `provider`, or as in RFC 6749.
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.reading.dialect = Some(dialect);
         self
     }
 
-    /// A further `token_type` whose tokens are sent as bearer tokens (RFC 6749, section 7.1).
+    /// Adds a `token_type` whose tokens are sent as bearer tokens (RFC 6749, section 7.1).
     pub fn accept_token_type(mut self, token_type: impl Into<String>) -> Self {
         self.reading.token_types.push(token_type.into());
         self
     }
 
-    /// A judgement of one's own of what the server refuses, before the crate's: `None` leaves it to
-    /// the crate. Without a delay in it, the server's `Retry-After` counts. For a client that asks for
-    /// itself, what is *declined* or *unexplained* becomes *misconfigured* all the same: it has nobody
-    /// to log in.
+    /// Sets a function that classifies error responses; `None` leaves one to the crate. If the
+    /// failure has no delay, the server's `Retry-After` applies. With the client credentials grant,
+    /// *declined* and *unexplained* become *misconfigured*, since there is no user to log in.
     ///
-    /// By RFC 6749, section 5.2, `invalid_grant` is final, also from a server that means something else
-    /// by it; this program knows better of one:
+    /// By RFC 6749, section 5.2, `invalid_grant` is final. This example is for a server that also
+    /// returns it for a temporary failure:
     ///
     /// ```
     /// use perennial::lifecycle::Failure;
@@ -246,39 +189,39 @@ impl ClientBuilder {
     /// use perennial::wire::Client;
     ///
     /// let client = Client::builder("https://auth.example.com/token", "my-client")
-    ///     .classify(|refusal| {
-    ///         let description = refusal.error_description().unwrap_or_default();
+    ///     .classify(|response| {
+    ///         let description = response.error_description().unwrap_or_default();
     ///         let passing = description.ends_with("already being processed");
     ///         passing.then_some(Failure::Unavailable { retry_after: None })
     ///     })
     ///     .build()?;
     /// let form = client.refresh(&Secret::from("rt-1"));
-    /// let answer = r#"{"error":"invalid_grant","error_description":"it is already being processed"}"#;
-    /// let error = form.read_answer(400, [], answer.as_bytes()).unwrap_err();
+    /// let body = r#"{"error":"invalid_grant","error_description":"it is already being processed"}"#;
+    /// let error = form.read_response(400, [], body.as_bytes()).unwrap_err();
     /// assert_eq!(error.failure(), Failure::Unavailable { retry_after: None });
     /// # Ok::<(), perennial::wire::ClientError>(())
     /// ```
     pub fn classify(
         mut self,
-        judge: impl Fn(&Refusal<'_>) -> Option<Failure<Timestamp>> + Send + Sync + 'static,
+        classify: impl Fn(&ErrorResponse<'_>) -> Option<Failure<Timestamp>> + Send + Sync + 'static,
     ) -> Self {
-        self.reading.classify = Some(Arc::new(judge));
+        self.reading.classify = Some(Arc::new(classify));
         self
     }
 
-    /// Allows endpoints without TLS beyond this machine. For test networks only.
+    /// Allows endpoints over plain http beyond this machine. For test networks only.
     pub fn allow_plain_http(mut self) -> Self {
         self.allow_plain_http = true;
         self
     }
 
-    /// Builds it.
+    /// Builds the client.
     ///
     /// # Errors
-    /// Names the endpoint that cannot be used, and what would do.
+    /// If an endpoint cannot be used; the error says which, and what to use instead.
     pub fn build(self) -> Result<Client, ClientError> {
         let endpoint = |name, text: String| check(name, &text, self.allow_plain_http);
-        Ok(Client(Arc::new(Settings {
+        Ok(Client(Arc::new(ClientSettings {
             token_endpoint: endpoint("token", self.token_endpoint)?,
             revocation_endpoint: self
                 .revocation_endpoint
@@ -308,17 +251,7 @@ fn check(name: &'static str, text: &str, plain: bool) -> Result<Url, ClientError
     }
 }
 
-/// Whether it is on this machine, which no proxy should come between.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(domain)) => domain == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-/// Shows what holds no secret: URLs may, and so may fields.
+/// Leaves out what may hold secrets: URLs and fields.
 impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -1,12 +1,11 @@
-//! The error codes that mean one thing wherever they come from, each with its source (rule B6). What
-//! only one provider says, and others may mean otherwise, is with that
-//! [`Provider`](crate::provider::Provider).
+//! The error codes that mean the same for all providers, each with its source. Codes of a single
+//! provider are in its [`Provider`](crate::provider::Provider).
 //!
-//! What is not here is not final: such a refusal is *unexplained*.
+//! Unknown codes are not final: the failure is *unexplained*.
 
 use crate::provider::{Code, Meaning};
 
-/// What to look at where the client itself is refused.
+/// What to check if the client itself is not accepted.
 pub(super) const CLIENT: &str =
     "the client id, the client secret, and how the client authenticates";
 const SECRET: &str = "the client secret";
@@ -33,7 +32,7 @@ const SALESFORCE: &str = "Salesforce Help, OAuth 2.0 Authorization Errors";
 const AUTH0: &str = "Auth0, Authentication API, Standard error responses";
 
 const KNOWN: &[Code] = &[
-    // Declined: this refresh token is dead, or a person must act.
+    // Declined: the refresh token does not work any more, or a person must act.
     Code::declined("invalid_grant", RFC_6749),
     Code::declined("interaction_required", OIDC),
     Code::declined("login_required", OIDC),
@@ -57,7 +56,7 @@ const KNOWN: &[Code] = &[
     Code::declined("ExpiredTokenException", "AWS IAM Identity Center OIDC, CreateToken, Errors"),
     Code::declined("inactive_user", SALESFORCE),
     Code::declined("inactive_org", SALESFORCE),
-    // Misconfigured: the client, or what it asks for.
+    // Misconfigured: the client or its request is not accepted.
     Code::misconfigured("invalid_client", CLIENT, RFC_6749),
     Code::misconfigured("unauthorized_client", GRANT_TYPE, RFC_6749),
     Code::misconfigured("unsupported_grant_type", GRANT_TYPE, RFC_6749),
@@ -73,8 +72,8 @@ const KNOWN: &[Code] = &[
     Code::misconfigured("invalid_resource", RESOURCE, ENTRA_TOKENS),
     Code::misconfigured("bad_client_secret", SECRET, SLACK),
     Code::misconfigured("invalid_client_id", CLIENT, SLACK),
-    // Passing trouble. Some of them say that part of the work may have been done: those who document
-    // them tell their callers to ask again.
+    // Temporary failures. Some of them mean that the request may have taken effect; their
+    // documentation tells clients to retry.
     Code::passing("temporarily_unavailable", RFC_6749_AUTHORIZATION),
     Code::passing("server_error", RFC_6749_AUTHORIZATION),
     Code::passing("slow_down", "RFC 8628, section 3.5"),
@@ -110,8 +109,8 @@ const KNOWN: &[Code] = &[
     Code::passing("E0000047", "Okta, Error codes"),
     Code::passing("policies.ratelimit.SpikeArrestViolation", APIGEE),
     Code::passing("policies.ratelimit.QuotaViolation", APIGEE),
-    // Entra ID's, beside whichever `error`: the numbers that its page calls transient, retryable,
-    // throttled or out of service.
+    // Entra ID's, beside any `error`: those documented as transient, retryable, throttled or out of
+    // service.
     Code::passing("AADSTS40010", ENTRA),
     Code::passing("AADSTS50033", ENTRA),
     Code::passing("AADSTS50196", ENTRA),
@@ -122,13 +121,14 @@ const KNOWN: &[Code] = &[
     Code::passing("AADSTS90055", ENTRA),
 ];
 
-/// All of them, for who wants to look one up, or to see what an error may show.
+/// Returns all codes that are known for every provider. These are the only ones that the text of an
+/// error shows, besides those of the client's provider.
 pub fn known_codes() -> &'static [Code] {
     KNOWN
 }
 
-/// What an answer that names `codes` means: its provider's word first, and passing trouble before
-/// what is final, which takes enough (rule B6).
+/// Returns the code that decides what a response with `codes` means: temporary failures before
+/// final ones, and the provider's own codes first (rule B6).
 pub(super) fn meaning<'c>(
     own: &'static [Code],
     codes: &(impl Iterator<Item = &'c str> + Clone),

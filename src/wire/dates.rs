@@ -1,4 +1,4 @@
-//! Dates and durations in a text, in the forms that are in use (rule A4).
+//! Parsing dates and durations, in the forms that are in use (rule A4).
 
 use std::prelude::rust_2024::*;
 
@@ -7,15 +7,15 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 
 use crate::time::{ExpiresIn, Span, Timestamp};
 
-/// Longer than any date.
+/// The maximum length of a date.
 const LONGEST: usize = 120;
 
-/// What ends within the epoch's first day, or before, was never set: so languages write no date at all.
+/// A date on the first day of the epoch or before it is how languages write an unset date.
 const FIRST_DAY: Timestamp = Timestamp::from_secs(24 * 3600);
 
-/// A date: HTTP's (RFC 9110, section 5.6.7), RFC 3339's and ISO 8601's, with a space for the `T`, with
-/// one before the zone, or without a zone, which is then UTC; RFC 2822's; JavaScript's and Go's own;
-/// ASP.NET's `/Date(1700000600000)/`; fourteen digits; and Azure App Service's
+/// Parses a date: HTTP's (RFC 9110, section 5.6.7), RFC 3339's and ISO 8601's, with a space for the
+/// `T`, with one before the zone, or without a zone, which is then UTC; RFC 2822's; JavaScript's
+/// and Go's own; ASP.NET's `/Date(1700000600000)/`; fourteen digits; and Azure App Service's
 /// `9/14/2017 5:00:00 PM +00:00`.
 pub(super) fn date(text: &str) -> Option<Timestamp> {
     let text = text.trim();
@@ -28,7 +28,7 @@ pub(super) fn date(text: &str) -> Option<Timestamp> {
     if text.len() > LONGEST { None } else { read().filter(|date| *date > FIRST_DAY) }
 }
 
-/// `20231114222320`, if that is a date at which a token may end.
+/// Parses fourteen digits such as `20231114222320`, if they are a plausible date.
 pub(super) fn of_digits(text: &str) -> Option<Timestamp> {
     if text.len() != 14 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -37,7 +37,7 @@ pub(super) fn of_digits(text: &str) -> Option<Timestamp> {
     if (1970..=2200).contains(&date.year()) { timestamp(date) } else { None }
 }
 
-/// Milliseconds since the epoch. The offset that may follow only says where they were written.
+/// Parses milliseconds since the epoch. An offset behind them does not change the instant.
 fn of_asp_net(text: &str) -> Option<Timestamp> {
     let millis = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
     let end = millis.char_indices().skip(1).find(|(_, c)| "+-".contains(*c));
@@ -45,7 +45,7 @@ fn of_asp_net(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_millis(millis.parse().ok()?))
 }
 
-/// Without the zone's name, where its offset stands before it: `[Europe/Berlin]`, `(CET)`.
+/// Removes the name of a zone behind its offset: `[Europe/Berlin]`, `(CET)`.
 fn without_zone_name(text: &str) -> &str {
     let name = if text.ends_with(']') { text.rfind('[') } else { None };
     let name = name.or_else(|| if text.ends_with(')') { text.find(" (") } else { None });
@@ -76,7 +76,7 @@ fn in_words(text: &str) -> Option<OffsetDateTime> {
 }
 
 fn in_iso(text: &str) -> Option<OffsetDateTime> {
-    // Go shows its monotonic clock behind everything else.
+    // Go appends the reading of its monotonic clock.
     let text = text.split_once(" m=").map_or(text, |(date, _)| date).to_ascii_uppercase();
     let (day, rest) = text.split_at_checked(10)?;
     let rest = rest.strip_prefix(' ').map(|time| format!("T{time}")).unwrap_or(rest.to_owned());
@@ -107,8 +107,8 @@ fn timestamp(date: OffsetDateTime) -> Option<Timestamp> {
     Some(Timestamp::from_millis(i64::try_from(millis).ok()?))
 }
 
-/// A duration: numbers with their units (`1h30m`, `600 seconds`), ISO 8601's (`PT10M`) without months
-/// and years, which have no length, or a clock's (`00:10:00`).
+/// Parses a duration: numbers with units (`1h30m`, `600 seconds`), ISO 8601 (`PT10M`) without
+/// months and years, whose length varies, or hours, minutes and seconds (`00:10:00`).
 pub(super) fn duration(text: &str) -> Option<Span> {
     let millis = on_a_clock(text).or_else(|| as_iso_has_it(text)).or_else(|| {
         sum(text, |unit| {
@@ -127,7 +127,7 @@ pub(super) fn duration(text: &str) -> Option<Span> {
     millis.map(Span::from_millis)
 }
 
-/// In milliseconds, as are the others.
+/// Units in milliseconds.
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
@@ -171,14 +171,14 @@ fn of_a_day(unit: &str) -> Option<u64> {
     }
 }
 
-/// The sum of one or more numbers, each with a unit behind it.
+/// Returns the sum of one or more numbers, each with a unit behind it.
 fn sum(text: &str, unit: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     let mut rest = text.trim();
     let mut sum = None;
     while !rest.is_empty() {
         let (number, behind) = split(rest, |c| c.is_ascii_digit() || c == '.')?;
         let (name, behind) = split(behind.trim_start(), |c| c.is_ascii_alphabetic())?;
-        // A number of seconds has the fractions that a number may have.
+        // Parsed as seconds, which may have a fraction.
         let seconds = number.parse::<ExpiresIn>().ok()?.span().as_millis();
         let unit = unit(name)?;
         let millis = seconds.checked_mul(unit).map_or(u64::MAX, |it| it / SECOND);
@@ -188,7 +188,7 @@ fn sum(text: &str, unit: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     sum
 }
 
-/// What a text begins with, of at least one character, and the rest.
+/// Splits a text after its longest non-empty prefix of such characters.
 fn split(text: &str, of: impl Fn(char) -> bool) -> Option<(&str, &str)> {
     let end = text.find(|c| !of(c)).unwrap_or(text.len());
     (end > 0).then(|| text.split_at(end))

@@ -1,4 +1,4 @@
-//! One request to a token or revocation endpoint: a form (RFC 6749, appendix B).
+//! Requests to a token or revocation endpoint, which are forms (RFC 6749, appendix B).
 
 use core::fmt;
 use std::prelude::rust_2024::*;
@@ -9,40 +9,41 @@ use secrecy::zeroize::Zeroizing;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::ClientAuthentication;
-use super::answer::Head;
-use super::question::Question;
+use super::context::RequestContext;
+use super::response::TokenResponseHead;
+use super::settings::ClientAuthentication;
 use crate::refresh::RefreshError;
 use crate::token::{Grant, Secret};
 
-/// A request that is to be sent by POST, by whatever HTTP client. It holds secrets.
+/// A request to be sent by POST, with any HTTP client. Holds secrets.
 ///
-/// The client that sends it must follow no redirects, and must not pass it through an interceptor
-/// that waits for its answer (rule E6).
+/// The HTTP client must not follow redirects, and must not send the form through the interceptor
+/// whose session waits for it. See rule [E6](crate::spec#e-requests).
 pub struct Form<'a> {
     url: &'a Url,
     authorization: Option<Zeroizing<String>>,
     body: Zeroizing<String>,
-    question: Question<'a>,
+    context: RequestContext<'a>,
 }
 
-/// Who asks, and how it shows that.
-pub(super) struct Credentials<'a> {
+/// The credentials of a client.
+pub(super) struct FormCredentials<'a> {
     pub(super) id: &'a str,
     pub(super) secret: Option<&'a Secret>,
     pub(super) authentication: ClientAuthentication,
 }
 
 impl<'a> Form<'a> {
-    /// A form of `fields`, with the client's authentication (RFC 6749, section 2.3.1).
+    /// Returns a form of `fields`, with the client's authentication (RFC 6749, section 2.3.1).
     pub(super) fn new<'f>(
         url: &'a Url,
-        credentials: &Credentials<'_>,
+        credentials: &FormCredentials<'_>,
         fields: impl IntoIterator<Item = (&'f str, &'f str)>,
-        question: Question<'a>,
+        context: RequestContext<'a>,
     ) -> Self {
         let fields: Vec<_> = fields.into_iter().collect();
-        // All that it may come to, since a text that grew would leave copies of the secrets behind.
+        // Allocated at its maximum, since a text that grew would leave copies of the secrets
+        // behind.
         let secret = credentials.secret.map_or("", Secret::expose);
         let further = [("client_id", credentials.id), ("client_secret", secret)];
         let lengths = fields.iter().chain(&further).map(|(name, value)| name.len() + value.len());
@@ -63,15 +64,15 @@ impl<'a> Form<'a> {
                 None
             }
         };
-        Self { url, authorization, body: Zeroizing::new(body.finish()), question }
+        Self { url, authorization, body: Zeroizing::new(body.finish()), context }
     }
 
-    /// Where it goes. May hold secrets of the program's, in its query.
+    /// Returns the URL. Its query may hold secrets of the program.
     pub fn url(&self) -> &'a str {
         self.url.as_str()
     }
 
-    /// Its headers. The value of `authorization` is a secret.
+    /// Returns the headers. The value of `authorization` is secret.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let authorization = self.authorization.as_ref().map(|it| ("authorization", it.as_str()));
         [("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json")]
@@ -79,8 +80,8 @@ impl<'a> Form<'a> {
             .chain(authorization)
     }
 
-    /// Its headers as HTTP clients take them: zeroised with their last clone, and `authorization`
-    /// marked sensitive (rule G2).
+    /// Returns the headers as `http` values, zeroised with their last clone, `authorization` marked
+    /// sensitive (rule G2).
     #[cfg(any(feature = "oauth2", feature = "ureq"))]
     pub(crate) fn header_values(&self) -> impl Iterator<Item = (&'static str, http::HeaderValue)> {
         self.headers().filter_map(|(name, value)| {
@@ -91,40 +92,42 @@ impl<'a> Form<'a> {
         })
     }
 
-    /// Makes a grant, or the right failure, of the answer to this request: as
-    /// [`read_answer`](super::read_answer), which does not know what was asked, of whom, nor with what
-    /// refresh token.
+    /// Reads the response to this request into a grant or a failure, as
+    /// [`read_response`](super::read_response) does, and takes the client's settings and the
+    /// presented refresh token into account.
     ///
     /// # Errors
-    /// As for [`read_answer`](super::read_answer).
-    pub fn read_answer<'h>(
+    /// As for [`read_response`](super::read_response).
+    pub fn read_response<'h>(
         &self,
         status: u16,
         headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
         body: &[u8],
     ) -> Result<Grant, RefreshError> {
-        Head::new(status, headers)?.answer(body, Ok(()), &self.question)
+        TokenResponseHead::new(status, headers)?.read(body, Ok(()), &self.context)
     }
 
-    /// Whether it goes to this machine, and so past any proxy, which could read it (rule E6).
+    /// Returns whether it goes to this machine, so that no proxy is to be used, which could read it
+    /// (rule E6).
     #[cfg(any(feature = "oauth2", feature = "ureq"))]
     pub(crate) fn is_local(&self) -> bool {
-        super::client::is_loopback(self.url)
+        super::settings::is_loopback(self.url)
     }
 
-    /// What its answer answers.
+    /// Returns what reading the response needs to know about this request.
     #[cfg(any(feature = "oauth2", feature = "ureq"))]
-    pub(crate) fn question(&self) -> &Question<'a> {
-        &self.question
+    pub(crate) fn context(&self) -> &RequestContext<'a> {
+        &self.context
     }
 
-    /// Its body. It holds secrets.
+    /// Returns the body, which holds secrets.
     pub fn body(&self) -> &str {
         &self.body
     }
 }
 
-/// Both parts are encoded before they are joined (RFC 6749, section 2.3.1).
+/// Returns the `Basic` credentials. Both parts are form-encoded before they are joined (RFC 6749,
+/// section 2.3.1).
 fn basic(id: &str, secret: &Secret) -> Zeroizing<String> {
     const SCHEME: &str = "Basic ";
     let secret = secret.expose();
@@ -140,7 +143,7 @@ fn basic(id: &str, secret: &Secret) -> Zeroizing<String> {
     value
 }
 
-/// How many bytes one comes to at most, once it is encoded (RFC 3986, section 2.1).
+/// The maximum length of an encoded byte (RFC 3986, section 2.1).
 const ENCODED: usize = "%00".len();
 
 impl fmt::Debug for Form<'_> {

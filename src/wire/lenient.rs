@@ -1,10 +1,10 @@
-//! The second reading of an answer, after the first one failed (rule B14): no grant is lost to its
-//! wrapping.
+//! The lenient reading of a response that is not strict JSON (rule B14), so that a grant is not
+//! lost to its wrapping.
 //!
-//! It takes one closed JSON object, or a form whose first key is one that answers have, and never a
-//! fragment: what an object that breaks off holds within is not looked at. Each token it gives is one
-//! member's value. Of a web page it takes nothing: what that shows as an example, or has in a script, is
-//! no answer.
+//! It accepts one closed JSON object, or a form whose first key is one that responses have, and
+//! never a fragment: the contents of an incomplete nested object are ignored. Each token is the
+//! value of one member. Nothing is taken from a web page, whose examples and scripts are not the
+//! response.
 
 use std::prelude::rust_2024::*;
 
@@ -15,7 +15,7 @@ use super::members::{Members, replaced};
 use super::scan::free_objects;
 use crate::token::Leniency;
 
-/// The keys by one of which a form must begin.
+/// The keys of which a form must begin with one.
 const FIRST_KEYS: [&str; 9] = [
     "access_token",
     "refresh_token",
@@ -28,19 +28,19 @@ const FIRST_KEYS: [&str; 9] = [
     "error_description",
 ];
 
-/// How much an object looks like an answer.
+/// How much an object looks like a token endpoint's response.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Likeness {
     None,
-    /// It has a code in some place for one.
+    /// It has an error code in a place for one.
     Code,
     /// It has a refresh token, or an `error`.
     Standard,
     AccessToken,
 }
 
-/// Reads a body once, as it should be, and if it is not so, once more. `ended` says whether all of it
-/// came; `likeness`, how much members look like those of an answer.
+/// Reads a body strictly, and if that fails, leniently. `ended` is whether all of it was received;
+/// `likeness` returns how much members look like those of a response.
 pub(super) fn read(
     body: &[u8],
     charset: Option<&str>,
@@ -51,32 +51,33 @@ pub(super) fn read(
     if members.whole {
         return members;
     }
-    let (text, mut borne, lossy) = decoded(body, charset);
-    let half = if borne.is_empty() { members } else { Members::strict(text.as_bytes()) };
+    let (text, mut leniencies, lossy) = decoded(body, charset);
+    let half = if leniencies.is_empty() { members } else { Members::strict(text.as_bytes()) };
     if half.whole && !lossy {
-        return half.bearing(borne);
+        return half.with_leniencies(leniencies);
     }
     let unwrapped = unquoted(&text);
     let text = match &unwrapped {
         Some(inner) => {
-            borne.push(Leniency::Framed);
+            leniencies.push(Leniency::Framed);
             inner
         }
         None => &text,
     };
     if let Some(members) = form(text, ended) {
-        borne.push(Leniency::Form);
-        return members.bearing(borne);
+        leniencies.push(Leniency::Form);
+        return members.with_leniencies(leniencies);
     }
     if let Some(members) = framed(text, lossy, likeness) {
-        return members.bearing(borne);
+        return members.with_leniencies(leniencies);
     }
-    // What came whole before it broke off, and no more.
-    borne.push(Leniency::CutShort);
-    half.of_lossy(lossy).bearing(borne)
+    // The members that were complete, and no more.
+    leniencies.push(Leniency::CutShort);
+    half.of_lossy(lossy).with_leniencies(leniencies)
 }
 
-/// The text of a body, what had to be borne, and whether some of its bytes could not be read.
+/// Returns the text of a body, the leniencies needed, and whether some of its bytes could not be
+/// decoded.
 fn decoded(body: &[u8], charset: Option<&str>) -> (Zeroizing<String>, Vec<Leniency>, bool) {
     let mut lossy = false;
     let mut wide = |body: &[u8], little: bool| {
@@ -90,10 +91,10 @@ fn decoded(body: &[u8], charset: Option<&str>) -> (Zeroizing<String>, Vec<Lenien
         });
         collected(body, characters)
     };
-    let (text, mut borne) = match body {
+    let (text, mut leniencies) = match body {
         [0xFF, 0xFE, rest @ ..] => (wide(rest, true), vec![Leniency::Charset]),
         [0xFE, 0xFF, rest @ ..] => (wide(rest, false), vec![Leniency::Charset]),
-        // What begins an object, a form or white space is ASCII, so the zeros tell.
+        // An object, a form and white space begin with ASCII, so zero bytes show the byte order.
         [first, 0, ..] if *first != 0 => (wide(body, true), vec![Leniency::Charset]),
         [0, second, ..] if *second != 0 => (wide(body, false), vec![Leniency::Charset]),
         _ => match core::str::from_utf8(body) {
@@ -114,28 +115,29 @@ fn decoded(body: &[u8], charset: Option<&str>) -> (Zeroizing<String>, Vec<Lenien
     };
     let inner = text.trim_start_matches('\u{FEFF}');
     if inner.len() == text.len() {
-        return (text, borne, lossy);
+        return (text, leniencies, lossy);
     }
-    borne.push(Leniency::ByteOrderMark);
-    (Zeroizing::new(inner.to_owned()), borne, lossy)
+    leniencies.push(Leniency::ByteOrderMark);
+    (Zeroizing::new(inner.to_owned()), leniencies, lossy)
 }
 
-/// The characters of a body, in a text that never grows: it would leave copies of it behind.
+/// Collects the characters of a body in a text that never grows, which would leave copies behind.
 fn collected(body: &[u8], characters: impl Iterator<Item = char>) -> Zeroizing<String> {
-    // One byte stands for a character of three at most.
+    // One byte becomes at most three.
     let mut text = Zeroizing::new(String::with_capacity(3 * body.len()));
     text.extend(characters);
     text
 }
 
-/// Whether each byte of that charset is the character of its number, where a token could tell.
+/// Returns whether each byte of the charset is the character with that number, as far as tokens can
+/// hold it.
 fn is_single_byte(charset: &str) -> bool {
     ["iso-8859-1", "latin1", "us-ascii", "windows-1252"]
         .iter()
         .any(|known| charset.eq_ignore_ascii_case(known))
 }
 
-/// An answer that was made JSON twice.
+/// Unwraps JSON that was encoded as a JSON string.
 fn unquoted(text: &str) -> Option<Zeroizing<String>> {
     let text = text.trim();
     if !text.starts_with('"') {
@@ -144,17 +146,17 @@ fn unquoted(text: &str) -> Option<Zeroizing<String>> {
     serde_json::from_str(text).ok().map(Zeroizing::new)
 }
 
-/// The members of a form, also of one that was made sloppily. Where it may go on, its last pair may be
-/// a fragment.
+/// Reads the members of a form, also of one that is not well encoded. The last pair of an
+/// incomplete form is dropped, since it may be a fragment.
 fn form(text: &str, ended: bool) -> Option<Members> {
     let text = text.trim().trim_start_matches(['?', '#']);
     let (first, _) = text.split_once('=')?;
-    // What no form holds: that is a page, or a log.
+    // No form holds these; the text is a web page or a log.
     let foreign = |c: char| c.is_control() || c == '<' || c == '>';
     if !FIRST_KEYS.contains(&first) || text.contains(foreign) {
         return None;
     }
-    // HTML's way of writing the separator, and an older one.
+    // The separator as HTML escapes it, and an older separator.
     let plain = replaced(text, &[("&amp;", "&")]);
     let older =
         if plain.contains('&') { Zeroizing::default() } else { replaced(&plain, &[(";", "&")]) };
@@ -163,13 +165,13 @@ fn form(text: &str, ended: bool) -> Option<Members> {
     let mut members = Members::empty(ended);
     for pair in text.split('&') {
         let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
-        // What no form leaves as it is: in a token nobody knows what it was to be.
+        // Forms encode these; it is not known what they stand for in a token.
         let is_sloppy = |byte: u8| !byte.is_ascii_graphic() || br#""[\]^`{};"#.contains(&byte);
         if name.ends_with("_token") && raw.bytes().any(is_sloppy) {
             return None;
         }
         for (name, value) in form_urlencoded::parse(pair.as_bytes()) {
-            // Bytes that are no text are read as this, and are no token.
+            // Bytes that are not UTF-8 are decoded to this, and are not part of a token.
             if !value.contains(char::REPLACEMENT_CHARACTER) {
                 members.push_text(name.into_owned(), value.into_owned());
             }
@@ -178,7 +180,7 @@ fn form(text: &str, ended: bool) -> Option<Members> {
     Some(members)
 }
 
-/// The one closed object with the tokens, or with the refusal, whatever stands around it.
+/// Reads the one closed object that looks most like a response, whatever text surrounds it.
 fn framed(text: &str, lossy: bool, likeness: impl Fn(&Members) -> Likeness) -> Option<Members> {
     let mut found = Vec::new();
     let mut best = Likeness::Code;
@@ -193,10 +195,10 @@ fn framed(text: &str, lossy: bool, likeness: impl Fn(&Members) -> Likeness) -> O
             found.push((range, members));
         }
     }
-    // Of two that differ neither is known to be the answer.
+    // Of two that differ, it is not known which is the response.
     found.dedup_by(|later, first| text[later.0.clone()] == text[first.0.clone()]);
     let [(range, _)] = &found[..] else { return None };
     let outside = !text[..range.start].trim().is_empty() || !text[range.end..].trim().is_empty();
     let (_, members) = found.pop()?;
-    Some(members.bearing(outside.then_some(Leniency::Framed).into_iter().collect()))
+    Some(members.with_leniencies(outside.then_some(Leniency::Framed).into_iter().collect()))
 }

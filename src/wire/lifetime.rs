@@ -1,4 +1,4 @@
-//! How long tokens live, in whichever words an answer says it (rules A3, A4).
+//! The lifetimes of tokens, in all the forms that responses have (rules A3, A4).
 
 use std::prelude::rust_2024::*;
 
@@ -6,87 +6,87 @@ use super::dates::{date, duration, of_digits};
 use super::members::Members;
 use crate::time::{ExpiresIn, NumericDate, Span, Timestamp};
 
-/// Members that say when an access token ends, the better ones first.
+/// The members for the expiry of an access token, in order of preference.
 const OF_ACCESS_TOKEN: [Named; 36] = [
-    // Zoho has milliseconds in `expires_in` where this stands beside it.
+    // Zoho: if this is present, `expires_in` is in milliseconds.
     Named("expires_in_sec", Unit::Seconds),
     Named("expires_in", Unit::Seconds),
     Named("expires_in_seconds", Unit::Seconds),
     Named("expiresInSeconds", Unit::Seconds),
     Named("expires_in_ms", Unit::Milliseconds),
-    Named("expiresIn", Unit::Told),
+    Named("expiresIn", Unit::Inferred),
     // Amazon Cognito.
-    Named("ExpiresIn", Unit::Told),
-    Named("expireIn", Unit::Told),
-    Named("expire_in", Unit::Told),
-    Named("access_token_expires_in", Unit::Told),
-    Named("accessTokenExpiresIn", Unit::Told),
-    Named("expires", Unit::Told),
-    Named("expire", Unit::Told),
-    Named("expires_at", Unit::Told),
-    Named("expiresAt", Unit::Told),
-    Named("expires_on", Unit::Told),
-    Named("expiresOn", Unit::Told),
-    Named(".expires", Unit::Told),
-    Named("access_token_expires_at", Unit::Told),
-    Named("accessTokenExpiresAt", Unit::Told),
-    Named("access_token_expires", Unit::Told),
-    Named("accessTokenExpires", Unit::Told),
-    // dj-rest-auth has both.
-    Named("access_expiration", Unit::Told),
-    Named("access_token_expiration", Unit::Told),
-    Named("accessTokenExpiration", Unit::Told),
-    Named("accessTokenExpiry", Unit::Told),
-    Named("valid_until", Unit::Told),
-    Named("validUntil", Unit::Told),
-    // TikTok Shop: a date all the same.
-    Named("access_token_expire_in", Unit::Told),
-    Named("token_expiry", Unit::Told),
-    Named("expire_time", Unit::Told),
-    Named("expireTime", Unit::Told),
-    Named("expiry", Unit::Told),
-    Named("expiry_date", Unit::Told),
-    Named("expiration", Unit::Told),
-    Named("exp", Unit::Told),
+    Named("ExpiresIn", Unit::Inferred),
+    Named("expireIn", Unit::Inferred),
+    Named("expire_in", Unit::Inferred),
+    Named("access_token_expires_in", Unit::Inferred),
+    Named("accessTokenExpiresIn", Unit::Inferred),
+    Named("expires", Unit::Inferred),
+    Named("expire", Unit::Inferred),
+    Named("expires_at", Unit::Inferred),
+    Named("expiresAt", Unit::Inferred),
+    Named("expires_on", Unit::Inferred),
+    Named("expiresOn", Unit::Inferred),
+    Named(".expires", Unit::Inferred),
+    Named("access_token_expires_at", Unit::Inferred),
+    Named("accessTokenExpiresAt", Unit::Inferred),
+    Named("access_token_expires", Unit::Inferred),
+    Named("accessTokenExpires", Unit::Inferred),
+    // dj-rest-auth uses both.
+    Named("access_expiration", Unit::Inferred),
+    Named("access_token_expiration", Unit::Inferred),
+    Named("accessTokenExpiration", Unit::Inferred),
+    Named("accessTokenExpiry", Unit::Inferred),
+    Named("valid_until", Unit::Inferred),
+    Named("validUntil", Unit::Inferred),
+    // TikTok Shop: a date in spite of its name.
+    Named("access_token_expire_in", Unit::Inferred),
+    Named("token_expiry", Unit::Inferred),
+    Named("expire_time", Unit::Inferred),
+    Named("expireTime", Unit::Inferred),
+    Named("expiry", Unit::Inferred),
+    Named("expiry_date", Unit::Inferred),
+    Named("expiration", Unit::Inferred),
+    Named("exp", Unit::Inferred),
 ];
 
-/// Members that say when a refresh token ends.
+/// The members for the expiry of a refresh token, in order of preference.
 const OF_REFRESH_TOKEN: [Named; 15] = [
     // GitHub, Azure AD B2C, eBay, LinkedIn; Keycloak, TikTok, Lark; Intuit.
-    Named("refresh_token_expires_in", Unit::Told),
-    Named("refresh_expires_in", Unit::Told),
-    Named("x_refresh_token_expires_in", Unit::Told),
-    Named("refreshTokenExpiresIn", Unit::Told),
-    Named("refreshExpiresIn", Unit::Told),
-    Named("refreshTokenExpireIn", Unit::Told),
-    Named("refresh_token_expires_at", Unit::Told),
-    Named("refresh_expires_at", Unit::Told),
-    Named("refreshTokenExpiresAt", Unit::Told),
-    Named("refresh_token_expires", Unit::Told),
-    Named("refreshTokenExpires", Unit::Told),
+    Named("refresh_token_expires_in", Unit::Inferred),
+    Named("refresh_expires_in", Unit::Inferred),
+    Named("x_refresh_token_expires_in", Unit::Inferred),
+    Named("refreshTokenExpiresIn", Unit::Inferred),
+    Named("refreshExpiresIn", Unit::Inferred),
+    Named("refreshTokenExpireIn", Unit::Inferred),
+    Named("refresh_token_expires_at", Unit::Inferred),
+    Named("refresh_expires_at", Unit::Inferred),
+    Named("refreshTokenExpiresAt", Unit::Inferred),
+    Named("refresh_token_expires", Unit::Inferred),
+    Named("refreshTokenExpires", Unit::Inferred),
     // dj-rest-auth.
-    Named("refresh_expiration", Unit::Told),
-    Named("refresh_token_expiration", Unit::Told),
-    Named("refresh_token_expires_on", Unit::Told),
+    Named("refresh_expiration", Unit::Inferred),
+    Named("refresh_token_expiration", Unit::Inferred),
+    Named("refresh_token_expires_on", Unit::Inferred),
     // TikTok Shop: a date.
-    Named("refresh_token_expire_in", Unit::Told),
+    Named("refresh_token_expire_in", Unit::Inferred),
 ];
 
 #[derive(Copy, Clone)]
 struct Named(&'static str, Unit);
 
-/// What a number under a name counts.
+/// The unit of a number under a name.
 #[derive(Copy, Clone)]
 enum Unit {
-    /// Seconds from now, whatever it is.
+    /// Seconds from now, whatever the size.
     Seconds,
-    /// Milliseconds from now, whatever it is.
+    /// Milliseconds from now, whatever the size.
     Milliseconds,
-    /// What its size tells.
-    Told,
+    /// Inferred from the size.
+    Inferred,
 }
 
-/// When something ends.
+/// The end of a lifetime or a wait.
 #[derive(Copy, Clone)]
 pub(super) enum End {
     After(Span),
@@ -94,17 +94,17 @@ pub(super) enum End {
 }
 
 impl End {
-    /// How the access token's end is said, if it is.
+    /// Returns the expiry of the access token, if there is one.
     pub(super) fn of_access_token(members: &Members) -> Option<Self> {
         Self::first_of(&OF_ACCESS_TOKEN, members)
     }
 
-    /// What a text says of it that stands for a wait or a lifetime.
-    pub(super) fn told(text: &str) -> Option<Self> {
-        Unit::Told.end(text)
+    /// Parses a wait or a lifetime.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Unit::Inferred.end(text)
     }
 
-    /// How the refresh token's end is said, if it is.
+    /// Returns the expiry of the refresh token, if there is one.
     pub(super) fn of_refresh_token(members: &Members) -> Option<Self> {
         Self::first_of(&OF_REFRESH_TOKEN, members)
     }
@@ -125,7 +125,7 @@ impl End {
 impl Unit {
     fn end(self, text: &str) -> Option<End> {
         let text = text.trim();
-        // A duration as protocol buffers write it.
+        // A duration in the JSON form of protocol buffers.
         let number = text.strip_suffix('s').filter(|it| it.ends_with(|c: char| c.is_ascii_digit()));
         match number.unwrap_or(text).parse::<ExpiresIn>() {
             Ok(relative) => Some(self.number(number.unwrap_or(text), relative.span())),
@@ -133,9 +133,9 @@ impl Unit {
         }
     }
 
-    /// A number that would be more than 31 years of seconds is a date, in seconds since the Unix epoch,
-    /// or in milli-, micro- or nanoseconds if that brings it nearer than the year 33658; or it is the
-    /// digits of a date.
+    /// Interprets a number. One that would be more than 31 years in seconds is a date: the digits
+    /// of one, or seconds since the Unix epoch, or the coarsest of milli-, micro- and nanoseconds
+    /// before the year 33658.
     fn number(self, text: &str, relative: Span) -> End {
         /// 2001-09-09, as a date in seconds.
         const DATE: f64 = 1e9;
@@ -143,8 +143,8 @@ impl Unit {
         match self {
             Self::Seconds => End::After(relative),
             Self::Milliseconds => End::After(Span::from_millis(relative.as_millis() / 1000)),
-            Self::Told if seconds < DATE => End::After(relative),
-            Self::Told => {
+            Self::Inferred if seconds < DATE => End::After(relative),
+            Self::Inferred => {
                 if let Some(date) = of_digits(text) {
                     return End::At(date);
                 }

@@ -1,4 +1,4 @@
-//! The members of an answer, wherever they came from.
+//! The members of a response, from JSON or a form.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -14,39 +14,38 @@ use super::scan::{member, pieces, sole_element, within};
 use crate::provider::Dialect;
 use crate::token::{Leniency, Secret};
 
-/// Members by name; of several with one name, the last that says something counts.
+/// Members by name. Of several with one name, the last one that has a value counts.
 #[derive(Default)]
 pub(super) struct Members {
     values: BTreeMap<String, Vec<Raw>>,
-    /// Whether there was one object, or one form, to its end.
+    /// Whether the text was one complete object or form.
     pub(super) whole: bool,
-    /// Whether bytes of no charset were among them: what holds one is not read.
+    /// Whether some bytes could not be decoded. Values that hold one are ignored.
     lossy: bool,
-    /// What had to be borne to read them.
-    pub(super) borne: Vec<Leniency>,
+    /// The leniencies that were needed to read them.
+    pub(super) leniencies: Vec<Leniency>,
 }
 
-/// A member's value, as it stood there.
+/// The value of a member, as it was received.
 enum Raw {
     Json(Secret),
     Text(Secret),
 }
 
-/// What a member holds as a token, and what had to be borne to read it.
+/// A token, and the leniency that was needed to read it.
 pub(super) struct Token {
     pub(super) secret: Secret,
-    pub(super) borne: Option<Leniency>,
+    pub(super) leniencies: Option<Leniency>,
 }
 
 impl Members {
-    /// None yet, of something that is whole or not.
+    /// Returns no members, of a text that is complete or not.
     pub(super) fn empty(whole: bool) -> Self {
         Self { whole, ..Self::default() }
     }
 
-    /// The members of one JSON object, in the very words of RFC 8259. Of one that breaks off, or is no
-    /// JSON from some point on, those that came whole before (rule B14); none of one that was closed
-    /// before something else.
+    /// Reads the members of one JSON object (RFC 8259). If it is incomplete, or invalid from some
+    /// point on, returns the members before that (rule B14); if other text follows it, none.
     pub(super) fn strict(body: &[u8]) -> Self {
         let mut members = Self::default();
         let mut json = serde_json::Deserializer::from_slice(body);
@@ -59,7 +58,7 @@ impl Members {
         members
     }
 
-    /// The members of a closed object that can be read.
+    /// Reads the members of a closed object that are valid.
     pub(super) fn tolerant(object: &str, lossy: bool) -> Option<Self> {
         let mut members = Self { whole: true, lossy, ..Self::default() };
         let mut unreadable = false;
@@ -70,11 +69,11 @@ impl Members {
                     || lossy && raw.contains(char::REPLACEMENT_CHARACTER);
                 members.push_json(name, raw);
             } else {
-                // Nothing stands behind a comma too many.
+                // A trailing comma is tolerated.
                 unreadable |= !piece.is_empty();
             }
         }
-        members.borne.extend(unreadable.then_some(Leniency::Unreadable));
+        members.leniencies.extend(unreadable.then_some(Leniency::Unreadable));
         Some(members)
     }
 
@@ -86,21 +85,21 @@ impl Members {
         self.values.entry(name).or_default().push(Raw::Text(Secret::from(text)));
     }
 
-    /// These, in a text that may hold bytes of no charset.
+    /// Sets whether some bytes could not be decoded.
     pub(super) fn of_lossy(mut self, lossy: bool) -> Self {
         self.lossy = lossy;
         self
     }
 
-    /// These, and what else had to be borne, which came first.
-    pub(super) fn bearing(mut self, mut borne: Vec<Leniency>) -> Self {
-        borne.append(&mut self.borne);
-        self.borne = borne;
+    /// Adds leniencies, before those that are there.
+    pub(super) fn with_leniencies(mut self, mut leniencies: Vec<Leniency>) -> Self {
+        leniencies.append(&mut self.leniencies);
+        self.leniencies = leniencies;
         self
     }
 
-    /// The values of that name, the last one first. Of bytes that are of no charset none is guessed,
-    /// but what lies beside them in an object is judged by itself.
+    /// Returns the values of a name, the last one first, without those that hold undecodable bytes.
+    /// An object or array is returned: its own members are filtered in turn.
     fn all(&self, name: &str) -> impl Iterator<Item = &Raw> {
         let readable = |raw: &&Raw| {
             let text = raw.as_it_stood();
@@ -109,7 +108,7 @@ impl Members {
         self.values.get(name).into_iter().flatten().rev().filter(readable)
     }
 
-    /// A text without the white space around it; nothing for an absent, empty or other value.
+    /// Returns a non-empty string without surrounding white space.
     pub(super) fn text(&self, name: &str) -> Option<Secret> {
         self.all(name).find_map(|raw| {
             let text = raw.text()?;
@@ -118,22 +117,23 @@ impl Members {
         })
     }
 
-    /// The token of that name: a text that is no word for nothing, also as the one element of a list.
+    /// Returns a token: a string other than a placeholder such as `null`, also as the only element
+    /// of an array.
     pub(super) fn token(&self, name: &str) -> Option<Token> {
         self.all(name).find_map(Raw::token)
     }
 
-    /// The same, where a whole number may be one.
+    /// As [`token`](Members::token), and also accepts an integer.
     pub(super) fn token_or_number(&self, name: &str) -> Option<Token> {
         self.all(name).find_map(|raw| raw.token().or_else(|| raw.digits()))
     }
 
-    /// What a text says, or a number's digits, of each member of that name, the last one first.
+    /// Returns the strings of a name, and the digits of its numbers, the last one first.
     pub(super) fn literals(&self, name: &str) -> impl Iterator<Item = Secret> {
         self.all(name).filter_map(Raw::literal)
     }
 
-    /// Whether there is any value of that name.
+    /// Returns whether there is any value of a name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.all(name).any(|raw| match raw {
             Raw::Json(json) => serde_json::from_str::<IgnoredAny>(json.expose()).is_ok(),
@@ -141,21 +141,21 @@ impl Members {
         } || raw.text().is_some())
     }
 
-    /// Any value, but one that says nothing only where none says something.
+    /// Returns the last non-empty value of a name, or else the last one.
     pub(super) fn value(&self, name: &str) -> Option<Value> {
         let mut values = self.all(name).filter_map(Raw::value).peekable();
         let last = values.peek().cloned();
         values.find(|value| !is_empty(value)).or(last)
     }
 
-    /// The members of the object at a path, with dots between the names.
+    /// Returns the members of the object at a path, with dots between the names.
     pub(super) fn inside(&self, path: &str) -> Option<Self> {
         let (first, rest) =
             path.split_once('.').map_or((path, None), |(it, rest)| (it, Some(rest)));
         let mut opened = self.all(first).filter_map(|raw| opened(raw.as_it_stood(), self.lossy));
         let inner = opened.next()?;
         match rest {
-            Some(rest) => inner.inside(rest).map(|it| it.bearing(inner.borne)),
+            Some(rest) => inner.inside(rest).map(|it| it.with_leniencies(inner.leniencies)),
             None => Some(inner),
         }
     }
@@ -164,12 +164,12 @@ impl Members {
         self.values.keys().map(String::as_str)
     }
 
-    /// Whether an access or a refresh token is among them.
+    /// Returns whether an access or a refresh token is among them.
     pub(super) fn has_tokens(&self) -> bool {
         self.token("access_token").is_some() || self.token_or_number("refresh_token").is_some()
     }
 
-    /// Those of the standard's names for which only the dialect's say something.
+    /// Renames the dialect's members to the standard's names where these have no value.
     pub(super) fn renamed(mut self, dialect: Dialect) -> Self {
         for (standard, theirs) in dialect.names() {
             if self.all(standard).any(Raw::says_something) {
@@ -182,7 +182,7 @@ impl Members {
         self
     }
 
-    /// With those of the envelope that holds the tokens, where there is none at the top.
+    /// Adds the members of the envelope that holds the tokens, if there are none at the top level.
     pub(super) fn unwrapped(mut self, dialect: Dialect) -> Self {
         if self.has_tokens() {
             return self;
@@ -191,7 +191,7 @@ impl Members {
         let mut opened = envelopes.map(|inner| inner.renamed(dialect));
         if let Some(inner) = opened.find(Self::has_tokens) {
             drop(opened);
-            self.borne.extend(inner.borne);
+            self.leniencies.extend(inner.leniencies);
             for (name, values) in inner.values {
                 self.values.entry(name).or_default().extend(values);
             }
@@ -200,7 +200,8 @@ impl Members {
     }
 }
 
-/// The members of an object, also where it is the one element of a list, or was made JSON twice.
+/// Reads the members of an object, also as the only element of an array, or encoded as a JSON
+/// string.
 fn opened(raw: &str, lossy: bool) -> Option<Members> {
     let raw = raw.trim();
     let object = |text: &str| {
@@ -213,7 +214,7 @@ fn opened(raw: &str, lossy: bool) -> Option<Members> {
         b'"' => object(unquoted(raw)?.expose().trim()),
         _ => None,
     };
-    framed.map(|it| it.bearing(vec![Leniency::Framed]))
+    framed.map(|it| it.with_leniencies(vec![Leniency::Framed]))
 }
 
 impl Raw {
@@ -258,17 +259,17 @@ impl Raw {
         };
         let trimmed = text.expose().trim();
         let padded = trimmed != text.expose();
-        let borne = [(shaped, Leniency::Shaped), (padded, Leniency::Padded)];
-        let borne = borne.into_iter().find_map(|(is, what)| is.then_some(what));
-        says_something(trimmed).then(|| Token { secret: Secret::from(trimmed), borne })
+        let leniencies = [(shaped, Leniency::Shaped), (padded, Leniency::Padded)];
+        let leniencies = leniencies.into_iter().find_map(|(is, what)| is.then_some(what));
+        says_something(trimmed).then(|| Token { secret: Secret::from(trimmed), leniencies })
     }
 
-    /// A whole number, of more digits than a count or a flag has.
+    /// Returns an integer as a token, if it is longer than a count or a flag.
     fn digits(&self) -> Option<Token> {
         let Self::Json(raw) = self else { return None };
         let digits = raw.expose();
         let whole = digits.bytes().all(|it| it.is_ascii_digit()) && !digits.starts_with('0');
-        let token = || Token { secret: raw.clone(), borne: Some(Leniency::Shaped) };
+        let token = || Token { secret: raw.clone(), leniencies: Some(Leniency::Shaped) };
         (whole && digits.len() >= 8).then(token)
     }
 
@@ -277,7 +278,7 @@ impl Raw {
     }
 }
 
-/// Whether a text is more than what programs write for nothing at all.
+/// Returns whether a text is a value, and not a placeholder that programs write for none.
 pub(super) fn says_something(text: &str) -> bool {
     const NOTHING: [&str; 9] = [
         "undefined",
@@ -306,8 +307,8 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// What a JSON string says. One that holds line breaks as they are, which JSON forbids, is read all the
-/// same: no escape of its own is taken for another thing.
+/// Returns the contents of a JSON string. Unescaped line breaks and tabs, which JSON forbids, are
+/// accepted.
 fn unquoted(raw: &str) -> Option<Secret> {
     if !raw.starts_with('"') {
         return None;
@@ -319,9 +320,9 @@ fn unquoted(raw: &str) -> Option<Secret> {
     serde_json::from_str::<String>(&escaped).ok().map(Secret::from)
 }
 
-/// A text in which each of some words stands for another. No copy of it is left behind.
+/// Replaces words in a text, without leaving copies of it behind.
 pub(super) fn replaced(text: &str, words: &[(&str, &str)]) -> Zeroizing<String> {
-    // Nothing here is replaced by more than twice its length.
+    // No replacement is longer than twice the word.
     let mut replaced = Zeroizing::new(String::with_capacity(2 * text.len()));
     let mut rest = text;
     while let Some(first) = rest.chars().next() {

@@ -1,5 +1,5 @@
-//! What goes over the wire to a token endpoint and back (RFC 6749), without the wire (feature
-//! `wire`): for the adapters, and for programs with an HTTP client of their own.
+//! Requests to a token endpoint and its responses (RFC 6749), without I/O (feature `wire`): for the
+//! adapters, and for programs with an HTTP client of their own.
 //!
 //! ```
 //! use perennial::wire::Client;
@@ -10,101 +10,114 @@
 //! assert_eq!(form.body(), "grant_type=refresh_token&refresh_token=rt-1&client_id=my-client");
 //! // Send it by POST to `form.url()`, with `form.headers()`. Then:
 //! let headers = [("Content-Type", &b"application/json"[..])];
-//! let grant = form.read_answer(200, headers, br#"{"access_token":"at-2","expires_in":"3600"}"#)?;
+//! let grant = form.read_response(200, headers, br#"{"access_token":"at-2","expires_in":"3600"}"#)?;
 //! assert_eq!(grant.access_token().map(Secret::expose), Some("at-2"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # How long a token lives
-//! An access token's end is the first of these that can be read, and one that counts from now beats a
-//! date (rules A3, A4):
+//! The expiry of an access token is the first of these that can be parsed, and a duration takes
+//! precedence over a date:
 //!
-//! | members, the better ones first | a number is |
+//! | members, in order of preference | unit of a number |
 //! |---|---|
 //! | `expires_in_sec`, `expires_in`, `expires_in_seconds`, `expiresInSeconds` | seconds from now, whatever its size (RFC 6749, section 5.1) |
 //! | `expires_in_ms` | milliseconds from now |
 //! | `expiresIn`, `ExpiresIn`, `expireIn`, `expire_in`, `access_token_expires_in`, `accessTokenExpiresIn`, `expires`, `expire` | by its size |
 //! | `expires_at`, `expiresAt`, `expires_on`, `expiresOn`, `.expires`, `access_token_expires_at`, `accessTokenExpiresAt`, `access_token_expires`, `accessTokenExpires`, `access_expiration`, `access_token_expiration`, `accessTokenExpiration`, `accessTokenExpiry`, `valid_until`, `validUntil`, `access_token_expire_in`, `token_expiry`, `expire_time`, `expireTime`, `expiry`, `expiry_date`, `expiration`, `exp` | by its size |
 //!
-//! By its size: less than 10⁹ are seconds from now, which is 31 years of them; less than 10¹² is a date
-//! in seconds since the Unix epoch, and beyond that one in milli-, micro- or nanoseconds; but fourteen
-//! digits that make a date of the years 1970 to 2200, such as 20231114222320, are that. A number may
-//! stand in a text, with an `s` behind it.
+//! By its size: less than 10⁹ is seconds from now (up to 31 years); less than 10¹² is a date in
+//! seconds since the Unix epoch, and beyond that in milli-, micro- or nanoseconds; fourteen digits
+//! that form a date of the years 1970 to 2200, such as 20231114222320, are that date. A number may
+//! be in a string, with an `s` behind it.
 //!
-//! Any of them may be a duration in a text instead: `15m`, `1 hour 30 minutes`, `PT10M`, `00:10:00`. Or
-//! a date: HTTP's, RFC 3339's, ISO 8601's (with a space for the `T`, or without a zone, which is then
-//! UTC), RFC 2822's, JavaScript's or Go's own, ASP.NET's `/Date(1700000600000)/`, or Azure App Service's.
-//! Dates count from the answer's `Date` header, or from the local wall clock. A text for the first day
-//! of the epoch or one before it, such as `0001-01-01T00:00:00Z`, is what languages write for no date.
+//! Each may also be a string with a duration: `15m`, `1 hour 30 minutes`, `PT10M`, `00:10:00`. Or
+//! with a date: HTTP's, RFC 3339's, ISO 8601's (with a space for the `T`, or without a zone, which
+//! is then UTC), RFC 2822's, JavaScript's or Go's own, ASP.NET's `/Date(1700000600000)/`, or Azure
+//! App Service's. Dates count from the response's `Date` header, or from the local wall clock. A
+//! date on the first day of the epoch or before it, such as `0001-01-01T00:00:00Z`, counts as
+//! unset.
 //!
-//! A member that can be read as none of these is as if it were not there: the policy then decides
-//! ([1 h], or until the resource server rejects the token). To take it for over would cost a refresh, and
-//! the caller its token, each time; a token that ends sooner is rejected, and renewed then.
+//! A member that is none of these is ignored, and the policy decides: 1 h by default, or until the
+//! resource server rejects the token. Treating the token as expired would cost a refresh for each
+//! request, whereas a token that expires early is rejected and refreshed then. See rules [A3 and
+//! A4](crate::spec#a-time).
 //!
-//! A refresh token's end: `refresh_token_expires_in`, `refresh_expires_in`, `x_refresh_token_expires_in`,
-//! `refreshTokenExpiresIn`, `refreshExpiresIn`, `refreshTokenExpireIn`, `refresh_token_expires_at`,
-//! `refresh_expires_at`, `refreshTokenExpiresAt`, `refresh_token_expires`, `refreshTokenExpires`,
-//! `refresh_expiration`, `refresh_token_expiration`, `refresh_token_expires_on`, `refresh_token_expire_in`, all by their size; zero means that it has no end.
+//! The expiry of a refresh token is in: `refresh_token_expires_in`, `refresh_expires_in`,
+//! `x_refresh_token_expires_in`, `refreshTokenExpiresIn`, `refreshExpiresIn`,
+//! `refreshTokenExpireIn`, `refresh_token_expires_at`, `refresh_expires_at`,
+//! `refreshTokenExpiresAt`, `refresh_token_expires`, `refreshTokenExpires`, `refresh_expiration`,
+//! `refresh_token_expiration`, `refresh_token_expires_on`, `refresh_token_expire_in`, all by their
+//! size. Zero means that it does not expire.
 //!
-//! # The second reading
-//! An answer that is not one JSON object from end to end is read once more, leniently (rule B14): in
-//! another charset or behind a byte order mark, as a form, with text around the one closed object, with
-//! a member that cannot be read among good ones, with white space or `Bearer` before a token; and so is
-//! an envelope that a dialect names, which may also be a text or a list of one. What had to be borne is
-//! said by [`Grant::leniencies`](crate::token::Grant::leniencies). It never takes a fragment: of two
-//! objects that differ, none; of one that is not closed, none that lies within. It takes nothing of a web
-//! page, nor of what lies in a `script`, `pre`, `code` or `textarea`, or in an attribute. What came whole
-//! at the top of an answer that breaks off is kept for its refresh token alone. The body of a redirect is
-//! never read.
+//! # Lenient reading
+//! A response that is not exactly one JSON object is read leniently: in another charset or with a
+//! byte order mark, as a form, with text around the one closed object, with invalid members beside
+//! valid ones, with white space or `Bearer` before a token. So is an envelope of the dialect, which
+//! may also be a string or an array that holds one object.
+//! [`Grant::leniencies`](crate::token::Grant::leniencies) returns what was needed.
+//!
+//! Fragments are never used: of two objects that differ, neither is; of one that is not closed,
+//! nothing nested is. Nothing is taken from a web page, nor from a `script`, `pre`, `code` or
+//! `textarea` element or an attribute. The complete top-level members of a response that breaks off
+//! are used for the refresh token only. The body of a redirect is never read. See rule
+//! [B14](crate::spec#b-the-client-machine).
 //!
 //! # What is a token
-//! A text that is no word for nothing: `null`, `undefined`, `None` and their like are none. A refresh
-//! token may also be a whole number of eight digits or more. Where the status is no success, or an `error`
-//! stands beside it, a token must look like one (it has digits, or both cases, and nothing of a masked
-//! or of a worded text), must not repeat the refresh token that was presented, in whatever encoding, and
-//! another part of a token response must stand beside it. There a known code, a frame, and, for a refresh
-//! token alone, 429 and 503 speak against it (rule B14).
+//! A string other than a placeholder such as `null`, `undefined` or `None`. A refresh token may
+//! also be an integer of eight digits or more. If the status is not a success, or there is an
+//! `error`, a token must look like one (it has digits, or both cases, and does not look masked or
+//! like a message), must not be the refresh token that was presented, in any encoding, and must be
+//! accompanied by another part of a token response. It is not used if there is a known code or
+//! other text around the object, nor, for a refresh token alone, with 429 and 503.
 //!
-//! A refresh token beside an access token is taken from `refreshToken` and `RefreshToken` as well. One
-//! that stands elsewhere is not, but is said:
+//! Beside an access token, a refresh token is also taken from `refreshToken` and `RefreshToken`.
+//! One in another place is not used, but reported by
 //! [`Grant::found_elsewhere`](crate::token::Grant::found_elsewhere).
 //!
-//! # Where a code is looked for
-//! In `error`, `error_code`, `errorCode`, `error_type`, `code`, `errcode`, `status`, `errors`, `detail`,
-//! `message` and `title`, at the top and in a dialect's envelopes; three levels deep within these, also in
-//! lists; in AWS's `__type`, Entra ID's `error_codes` and Apigee's `fault`. A text counts only where all
-//! of it is a [known code](known_codes). An `error` that is empty, `0`, `ok`, `none` or `success`, or whose
-//! `code` is, says that there is none.
+//! # Where error codes are looked for
+//! In `error`, `error_code`, `errorCode`, `error_type`, `code`, `errcode`, `status`, `errors`,
+//! `detail`, `message` and `title`, at the top level and in a dialect's envelopes; three levels
+//! deep within these, also in arrays; in AWS's `__type`, Entra ID's `error_codes` and Apigee's
+//! `fault`. A text counts only if all of it is a [known code](known_codes). An `error` that is
+//! empty, `0`, `ok`, `none` or `success`, or whose `code` is, means success.
 //!
-//! Invariants: nothing here panics, whatever came; no error holds a word of a body but error codes that
-//! are known (rule G1); secrets go to https endpoints, or within this machine.
+//! # Invariants
+//! - No input panics.
+//! - The text of an error holds nothing of a body but known error codes
+//!   ([G1](crate::spec#g-secrets)).
+//! - Secrets go to https endpoints, or stay on this machine.
 //!
-//! Deliberately absent: I/O. How long an answer is waited for, and how much of it is taken, is the
-//! caller's to say; so is what a request that brought no answer at all means (rule B6).
+//! # Deliberately absent
+//! I/O. The caller decides how long to wait for a response, how much of it to read, and what a
+//! request without a response means ([B6](crate::spec#b-the-client-machine)).
 
-mod answer;
+mod classify;
 mod client;
 mod codes;
+mod context;
 mod dates;
+mod error_response;
 mod form;
 mod lenient;
 mod lifetime;
 mod members;
 mod places;
-mod question;
-mod refusal;
+mod response;
 mod scan;
+mod settings;
 mod tokens;
 
-#[cfg(any(feature = "oauth2", feature = "ureq"))]
-pub(crate) use answer::Head;
-pub use answer::read_answer;
-pub use client::{Client, ClientAuthentication, ClientBuilder, ClientError};
+pub use client::{Client, ClientBuilder, ClientError};
 pub use codes::known_codes;
+pub use error_response::ErrorResponse;
 pub use form::Form;
-pub use refusal::Refusal;
+#[cfg(any(feature = "oauth2", feature = "ureq"))]
+pub(crate) use response::TokenResponseHead;
+pub use response::read_response;
+pub use settings::ClientAuthentication;
 
-/// Appends to a buffer that leaves no copy behind where it grows.
+/// Appends to a buffer, which leaves no copy behind when it grows.
 #[cfg(any(feature = "oauth2", feature = "ureq"))]
 pub(crate) fn append(buffer: &mut secrecy::zeroize::Zeroizing<std::vec::Vec<u8>>, more: &[u8]) {
     const FIRST: usize = 4096;
@@ -118,5 +131,5 @@ pub(crate) fn append(buffer: &mut secrecy::zeroize::Zeroizing<std::vec::Vec<u8>>
     buffer.extend_from_slice(more);
 }
 
-/// How many bytes of an answer the adapters read.
-pub const ANSWER_LIMIT: usize = 1 << 20;
+/// How many bytes of a response the adapters read at most.
+pub const RESPONSE_LIMIT: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! Where an answer that refuses may name its error code.
+//! Where an error response may hold its error code.
 
 use std::prelude::rust_2024::*;
 
@@ -9,13 +9,13 @@ use super::members::Members;
 use crate::provider::Dialect;
 use crate::token::Secret;
 
-/// How deep a code may lie within `error`, `errors` or `detail`.
+/// How deep a code may be nested within a member.
 const DEPTH: usize = 3;
 
-/// How many codes of one answer are looked at, which is more than anybody sends.
+/// The maximum number of codes of one response.
 const MOST: usize = 64;
 
-/// Members that are a code, or hold one; the standard's first.
+/// The members that may be or hold a code, the standard's first.
 const AT_THE_TOP: [&str; 11] = [
     "error",
     "error_code",
@@ -26,12 +26,12 @@ const AT_THE_TOP: [&str; 11] = [
     "status",
     "errors",
     "detail",
-    // A code only where it is nothing but one: no known code is a sentence.
+    // These count only if the whole text is a known code.
     "message",
     "title",
 ];
 
-/// The same, within one of those.
+/// The members that may be or hold a code within one of those.
 const WITHIN: [&str; 13] = [
     "code",
     "errorType",
@@ -48,8 +48,8 @@ const WITHIN: [&str; 13] = [
     ".tag",
 ];
 
-/// Whatever an answer may name as its error code, the standard's place first, and its dialect's
-/// envelopes last. A number that only repeats the status is none.
+/// Returns all possible error codes of a response, that of the standard's place first, those in the
+/// dialect's envelopes last. A number that only repeats the status is not one.
 pub(super) fn codes(status: StatusCode, members: &Members, dialect: Dialect) -> Vec<Secret> {
     let mut named = Vec::new();
     of_members(members, &mut named);
@@ -80,7 +80,7 @@ fn of_members(members: &Members, named: &mut Vec<Secret>) {
     named.extend(fault.and_then(plain));
 }
 
-/// The codes of a value, however it is wrapped, but not of all that lies within.
+/// Collects the codes of a value, from known members only.
 fn walk(value: &Value, depth: usize, named: &mut Vec<Secret>) {
     if named.len() >= MOST {
         return;
@@ -90,7 +90,7 @@ fn walk(value: &Value, depth: usize, named: &mut Vec<Secret>) {
             for value in WITHIN.iter().filter_map(|name| inner.get(*name)) {
                 walk(value, depth + 1, named);
             }
-            // Meta: the one counts within the other.
+            // Meta: the code is relative to the type.
             let code = inner.get("code").and_then(Value::as_i64);
             if let (Some(kind), Some(code)) = (inner.get("type").and_then(plain), code) {
                 named.push(Secret::from(format!("{}/{code}", kind.expose())));
@@ -106,7 +106,7 @@ fn walk(value: &Value, depth: usize, named: &mut Vec<Secret>) {
     }
 }
 
-/// A text, or a whole number.
+/// Returns a string or an integer as a text.
 fn plain(value: &Value) -> Option<Secret> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(Secret::from(text.trim())),
@@ -120,12 +120,12 @@ fn plain(value: &Value) -> Option<Secret> {
     }
 }
 
-/// Whether the members' `error` says that there is one (RFC 6749, section 5.2).
+/// Returns whether `error` says that there is an error (RFC 6749, section 5.2).
 pub(super) fn says_error(members: &Members) -> bool {
     members.value("error").is_some_and(|error| is_error(&error))
 }
 
-/// Some say by an `error` that there is none: `{"code":"ok"}`.
+/// Some servers send an `error` for success: `{"code":"ok"}`.
 fn is_error(value: &Value) -> bool {
     const NONE: [&str; 8] = ["", "0", "ok", "none", "null", "success", "false", "undefined"];
     match value {
@@ -141,7 +141,7 @@ fn is_error(value: &Value) -> bool {
     }
 }
 
-/// What an answer's body says of how long to wait.
+/// Returns how long to wait, as texts, from the body of a response.
 pub(super) fn waits(members: &Members) -> Vec<Secret> {
     const NAMES: [&str; 2] = ["retry_after", "retryAfter"];
     let error = members.value("error");
@@ -155,7 +155,7 @@ pub(super) fn waits(members: &Members) -> Vec<Secret> {
     waits
 }
 
-/// Meta's word for what may pass.
+/// Returns whether Meta's `is_transient` marks a temporary failure.
 pub(super) fn is_transient(members: &Members) -> bool {
     let says = |value: Option<&Value>| {
         value.is_some_and(|it| it == &Value::Bool(true) || it.as_str() == Some("true"))

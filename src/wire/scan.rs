@@ -1,15 +1,15 @@
-//! Where in a text its objects, members and elements are, by brackets and quotation marks alone.
+//! Finding objects, members and elements in a text, by brackets and quotation marks alone.
 
 use core::ops::Range;
 use std::prelude::rust_2024::*;
 
-/// Elements of a web page that show what they hold, or run it: an object within is no answer.
+/// The elements of a web page whose objects are not the response.
 const VEILS: [&str; 4] = ["script", "pre", "code", "textarea"];
 
-/// In how many objects an answer is looked for. Where more of them stand side by side, none is one.
+/// The maximum number of objects side by side. If there are more, none is the response.
 const MOST_OBJECTS: usize = 1000;
 
-/// Whether a text is a web page from its beginning.
+/// Returns whether a text is a web page.
 pub(super) fn is_page(text: &str) -> bool {
     const PAGES: [&str; 4] = ["<!doctype", "<html", "<head", "<body"];
     let mut rest = text;
@@ -24,8 +24,8 @@ pub(super) fn is_page(text: &str) -> bool {
     }
 }
 
-/// Where the objects are that lie in no other object, are closed, and are not part of a web page's
-/// scripts, examples or attributes.
+/// Returns the ranges of the closed top-level objects that are not part of a web page, nor of a
+/// script, an example or an attribute.
 pub(super) fn free_objects(text: &str) -> Vec<Range<usize>> {
     if is_page(text) {
         return Vec::new();
@@ -53,15 +53,15 @@ pub(super) fn free_objects(text: &str) -> Vec<Range<usize>> {
     objects
 }
 
-/// Whether a tag begins with a name, and the name ends there.
+/// Returns whether a tag has this name.
 fn is_named(tag: &str, name: &str) -> bool {
     let begins = tag.as_bytes().get(..name.len());
     begins.is_some_and(|it| it.eq_ignore_ascii_case(name.as_bytes()))
         && !tag.as_bytes().get(name.len()).is_some_and(u8::is_ascii_alphanumeric)
 }
 
-/// Where the objects are that lie in no other object, and are closed. One that is not ends the search:
-/// all behind its beginning may be part of it.
+/// Returns the ranges of the closed top-level objects. An object that is not closed ends the
+/// search, since all that follows may be part of it.
 fn closed_objects(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
@@ -82,7 +82,7 @@ fn closed_objects(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Behind the bracket that closes the one at `start`.
+/// Returns the end of the bracket pair that begins at `start`.
 fn end_of(bytes: &[u8], start: usize) -> Option<usize> {
     let mut open = Vec::new();
     let mut quoted = false;
@@ -105,13 +105,13 @@ fn end_of(bytes: &[u8], start: usize) -> Option<usize> {
     None
 }
 
-/// What stands within a text's brackets, where it is one pair of them and nothing more.
+/// Returns what is within the brackets, if the text is one pair of them.
 pub(super) fn within(text: &str, open: char, close: char) -> Option<&str> {
     let inside = text.strip_prefix(open)?.strip_suffix(close)?;
     (end_of(text.as_bytes(), 0) == Some(text.len())).then_some(inside)
 }
 
-/// The one element of a list that has no other.
+/// Returns the only element of an array.
 pub(super) fn sole_element(list: &str) -> Option<&str> {
     match pieces(within(list, '[', ']')?)[..] {
         [element] => Some(element.trim()),
@@ -119,7 +119,7 @@ pub(super) fn sole_element(list: &str) -> Option<&str> {
     }
 }
 
-/// What stands between the commas that are within no string and no bracket.
+/// Splits at the commas outside of strings and brackets.
 pub(super) fn pieces(inside: &str) -> Vec<&str> {
     let bytes = inside.as_bytes();
     let (mut pieces, mut begun, mut depth, mut quoted, mut at) = (Vec::new(), 0, 0_usize, false, 0);
@@ -142,7 +142,7 @@ pub(super) fn pieces(inside: &str) -> Vec<&str> {
     pieces
 }
 
-/// A name and what is said to be its value, behind any comments.
+/// Splits a member into its name and the text of its value, after any comments.
 pub(super) fn member(piece: &str) -> Option<(String, &str)> {
     let mut piece = piece.trim_start();
     while let Some((_, behind)) = match piece.get(..2) {

@@ -1,49 +1,49 @@
-//! Which of an answer's texts are tokens, and may be used as such (RFC 6749, sections 5.1 and 7.1;
-//! rule B14).
+//! Finding the tokens of a response, and checking that they can be used (RFC 6749, sections 5.1 and
+//! 7.1; rule B14).
 
 use std::prelude::rust_2024::*;
 
 use secrecy::zeroize::Zeroizing;
 use serde_json::Value;
 
+use super::context::RequestContext;
 use super::lifetime::End;
 use super::members::{Members, Token, says_something};
-use super::question::Question;
 use crate::token::{Leniency, Secret, Unusable};
 
-/// Other names of a refresh token, taken where one of them stands beside an access token.
+/// Other names of a refresh token, accepted beside an access token.
 const OTHER_NAMES: [&str; 2] = ["refreshToken", "RefreshToken"];
 
-/// The access token, if it is one that may be sent as a bearer token. RFC 6749, section 7.1: a client
-/// must not use one whose type it does not understand.
+/// Returns the access token, if it can be sent as a bearer token. RFC 6749, section 7.1: a client
+/// must not use a token of an unknown type.
 pub(super) fn bearer(
-    answer: &Members,
-    question: &Question<'_>,
+    members: &Members,
+    context: &RequestContext<'_>,
 ) -> Result<(Secret, Vec<Leniency>), Unusable> {
-    let Token { secret, borne } = answer.token("access_token").ok_or(Unusable::Missing)?;
-    let mut borne: Vec<_> = borne.into_iter().collect();
-    is_of_bearer_type(answer, question)?;
+    let Token { secret, leniencies } = members.token("access_token").ok_or(Unusable::Missing)?;
+    let mut leniencies: Vec<_> = leniencies.into_iter().collect();
+    is_of_bearer_type(members, context)?;
     let text = secret.expose();
     let bare = match text.split_once(' ') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => {
             if !says_something(rest) {
                 return Err(Unusable::Missing);
             }
-            borne.push(Leniency::Prefixed);
+            leniencies.push(Leniency::Prefixed);
             rest
         }
         Some(_) | None => text,
     };
     let sendable = bare.bytes().all(|byte| (0x21..0x7f).contains(&byte));
-    if sendable { Ok((Secret::from(bare), borne)) } else { Err(Unusable::NotSendable) }
+    if sendable { Ok((Secret::from(bare), leniencies)) } else { Err(Unusable::NotSendable) }
 }
 
-fn is_of_bearer_type(answer: &Members, question: &Question<'_>) -> Result<(), Unusable> {
-    /// `Bearer`, and what is documented to be sent as one: Slack's, Apigee's, eBay's. Without the
-    /// spaces and dashes that some write in them.
+fn is_of_bearer_type(members: &Members, context: &RequestContext<'_>) -> Result<(), Unusable> {
+    /// `Bearer`, and types that are documented to be sent as such, of Slack, Apigee and eBay.
+    /// Without spaces and dashes.
     const BEARER: [&str; 6] =
         ["bearer", "bot", "user", "bearertoken", "useraccesstoken", "applicationaccesstoken"];
-    let said = match answer.value("token_type") {
+    let said = match members.value("token_type") {
         Some(Value::String(text)) => text,
         Some(Value::Array(list)) => {
             let texts: Vec<_> = list.iter().filter_map(Value::as_str).collect();
@@ -54,7 +54,7 @@ fn is_of_bearer_type(answer: &Members, question: &Question<'_>) -> Result<(), Un
         }
     };
     let said = said.trim();
-    if said.is_empty() || question.accepts(said) {
+    if said.is_empty() || context.accepts(said) {
         return Ok(());
     }
     if said.eq_ignore_ascii_case("dpop") {
@@ -62,56 +62,59 @@ fn is_of_bearer_type(answer: &Members, question: &Question<'_>) -> Result<(), Un
     }
     let is_bearer = |kind: &str| {
         let plain = kind.replace([' ', '_', '-'], "");
-        BEARER.iter().any(|known| known.eq_ignore_ascii_case(&plain)) || question.accepts(kind)
+        BEARER.iter().any(|known| known.eq_ignore_ascii_case(&plain)) || context.accepts(kind)
     };
     if said.split(',').map(str::trim).all(is_bearer) { Ok(()) } else { Err(Unusable::TokenType) }
 }
 
-/// The refresh token of an answer.
-pub(super) fn refresh_token(answer: &Members) -> Option<Token> {
-    answer.token_or_number("refresh_token")
+/// Returns the refresh token of a response.
+pub(super) fn refresh_token(members: &Members) -> Option<Token> {
+    members.token_or_number("refresh_token")
 }
 
-/// A refresh token by another name beside the access token, where no two of them differ.
-pub(super) fn refresh_token_by_another_name(answer: &Members) -> Option<Token> {
-    answer.token("access_token")?;
-    let mut named = OTHER_NAMES.iter().filter_map(|name| answer.token_or_number(name));
+/// Returns a refresh token by another name beside an access token, unless two of them differ.
+pub(super) fn refresh_token_by_another_name(members: &Members) -> Option<Token> {
+    members.token("access_token")?;
+    let mut named = OTHER_NAMES.iter().filter_map(|name| members.token_or_number(name));
     let first = named.next()?;
     named.all(|other| other.secret == first.secret).then_some(first)
 }
 
-/// What stands beside a token in a token response, and in nothing else.
+/// The token whose surroundings are checked by [`is_beside`].
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(super) enum Beside {
     AccessToken,
     RefreshToken,
 }
 
-/// Whether another part of a token response stands beside a token of an answer that is no success.
-pub(super) fn is_beside(what: Beside, answer: &Members) -> bool {
+/// Returns whether another part of a token response accompanies a token in a response that is not a
+/// success.
+pub(super) fn is_beside(what: Beside, members: &Members) -> bool {
     let other = match what {
-        Beside::AccessToken => refresh_token(answer),
-        Beside::RefreshToken => answer.token("access_token"),
+        Beside::AccessToken => refresh_token(members),
+        Beside::RefreshToken => members.token("access_token"),
     };
-    answer.text("token_type").is_some() || End::of_access_token(answer).is_some() || other.is_some()
+    members.text("token_type").is_some()
+        || End::of_access_token(members).is_some()
+        || other.is_some()
 }
 
-/// Whether a text looks like a token, and not like a word about one, or what is left of one in a log.
+/// Returns whether a text looks like a token, and not like a message or a masked token.
 pub(super) fn looks_like_a_token(token: &Secret) -> bool {
     let text = token.expose();
     let visible = |byte: u8| byte.is_ascii_graphic() && !b"*[<".contains(&byte);
-    // `required`, `must_not_be_blank`, `Expired`: what is drawn by lot has digits, or both cases.
+    // Unlike `required`, `must_not_be_blank` or `Expired`, random texts have digits, or both cases.
     let both = text.contains(|c: char| c.is_ascii_uppercase())
         && text.contains(|c: char| c.is_ascii_lowercase());
     let drawn = text.contains(|c: char| c.is_ascii_digit()) || both && text.len() >= 20;
     drawn && text.bytes().all(visible) && !text.contains("...")
 }
 
-/// Whether an answer only repeats the refresh token that was presented, in whichever encoding.
+/// Returns whether a token is the refresh token that was presented, in any encoding.
 pub(super) fn repeats(token: &Secret, presented: &Secret) -> bool {
     let presented = presented.expose().trim();
     let mut text = Zeroizing::new(token.expose().to_owned());
-    // Encoded once, or once more by what shows it.
+    // It may have been encoded more than once.
     for _ in 0..3 {
         if text.as_str() == presented {
             return true;
@@ -121,8 +124,8 @@ pub(super) fn repeats(token: &Secret, presented: &Secret) -> bool {
     text.as_str() == presented
 }
 
-/// A text in which percent encoding (RFC 3986, section 2.1), references of HTML to ASCII and escapes of
-/// JSON are what they stand for. What is no such thing stays.
+/// Decodes percent encoding (RFC 3986, section 2.1), HTML character references to ASCII, and JSON
+/// escapes. Other text is unchanged.
 fn decoded(text: &str) -> Zeroizing<String> {
     let mut decoded = Zeroizing::new(String::with_capacity(text.len()));
     let mut rest = text;
@@ -134,7 +137,7 @@ fn decoded(text: &str) -> Zeroizing<String> {
     decoded
 }
 
-/// The character for which what a text begins with stands, and how long that is.
+/// Returns the character of the escape that a text begins with, and the length of the escape.
 fn escape(text: &str) -> Option<(char, usize)> {
     const NAMED: [(&str, char); 5] =
         [("&amp;", '&'), ("&lt;", '<'), ("&gt;", '>'), ("&quot;", '"'), ("&apos;", '\'')];
@@ -145,7 +148,7 @@ fn escape(text: &str) -> Option<(char, usize)> {
         [b'\\', b'u', b'0', b'0', ..] => Some((ascii(hex(text.get(4..6))?)?, 6)),
         [b'\\', escaped @ (b'/' | b'"' | b'\\'), ..] => Some((char::from(*escaped), 2)),
         [b'&', b'#', ..] => {
-            // Seven bytes hold the longest that is meant.
+            // The longest reference to ASCII has seven bytes.
             let end = text.bytes().take(7).position(|byte| byte == b';')?;
             let number = &text[2..end];
             let number = match number.strip_prefix(['x', 'X']) {
@@ -162,9 +165,9 @@ fn escape(text: &str) -> Option<(char, usize)> {
     }
 }
 
-/// Known names of tokens that are not where RFC 6749 has them, and in what: words that hold nothing of
-/// the answer's.
-pub(super) fn elsewhere(answer: &Members) -> Vec<(&'static str, String)> {
+/// Returns the known names of tokens in other places than those of RFC 6749, with a description of
+/// the place, which holds no text of the response.
+pub(super) fn elsewhere(members: &Members) -> Vec<(&'static str, String)> {
     const TOKENS: [&str; 10] = [
         "access_token",
         "refresh_token",
@@ -193,28 +196,28 @@ pub(super) fn elsewhere(answer: &Members) -> Vec<(&'static str, String)> {
         "content",
     ];
     let mut found = Vec::new();
-    // At the top, the first two are where they should be.
+    // At the top level the first two are in their place.
     let others = &TOKENS[2..];
-    for name in answer.names().filter_map(|name| others.iter().find(|known| **known == name)) {
-        if answer.token_or_number(name).is_some() {
+    for name in members.names().filter_map(|name| others.iter().find(|known| **known == name)) {
+        if members.token_or_number(name).is_some() {
             found.push((*name, format!("`{name}`")));
         }
     }
-    for name in answer.names() {
-        let Some(inner) = answer.inside(name) else { continue };
+    for name in members.names() {
+        let Some(inner) = members.inside(name) else { continue };
         let place = ENVELOPES.iter().find(|known| **known == name);
         let place = place.map_or("another member".into(), |known| format!("`{known}`"));
         let inside = TOKENS.iter().filter(|known| inner.token_or_number(known).is_some());
         found.extend(inside.map(|known| (*known, format!("`{known}` in {place}"))));
     }
-    // As many as anybody reads.
+    // More would not be read.
     found.truncate(8);
     found
 }
 
-/// The places of refresh tokens that were not taken.
-pub(super) fn refresh_tokens_elsewhere(answer: &Members) -> Vec<String> {
+/// Returns the places of refresh tokens that were not used.
+pub(super) fn refresh_tokens_elsewhere(members: &Members) -> Vec<String> {
     let names = ["refresh_token", "refreshToken", "RefreshToken"];
-    let found = elsewhere(answer).into_iter().filter(|(name, _)| names.contains(name));
+    let found = elsewhere(members).into_iter().filter(|(name, _)| names.contains(name));
     found.map(|(_, place)| place).collect()
 }

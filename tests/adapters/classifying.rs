@@ -1,7 +1,7 @@
 //! What an answer says of the token.
 
-use perennial::interceptor::Answer;
-use perennial::verdict::Finding;
+use perennial::interceptor::ResponseHead;
+use perennial::verdict::Classification;
 
 use crate::client::Adapter;
 use crate::wire::{answer, soon};
@@ -89,8 +89,8 @@ async fn a_program_says_itself_what_a_rejection_looks_like(on: Adapter) {
         _ => answer("200 OK", &[], "done"),
     })
     .await;
-    let interceptor = world.interceptor().finding(|answer: Answer<'_>| {
-        if answer.status.as_u16() == 419 { Finding::Rejected } else { answer.finding() }
+    let interceptor = world.interceptor().classify(|answer: ResponseHead<'_>| {
+        if answer.status.as_u16() == 419 { Classification::Rejected } else { answer.classify() }
     });
     let world = world.intercepted_by(interceptor);
     assert_eq!(response(world.get()).await, (200, "done".to_owned()));

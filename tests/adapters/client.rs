@@ -134,7 +134,8 @@ impl Client {
     pub(crate) fn new(on: Adapter, interceptor: Interceptor, spy: Spy) -> Self {
         match on {
             Adapter::Reqwest => {
-                let client = on_reqwest::Bearer::client(interceptor, reqwest::Client::builder());
+                let client =
+                    on_reqwest::BearerMiddleware::client(interceptor, reqwest::Client::builder());
                 Self::Reqwest(client.expect("a client").with(spy).build())
             }
             Adapter::Tower => {
@@ -151,7 +152,7 @@ impl Client {
             }
             Adapter::Ureq => {
                 let replayer: Agent = ureq_config().middleware(spy.clone()).build().into();
-                let bearer = on_ureq::Bearer::new(interceptor)
+                let bearer = on_ureq::BlockingBearerMiddleware::new(interceptor)
                     .http_status_as_error(false)
                     .replay_through(replayer);
                 Self::Ureq(ureq_config().middleware(bearer).middleware(spy).build().into())

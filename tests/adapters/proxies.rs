@@ -76,7 +76,7 @@ fn interceptor(builder: InterceptorBuilder) -> Interceptor {
 
 fn by_reqwest(builder: InterceptorBuilder) -> reqwest_middleware::ClientWithMiddleware {
     let http = reqwest::Client::builder();
-    on_reqwest::Bearer::client(interceptor(builder), http).expect("a client").build()
+    on_reqwest::BearerMiddleware::client(interceptor(builder), http).expect("a client").build()
 }
 
 /// Also replays, which go by another agent.
@@ -100,7 +100,7 @@ async fn requests_go_past_it() {
     let world = World::liking_new_tokens(Adapter::Ureq).await;
     let url = world.api.url("/things");
     let here = Interceptor::builder(world.session.clone()).any_origin();
-    let bearer = on_ureq::Bearer::new(interceptor(here));
+    let bearer = on_ureq::BlockingBearerMiddleware::new(interceptor(here));
     let agent: Agent = Agent::config_builder().middleware(bearer).build().into();
     let status = tokio::task::spawn_blocking(move || agent.get(url).call().map(|it| it.status()));
     assert_eq!(soon(status).await.expect("a thread").expect("an answer"), 200);

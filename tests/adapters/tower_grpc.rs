@@ -9,8 +9,8 @@ use futures::StreamExt;
 use http::uri::PathAndQuery;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use perennial::adapters::tower::{Ahead, Bearer, BearerLayer};
-use perennial::interceptor::{Interceptor, grpc_finding};
+use perennial::adapters::tower::{Ahead, BearerLayer, BearerService};
+use perennial::interceptor::{Interceptor, classify_grpc};
 use perennial::session::Session;
 use perennial::testing::Scripted;
 use tokio::net::TcpListener;
@@ -126,12 +126,12 @@ type Http2 = hyper_util::client::legacy::Client<
 fn client(
     address: SocketAddr,
     refresher: &Scripted,
-) -> Grpc<Bearer<Http2, Ahead<tonic::body::Body>>> {
+) -> Grpc<BearerService<Http2, Ahead<tonic::body::Body>>> {
     let session = Session::builder_with(refresher.clone()).grant(Scripted::grant(0));
     let origin = format!("http://{address}");
     let interceptor = Interceptor::builder(session.build().expect("a session"))
         .origin(&origin)
-        .finding(grpc_finding)
+        .classify(classify_grpc)
         .build()
         .expect("an interceptor");
     let http2 = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
@@ -144,7 +144,7 @@ fn client(
 const METHOD: PathAndQuery = PathAndQuery::from_static("/test.Echo/Join");
 
 async fn unary(
-    client: &mut Grpc<Bearer<Http2, Ahead<tonic::body::Body>>>,
+    client: &mut Grpc<BearerService<Http2, Ahead<tonic::body::Body>>>,
     message: &'static str,
 ) -> Result<Bytes, Status> {
     soon(client.ready()).await.expect("ready");
@@ -240,7 +240,7 @@ async fn a_channel_of_tonics_whose_requests_name_no_host_sends_the_token_to_the_
         let interceptor = Interceptor::builder(session.build().expect("a session"));
         let origin = format!("http://{address}");
         let interceptor = if any { interceptor.any_origin() } else { interceptor.origin(&origin) };
-        let interceptor = interceptor.finding(grpc_finding).build().expect("an interceptor");
+        let interceptor = interceptor.classify(classify_grpc).build().expect("an interceptor");
         let endpoint = tonic::transport::Endpoint::from_shared(origin).expect("an endpoint");
         let channel = soon(endpoint.connect()).await.expect("a channel");
         let layer =

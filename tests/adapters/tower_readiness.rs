@@ -10,7 +10,7 @@ use futures::executor::block_on;
 use http::header::AUTHORIZATION;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use perennial::adapters::tower::{Bearer, BearerLayer, BoxError, Cloned};
+use perennial::adapters::tower::{BearerLayer, BearerService, BoxError, Cloned};
 use perennial::adapters::{reqwest as on_reqwest, ureq as on_ureq};
 use perennial::interceptor::{Interceptor, Refused};
 use perennial::session::Session;
@@ -98,7 +98,7 @@ fn interceptor(refresher: &Scripted) -> Interceptor {
     Interceptor::builder(session).origin("https://api.example.com").build().expect("an interceptor")
 }
 
-fn bearer(gate: &Gate, refresher: &Scripted) -> Bearer<Gate, Cloned> {
+fn bearer(gate: &Gate, refresher: &Scripted) -> BearerService<Gate, Cloned> {
     BearerLayer::new(interceptor(refresher)).replaying(Cloned).layer(gate.clone())
 }
 
@@ -108,7 +108,7 @@ fn request(uri: &str) -> Request<Body> {
 
 const API: &str = "https://api.example.com/things";
 
-async fn is_ready(service: &mut Bearer<Gate, Cloned>) -> Result<(), BoxError> {
+async fn is_ready(service: &mut BearerService<Gate, Cloned>) -> Result<(), BoxError> {
     std::future::poll_fn(|cx| service.poll_ready(cx)).await
 }
 
@@ -202,10 +202,10 @@ fn no_adapter_shows_a_token_in_its_debug_text() {
     let layer = BearerLayer::new(interceptor.clone()).replaying(Cloned);
     let shown = format!(
         "{:?} {:?} {:?} {:#?} {:#?}",
-        on_reqwest::Bearer::with_client(interceptor.clone(), reqwest::Client::builder()),
+        on_reqwest::BearerMiddleware::with_client(interceptor.clone(), reqwest::Client::builder()),
         layer,
         layer.layer(gate),
-        on_ureq::Bearer::new(interceptor.clone()),
+        on_ureq::BlockingBearerMiddleware::new(interceptor.clone()),
         interceptor,
     );
     assert!(!shown.contains("at-1") && !shown.contains("rt-1"), "{shown}");

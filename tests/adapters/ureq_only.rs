@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use perennial::adapters::ureq::{Bearer, DEFAULT_REPLAY_LIMIT};
+use perennial::adapters::ureq::{BlockingBearerMiddleware, DEFAULT_REPLAY_LIMIT};
 use ureq::middleware::MiddlewareNext;
 use ureq::{Agent, Error, SendBody};
 
@@ -12,13 +12,13 @@ use crate::client::Adapter;
 use crate::wire::{Received, answer, soon};
 use crate::world::{UNAUTHORIZED, World, run};
 
-fn agent(bearer: Bearer) -> Agent {
+fn agent(bearer: BlockingBearerMiddleware) -> Agent {
     // What the agent says of statuses is not looked at by the middleware.
     Agent::config_builder().proxy(None).middleware(bearer).build().into()
 }
 
-fn bearer(world: &World) -> Bearer {
-    Bearer::new(world.interceptor().build().expect("an interceptor"))
+fn bearer(world: &World) -> BlockingBearerMiddleware {
+    BlockingBearerMiddleware::new(world.interceptor().build().expect("an interceptor"))
 }
 
 /// A blocking call, off the runtime.
@@ -75,7 +75,12 @@ fn a_status_is_an_answer_where_that_is_said() {
 }
 
 /// How often a POST of `body` is sent to a server that rejects its first token; each time whole.
-fn sent(bearer: Bearer, world: &World, body: SendBody<'static>, content: &str) -> usize {
+fn sent(
+    bearer: BlockingBearerMiddleware,
+    world: &World,
+    body: SendBody<'static>,
+    content: &str,
+) -> usize {
     let agent = agent(bearer.http_status_as_error(false));
     let request = http::Request::post(world.api.url("/things")).body(body).expect("a request");
     // A body need not be `Send`, so this one is sent from here: the servers have another thread.

@@ -203,7 +203,7 @@ fn a_word_for_nothing_is_no_token() {
         let neither = format!(r#"{{"access_token":"{nothing}","refresh_token":"{nothing}"}}"#);
         let error = refused(200, &[JSON], &neither);
         assert_eq!(error.failure(), Failure::Unknown, "{nothing}");
-        assert_eq!(error.to_string(), "the answer holds no usable access token", "{nothing}");
+        assert_eq!(error.to_string(), "the response holds no usable access token", "{nothing}");
     }
     let form = "access_token=at-9&refresh_token=undefined&expires_in=600";
     assert_eq!(tokens(&read(200, &[FORM], form).expect("a grant")), (Some("at-9"), None));

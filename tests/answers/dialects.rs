@@ -237,5 +237,5 @@ fn a_refresh_token_that_is_a_number_or_alone_in_a_list_is_kept() {
     // A number is no access token, which is sent as it is.
     let error = refused(200, &[JSON], r#"{"access_token":987654321}"#);
     assert_eq!(error.failure(), Failure::Unknown);
-    assert_eq!(error.to_string(), "the answer holds no usable access token");
+    assert_eq!(error.to_string(), "the response holds no usable access token");
 }

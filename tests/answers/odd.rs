@@ -101,7 +101,7 @@ fn a_clients_own_request_to_a_wrong_address_has_its_url_looked_at() {
     let client = client().build().expect("a client");
     for (status, setting) in [(404, "URL"), (405, "URL"), (400, "the client secret")] {
         let form = client.client_credentials();
-        let error = form.read_answer(status, [], b"<html>").expect_err("refused");
+        let error = form.read_response(status, [], b"<html>").expect_err("refused");
         assert_eq!(error.failure(), MISCONFIGURED);
         assert!(error.to_string().contains(setting), "{status}: {error}");
     }
@@ -120,7 +120,10 @@ fn metas_word_for_what_may_pass_is_heard_as_a_text_too() {
 fn an_answer_that_came_compressed_is_said_to_be() {
     let read = crate::read_by(client(), 200, &[JSON], &[0x1f, 0x8b, 8, 0, 0, 0]);
     let text = read.expect_err("no grant").to_string();
-    assert_eq!(text, "the answer is not a token response: 6 compressed bytes of application/json");
+    assert_eq!(
+        text,
+        "the response is not a token response: 6 compressed bytes of application/json"
+    );
 }
 
 // Case X17.

@@ -9,7 +9,7 @@ use crate::{HTML, JSON, MISCONFIGURED, UNAVAILABLE, client};
 fn read(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Grant, RefreshError> {
     let client = client().build().expect("a client");
     let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-    client.client_credentials().read_answer(status, headers, body.as_bytes())
+    client.client_credentials().read_response(status, headers, body.as_bytes())
 }
 
 // Rule B6. Case X2.
@@ -39,7 +39,7 @@ fn whatever_refuses_a_clients_own_grant_is_misconfigured_and_names_the_setting()
 fn a_judgement_that_would_have_a_client_log_in_has_it_look_at_its_settings() {
     let client = client().classify(|_| Some(Failure::Declined)).build().expect("a client");
     let form = client.client_credentials();
-    let error = form.read_answer(400, [], b"").expect_err("refused");
+    let error = form.read_response(400, [], b"").expect_err("refused");
     assert_eq!(error.failure(), MISCONFIGURED);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use perennial::lifecycle::Failure;
 use perennial::provider;
 use perennial::time::Span;
-use perennial::wire::Refusal;
+use perennial::wire::ErrorResponse;
 
 use crate::{
     FORM, HTML, JSON, MISCONFIGURED, UNAVAILABLE, UNEXPLAINED, after, client, read_by, refused,
@@ -255,7 +255,7 @@ fn a_programs_own_judgement_overrides_the_standards() {
                     "error_uri":"https://hush.example"}"#;
     let standard = read_by(client(), 400, &[JSON], body).expect_err("refused");
     assert_eq!(standard.failure(), Failure::Declined);
-    let judge = |refusal: &Refusal<'_>| {
+    let judge = |refusal: &ErrorResponse<'_>| {
         assert_eq!((refusal.status(), refusal.error()), (400, Some("invalid_grant")));
         assert_eq!(refusal.error_uri(), Some("https://hush.example"));
         assert_eq!(refusal.retry_after(), Some(Duration::from_secs(3)));

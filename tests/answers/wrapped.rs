@@ -126,7 +126,7 @@ fn tokens_that_are_elsewhere_are_an_error_that_says_what_was_found_where_and_not
         assert!(text.contains(found) && text.contains("dialect"), "{text}");
     }
     let error = refused(200, &[JSON], r#"{"hush":{"hush":"at-2"}}"#).to_string();
-    assert_eq!(error, "the answer holds no usable access token");
+    assert_eq!(error, "the response holds no usable access token");
 }
 
 // Rule B14. Case X13.
@@ -276,9 +276,9 @@ fn a_refresh_token_equal_to_the_one_presented_was_not_received_by_a_refusal() {
     }
     // Who does not say what was presented has presented none of these, for all that is known.
     let unsaid = br#"{"error":"hush","refresh_token":"rt-1","expires_in":600}"#;
-    let error = perennial::wire::read_answer(400, [], unsaid).expect_err("a refusal");
+    let error = perennial::wire::read_response(400, [], unsaid).expect_err("a refusal");
     assert_eq!(error.failure(), crate::UNEXPLAINED);
-    let grant = perennial::wire::read_answer(500, [], GOOD.as_bytes()).expect("a grant");
+    let grant = perennial::wire::read_response(500, [], GOOD.as_bytes()).expect("a grant");
     assert_eq!(tokens(&grant), (Some("at-2"), Some("rt-2")));
 }
 

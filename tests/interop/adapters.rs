@@ -145,7 +145,8 @@ fn session(adapter: Adapter, login: &Login, source: Source, heard: Heard) -> Ses
 
 fn reqwest_get(interceptor: Interceptor, url: String) -> Box<dyn Fn() -> Answered + Send + Sync> {
     let http = reqwest::Client::builder().no_proxy();
-    let client = over_reqwest::Bearer::client(interceptor, http).expect("a client").build();
+    let client =
+        over_reqwest::BearerMiddleware::client(interceptor, http).expect("a client").build();
     Box::new(move || {
         let sent = client.get(&url).send();
         RUNTIME.block_on(async { Ok(tokio::spawn(sent).await??.status().as_u16()) })
@@ -163,7 +164,7 @@ fn tower_get(interceptor: Interceptor, url: String) -> Box<dyn Fn() -> Answered 
 }
 
 fn ureq_get(interceptor: Interceptor, url: String) -> Box<dyn Fn() -> Answered + Send + Sync> {
-    let bearer = over_ureq::Bearer::new(interceptor).http_status_as_error(false);
+    let bearer = over_ureq::BlockingBearerMiddleware::new(interceptor).http_status_as_error(false);
     let config = ureq::Agent::config_builder().middleware(bearer).proxy(None);
     let agent: ureq::Agent = config.http_status_as_error(false).build().into();
     Box::new(move || Ok(agent.get(&url).call()?.status().as_u16()))

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use perennial::issue::{
-    AccessTokens, Bearing, Denied, Identity, Login, Opaque, Rejected, StandsFor, Unminted,
-    Unverified,
+    AccessTokens, AuthenticationError, Claims, GrantError, Identity, Login, MintError, Opaque,
+    Principal, VerifyError,
 };
 use perennial::rotation::Policy;
 use perennial::store::StoreError;
@@ -23,7 +23,7 @@ fn an_access_token_stands_for_its_subject_until_the_millisecond_of_its_expiry() 
     assert_eq!(identity.scope.as_deref(), Some("read write"));
     rig.time.advance(MILLI);
     let rejected = block_on(rig.issuer.authenticate(&login.access_token));
-    assert!(matches!(rejected, Err(Rejected::Expired)), "{rejected:?}");
+    assert!(matches!(rejected, Err(AuthenticationError::Expired)), "{rejected:?}");
 }
 
 // RFC 6749, section 4.4.3: "A refresh token SHOULD NOT be included."
@@ -50,10 +50,10 @@ fn a_lapsed_access_token_is_renewed_within_the_window_and_not_at_its_end() {
     assert!(rig.works(&renewed.access_token));
     rig.time.advance(MILLI);
     let rejected = block_on(rig.issuer.renew(&login.access_token));
-    assert!(matches!(rejected, Err(Rejected::Expired)), "{rejected:?}");
+    assert!(matches!(rejected, Err(AuthenticationError::Expired)), "{rejected:?}");
     block_on(rig.issuer.revoke_subject("alice")).expect("in memory");
     let rejected = block_on(rig.issuer.renew(&renewed.access_token));
-    assert!(matches!(rejected, Err(Rejected::Revoked(_))), "{rejected:?}");
+    assert!(matches!(rejected, Err(AuthenticationError::Revoked(_))), "{rejected:?}");
 }
 
 // Rule D5.
@@ -74,21 +74,23 @@ fn an_access_token_whose_family_cannot_be_asked_for_is_not_taken_for_good() {
     let login = rig.log_in();
     rig.store.set_down(true);
     let rejected = block_on(rig.issuer.authenticate(&login.access_token));
-    assert!(matches!(rejected, Err(Rejected::Unavailable(_))), "{rejected:?}");
+    assert!(matches!(rejected, Err(AuthenticationError::Unavailable(_))), "{rejected:?}");
 }
 
 /// Opaque tokens, while there is something to sign them with.
 struct Signer(Opaque, Arc<AtomicBool>);
 
 impl AccessTokens for Signer {
-    fn mint(&self, bearing: &Bearing, identity: &Identity) -> Result<Secret, Unminted> {
+    fn mint(&self, claims: &Claims, identity: &Identity) -> Result<Secret, MintError> {
         if self.1.load(Ordering::Relaxed) {
-            return Err(Unminted::Unavailable(StoreError::unreachable("the key is not to be had")));
+            return Err(MintError::Unavailable(StoreError::unreachable(
+                "the key is not to be had",
+            )));
         }
-        self.0.mint(bearing, identity)
+        self.0.mint(claims, identity)
     }
 
-    fn verify(&self, token: &str) -> Result<(Bearing, StandsFor), Unverified> {
+    fn verify(&self, token: &str) -> Result<(Claims, Principal), VerifyError> {
         self.0.verify(token)
     }
 }
@@ -101,7 +103,7 @@ fn where_nothing_can_be_signed_nothing_rotates() {
     let login = rig.log_in();
     broken.store(true, Ordering::Relaxed);
     let denied = rig.present(&refresh_token(&login));
-    assert!(matches!(denied, Err(Denied::Unavailable(_))), "{denied:?}");
+    assert!(matches!(denied, Err(GrantError::Unavailable(_))), "{denied:?}");
     assert_eq!(rig.store.newest(login.family), 1);
 }
 
@@ -131,7 +133,7 @@ fn no_access_token_is_renewed_beyond_the_lifetime_of_its_family() {
     let renewed = block_on(rig.issuer.renew(&login.access_token)).expect("still good");
     rig.time.advance(MILLI);
     let rejected = block_on(rig.issuer.renew(&renewed.access_token));
-    assert!(matches!(rejected, Err(Rejected::Expired)), "{rejected:?}");
+    assert!(matches!(rejected, Err(AuthenticationError::Expired)), "{rejected:?}");
 }
 
 /// A login for a scope of so many bytes.
@@ -143,7 +145,7 @@ fn of_scope(bytes: usize) -> Login {
 fn a_scope_that_no_token_could_hold_begins_no_family() {
     let rig = Rig::new(Policy::default());
     let denied = block_on(rig.issuer.login(of_scope(5000)));
-    assert!(matches!(denied, Err(Denied::InvalidScope)), "{denied:?}");
+    assert!(matches!(denied, Err(GrantError::InvalidScope)), "{denied:?}");
     assert_eq!(rig.store.len(), 0);
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use perennial::issue::{Denied, Issuer, KeyError, Keys, Login, MemoryFamilies, Why};
-use perennial::rotation::{Policy, Reason};
+use perennial::issue::{GrantError, InvalidGrant, Issuer, KeyError, Keys, Login, MemoryFamilies};
+use perennial::rotation::{Policy, RefusalReason};
 use perennial::token::Secret;
 use proptest::prelude::*;
 
@@ -33,10 +33,10 @@ fn what_is_no_refresh_token_is_refused_and_nothing_is_written() {
     let login = rig.log_in();
     let writes = rig.store.writes();
     for text in not_tokens(refresh_token(&login).expose()) {
-        assert_eq!(rig.refused(&Secret::from(text.clone())), Why::NotOurs, "{text:?}");
+        assert_eq!(rig.refused(&Secret::from(text.clone())), InvalidGrant::NotOurs, "{text:?}");
         assert!(block_on(rig.issuer.revoke("web", &Secret::from(text))).is_ok());
     }
-    assert_eq!(rig.refused(&login.access_token), Why::NotOurs);
+    assert_eq!(rig.refused(&login.access_token), InvalidGrant::NotOurs);
     assert!(!rig.works(&refresh_token(&login)));
     assert_eq!(rig.store.writes(), writes);
     rig.present(&refresh_token(&login)).expect("it was harmed by none of it");
@@ -48,7 +48,7 @@ fn a_token_under_a_key_that_is_known_of_a_family_that_is_not_is_refused() {
     let elsewhere = Issuer::builder(keys(), MemoryFamilies::new()).build();
     let login = block_on(elsewhere.login(Login::new("web", "alice"))).expect("a login");
     let rig = Rig::new(Policy::default());
-    assert_eq!(rig.refused(&refresh_token(&login)), Why::UnknownFamily(login.family));
+    assert_eq!(rig.refused(&refresh_token(&login)), InvalidGrant::UnknownFamily(login.family));
     assert!(!rig.works(&login.access_token));
     assert_eq!(rig.store.writes(), 0);
 }
@@ -60,7 +60,7 @@ fn a_token_of_another_key_is_refused() {
     let elsewhere = Issuer::builder(others, MemoryFamilies::new()).build();
     let login = block_on(elsewhere.login(Login::new("web", "alice"))).expect("a login");
     let rig = Rig::new(Policy::default());
-    assert_eq!(rig.refused(&refresh_token(&login)), Why::NotOurs);
+    assert_eq!(rig.refused(&refresh_token(&login)), InvalidGrant::NotOurs);
 }
 
 // Rule D4.
@@ -71,7 +71,7 @@ fn one_that_expired_by_a_millisecond_is_refused_and_nothing_is_written() {
     let second = rig.present(&refresh_token(&login)).expect("it rotates");
     let writes = rig.store.writes();
     rig.time.advance(DAY + MILLI);
-    let expired = Why::Refused(login.family, Reason::Expired);
+    let expired = InvalidGrant::Refused(login.family, RefusalReason::Expired);
     assert_eq!(rig.refused(&refresh_token(&second)), expired);
     assert_eq!(rig.store.writes(), writes);
 }
@@ -130,7 +130,7 @@ fn no_token_and_no_key_shows_in_what_is_printed() {
 fn what_is_denied_says_what_and_its_source_why() {
     let rig = Rig::new(Policy::default());
     let token = refresh_token(&rig.log_in());
-    let told = |denied: &Denied| {
+    let told = |denied: &GrantError| {
         let why = std::error::Error::source(denied).map(ToString::to_string);
         (denied.to_string(), why.unwrap_or_default())
     };
@@ -170,7 +170,7 @@ proptest! {
     #[test]
     fn no_text_is_taken_for_a_refresh_token_and_none_panics(text in "(prt1_|pat1_)?[A-Za-z0-9_-]{0,120}|\\PC*") {
         let rig = Rig::new(Policy::default());
-        prop_assert_eq!(rig.refused(&Secret::from(text.clone())), Why::NotOurs);
+        prop_assert_eq!(rig.refused(&Secret::from(text.clone())), InvalidGrant::NotOurs);
         prop_assert!(!rig.works(&Secret::from(text)));
     }
 
@@ -185,7 +185,7 @@ proptest! {
             text.replace_range(at..=at, &letter);
             prop_assume!(text != token.expose());
             let text = Secret::from(text);
-            prop_assert_eq!(rig.refused(&text), Why::NotOurs);
+            prop_assert_eq!(rig.refused(&text), InvalidGrant::NotOurs);
             prop_assert!(!rig.works(&text));
         }
     }

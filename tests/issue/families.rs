@@ -1,7 +1,7 @@
 //! Where families are kept.
 
 use perennial::issue::{
-    Claim, FamilyId, FamilyStore, Found, Issuer, Login, MemoryFamilies, Record,
+    FamilyId, FamilyRecord, FamilyStore, FamilySwap, Issuer, Login, MemoryFamilies, VersionedFamily,
 };
 use perennial::rotation::{Policy, Row};
 use perennial::store::{StoreError, Version};
@@ -29,7 +29,7 @@ fn a_store_in_memory_says_how_many_families_it_keeps_and_nothing_else() {
 
 #[test]
 fn a_family_has_one_name_and_no_other_text_is_one() {
-    let family = FamilyId::of_bytes(*b"\x00\x01the names \xfe\xff n");
+    let family = FamilyId::from_bytes(*b"\x00\x01the names \xfe\xff n");
     let text = family.to_string();
     assert_eq!(text, "0001746865206e616d657320feff206e");
     assert_eq!(
@@ -57,17 +57,17 @@ enum Flaw {
 struct Flawed(MemoryFamilies, Flaw);
 
 impl FamilyStore for Flawed {
-    async fn insert(&self, id: FamilyId, record: Record) -> Result<(), StoreError> {
+    async fn insert(&self, id: FamilyId, record: FamilyRecord) -> Result<(), StoreError> {
         let scope = record.scope.clone().filter(|_| self.1 != Flaw::ForgetsTheScope);
-        let inserted = self.0.insert(id, Record { scope, ..record }).await;
+        let inserted = self.0.insert(id, FamilyRecord { scope, ..record }).await;
         if self.1 == Flaw::GivesANameTwice { Ok(()) } else { inserted }
     }
 
-    async fn find(&self, id: FamilyId) -> Result<Option<Found>, StoreError> {
+    async fn find(&self, id: FamilyId) -> Result<Option<VersionedFamily>, StoreError> {
         let found = self.0.find(id).await?;
         Ok(found.map(|found| match self.1 {
             Flaw::RevokesUnderTheSameVersion if found.record.is_revoked() => {
-                Found { version: Version::new(found.version.number() - 1), ..found }
+                VersionedFamily { version: Version::new(found.version.number() - 1), ..found }
             }
             Flaw::RevokesUnderTheSameVersion
             | Flaw::ClaimsWhateverTheVersion
@@ -78,13 +78,13 @@ impl FamilyStore for Flawed {
         }))
     }
 
-    async fn claim(
+    async fn swap(
         &self,
         id: FamilyId,
         expected: Version,
         family: Row,
         forget_at: Option<Timestamp>,
-    ) -> Result<Claim, StoreError> {
+    ) -> Result<FamilySwap, StoreError> {
         let found = self.0.find(id).await?;
         let expected = match (self.1, &found) {
             (Flaw::ClaimsWhateverTheVersion, Some(found)) => found.version,
@@ -93,9 +93,9 @@ impl FamilyStore for Flawed {
             }
             _ => expected,
         };
-        let claim = self.0.claim(id, expected, family, forget_at).await?;
+        let claim = self.0.swap(id, expected, family, forget_at).await?;
         Ok(match (claim, self.1) {
-            (Claim::Conflict(_), Flaw::TellsALoserNothing) => Claim::Conflict(None),
+            (FamilySwap::Conflict(_), Flaw::TellsALoserNothing) => FamilySwap::Conflict(None),
             (claim, _) => claim,
         })
     }

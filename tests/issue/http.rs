@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt;
 use http::{HeaderMap, StatusCode};
-use perennial::adapters::axum::{AuthorizationServer, Client, RequireBearer};
+use perennial::adapters::axum::{AuthorizationServer, RegisteredClient, RequireBearer};
 use perennial::adapters::jwt::{Jwt, SigningKey};
 use perennial::issue::{Identity, Issuer};
 use perennial::rotation::Policy;
@@ -70,9 +70,12 @@ fn with_basic(mut request: Request, id: &str, secret: &str) -> Request {
 
 fn server(issuer: Issuer<Watched>) -> AuthorizationServer<Watched> {
     AuthorizationServer::builder(issuer, "https://auth.example.com/")
-        .client(Client::public("web"))
-        .client(Client::confidential("robot", "s e&c=r:et").client_credentials(["run", "stop"]))
-        .client(Client::confidential("shop", "secret"))
+        .client(RegisteredClient::public("web"))
+        .client(
+            RegisteredClient::confidential("robot", "s e&c=r:et")
+                .client_credentials(["run", "stop"]),
+        )
+        .client(RegisteredClient::confidential("shop", "secret"))
         .build()
 }
 
@@ -297,8 +300,8 @@ async fn while_the_store_is_down_each_endpoint_says_when_to_try_again() {
 async fn a_client_that_asks_too_often_is_told_when_to_come_back_and_harms_no_other() {
     let rig = Rig::new(Policy::default());
     let router = AuthorizationServer::builder(rig.issuer.clone(), "https://auth.example.com")
-        .client(Client::public("web"))
-        .client(Client::public("eager").rate_limit(3, HOUR))
+        .client(RegisteredClient::public("web"))
+        .client(RegisteredClient::public("eager").rate_limit(3, HOUR))
         .build()
         .router();
     let ask = |id: &str| {
@@ -321,7 +324,7 @@ async fn the_metadata_and_the_keys_are_where_the_rfcs_look_for_them() {
     let keys = tokens.jwks();
     let rig = Rig::with(Policy::default(), |builder| builder.access_tokens(tokens));
     let server = AuthorizationServer::builder(rig.issuer.clone(), "https://auth.example.com/");
-    let router = server.client(Client::public("web")).jwks(keys.clone()).build().router();
+    let router = server.client(RegisteredClient::public("web")).jwks(keys.clone()).build().router();
     let fetch = |path: &str| Request::get(path).body(Body::empty()).expect("a request");
     let metadata = send(&router, fetch("/.well-known/oauth-authorization-server")).await.json();
     assert_eq!(metadata["issuer"], "https://auth.example.com");
@@ -336,7 +339,7 @@ async fn the_metadata_and_the_keys_are_where_the_rfcs_look_for_them() {
 async fn the_login_for_development_is_there_only_where_it_was_asked_for() {
     let rig = Rig::new(Policy::default());
     let server = AuthorizationServer::builder(rig.issuer.clone(), "https://auth.example.com");
-    let router = server.client(Client::public("web")).with_dev_login().build().router();
+    let router = server.client(RegisteredClient::public("web")).with_dev_login().build().router();
     let answer = send(&router, post("/dev-login", "client_id=web&subject=alice&scope=read")).await;
     let body = answer.json();
     assert_eq!(body["scope"], "read");
@@ -448,7 +451,11 @@ async fn a_resource_server_lets_through_who_shows_a_good_token_and_tells_others_
 // Rule G1.
 #[test]
 fn a_client_that_is_printed_says_which_it_is_and_not_its_secret() {
-    let shown = format!("{:?} {:?}", Client::public("web"), Client::confidential("shop", "hush"));
+    let shown = format!(
+        "{:?} {:?}",
+        RegisteredClient::public("web"),
+        RegisteredClient::confidential("shop", "hush")
+    );
     assert!(shown.contains("web") && shown.contains("shop"), "{shown}");
     assert!(shown.contains("public: true") && shown.contains("public: false"), "{shown}");
     assert!(!shown.contains("hush"), "{shown}");

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use perennial::adapters::jwt::{Jwt, SigningKey, SigningKeyError};
-use perennial::issue::{Issued, Rejected};
+use perennial::issue::{AuthenticationError, Issued};
 use perennial::rotation::Policy;
 use perennial::token::Secret;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ fn claims(issued: &Issued) -> Value {
 }
 
 fn is_refused(rig: &Rig, token: impl Into<Secret>) -> bool {
-    matches!(block_on(rig.issuer.authenticate(&token.into())), Err(Rejected::Unverified))
+    matches!(block_on(rig.issuer.authenticate(&token.into())), Err(AuthenticationError::Unverified))
 }
 
 // RFC 9068, section 2.
@@ -87,10 +87,10 @@ fn a_token_expires_and_is_refused_with_its_family() {
     assert!(rig.works(&login.access_token));
     block_on(rig.issuer.revoke("web", &login.access_token)).expect("in memory");
     let rejected = block_on(rig.issuer.authenticate(&login.access_token));
-    assert!(matches!(rejected, Err(Rejected::Revoked(_))), "{rejected:?}");
+    assert!(matches!(rejected, Err(AuthenticationError::Revoked(_))), "{rejected:?}");
     rig.time.advance(MILLI);
     let rejected = block_on(rig.issuer.authenticate(&login.access_token));
-    assert!(matches!(rejected, Err(Rejected::Expired)), "{rejected:?}");
+    assert!(matches!(rejected, Err(AuthenticationError::Expired)), "{rejected:?}");
 }
 
 // RFC 6749, section 5.1: `expires_in`, of a token whose own claim knows whole seconds alone.

@@ -89,7 +89,7 @@ fn what_is_denied_is_told_with_the_reason_that_its_client_is_not_told() {
     present("web", None);
     rig.store.set_down(false);
     let expected = [
-        "refused: client other, family F, refresh token 1: it was issued to another client",
+        "refused: client other, family F, refresh token 1: the refresh token was issued to another client",
         "refused: client web, family F, refresh token 1: the scope exceeds what was granted, or what a token can hold",
         "unavailable: client web, family F, refresh token 1: it is down",
     ];
@@ -106,10 +106,10 @@ fn what_is_denied_is_told_with_the_reason_that_its_client_is_not_told() {
     let elsewhere = told.by(line, elsewhere).build();
     block_on(elsewhere.refresh("web", &first, None)).expect_err("its family is not there");
     let expected = [
-        "reuse: client web, family F, refresh token 1: it was used before, and its family was revoked for that",
-        "refused: client web, family F, refresh token 1: it does not work: Revoked",
+        "reuse: client web, family F, refresh token 1: the refresh token was used before, and its family was revoked for that",
+        "refused: client web, family F, refresh token 1: the refresh token does not work: Revoked",
         "refused: client web: not a refresh token of this issuer",
-        "refused: client web, family F, refresh token 1: its family is not known",
+        "refused: client web, family F, refresh token 1: the family of the refresh token is not known",
     ];
     assert_eq!(named(told.take(), login.family), expected);
 }

@@ -2,8 +2,8 @@
 
 use std::thread;
 
-use perennial::issue::{Denied, Why};
-use perennial::rotation::{Policy, Reason, Reuse};
+use perennial::issue::{GrantError, InvalidGrant};
+use perennial::rotation::{Policy, RefusalReason, Reuse};
 
 use super::support::{
     DAY, HOUR, MILLI, Rig, SECOND, WINDOW, block_on, just_before, policies, refresh_token, why,
@@ -40,10 +40,14 @@ fn reuse_outside_the_overlap_ends_the_family_and_its_access_tokens_at_once() {
         rig.time.advance(WINDOW);
         let third = rig.present(&refresh_token(&second)).expect("it rotates");
         assert!(rig.works(&login.access_token) && rig.works(&third.access_token));
-        assert_eq!(rig.refused(&refresh_token(&login)), Why::Reused(login.family), "{policy:?}");
+        assert_eq!(
+            rig.refused(&refresh_token(&login)),
+            InvalidGrant::Reused(login.family),
+            "{policy:?}"
+        );
         for issued in [&login, &second, &third] {
             assert!(!rig.works(&issued.access_token), "{policy:?}");
-            let refused = Why::Refused(login.family, Reason::Revoked);
+            let refused = InvalidGrant::Refused(login.family, RefusalReason::Revoked);
             assert_eq!(rig.refused(&refresh_token(issued)), refused, "{policy:?}");
         }
     }
@@ -76,7 +80,7 @@ fn the_first_use_of_an_access_token_confirms_what_it_came_with() {
     let again = rig.present(&refresh_token(&login)).expect("nobody has used the successor");
     assert_eq!(again.refresh_token, second.refresh_token);
     assert!(rig.works(&again.access_token));
-    assert_eq!(rig.refused(&refresh_token(&login)), Why::Reused(login.family));
+    assert_eq!(rig.refused(&refresh_token(&login)), InvalidGrant::Reused(login.family));
 }
 
 // Rule D2.
@@ -95,7 +99,7 @@ fn a_revocation_is_not_lost_to_a_refresh_that_is_under_way() {
     let rig = Rig::new(Policy::default());
     let login = rig.log_in();
     rig.store.revoke_before_the_next_claim();
-    let refused = Why::Refused(login.family, Reason::Revoked);
+    let refused = InvalidGrant::Refused(login.family, RefusalReason::Revoked);
     assert_eq!(rig.refused(&refresh_token(&login)), refused);
     assert!(!rig.works(&login.access_token));
     assert_eq!(rig.store.newest(login.family), 1);
@@ -112,12 +116,12 @@ fn a_family_ends_to_the_millisecond_by_its_idle_and_by_its_absolute_lifetime() {
     rig.time.advance(just_before(DAY));
     let third = rig.present(&refresh_token(&second)).expect("used in time");
     rig.time.advance(2 * MILLI);
-    let expired = Why::Refused(login.family, Reason::Expired);
+    let expired = InvalidGrant::Refused(login.family, RefusalReason::Expired);
     assert_eq!(rig.refused(&refresh_token(&third)), expired, "the absolute one");
     let rig = Rig::new(policy);
     let login = rig.log_in();
     rig.time.advance(DAY);
-    let expired = Why::Refused(login.family, Reason::Expired);
+    let expired = InvalidGrant::Refused(login.family, RefusalReason::Expired);
     assert_eq!(rig.refused(&refresh_token(&login)), expired, "the idle one");
 }
 
@@ -128,7 +132,7 @@ fn another_clients_refresh_token_is_refused_and_harmed_in_no_way() {
     let login = rig.log_in();
     let writes = rig.store.writes();
     let stolen = block_on(rig.issuer.refresh("another", &refresh_token(&login), None));
-    assert_eq!(why(&stolen.expect_err("not theirs")), Why::OtherClient(login.family));
+    assert_eq!(why(&stolen.expect_err("not theirs")), InvalidGrant::OtherClient(login.family));
     assert_eq!(rig.store.writes(), writes);
     rig.present(&refresh_token(&login)).expect("it still works for its own");
 }
@@ -157,7 +161,10 @@ fn revoking_either_token_ends_both_and_only_for_their_own_client() {
         assert!(rig.works(&login.access_token));
         block_on(rig.issuer.revoke("web", token)).expect("in memory");
         assert!(!rig.works(&login.access_token));
-        assert_eq!(rig.refused(&refresh_token), Why::Refused(login.family, Reason::Revoked));
+        assert_eq!(
+            rig.refused(&refresh_token),
+            InvalidGrant::Refused(login.family, RefusalReason::Revoked)
+        );
     }
 }
 
@@ -169,7 +176,7 @@ fn some_of_the_scope_can_be_asked_for_and_no_more_than_was_granted() {
     let token = refresh_token(&login);
     for more in ["read admin", "admin", ""] {
         let denied = block_on(rig.issuer.refresh("web", &token, Some(more)));
-        assert!(matches!(denied, Err(Denied::InvalidScope)), "{more:?}: {denied:?}");
+        assert!(matches!(denied, Err(GrantError::InvalidScope)), "{more:?}: {denied:?}");
     }
     let some = block_on(rig.issuer.refresh("web", &token, Some("read"))).expect("some of it");
     assert_eq!(some.scope.as_deref(), Some("read"));
@@ -183,7 +190,7 @@ fn while_the_store_is_down_nothing_is_issued_and_nothing_rotates() {
     let login = rig.log_in();
     rig.store.set_down(true);
     let denied = rig.present(&refresh_token(&login)).expect_err("it is down");
-    assert!(matches!(denied, Denied::Unavailable(_)), "{denied:?}");
+    assert!(matches!(denied, GrantError::Unavailable(_)), "{denied:?}");
     rig.store.set_down(false);
     let after = rig.present(&refresh_token(&login)).expect("it works again");
     assert_eq!((after.expires_in, rig.store.newest(login.family)), (HOUR, 2));

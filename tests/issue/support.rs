@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::FutureExt as _;
 pub(crate) use futures::executor::block_on;
 use perennial::issue::{
-    Claim, Denied, FamilyId, FamilyStore, Found, Issued, Issuer, IssuerBuilder, Keys, Login,
-    MemoryFamilies, Record, Why,
+    FamilyId, FamilyRecord, FamilyStore, FamilySwap, GrantError, InvalidGrant, Issued, Issuer,
+    IssuerBuilder, Keys, Login, MemoryFamilies, VersionedFamily,
 };
 use perennial::rotation::{Policy, Reuse, Row};
 use perennial::store::{StoreError, Version};
@@ -89,28 +89,28 @@ impl Watched {
 }
 
 impl FamilyStore for Watched {
-    async fn insert(&self, id: FamilyId, record: Record) -> Result<(), StoreError> {
+    async fn insert(&self, id: FamilyId, record: FamilyRecord) -> Result<(), StoreError> {
         self.write()?;
         self.families.insert(id, record).await
     }
 
-    async fn find(&self, id: FamilyId) -> Result<Option<Found>, StoreError> {
+    async fn find(&self, id: FamilyId) -> Result<Option<VersionedFamily>, StoreError> {
         self.check()?;
         self.families.find(id).await
     }
 
-    async fn claim(
+    async fn swap(
         &self,
         id: FamilyId,
         expected: Version,
         family: Row,
         forget_at: Option<Timestamp>,
-    ) -> Result<Claim, StoreError> {
+    ) -> Result<FamilySwap, StoreError> {
         self.write()?;
         if self.rival.swap(false, Ordering::Relaxed) {
             self.families.revoke(id).await?;
         }
-        self.families.claim(id, expected, family, forget_at).await
+        self.families.swap(id, expected, family, forget_at).await
     }
 
     async fn revoke(&self, id: FamilyId) -> Result<(), StoreError> {
@@ -158,12 +158,12 @@ impl Rig {
         block_on(self.issuer.login(login)).expect("a login begins a family")
     }
 
-    pub(crate) fn present(&self, token: &Secret) -> Result<Issued, Denied> {
+    pub(crate) fn present(&self, token: &Secret) -> Result<Issued, GrantError> {
         block_on(self.issuer.refresh("web", token, None))
     }
 
     /// Presents it, and gives why it is refused.
-    pub(crate) fn refused(&self, token: &Secret) -> Why {
+    pub(crate) fn refused(&self, token: &Secret) -> InvalidGrant {
         why(&self.present(token).expect_err("it does not work"))
     }
 
@@ -172,8 +172,8 @@ impl Rig {
     }
 }
 
-pub(crate) fn why(denied: &Denied) -> Why {
-    let Denied::InvalidGrant(why) = denied else { panic!("denied otherwise: {denied:?}") };
+pub(crate) fn why(denied: &GrantError) -> InvalidGrant {
+    let GrantError::InvalidGrant(why) = denied else { panic!("denied otherwise: {denied:?}") };
     *why
 }
 

@@ -6,7 +6,7 @@ use perennial::lifecycle::Failure;
 use perennial::session::Session;
 use perennial::time::{Span, Timestamp};
 use perennial::token::{Grant, Secret};
-use perennial::wire::{Client, read_answer};
+use perennial::wire::{Client, read_response};
 
 use crate::wire::scene::{HOUR, START, Scene, builder, client_of, refresher, token_of, told};
 use crate::wire::{GOOD, Server, answer, soon};
@@ -94,7 +94,7 @@ async fn the_further_fields_of_an_answer_are_kept_until_another_answer_says_othe
 /// When the refresh token of an answer with `body` is over, by an answer of 2015-10-21T07:28:00Z.
 fn refresh_token_is_over_after(body: &str) -> Option<i64> {
     let headers = [("date", &b"Wed, 21 Oct 2015 07:28:00 GMT"[..])];
-    let grant = read_answer(200, headers, body.as_bytes()).expect("a grant");
+    let grant = read_response(200, headers, body.as_bytes()).expect("a grant");
     grant.refresh_token_expires_at().map(|over| over.as_millis() / 1000 - 1_445_412_480)
 }
 

@@ -34,7 +34,7 @@ async fn a_login_page_for_an_answer_is_unknown_and_costs_nothing() {
     );
     let (failure, text) = told(&error.await);
     assert_eq!(failure, Failure::Unknown);
-    assert_eq!(text, "the answer is not a token response: 30 bytes of text/html");
+    assert_eq!(text, "the response is not a token response: 30 bytes of text/html");
 }
 
 // Rules B5, B6.
@@ -54,7 +54,7 @@ async fn an_answer_without_a_body_is_unknown_and_costs_nothing() {
         let bad = async |exchange: Exchange| exchange.answer(status, &[], "").await;
         let (failure, text) = told(&mends_after(bad, "refresh-1").await);
         assert_eq!(failure, Failure::Unknown);
-        assert_eq!(text, "the answer is not a token response: 0 bytes of no content type");
+        assert_eq!(text, "the response is not a token response: 0 bytes of no content type");
     }
 }
 
@@ -94,7 +94,7 @@ async fn an_answer_cut_short_before_its_refresh_token_is_unknown_and_costs_nothi
             .await,
     );
     assert_eq!(failure, Failure::Unknown);
-    assert!(text.starts_with("the answer is not a token response"), "{text}");
+    assert!(text.starts_with("the response is not a token response"), "{text}");
 }
 
 // Rules B5, B6.
@@ -186,7 +186,7 @@ async fn an_answer_without_end_is_dropped_at_the_limit() {
     };
     let (failure, text) = told(&mends_after(flood, "refresh-1").await);
     assert_eq!(failure, Failure::Unknown);
-    assert_eq!(text, "the answer is larger than 1048576 bytes");
+    assert_eq!(text, "the response is larger than 1048576 bytes");
     // What was written and not read lies in the sockets' buffers.
     assert!(written.get() < 32 << 20, "{} bytes", written.get());
 }

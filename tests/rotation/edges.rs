@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use perennial::rotation::{
-    Effect, Event, Family, Policy, Reason, Reuse, Row, State, Tolerance, apply,
+    Effect, Event, Family, Policy, RefusalReason, Reuse, Row, State, Tolerance, apply,
 };
 use perennial::time::{Span, Timestamp};
 
@@ -84,7 +84,7 @@ fn strict_revokes_the_family_at_the_second_presentation() {
     assert_eq!(rig.state(1), State::Revoked);
     assert!(rig.family.is_revoked());
     for number in [1, 2] {
-        assert_eq!(rig.present(number, 2), Effect::Refuse(Reason::Revoked), "{number}");
+        assert_eq!(rig.present(number, 2), Effect::Refuse(RefusalReason::Revoked), "{number}");
     }
 }
 
@@ -115,10 +115,10 @@ fn a_predecessor_is_tolerated_as_often_as_the_policy_says_and_not_once_more() {
     {
         let mut rig = Rig::new(reuse);
         assert_eq!(rig.present(1, 0), NEXT);
-        assert_ne!(rig.present(1, 1), Effect::Refuse(Reason::TooOften));
-        assert_ne!(rig.present(1, 2), Effect::Refuse(Reason::TooOften));
+        assert_ne!(rig.present(1, 1), Effect::Refuse(RefusalReason::TooOften));
+        assert_ne!(rig.present(1, 2), Effect::Refuse(RefusalReason::TooOften));
         let before = rig.family;
-        assert_eq!(rig.present(1, 3), Effect::Refuse(Reason::TooOften), "{reuse:?}");
+        assert_eq!(rig.present(1, 3), Effect::Refuse(RefusalReason::TooOften), "{reuse:?}");
         assert_eq!(rig.family, before, "a storm of honest retries revokes nothing");
         assert_eq!(rig.present(2, 4), Effect::IssueSuccessor { number: 3 });
     }
@@ -176,15 +176,15 @@ fn a_family_ends_to_the_millisecond_by_its_absolute_and_by_its_idle_lifetime() {
     assert_eq!(rig.present(2, 198), Effect::IssueSuccessor { number: 3 }, "used, so not idle");
     assert_eq!(rig.state(297), State::Active);
     assert_eq!(rig.state(298), State::Expired);
-    assert_eq!(rig.present(3, 298), Effect::Refuse(Reason::Expired));
+    assert_eq!(rig.present(3, 298), Effect::Refuse(RefusalReason::Expired));
     let mut rig = Rig::of(policy.absolute_lifetime(Duration::from_millis(150)));
     assert_eq!(rig.present(1, 99), NEXT);
     assert_eq!(rig.present(2, 149), Effect::IssueSuccessor { number: 3 });
-    assert_eq!(rig.present(3, 150), Effect::Refuse(Reason::Expired));
+    assert_eq!(rig.present(3, 150), Effect::Refuse(RefusalReason::Expired));
     // A reuse is not looked at any more, and a revocation still counts.
-    assert_eq!(rig.present(1, 150), Effect::Refuse(Reason::Expired));
+    assert_eq!(rig.present(1, 150), Effect::Refuse(RefusalReason::Expired));
     assert_eq!(rig.tell(Event::Revoked, 150), Effect::RevokeFamily);
-    assert_eq!(rig.present(3, 150), Effect::Refuse(Reason::Revoked));
+    assert_eq!(rig.present(3, 150), Effect::Refuse(RefusalReason::Revoked));
 }
 
 // Rules A5, D4.
@@ -192,7 +192,7 @@ fn a_family_ends_to_the_millisecond_by_its_absolute_and_by_its_idle_lifetime() {
 fn a_servers_clock_that_jumps_there_and_back_ends_no_family_for_good() {
     let mut rig = Rig::of(Policy::default().absolute_lifetime(Duration::from_secs(86_400)));
     let far = i64::MAX - 1_700_000_000_000;
-    assert_eq!(rig.present(1, far), Effect::Refuse(Reason::Expired));
+    assert_eq!(rig.present(1, far), Effect::Refuse(RefusalReason::Expired));
     assert_eq!(rig.present(1, 10), NEXT);
 }
 
@@ -216,7 +216,7 @@ fn no_number_and_no_instant_overflows() {
             for number in [0, 1, 2, u64::MAX] {
                 let policy = Policy::new(reuse).absolute_lifetime(Duration::MAX);
                 for newest in [0, 1, u64::MAX] {
-                    let family = Family::of_row(Row {
+                    let family = Family::from_row(Row {
                         began: Timestamp::MAX,
                         used: Timestamp::MIN,
                         newest,
@@ -230,8 +230,8 @@ fn no_number_and_no_instant_overflows() {
         }
     }
     let mut rig = Rig::new(Reuse::Strict);
-    rig.family = Family::of_row(Row { newest: u64::MAX, ..rig.family.to_row() });
-    assert_eq!(rig.present(u64::MAX, 1), Effect::Refuse(Reason::Expired));
+    rig.family = Family::from_row(Row { newest: u64::MAX, ..rig.family.to_row() });
+    assert_eq!(rig.present(u64::MAX, 1), Effect::Refuse(RefusalReason::Expired));
 }
 
 // Rule D4.
@@ -241,7 +241,7 @@ fn a_number_that_was_never_issued_is_refused_and_changes_nothing() {
         let mut rig = Rig::new(reuse);
         let before = rig.family;
         for number in [0, 2, 3, u64::MAX] {
-            assert_eq!(rig.present(number, 1), Effect::Refuse(Reason::Unknown), "{number}");
+            assert_eq!(rig.present(number, 1), Effect::Refuse(RefusalReason::Unknown), "{number}");
             assert_eq!(rig.family, before);
         }
     }
@@ -259,7 +259,7 @@ fn a_family_comes_back_from_its_row_as_it_was() {
         let _ = rig.tell(Event::Revoked, 3);
         seen.push(rig.family);
         for family in seen {
-            assert_eq!(Family::of_row(family.to_row()), family);
+            assert_eq!(Family::from_row(family.to_row()), family);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! rules that concern one step and the next.
 
 use perennial::rotation::{
-    Effect, Event, Family, Policy, RawPolicy, Reason, Reuse, Row, State, Tolerance, apply,
+    Effect, Event, Family, Policy, RawPolicy, RefusalReason, Reuse, Row, State, Tolerance, apply,
 };
 
 use crate::tick::{LAST, Tick, all};
@@ -43,7 +43,7 @@ fn families() -> Vec<Family<Tick>> {
                 for &tolerance in &tolerances {
                     for revoked in [false, true] {
                         let row = Row { began, used, newest, tolerance, revoked };
-                        families.push(Family::of_row(row));
+                        families.push(Family::from_row(row));
                     }
                 }
             }
@@ -109,7 +109,7 @@ fn check(policy: &Policy<Tick>, before: Family<Tick>, event: Event, now: Tick) {
         let told = apply(policy, before, Event::Confirmed { number: 0 }, now).0;
         assert_eq!(after, told, "{}", context());
         let known = (1..=before.newest()).contains(&number);
-        assert!(known || reason != Reason::TooOften, "{}", context());
+        assert!(known || reason != RefusalReason::TooOften, "{}", context());
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use perennial::rotation::{Effect, Event, Family, Policy, Reason, Reuse, apply};
+use perennial::rotation::{Effect, Event, Family, Policy, RefusalReason, Reuse, apply};
 use perennial::time::{Span, Timestamp};
 use proptest::prelude::*;
 
@@ -65,7 +65,7 @@ impl History {
         };
         let refuse = Effect::Refuse;
         if self.count(|effect| effect == Effect::RevokeFamily) > 0 {
-            return refuse(Reason::Revoked);
+            return refuse(RefusalReason::Revoked);
         }
         let served = |step: &&Step| {
             matches!(
@@ -77,11 +77,11 @@ impl History {
         };
         let used = self.steps.iter().rfind(served).map_or(0, |step| step.0);
         if now >= ABSOLUTE || now >= used + IDLE {
-            return refuse(Reason::Expired);
+            return refuse(RefusalReason::Expired);
         }
         let newest = self.newest();
         if number == 0 || number > newest {
-            return refuse(Reason::Unknown);
+            return refuse(RefusalReason::Unknown);
         }
         if number == newest {
             return Effect::IssueSuccessor { number: newest + 1 };
@@ -96,7 +96,9 @@ impl History {
         match self.kind {
             Kind::Strict => Effect::RevokeFamily,
             Kind::Overlap | Kind::Idempotent if now >= rotated + WINDOW => Effect::RevokeFamily,
-            Kind::Overlap | Kind::Idempotent if again >= USES as usize => refuse(Reason::TooOften),
+            Kind::Overlap | Kind::Idempotent if again >= USES as usize => {
+                refuse(RefusalReason::TooOften)
+            }
             Kind::Overlap => Effect::RenewAccess,
             Kind::Idempotent => Effect::RepeatSuccessor { number: newest },
             Kind::ConfirmByUse => {

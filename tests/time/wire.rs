@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perennial::time::{ExpiresIn, Issuer, Lifetime, NumericDate, ParseTimeError, Span, Timestamp};
+use perennial::time::{ExpiresIn, Lifetime, Minting, NumericDate, ParseTimeError, Span, Timestamp};
 use proptest::prelude::*;
 use serde::de::value::{Error as ValueError, F64Deserializer};
 use serde::de::{Deserialize, IntoDeserializer};
@@ -198,7 +198,7 @@ fn a_relative_lifetime_beats_an_absolute_one_and_the_date_beats_the_iat() {
         issuer_now: issuer_now.map(Timestamp::from_secs),
     };
     let minute = Lifetime::For(Span::from_secs(60));
-    let (cached, fresh) = (Issuer::MayCache, Issuer::MintsAfresh);
+    let (cached, fresh) = (Minting::MayCache, Minting::MintsAfresh);
     let table = [
         (relative, exp, date, iat, fresh, minute),
         (relative, None, None, None, cached, minute),
@@ -213,7 +213,7 @@ fn a_relative_lifetime_beats_an_absolute_one_and_the_date_beats_the_iat() {
         let found = Lifetime::of_answer(expires_in, exp, date, iat, issuer);
         assert_eq!(found, lifetime, "row {row}");
     }
-    assert_eq!(Issuer::default(), Issuer::MayCache);
+    assert_eq!(Minting::default(), Minting::MayCache);
     assert_eq!(Lifetime::default(), Lifetime::Unstated);
 }
 

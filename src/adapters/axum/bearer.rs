@@ -1,4 +1,4 @@
-//! A layer that lets through who shows a good access token (RFC 6750).
+//! A layer that requires a valid access token (RFC 6750).
 
 use core::fmt;
 use core::future::Future;
@@ -14,11 +14,11 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::issue::{FamilyStore, Identity, Issuer, Rejected};
+use crate::issue::{AuthenticationError, FamilyStore, Identity, Issuer};
 use crate::token::Secret;
 
-/// Asks for an access token of an issuer, and tells what is behind it on whose behalf a request is
-/// made: an [`Identity`] is among the request's extensions.
+/// A layer that requires an access token of an issuer, and adds the [`Identity`] behind it to the
+/// extensions of the request.
 pub struct RequireBearer<S: FamilyStore> {
     issuer: Issuer<S>,
     realm: Arc<str>,
@@ -26,61 +26,61 @@ pub struct RequireBearer<S: FamilyStore> {
 }
 
 impl<S: FamilyStore> RequireBearer<S> {
-    /// Any good token of `issuer` will do.
+    /// Returns a layer that accepts any valid token of `issuer`.
     pub fn new(issuer: Issuer<S>) -> Self {
         Self { issuer, realm: "api".into(), scope: None }
     }
 
-    /// The name of what is protected \["api"\], without `"` and `\`, which are left out.
+    /// Sets the name of the protected realm, from which `"` and `\` are removed. Default: `api`.
     #[must_use]
     pub fn realm(mut self, realm: &str) -> Self {
         self.realm = plain(realm).into();
         self
     }
 
-    /// Of a token's scope, all that is named here is needed, separated by spaces.
+    /// Sets the scopes, separated by spaces, that a token must have, all of them. Default: none.
     #[must_use]
     pub fn scope(mut self, scope: &str) -> Self {
         self.scope = Some(plain(scope).into());
         self
     }
 
-    async fn identity(&self, headers: &HeaderMap) -> Result<Identity, Refusal> {
+    async fn identity(&self, headers: &HeaderMap) -> Result<Identity, BearerError> {
         let token = shown(headers)?;
         let identity =
             self.issuer.authenticate(&token).await.map_err(|rejected| match rejected {
-                Rejected::Unverified | Rejected::Expired | Rejected::Revoked(_) => {
-                    Refusal::InvalidToken(rejected)
-                }
-                Rejected::Unavailable(_) => Refusal::Unavailable,
+                AuthenticationError::Unverified
+                | AuthenticationError::Expired
+                | AuthenticationError::Revoked(_) => BearerError::InvalidToken(rejected),
+                AuthenticationError::Unavailable(_) => BearerError::Unavailable,
             })?;
         let has =
             |one| identity.scope.as_deref().is_some_and(|it| it.split(' ').any(|it| it == one));
         if self.scope.as_ref().is_some_and(|needed| !needed.split(' ').all(has)) {
-            return Err(Refusal::InsufficientScope);
+            return Err(BearerError::InsufficientScope);
         }
         Ok(identity)
     }
 
-    fn refuse(&self, refusal: &Refusal) -> Response {
+    fn refuse(&self, refusal: &BearerError) -> Response {
         let realm = &self.realm;
         let (status, challenge) = match refusal {
             // RFC 6750, section 3.1: "SHOULD NOT include an error code".
-            Refusal::NoToken => (StatusCode::UNAUTHORIZED, String::new()),
-            Refusal::InvalidRequest(told) => (
+            BearerError::NoToken => (StatusCode::UNAUTHORIZED, String::new()),
+            BearerError::InvalidRequest(text) => (
                 StatusCode::BAD_REQUEST,
-                format!(", error=\"invalid_request\", error_description=\"{told}\""),
+                format!(", error=\"invalid_request\", error_description=\"{text}\""),
             ),
-            Refusal::InvalidToken(rejected) => (
+            BearerError::InvalidToken(rejected) => (
                 StatusCode::UNAUTHORIZED,
                 format!(", error=\"invalid_token\", error_description=\"{rejected}\""),
             ),
-            Refusal::InsufficientScope => {
+            BearerError::InsufficientScope => {
                 let scope = self.scope.as_deref().unwrap_or_default();
-                let told = format!(", error=\"insufficient_scope\", scope=\"{scope}\"");
-                (StatusCode::FORBIDDEN, told)
+                let challenge = format!(", error=\"insufficient_scope\", scope=\"{scope}\"");
+                (StatusCode::FORBIDDEN, challenge)
             }
-            Refusal::Unavailable => {
+            BearerError::Unavailable => {
                 let mut response = StatusCode::SERVICE_UNAVAILABLE.into_response();
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
                 return response;
@@ -88,41 +88,42 @@ impl<S: FamilyStore> RequireBearer<S> {
         };
         let mut response = status.into_response();
         let challenge = format!("Bearer realm=\"{realm}\"{challenge}");
-        let challenge = HeaderValue::try_from(challenge).expect("plain texts alone are in it");
+        let challenge = HeaderValue::try_from(challenge).expect("a challenge is printable ASCII");
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         response
     }
 }
 
-/// What a quoted text of a header may hold as it is.
+/// Removes what a quoted string of a header may not hold unescaped.
 fn plain(text: &str) -> String {
     let may = |it: &char| matches!(it, ' '..='~') && !matches!(it, '"' | '\\');
     text.chars().filter(may).collect()
 }
 
-enum Refusal {
+enum BearerError {
     NoToken,
     InvalidRequest(&'static str),
-    InvalidToken(Rejected),
+    InvalidToken(AuthenticationError),
     InsufficientScope,
     Unavailable,
 }
 
-/// The token in the header (RFC 6750, section 2.1); in forms and addresses it is not looked for.
-fn shown(headers: &HeaderMap) -> Result<Secret, Refusal> {
+/// Returns the token in the `Authorization` header (RFC 6750, section 2.1). Forms and URLs are not
+/// searched.
+fn shown(headers: &HeaderMap) -> Result<Secret, BearerError> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
-    let Some(header) = all.next() else { return Err(Refusal::NoToken) };
+    let Some(header) = all.next() else { return Err(BearerError::NoToken) };
     if all.next().is_some() {
-        return Err(Refusal::InvalidRequest("there is more than one Authorization header"));
+        return Err(BearerError::InvalidRequest("there is more than one Authorization header"));
     }
     let text = header.to_str().unwrap_or_default();
     let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Refusal::NoToken);
+        return Err(BearerError::NoToken);
     }
     let token = token.trim();
     if token.is_empty() || token.contains(' ') {
-        return Err(Refusal::InvalidRequest("the token is malformed"));
+        return Err(BearerError::InvalidRequest("the token is malformed"));
     }
     Ok(Secret::from(token))
 }
@@ -145,32 +146,35 @@ impl<S: FamilyStore> fmt::Debug for RequireBearer<S> {
 }
 
 impl<S: FamilyStore, I> Layer<I> for RequireBearer<S> {
-    type Service = Bearer<S, I>;
+    type Service = RequireBearerService<S, I>;
 
     fn layer(&self, inner: I) -> Self::Service {
-        Bearer { require: self.clone(), inner }
+        RequireBearerService { require: self.clone(), inner }
     }
 }
 
-/// Made by [`RequireBearer`].
-pub struct Bearer<S: FamilyStore, I> {
+/// The service of the [`RequireBearer`] layer.
+pub struct RequireBearerService<S: FamilyStore, I> {
     require: RequireBearer<S>,
     inner: I,
 }
 
-impl<S: FamilyStore, I: Clone> Clone for Bearer<S, I> {
+impl<S: FamilyStore, I: Clone> Clone for RequireBearerService<S, I> {
     fn clone(&self) -> Self {
         Self { require: self.require.clone(), inner: self.inner.clone() }
     }
 }
 
-impl<S: FamilyStore, I> fmt::Debug for Bearer<S, I> {
+impl<S: FamilyStore, I> fmt::Debug for RequireBearerService<S, I> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Bearer").field("require", &self.require).finish_non_exhaustive()
+        formatter
+            .debug_struct("RequireBearerService")
+            .field("require", &self.require)
+            .finish_non_exhaustive()
     }
 }
 
-impl<S, I> Service<Request> for Bearer<S, I>
+impl<S, I> Service<Request> for RequireBearerService<S, I>
 where
     S: FamilyStore,
     I: Service<Request, Response = Response> + Clone + Send + 'static,
@@ -185,7 +189,7 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        // The one that was asked whether it is ready; a clone waits for its turn.
+        // The service that was polled ready handles this request; a clone replaces it.
         let clone = self.inner.clone();
         let mut inner = core::mem::replace(&mut self.inner, clone);
         let require = self.require.clone();

@@ -1,4 +1,4 @@
-//! Forms as they come, and errors as they go (RFC 6749, sections 3.2 and 5.2).
+//! The parameters of requests, and error responses (RFC 6749, sections 3.2 and 5.2).
 
 use std::collections::BTreeMap;
 use std::prelude::rust_2024::*;
@@ -10,26 +10,26 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::issue::Denied;
+use crate::issue::GrantError;
 
-/// How long a form may be, in bytes.
+/// The maximum length of a form, in bytes.
 const LONGEST: usize = 16 * 1024;
 
-/// After how many seconds a client may try again while the store is down.
+/// The `Retry-After` while the store is unavailable, in seconds.
 const PAUSE: u64 = 1;
 
-/// What was sent as a form.
-pub(super) struct Form(BTreeMap<String, String>);
+/// The parameters of a form.
+pub(super) struct Parameters(BTreeMap<String, String>);
 
-impl Form {
-    pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, Error> {
+impl Parameters {
+    pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, EndpointError> {
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            let told = "the content type must be application/x-www-form-urlencoded";
-            return Err(Error::InvalidRequest(told));
+            let text = "the content type must be application/x-www-form-urlencoded";
+            return Err(EndpointError::InvalidRequest(text));
         }
-        let bytes = to_bytes(body, LONGEST).await.map_err(|_| Error::TooLarge)?;
+        let bytes = to_bytes(body, LONGEST).await.map_err(|_| EndpointError::TooLarge)?;
         let mut form = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(&bytes) {
             // "Parameters sent without a value MUST be treated as if they were omitted."
@@ -38,7 +38,7 @@ impl Form {
             }
             // "parameters MUST NOT be included more than once"
             if form.insert(name.into_owned(), value.into_owned()).is_some() {
-                return Err(Error::InvalidRequest("a parameter is repeated"));
+                return Err(EndpointError::InvalidRequest("a parameter is repeated"));
             }
         }
         Ok(Self(form))
@@ -48,18 +48,18 @@ impl Form {
         self.0.get(name).map(String::as_str)
     }
 
-    pub(super) fn need(&self, name: &str, missing: &'static str) -> Result<&str, Error> {
-        self.get(name).ok_or(Error::InvalidRequest(missing))
+    pub(super) fn need(&self, name: &str, missing: &'static str) -> Result<&str, EndpointError> {
+        self.get(name).ok_or(EndpointError::InvalidRequest(missing))
     }
 }
 
-/// What a client is told that gets no token.
+/// An error response of an endpoint.
 #[derive(Debug)]
-pub(super) enum Error {
+pub(super) enum EndpointError {
     InvalidRequest(&'static str),
     TooLarge,
     InvalidClient {
-        /// Whether it tried by the header.
+        /// Whether the client authenticated by the header.
         challenge: bool,
     },
     InvalidGrant,
@@ -72,25 +72,25 @@ pub(super) enum Error {
     Unavailable,
 }
 
-impl From<Denied> for Error {
-    fn from(denied: Denied) -> Self {
+impl From<GrantError> for EndpointError {
+    fn from(denied: GrantError) -> Self {
         match denied {
-            Denied::InvalidGrant(_) => Self::InvalidGrant,
-            Denied::InvalidScope => Self::InvalidScope,
-            Denied::Unavailable(_) => Self::Unavailable,
+            GrantError::InvalidGrant(_) => Self::InvalidGrant,
+            GrantError::InvalidScope => Self::InvalidScope,
+            GrantError::Unavailable(_) => Self::Unavailable,
         }
     }
 }
 
 /// Rule D6: "Errors at the token endpoint MUST be those of RFC 6749, section 5.2".
-impl IntoResponse for Error {
+impl IntoResponse for EndpointError {
     fn into_response(self) -> Response {
         let (status, code, description) = match &self {
-            Self::InvalidRequest(told) => (StatusCode::BAD_REQUEST, "invalid_request", *told),
+            Self::InvalidRequest(text) => (StatusCode::BAD_REQUEST, "invalid_request", *text),
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "invalid_request",
-                "the form is too long, or was cut off",
+                "the form is too long or incomplete",
             ),
             Self::InvalidClient { challenge: true } => {
                 (StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed")
@@ -124,7 +124,7 @@ impl IntoResponse for Error {
             }
         };
         let body = json!({ "error": code, "error_description": description });
-        let mut response = answer(status, &body);
+        let mut response = json_response(status, &body);
         let headers = response.headers_mut();
         match self {
             Self::InvalidClient { challenge: true } => {
@@ -145,8 +145,9 @@ impl IntoResponse for Error {
     }
 }
 
-/// JSON, for its receiver alone. Rule D6: "No answer there may be stored on the way."
-pub(super) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
+/// Returns a JSON response that must not be cached. Rule D6: "No answer there may be stored on the
+/// way."
+pub(super) fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
     let headers =
         [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
     let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
@@ -154,8 +155,8 @@ pub(super) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
     (status, headers, body).into_response()
 }
 
-/// A bug: whoever asked is told that it was not for them.
+/// Returns the response for a handler that panicked.
 pub(super) fn failed() -> Response {
     let body = json!({ "error": "server_error", "error_description": "the server has failed" });
-    answer(StatusCode::INTERNAL_SERVER_ERROR, &body)
+    json_response(StatusCode::INTERNAL_SERVER_ERROR, &body)
 }

@@ -1,4 +1,4 @@
-//! What the endpoints do.
+//! The handlers of the endpoints.
 
 use std::prelude::rust_2024::*;
 
@@ -8,19 +8,22 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Inner;
-use super::form::{Error, Form, answer as json_answer};
+use super::form::{EndpointError, Parameters, json_response};
+use super::state::ServerState;
 use crate::issue::{FamilyStore, Issued, Login};
 use crate::token::Secret;
 
-/// A token request (RFC 6749, sections 4.4.2 and 6).
-pub(super) async fn answer<S: FamilyStore>(server: &Inner<S>, request: Request) -> Response {
-    told(granted(server, request).await)
+/// Handles a token request (RFC 6749, sections 4.4.2 and 6).
+pub(super) async fn token<S: FamilyStore>(server: &ServerState<S>, request: Request) -> Response {
+    respond(granted(server, request).await)
 }
 
-async fn granted<S: FamilyStore>(server: &Inner<S>, request: Request) -> Result<Issued, Error> {
+async fn granted<S: FamilyStore>(
+    server: &ServerState<S>,
+    request: Request,
+) -> Result<Issued, EndpointError> {
     let (head, body) = request.into_parts();
-    let form = Form::read(&head.headers, body).await?;
+    let form = Parameters::read(&head.headers, body).await?;
     let client = server.clients.authenticate(&head.headers, &form)?;
     let scope = form.get("scope");
     match form.need("grant_type", "grant_type is missing")? {
@@ -32,31 +35,35 @@ async fn granted<S: FamilyStore>(server: &Inner<S>, request: Request) -> Result<
             let scope = client.credentials(scope)?;
             Ok(server.issuer.client_credentials(client.id(), scope.as_deref()).await?)
         }
-        _ => Err(Error::UnsupportedGrantType),
+        _ => Err(EndpointError::UnsupportedGrantType),
     }
 }
 
-/// A revocation request (RFC 7009, section 2.1). What kind of token it is shows by itself.
-pub(super) async fn revoke<S: FamilyStore>(server: &Inner<S>, request: Request) -> Response {
+/// Handles a revocation request (RFC 7009, section 2.1). The kind of token is recognised by its
+/// form.
+pub(super) async fn revoke<S: FamilyStore>(server: &ServerState<S>, request: Request) -> Response {
     let revoked = async {
         let (head, body) = request.into_parts();
-        let form = Form::read(&head.headers, body).await?;
+        let form = Parameters::read(&head.headers, body).await?;
         let client = server.clients.authenticate(&head.headers, &form)?;
         let token = Secret::from(form.need("token", "token is missing")?);
-        server.issuer.revoke(client.id(), &token).await.map_err(|_| Error::Unavailable)
+        server.issuer.revoke(client.id(), &token).await.map_err(|_| EndpointError::Unavailable)
     };
     match revoked.await {
         // Rule D6: "200 for tokens that work and for those that do not".
-        Ok(()) => json_answer(StatusCode::OK, &Value::Object(Map::new())),
+        Ok(()) => json_response(StatusCode::OK, &Value::Object(Map::new())),
         Err(error) => error.into_response(),
     }
 }
 
-/// Logs in whoever asks, as `subject`.
-pub(super) async fn dev_login<S: FamilyStore>(server: &Inner<S>, request: Request) -> Response {
+/// Logs in as `subject`, without authentication.
+pub(super) async fn dev_login<S: FamilyStore>(
+    server: &ServerState<S>,
+    request: Request,
+) -> Response {
     let issued = async {
         let (head, body) = request.into_parts();
-        let form = Form::read(&head.headers, body).await?;
+        let form = Parameters::read(&head.headers, body).await?;
         let client = server.clients.authenticate(&head.headers, &form)?;
         let login = Login::new(client.id(), form.need("subject", "subject is missing")?);
         let login = match form.get("scope") {
@@ -65,10 +72,11 @@ pub(super) async fn dev_login<S: FamilyStore>(server: &Inner<S>, request: Reques
         };
         Ok(server.issuer.login(login).await?)
     };
-    told(issued.await)
+    respond(issued.await)
 }
 
-/// A token response (RFC 6749, section 5.1). It borrows: each copy of a token is one to zeroise.
+/// A token response (RFC 6749, section 5.1). Borrowed, since each copy of a token would have to be
+/// zeroised.
 #[derive(Serialize)]
 struct TokenResponse<'a> {
     access_token: &'a str,
@@ -80,7 +88,7 @@ struct TokenResponse<'a> {
     scope: Option<&'a str>,
 }
 
-fn told(issued: Result<Issued, Error>) -> Response {
+fn respond(issued: Result<Issued, EndpointError>) -> Response {
     let issued = match issued {
         Ok(issued) => issued,
         Err(error) => return error.into_response(),
@@ -92,5 +100,5 @@ fn told(issued: Result<Issued, Error>) -> Response {
         refresh_token: issued.refresh_token.as_ref().map(Secret::expose),
         scope: issued.scope.as_deref(),
     };
-    json_answer(StatusCode::OK, &body)
+    json_response(StatusCode::OK, &body)
 }

@@ -114,7 +114,7 @@ fn beside(path: &Path) -> PathBuf {
 
 #[cfg(unix)]
 fn owner_only(options: &mut std::fs::OpenOptions) {
-    std::os::unix::fs::OpenOptionsExt::mode(options, super::OWNER_ONLY);
+    std::os::unix::fs::OpenOptionsExt::mode(options, trust::OWNER_ONLY);
 }
 
 #[cfg(not(unix))]
@@ -125,10 +125,10 @@ fn restrict(file: &File) -> io::Result<()> {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
 
-    if file.metadata()?.permissions().mode() & 0o777 == super::OWNER_ONLY {
+    if file.metadata()?.permissions().mode() & 0o777 == trust::OWNER_ONLY {
         return Ok(());
     }
-    file.set_permissions(Permissions::from_mode(super::OWNER_ONLY))
+    file.set_permissions(Permissions::from_mode(trust::OWNER_ONLY))
 }
 
 #[cfg(not(unix))]

@@ -4,7 +4,6 @@ use std::format;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::trust;
 use crate::store::StoreError;
 
 /// Rule F5: "Damaged content MUST be a clear error, and nothing
@@ -66,12 +65,26 @@ pub(super) fn irreplaceable(path: &Path, reason: &str) -> StoreError {
 
 /// What could not be done with which file, and what to do about it.
 pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
-    if trust::is_link(&error) {
+    if is_link(&error) {
         return refused(path, "it is a link").with_source(error);
     }
     let (advice, path) = (advice(error.kind()), path.display());
     StoreError::unreachable(format!("the grant file {path} could not be {what}{advice}"))
         .with_source(error)
+}
+
+/// Whether an open has met a link.
+fn is_link(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        let link = [rustix::io::Errno::LOOP, rustix::io::Errno::MLINK];
+        link.iter().any(|link| error.raw_os_error() == Some(link.raw_os_error()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = error;
+        false
+    }
 }
 
 #[allow(clippy::wildcard_enum_match_arm, reason = "of the others there is nothing to advise")]

@@ -16,6 +16,10 @@ use std::prelude::rust_2024::*;
 use super::said::refused;
 use crate::store::StoreError;
 
+/// The mode of all files that are made here.
+#[cfg(unix)]
+pub(super) const OWNER_ONLY: u32 = 0o600;
+
 /// Who may make files beside the grant file.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(super) enum Place {
@@ -40,20 +44,6 @@ pub(super) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<(File, 
     let file = options.open(path)?;
     let found = file.metadata()?;
     Ok((file, found))
-}
-
-/// Whether an open has met a link.
-pub(super) fn is_link(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    {
-        let link = [rustix::io::Errno::LOOP, rustix::io::Errno::MLINK];
-        link.iter().any(|link| error.raw_os_error() == Some(link.raw_os_error()))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = error;
-        false
-    }
 }
 
 /// Looks at the directory of `path`.

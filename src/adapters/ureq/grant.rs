@@ -9,7 +9,7 @@ use ureq::{Agent, Error, ResponseExt as _, Timeout};
 
 use crate::refresh::{RefreshError, Request};
 use crate::token::Grant;
-use crate::wire::{ANSWER_LIMIT, Client, Form, Head, append};
+use crate::wire::{Client, Form, RESPONSE_LIMIT, TokenResponseHead, append};
 
 /// How long a connection may take to be made, where the program's agent does not say.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub fn refresh_grant_through(
         let Some(refresh_token) = request.refresh_token() else {
             return Err(RefreshError::declined("the grant has no refresh token: log in again"));
         };
-        exchange(&agent, &client.refresh(refresh_token), request.time_left())
+        send_form(&agent, &client.refresh(refresh_token), request.time_left())
     }
 }
 
@@ -61,7 +61,7 @@ pub fn client_credentials(
     client: Client,
 ) -> impl Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static {
     let agent = agent();
-    move |request| exchange(&agent, &client.client_credentials(), request.time_left())
+    move |request| send_form(&agent, &client.client_credentials(), request.time_left())
 }
 
 /// An agent that keeps no connections: one that the server closes while a refresh goes out over it
@@ -70,7 +70,7 @@ fn agent() -> Agent {
     Agent::config_builder().max_idle_connections(0).build().into()
 }
 
-fn exchange(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
+fn send_form(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
     // As long again as the session's deadline: an answer that comes late still counts (rule B3).
     // One total limit, not one a read.
     let limit = time_left.saturating_mul(2).max(Duration::from_millis(1));
@@ -94,12 +94,12 @@ fn exchange(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant
     }
     let headers = response.headers().clone();
     let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let head = Head::new(response.status().as_u16(), pairs)?;
+    let head = TokenResponseHead::new(response.status().as_u16(), pairs)?;
     if !head.needs_body() {
-        return head.answer(&[], Ok(()), form.question());
+        return head.read(&[], Ok(()), form.context());
     }
     let (body, ended) = body(&mut response);
-    head.answer(&body, ended, form.question())
+    head.read(&body, ended, form.context())
 }
 
 /// Whether it is the answer to another request, which some middleware made of this one.
@@ -125,8 +125,8 @@ fn body(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return (body, Err(broken_off(&error))),
         }
-        if body.len() > ANSWER_LIMIT {
-            let text = format!("the answer is larger than {ANSWER_LIMIT} bytes");
+        if body.len() > RESPONSE_LIMIT {
+            let text = format!("the response is larger than {RESPONSE_LIMIT} bytes");
             return (body, Err(RefreshError::unknown(text)));
         }
     }

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use perennial::lifecycle;
 use perennial::rotation::{
-    Effect, Event, Family, Policy, RawPolicy, Reason, Reuse, State as View, Tolerance, apply,
+    Effect, Event, Family, Policy, RawPolicy, RefusalReason, Reuse, State as View, Tolerance, apply,
 };
 
 use crate::runner::{Scenario, Set, Step};
@@ -147,9 +147,9 @@ impl History {
         };
         let back = self.newest.checked_sub(number).filter(|_| number > 0);
         match back {
-            _ if self.revoked => Effect::Refuse(Reason::Revoked),
-            _ if self.has_expired(now) => Effect::Refuse(Reason::Expired),
-            None => Effect::Refuse(Reason::Unknown),
+            _ if self.revoked => Effect::Refuse(RefusalReason::Revoked),
+            _ if self.has_expired(now) => Effect::Refuse(RefusalReason::Expired),
+            None => Effect::Refuse(RefusalReason::Unknown),
             Some(0) => {
                 self.newest += 1;
                 self.used = now;
@@ -164,7 +164,7 @@ impl History {
                 Effect::RepeatSuccessor { number: self.newest }
             }
             Some(1) => match &mut self.borne {
-                Some((_, uses)) if *uses >= USES => Effect::Refuse(Reason::TooOften),
+                Some((_, uses)) if *uses >= USES => Effect::Refuse(RefusalReason::TooOften),
                 Some((_, uses)) => {
                     *uses += 1;
                     self.used = now;
@@ -299,7 +299,7 @@ fn judged(
     expected: Effect,
     after: &Family<Tick>,
 ) -> Set {
-    let of_life = |effect: Effect| effect == Effect::Refuse(Reason::Expired);
+    let of_life = |effect: Effect| effect == Effect::Refuse(RefusalReason::Expired);
     let revokes = |effect: Effect| effect == Effect::RevokeFamily;
     let wrong = found != expected;
     let for_good = !before.history.revoked || after.is_revoked();
@@ -335,10 +335,10 @@ fn reached(before: &State, event: Event, effect: Effect, after: &History) -> Set
         | Corner::Renews.when(effect == Effect::RenewAccess)
         | Corner::Reuse.when(reused && !older)
         | Corner::Older.when(reused && older)
-        | Corner::TooOften.when(effect == Effect::Refuse(Reason::TooOften))
-        | Corner::Unknown.when(effect == Effect::Refuse(Reason::Unknown))
-        | Corner::Expired.when(effect == Effect::Refuse(Reason::Expired))
-        | Corner::AfterRevocation.when(effect == Effect::Refuse(Reason::Revoked))
+        | Corner::TooOften.when(effect == Effect::Refuse(RefusalReason::TooOften))
+        | Corner::Unknown.when(effect == Effect::Refuse(RefusalReason::Unknown))
+        | Corner::Expired.when(effect == Effect::Refuse(RefusalReason::Expired))
+        | Corner::AfterRevocation.when(effect == Effect::Refuse(RefusalReason::Revoked))
         | Corner::Confirms.when(history.unconfirmed && !after.unconfirmed)
         | Corner::Closes.when(was.is_some_and(|until| *now >= until))
         | Corner::PulledIn.when(matches!((was, is), (Some(was), Some(is)) if is < was))

@@ -19,7 +19,7 @@ pub struct Turn<T: Time> {
 impl<T: Time> Turn<T> {
     /// Has the shipped machine take the step, from what a store kept.
     pub fn take(policy: RawPolicy<T>, row: Row<T>, event: Event, now: T, then: [T; 2]) -> Self {
-        let family = Family::of_row(row);
+        let family = Family::from_row(row);
         let (after, effect) = apply(&Policy::from(policy), family, event, now);
         Self { policy, before: family.to_row(), event, now, then, after: after.to_row(), effect }
     }
@@ -32,12 +32,12 @@ impl<T: Time> Turn<T> {
 
     /// The public view of the family before the step.
     pub fn state_at(&self, now: T) -> State {
-        Family::of_row(self.before).state(&Policy::from(self.policy), now)
+        Family::from_row(self.before).state(&Policy::from(self.policy), now)
     }
 
     /// When the family would end by itself, as it was before the step.
     pub fn ends_at(&self) -> Option<T> {
-        Family::of_row(self.before).ends_at(&Policy::from(self.policy))
+        Family::from_row(self.before).ends_at(&Policy::from(self.policy))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The authorization server and the resource server: the real machine, judged beside it by what has
 //! happened (rules D1 to D3).
 
-use perennial::rotation::{Effect, Event, Reuse, apply};
+use perennial::rotation::{Presented, Reuse};
 
 use super::state::{Reply, State};
 use super::{Claim, System, WINDOW};
@@ -11,25 +11,24 @@ impl System {
     /// A refresh token is presented.
     pub(super) fn presented(&self, state: &mut State, number: u64) -> (Reply, Set) {
         let before = state.family;
-        let event = Event::Presented { number };
-        let (family, effect) = apply(&self.policy, before, event, state.now);
+        let mut family = before;
+        let outcome = family.handle_presented(&self.policy, number, state.now);
         let used_before = number < before.newest();
         let revoked = before.is_revoked();
-        let reacted = effect == Effect::RevokeFamily;
+        let reacted = outcome == Presented::RevokeFamily;
         let borne = used_before && self.bears(state, number);
         let right = revoked || !used_before || reacted != borne;
         let broken = Claim::LateReuse.when(!right)
             | Claim::FoundAtOnce.when(used_before && !revoked && !reacted);
-        let reply = match effect {
-            Effect::IssueSuccessor { number } => {
+        let reply = match outcome {
+            Presented::IssueSuccessor { number } => {
                 state.history.first_use = Some(state.now);
                 state.history.confirmed = false;
                 Reply::Granted(number)
             }
-            Effect::RepeatSuccessor { number } => Reply::Granted(number),
-            Effect::RenewAccess => Reply::Granted(number),
-            Effect::Refuse(_) | Effect::RevokeFamily => Reply::Declined,
-            Effect::Nothing => unreachable!("what is presented is answered"),
+            Presented::RepeatSuccessor { number } => Reply::Granted(number),
+            Presented::RenewAccess => Reply::Granted(number),
+            Presented::Refuse(_) | Presented::RevokeFamily => Reply::Declined,
         };
         state.family = family;
         (reply, broken)
@@ -53,8 +52,7 @@ impl System {
         if state.family.is_revoked() {
             return false;
         }
-        let event = Event::Confirmed { number };
-        state.family = apply(&self.policy, state.family, event, state.now).0;
+        state.family.handle_confirmed(&self.policy, number, state.now);
         state.history.confirmed |= number == state.family.newest();
         true
     }
@@ -63,14 +61,13 @@ impl System {
     pub(super) fn honours_too_many(&self, state: &State) -> bool {
         let newest = state.family.newest();
         (0..=newest + 1).rev().take(6).any(|number| {
-            let effect =
-                apply(&self.policy, state.family, Event::Presented { number }, state.now).1;
-            let honoured = matches!(
-                effect,
-                Effect::IssueSuccessor { .. }
-                    | Effect::RepeatSuccessor { .. }
-                    | Effect::RenewAccess
-            );
+            let mut family = state.family;
+            let honoured = match family.handle_presented(&self.policy, number, state.now) {
+                Presented::IssueSuccessor { .. }
+                | Presented::RepeatSuccessor { .. }
+                | Presented::RenewAccess => true,
+                Presented::Refuse(_) | Presented::RevokeFamily => false,
+            };
             honoured && !(number == newest || number + 1 == newest)
         })
     }

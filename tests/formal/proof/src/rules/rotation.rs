@@ -1,6 +1,6 @@
 //! The server's machine: rules A1, A5, D1, D2, D3, D4.
 
-use perennial::rotation::{Effect, Event, Reason, Reuse, Row, State, Tolerance};
+use perennial::rotation::{Effect, Event, RefusalReason, Reuse, Row, State, Tolerance};
 use perennial::time::Time;
 
 use super::{Verdict, ensure};
@@ -158,7 +158,10 @@ pub(super) fn overlap_uses<T: Time>(turn: &Turn<T>) -> Verdict {
     let Turn { policy, before, after, effect, .. } = *turn;
     let (Tolerance::Open { uses, .. }, Some((_, most))) = (shown(turn), overlap(policy.reuse))
     else {
-        return ensure(effect != Effect::Refuse(Reason::TooOften), "too often, with no overlap");
+        return ensure(
+            effect != Effect::Refuse(RefusalReason::TooOften),
+            "too often, with no overlap",
+        );
     };
     if is_issued(effect) {
         return Ok(());
@@ -173,7 +176,7 @@ pub(super) fn overlap_uses<T: Time>(turn: &Turn<T>) -> Verdict {
     ensure(kept, "counted, or closed, though it was not used")?;
     let predecessor = presented_to_the_living(turn)
         .is_some_and(|number| number > 0 && number < before.newest && before.newest - number == 1);
-    let too_often = effect == Effect::Refuse(Reason::TooOften);
+    let too_often = effect == Effect::Refuse(RefusalReason::TooOften);
     ensure(too_often == (predecessor && uses >= most), "too often is another number of times")
 }
 
@@ -199,7 +202,10 @@ pub(super) fn family_revoked<T: Time>(turn: &Turn<T>) -> Verdict {
     if before.revoked
         && let Event::Presented { .. } = event
     {
-        ensure(effect == Effect::Refuse(Reason::Revoked), "a revoked family told something else")?;
+        ensure(
+            effect == Effect::Refuse(RefusalReason::Revoked),
+            "a revoked family told something else",
+        )?;
     }
     if !revoked {
         return Ok(());
@@ -209,7 +215,10 @@ pub(super) fn family_revoked<T: Time>(turn: &Turn<T>) -> Verdict {
     let confirmed = turn.next(Event::Confirmed { number: after.newest }, turn.then[0]);
     for next in [turn.next(newest, turn.then[0]), confirmed.next(newest, turn.then[1])] {
         ensure(next.after.revoked, "a revoked family came back")?;
-        ensure(next.effect == Effect::Refuse(Reason::Revoked), "a revoked family served again")?;
+        ensure(
+            next.effect == Effect::Refuse(RefusalReason::Revoked),
+            "a revoked family served again",
+        )?;
     }
     Ok(())
 }
@@ -220,11 +229,14 @@ pub(super) fn lifetimes<T: Time>(turn: &Turn<T>) -> Verdict {
     let used = if is_served(effect) { now } else { before.used };
     ensure(after.used == used, "used is not when it was last served")?;
     let Event::Presented { number } = event else {
-        return ensure(effect != Effect::Refuse(Reason::Expired), "nothing presented, and expired");
+        return ensure(
+            effect != Effect::Refuse(RefusalReason::Expired),
+            "nothing presented, and expired",
+        );
     };
     let numberless = number == u64::MAX && before.newest == u64::MAX;
     let over = !before.revoked && (is_over(turn) || numberless);
-    ensure((effect == Effect::Refuse(Reason::Expired)) == over, "ended early or late")
+    ensure((effect == Effect::Refuse(RefusalReason::Expired)) == over, "ended early or late")
 }
 
 pub(super) fn family_state<T: Time>(turn: &Turn<T>) -> Verdict {
@@ -261,7 +273,7 @@ pub(super) fn refusal<T: Time>(turn: &Turn<T>) -> Verdict {
     if let Effect::Refuse(reason) = effect {
         let unborn =
             matches!(event, Event::Presented { number } if number == 0 || number > before.newest);
-        ensure(reason != Reason::Unknown || unborn, "what was issued is unknown")?;
+        ensure(reason != RefusalReason::Unknown || unborn, "what was issued is unknown")?;
         let seen = Row { tolerance: shown(turn), ..before };
         ensure(after == seen, "a refusal changed more than its now has shown")?;
     }

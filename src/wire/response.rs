@@ -1,16 +1,17 @@
-//! Reading a token endpoint's answer (RFC 6749, sections 5.1 and 5.2), and telling failures apart.
+//! Reading the response of a token endpoint (RFC 6749, sections 5.1 and 5.2) into a grant or a
+//! failure.
 
 use core::time::Duration;
 use std::prelude::rust_2024::*;
 
 use http::StatusCode;
 
+use super::context::RequestContext;
+use super::error_response::ErrorResponse;
 use super::lenient::{Likeness, read};
 use super::lifetime::End;
 use super::members::{Members, Token};
 use super::places::{codes, says_error, waits};
-use super::question::Question;
-use super::refusal::Refusal;
 use super::tokens::{
     Beside, bearer, elsewhere, is_beside, looks_like_a_token, refresh_token,
     refresh_token_by_another_name, refresh_tokens_elsewhere, repeats,
@@ -21,70 +22,75 @@ use crate::refresh::RefreshError;
 use crate::time::{ExpiresIn, Lifetime, Span, Timestamp};
 use crate::token::{Grant, Leniency, Unusable};
 
-/// Makes a grant, or the right failure (rule B6), of a token endpoint's answer. Where the request was
-/// made by a [`Client`](super::Client), [`Form::read_answer`](super::Form::read_answer) knows more.
+/// Reads the response of a token endpoint into a grant or a failure.
 ///
-/// Of the headers, `Content-Type`, `Date`, `Retry-After` and `Location` are looked at, of several with one name the
-/// first, and each `WWW-Authenticate`. A date in `Retry-After` is counted from the `Date` beside it, or
-/// from the local wall clock where there is none, or one from before the year 2000. The body of a redirect is not looked at; a body that
-/// broke off is given as far as it came.
+/// For a request made by a [`Client`](super::Client), use
+/// [`Form::read_response`](super::Form::read_response), which takes the request into account.
+///
+/// Of the headers, `Content-Type`, `Date`, `Retry-After` and `Location` are used, the first of each
+/// name, and every `WWW-Authenticate`. A date in `Retry-After` counts from the `Date` header, or
+/// from the local wall clock if there is none or it is before the year 2000. The body of a redirect
+/// is ignored. Pass an incomplete body as far as it was received.
 ///
 /// ```
 /// use perennial::lifecycle::Failure;
-/// use perennial::wire::read_answer;
+/// use perennial::wire::read_response;
 ///
-/// let error = read_answer(400, [], br#"{"error":"invalid_grant"}"#).unwrap_err();
+/// let error = read_response(400, [], br#"{"error":"invalid_grant"}"#).unwrap_err();
 /// assert_eq!(error.failure(), Failure::Declined);
 /// ```
 ///
-/// A grant without an access token was understood only in half: it stands for its refresh token,
-/// which must be kept (rule B14). A refresher hands it to its session like any other. Outside 2xx, and
-/// beside an `error`, tokens are taken only of what is a token response in all but that.
+/// A grant without an access token comes from a response that was understood in part: its refresh
+/// token must be kept (see rule [B14](crate::spec#b-the-client-machine)). A refresher returns it to
+/// its session like any other grant. With a status other than 2xx, or with an `error`, tokens are
+/// taken only from what is otherwise a token response.
 ///
 /// # Errors
 ///
-/// | the answer | failure |
+/// | response | failure |
 /// |---|---|
-/// | 429; 503 with `Retry-After` or an `error`; 408, 421, 425, 511; a code that names passing trouble | *unavailable* |
-/// | `invalid_grant`, and codes documented to say that the refresh token is dead or a person must act | *declined* |
-/// | `invalid_client`, and codes documented to say what is to be corrected; 407 | *misconfigured* |
-/// | any other 4xx; an `error` that nobody knows, but with a 5xx | *unexplained* |
-/// | any other 5xx; a success in which no token was found | *unknown* |
+/// | 429; 503 with `Retry-After` or an `error`; 408, 421, 425, 511; a code for a temporary failure | *unavailable* |
+/// | `invalid_grant`, and codes that mean, as documented, that the refresh token does not work or a person must act | *declined* |
+/// | `invalid_client`, and codes that mean, as documented, that a setting must be corrected; 407 | *misconfigured* |
+/// | any other 4xx; an unknown `error`, except with a 5xx | *unexplained* |
+/// | any other 5xx; a success without a token | *unknown* |
 /// | a redirect | *unavailable* |
 ///
-/// For the client credentials grant, *declined* and *unexplained* are *misconfigured*.
-pub fn read_answer<'a>(
+/// For the client credentials grant, *declined* and *unexplained* become *misconfigured*. See rule
+/// [B6](crate::spec#b-the-client-machine).
+pub fn read_response<'a>(
     status: u16,
     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     body: &[u8],
 ) -> Result<Grant, RefreshError> {
-    Head::new(status, headers)?.answer(body, Ok(()), &Question::default())
+    TokenResponseHead::new(status, headers)?.read(body, Ok(()), &RequestContext::default())
 }
 
-/// 2000-01-01: before it there was no OAuth, and a server's clock that shows it was never set.
+/// 2000-01-01. A server clock before that was never set.
 const LONG_AGO: Timestamp = Timestamp::from_secs(946_684_800);
 
-/// The headers of which the first is looked at.
+/// The headers of which the first is used.
 const HEADERS: [&str; 4] = ["content-type", "date", "retry-after", "location"];
 
-/// What an answer says before its body.
-pub(crate) struct Head<'a> {
+/// The status and headers of a token endpoint's response.
+pub(crate) struct TokenResponseHead<'a> {
     status: StatusCode,
     content_type: Option<&'a str>,
     date: Option<Timestamp>,
     retry_after: Option<&'a str>,
     location: Option<&'a str>,
-    /// Whether the client is asked to authenticate by the header (RFC 6749, section 5.2).
+    /// Whether the server asks the client to authenticate by the header (RFC 6749, section 5.2).
     challenged: bool,
 }
 
-impl<'a> Head<'a> {
+impl<'a> TokenResponseHead<'a> {
     pub(crate) fn new(
         status: u16,
         headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<Self, RefreshError> {
-        let status = StatusCode::from_u16(status)
-            .map_err(|_| RefreshError::unknown("the answer's status is none of HTTP"))?;
+        let status = StatusCode::from_u16(status).map_err(|_| {
+            RefreshError::unknown("the response's status is not a valid HTTP status")
+        })?;
         let mut first = [None; HEADERS.len()];
         let mut challenged = false;
         for (name, value) in headers {
@@ -99,46 +105,47 @@ impl<'a> Head<'a> {
         Ok(Self { status, content_type, date, retry_after, location, challenged })
     }
 
-    /// Whether the answer is likely to hold a grant, so that all of it is worth waiting for.
+    /// Returns whether the response is likely to hold a grant, and so worth waiting for all of it.
     pub(crate) fn is_success(&self) -> bool {
         self.status.is_success()
     }
 
-    /// Whether the body may be looked at: what a redirect brings is nobody's word.
+    /// Returns whether the body is to be read. That of a redirect is not.
     pub(crate) fn needs_body(&self) -> bool {
         !self.status.is_redirection()
     }
 
-    /// The grant, or the failure, given what kept the body from being read to its end.
-    pub(crate) fn answer(
+    /// Reads the body into a grant or a failure; `ended` is the error that kept it from being
+    /// received whole.
+    pub(crate) fn read(
         &self,
         body: &[u8],
         ended: Result<(), RefreshError>,
-        question: &Question<'_>,
+        context: &RequestContext<'_>,
     ) -> Result<Grant, RefreshError> {
         if !self.needs_body() {
-            return Err(self.redirected(question));
+            return Err(self.redirected(context));
         }
-        let dialect = question.dialect();
+        let dialect = context.dialect();
         let likeness = |members: &Members| self.likeness(members, dialect);
         let members = read(body, self.charset(), ended.is_ok(), likeness).renamed(dialect);
-        // Whatever lies within, and whatever became of the rest of it, a server that says `error` at
-        // the top has refused.
+        // An `error` at the top level makes it an error response, whatever the envelopes hold and
+        // whether or not it is complete.
         let refused = refuses(&members);
         let members = if refused { members } else { members.unwrapped(dialect) };
         let refused = refused || refuses(&members);
-        let borne = members.borne.clone();
-        let grant = if refused || !self.is_success() && !self.grants(&members, question) {
-            self.beside_a_refusal(&members, question)
-                .ok_or_else(|| self.refusal(&members, question).judged(question))
+        let leniencies = members.leniencies.clone();
+        let grant = if refused || !self.is_success() && !self.grants(&members, context) {
+            self.beside_a_refusal(&members, context)
+                .ok_or_else(|| self.refusal(&members, context).to_error(context))
         } else {
-            self.granted(body, &members, ended, question)
+            self.granted(body, &members, ended, context)
         }?;
         let status = (!self.is_success()).then_some(Leniency::Status);
-        Ok(grant.read_with(borne).read_with(status))
+        Ok(grant.read_with(leniencies).read_with(status))
     }
 
-    /// How much an object with other things around it looks like the answer.
+    /// Returns how much an object with other text around it looks like the response.
     fn likeness(&self, members: &Members, dialect: Dialect) -> Likeness {
         let theirs = |standard: &str| {
             let mut names = dialect.names().iter().filter(|(name, _)| *name == standard);
@@ -158,33 +165,33 @@ impl<'a> Head<'a> {
         if code { Likeness::None } else { Likeness::Code }
     }
 
-    /// Whether an answer of an error status is a grant all the same: a token response in all but its
-    /// status, which neither a code nor a frame contradicts (rule B14).
-    fn grants(&self, members: &Members, question: &Question<'_>) -> bool {
+    /// Returns whether a response with an error status is a grant: a token response but for its
+    /// status, without a known code or other text around it (rule B14).
+    fn grants(&self, members: &Members, context: &RequestContext<'_>) -> bool {
         members.whole
-            && !members.borne.contains(&Leniency::Framed)
-            && bearer(members, question).is_ok_and(|(token, _)| looks_like_a_token(&token))
+            && !members.leniencies.contains(&Leniency::Framed)
+            && bearer(members, context).is_ok_and(|(token, _)| looks_like_a_token(&token))
             && is_beside(Beside::AccessToken, members)
-            && !self.refusal(members, question).is_final(question)
+            && !self.refusal(members, context).is_final(context)
     }
 
-    /// A refresh token that came with a refusal, half of a token response (rule B14). The very one that
-    /// was presented was not received; where it is not known which that was, none was.
-    fn beside_a_refusal(&self, members: &Members, question: &Question<'_>) -> Option<Grant> {
+    /// Returns the refresh token of an error response that is also part of a token response (rule
+    /// B14). It must differ from the one that was presented, which must be known.
+    fn beside_a_refusal(&self, members: &Members, context: &RequestContext<'_>) -> Option<Grant> {
         let limited = self.status == StatusCode::TOO_MANY_REQUESTS
             || self.status == StatusCode::SERVICE_UNAVAILABLE;
-        let framed = members.borne.contains(&Leniency::Framed);
-        let said = limited || framed || self.refusal(members, question).is_known(question);
-        let unsaid = question.presented().is_none();
+        let framed = members.leniencies.contains(&Leniency::Framed);
+        let said = limited || framed || self.refusal(members, context).is_known(context);
+        let unsaid = context.presented().is_none();
         if said || unsaid || !is_beside(Beside::RefreshToken, members) {
             return None;
         }
-        let token = refresh_token(members).filter(|token| is_credible(token, question))?;
+        let token = refresh_token(members).filter(|token| is_credible(token, context))?;
         Some(Grant::of_refresh_token(token.secret).unusable(Unusable::Missing))
     }
 
-    fn redirected(&self, question: &Question<'_>) -> RefreshError {
-        let to = self.location.and_then(|location| question.moved_to(location));
+    fn redirected(&self, context: &RequestContext<'_>) -> RefreshError {
+        let to = self.location.and_then(|location| context.moved_to(location));
         let moved = match (to, self.location) {
             (Some(origin), _) => format!(" (its URL has moved to {origin})"),
             (None, Some(_)) => " (its URL has moved)".into(),
@@ -201,89 +208,91 @@ impl<'a> Head<'a> {
         }
     }
 
-    fn refusal<'m>(&self, members: &'m Members, question: &Question<'_>) -> Refusal<'m> {
+    fn refusal<'m>(&self, members: &'m Members, context: &RequestContext<'_>) -> ErrorResponse<'m> {
         let retry_after = self.retry_after.and_then(|it| self.wait(it));
-        let told = || waits(members).iter().find_map(|it| self.wait(it.expose()));
-        let retry_after = retry_after.or_else(told);
-        let dialect = question.dialect();
-        Refusal::new(self.status, members, dialect, retry_after, self.challenged)
+        let in_body = || waits(members).iter().find_map(|it| self.wait(it.expose()));
+        let retry_after = retry_after.or_else(in_body);
+        let dialect = context.dialect();
+        ErrorResponse::new(self.status, members, dialect, retry_after, self.challenged)
     }
 
-    /// The grant of a success. One understood only in half is kept for its refresh token (rule B14).
+    /// Reads the grant of a successful response. One understood in part is kept for its refresh
+    /// token (rule B14).
     fn granted(
         &self,
         body: &[u8],
-        answer: &Members,
+        members: &Members,
         ended: Result<(), RefreshError>,
-        question: &Question<'_>,
+        context: &RequestContext<'_>,
     ) -> Result<Grant, RefreshError> {
-        let found = refresh_token(answer);
-        if !answer.whole {
+        let found = refresh_token(members);
+        if !members.whole {
             let error = ended.err().unwrap_or_else(|| self.not_a_token_response(body));
             let half = |it: Token| Grant::of_refresh_token(it.secret).unusable(Unusable::CutShort);
             return found.map(half).ok_or(error);
         }
-        let mut borne = Vec::new();
+        let mut leniencies = Vec::new();
         let found = if self.is_success() {
             found.or_else(|| {
-                let renamed = refresh_token_by_another_name(answer)?;
-                borne.push(Leniency::Renamed);
+                let renamed = refresh_token_by_another_name(members)?;
+                leniencies.push(Leniency::Renamed);
                 Some(renamed)
             })
         } else {
-            found.filter(|token| is_credible(token, question))
+            found.filter(|token| is_credible(token, context))
         };
-        borne.extend(found.as_ref().and_then(|token| token.borne));
-        let lifetime = self.lifetime(answer);
-        let mut grant = match (bearer(answer, question), found) {
+        leniencies.extend(found.as_ref().and_then(|token| token.leniencies));
+        let lifetime = self.lifetime(members);
+        let mut grant = match (bearer(members, context), found) {
             (Ok((access_token, how)), refresh_token) => {
-                borne.extend(how);
+                leniencies.extend(how);
                 match refresh_token {
                     Some(token) => Grant::new(access_token, token.secret, lifetime),
-                    None => said_elsewhere(Grant::of_access_token(access_token, lifetime), answer),
+                    None => said_elsewhere(Grant::of_access_token(access_token, lifetime), members),
                 }
             }
             (Err(unusable), Some(token)) => {
                 Grant::of_refresh_token(token.secret).unusable(unusable)
             }
-            (Err(Unusable::Missing), None) => return Err(self.without_tokens(answer, question)),
+            (Err(Unusable::Missing), None) => return Err(self.without_tokens(members, context)),
             (Err(unusable @ (Unusable::Dpop | Unusable::TokenType)), None) => {
                 return Err(RefreshError::misconfigured(unusable.to_string()));
             }
             (Err(unusable), None) => return Err(RefreshError::unknown(unusable.to_string())),
         };
-        if let Some(expires_at) = self.refresh_token_expiry(answer) {
+        if let Some(expires_at) = self.refresh_token_expiry(members) {
             grant = grant.with_refresh_token_expiry(expires_at);
         }
-        let hint = answer.literals("refresh_in").find_map(|it| it.expose().parse().ok());
+        let hint = members.literals("refresh_in").find_map(|it| it.expose().parse().ok());
         if let Some(refresh_in) = hint.map(ExpiresIn::span) {
             grant = grant.with_refresh_in(refresh_in);
         }
         for name in ["scope", "id_token"] {
-            if let Some(value) = answer.text(name) {
+            if let Some(value) = members.text(name) {
                 grant = grant.with_field(name, value);
             }
         }
-        Ok(grant.read_with(borne))
+        Ok(grant.read_with(leniencies))
     }
 
-    /// Some refuse by a success and a number. Anything else may have been honoured.
-    fn without_tokens(&self, answer: &Members, question: &Question<'_>) -> RefreshError {
-        let refusal = self.refusal(answer, question);
-        if refusal.is_known(question) { refusal.judged(question) } else { nothing_found(answer) }
+    /// Some servers return an error code with a success status. Otherwise the request may have
+    /// taken effect.
+    fn without_tokens(&self, members: &Members, context: &RequestContext<'_>) -> RefreshError {
+        let refusal = self.refusal(members, context);
+        if refusal.is_known(context) { refusal.to_error(context) } else { nothing_found(members) }
     }
 
-    fn lifetime(&self, answer: &Members) -> Lifetime {
-        match End::of_access_token(answer) {
+    fn lifetime(&self, members: &Members) -> Lifetime {
+        match End::of_access_token(members) {
             Some(End::After(span)) => Lifetime::For(span),
             Some(End::At(exp)) => Lifetime::Until { exp, issuer_now: self.date },
             None => Lifetime::Unstated,
         }
     }
 
-    /// When the refresh token will be over. Nothing left, or zero, means that it has no end.
-    fn refresh_token_expiry(&self, answer: &Members) -> Option<Timestamp> {
-        match End::of_refresh_token(answer)? {
+    /// Returns when the refresh token expires. A lifetime of zero means that it does not.
+    fn refresh_token_expiry(&self, members: &Members) -> Option<Timestamp> {
+        match End::of_refresh_token(members)? {
             End::After(Span::ZERO) => None,
             End::After(lifetime) => {
                 let now = self.date.unwrap_or_else(|| SharedClock.wall());
@@ -296,10 +305,10 @@ impl<'a> Head<'a> {
     fn not_a_token_response(&self, body: &[u8]) -> RefreshError {
         let kind =
             self.content_type.and_then(|kind| kind.split(';').next()).unwrap_or("no content type");
-        // As gzip marks it (RFC 1952, section 2.3.1): nobody asked for that.
+        // The magic number of gzip (RFC 1952, section 2.3.1), which was not accepted.
         let bytes = if body.starts_with(&[0x1f, 0x8b]) { "compressed bytes" } else { "bytes" };
         RefreshError::unknown(format!(
-            "the answer is not a token response: {} {bytes} of {kind}",
+            "the response is not a token response: {} {bytes} of {kind}",
             body.len()
         ))
     }
@@ -312,10 +321,10 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// `Retry-After` in both its forms (RFC 9110, section 10.2.3), and in others in which it is met: a
-    /// fraction, a unit behind it, or a date as a number.
+    /// Parses `Retry-After` in both its forms (RFC 9110, section 10.2.3), and in others in use: a
+    /// fraction, a number with a unit, or a date as a number.
     fn wait(&self, text: &str) -> Option<Duration> {
-        match End::told(text).filter(|_| !text.trim().starts_with('-'))? {
+        match End::parse(text).filter(|_| !text.trim().starts_with('-'))? {
             End::After(wait) => Some(wait.to_duration()),
             End::At(date) => {
                 let now = self.date.unwrap_or_else(|| SharedClock.wall());
@@ -325,52 +334,53 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Whether members are a refusal: an `error` that says that there is one (RFC 6749, section 5.2), and
-/// beside it no access token.
+/// Returns whether members are those of an error response: an `error` that is one (RFC 6749,
+/// section 5.2), and no access token.
 fn refuses(members: &Members) -> bool {
     let token = members.token("access_token");
     says_error(members) && !token.is_some_and(|token| looks_like_a_token(&token.secret))
 }
 
-/// Whether a refresh token in an answer that is no plain success was received. Rule B14: "only if it
-/// looks like one, is not the one presented in any encoding".
-fn is_credible(token: &Token, question: &Question<'_>) -> bool {
-    let repeated = question.presented().is_some_and(|it| repeats(&token.secret, it));
+/// Returns whether a refresh token in a response other than a plain success was issued. Rule B14:
+/// "only if it looks like one, is not the one presented in any encoding".
+fn is_credible(token: &Token, context: &RequestContext<'_>) -> bool {
+    let repeated = context.presented().is_some_and(|it| repeats(&token.secret, it));
     looks_like_a_token(&token.secret) && !repeated
 }
 
-/// What to do about tokens that were found.
+/// What the program can do about tokens in an unknown place.
 const NAME_IT: &str = "name that place by `ClientBuilder::dialect` or `ClientBuilder::provider`";
 
-/// A grant that brought no refresh token where one is looked for, but may have elsewhere.
-fn said_elsewhere(grant: Grant, answer: &Members) -> Grant {
-    let found = refresh_tokens_elsewhere(answer);
+/// Adds to a grant without a refresh token where else the response holds one.
+fn said_elsewhere(grant: Grant, members: &Members) -> Grant {
+    let found = refresh_tokens_elsewhere(members);
     if found.is_empty() {
         return grant;
     }
     let found = found.join(", ");
-    grant.with_elsewhere(format!("the answer holds {found}, which was not taken: {NAME_IT}"))
+    grant.with_elsewhere(format!("the response holds {found}, which was not taken: {NAME_IT}"))
 }
 
-/// Says where tokens are, in names that are known and hold nothing of the answer's.
-fn nothing_found(answer: &Members) -> RefreshError {
-    let found: Vec<_> = elsewhere(answer).into_iter().map(|(_, place)| place).collect();
+/// Returns an error that says where the response holds tokens, in known names only, never in its
+/// own words.
+fn nothing_found(members: &Members) -> RefreshError {
+    let found: Vec<_> = elsewhere(members).into_iter().map(|(_, place)| place).collect();
     if found.is_empty() {
-        return RefreshError::unknown("the answer holds no usable access token");
+        return RefreshError::unknown("the response holds no usable access token");
     }
     RefreshError::unknown(format!(
-        "the answer holds no `access_token` at its top, but {}: {NAME_IT}",
+        "the response holds no `access_token` at its top, but {}: {NAME_IT}",
         found.join(", ")
     ))
 }
 
-/// A header's value, if it is such a text as HTTP knows.
+/// Returns the value of a header as a text, if it is printable ASCII.
 fn text(value: &[u8]) -> Option<&str> {
     let visible = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
     core::str::from_utf8(value).ok().filter(|text| text.as_bytes().iter().all(visible))
 }
 
-/// Whether one of a header's challenges is for `Basic` (RFC 9110, section 11.6.1).
+/// Returns whether one of a header's challenges is for `Basic` (RFC 9110, section 11.6.1).
 fn challenges_basic(header: &str) -> bool {
     let mut quoted = false;
     let mut parts = header.split(|c| {

@@ -1,17 +1,22 @@
 //! One call: its request, sent once or twice, and where redirects are followed, the next hop's.
 
 use core::future::poll_fn;
+use std::boxed::Box;
+use std::error::Error as StdError;
 use std::prelude::rust_2024::*;
 
 use http::header::AUTHORIZATION;
 use http::{Request, Response, Uri};
 use tower_service::Service;
 
-use super::{BoxError, Replay};
-use crate::interceptor::redirect::{Answered, Hop, HopBody, Route};
-use crate::interceptor::{Answer, Interceptor, Refused};
+use super::replay::Replay;
+use crate::interceptor::redirect::{Hop, HopBody, HopResponse, Route};
+use crate::interceptor::{Interceptor, Refused, ResponseHead};
 use crate::token::AccessToken;
-use crate::verdict::{Attempt, Body, Place, Verdict};
+use crate::verdict::{Attempt, Body, ResponseOrigin, Verdict};
+
+/// Any error of the inner service, or a [`Refused`](crate::interceptor::Refused).
+pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// What becomes of a redirect.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -20,14 +25,14 @@ pub(super) enum Redirects {
     Followed,
 }
 
-pub(super) struct Exchange<S, R> {
+pub(super) struct Call<S, R> {
     pub(super) inner: S,
     pub(super) interceptor: Interceptor,
     pub(super) replay: R,
     pub(super) redirects: Redirects,
 }
 
-impl<S, R> Exchange<S, R> {
+impl<S, R> Call<S, R> {
     /// Sends `request` by the service, which is ready, and whatever follows from its answer.
     pub(super) async fn run<B, A>(
         mut self,
@@ -42,7 +47,7 @@ impl<S, R> Exchange<S, R> {
         let mut attempt = Attempt::First;
         loop {
             let again = self.replay.keep(request.body_mut());
-            let body = if again.is_some() { Body::Again } else { Body::Once };
+            let body = if again.is_some() { Body::Replayable } else { Body::OneShot };
             let (parts, sent) = request.into_parts();
             let mut head = parts.clone();
             let token = route.token(&self.interceptor).await?;
@@ -51,14 +56,15 @@ impl<S, R> Exchange<S, R> {
             }
             let response = self.inner.call(Request::from_parts(head, sent)).await;
             let mut response = response.map_err(Into::into)?;
-            let verdict = token.as_ref().map(|it| self.judge(it, &response, body, attempt));
+            let verdict =
+                token.as_ref().map(|it| self.handle_response(it, &response, body, attempt));
             let (next, kept) = match (verdict, again) {
                 (Some(Verdict::Replay), Some(again)) => {
                     attempt = Attempt::Second;
                     (None, Some(again))
                 }
                 (Some(Verdict::Replay | Verdict::Deliver(_)) | None, again) => {
-                    let answered = Answered {
+                    let answered = HopResponse {
                         url: &parts.uri,
                         method: &parts.method,
                         body,
@@ -91,7 +97,7 @@ impl<S, R> Exchange<S, R> {
     fn follow<B>(
         &self,
         route: &mut Route,
-        answered: Answered<'_>,
+        answered: HopResponse<'_>,
         again: Option<B>,
     ) -> Result<Option<(Hop, B)>, Refused>
     where
@@ -109,15 +115,15 @@ impl<S, R> Exchange<S, R> {
         Ok(body.map(|body| (hop, body)))
     }
 
-    fn judge<A>(
+    fn handle_response<A>(
         &self,
         token: &AccessToken,
         response: &Response<A>,
         body: Body,
         attempt: Attempt,
     ) -> Verdict {
-        let answer = Answer { status: response.status(), headers: response.headers() };
-        self.interceptor.judge(token, answer, Place::Home, body, attempt)
+        let head = ResponseHead { status: response.status(), headers: response.headers() };
+        self.interceptor.handle_response(token, head, ResponseOrigin::SameOrigin, body, attempt)
     }
 }
 

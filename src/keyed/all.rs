@@ -1,0 +1,145 @@
+//! What the handles of keyed sessions share: the sessions, in shards.
+
+use core::hash::BuildHasher;
+use std::hash::RandomState;
+use std::prelude::rust_2024::*;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::aging::Aging;
+use super::nudge::Nudge;
+use super::program::{Key, Program};
+use super::record::Record;
+use super::shard::{Garbage, Shard};
+use crate::primitives::contained;
+use crate::session::suspend::{Suspended, no_such_session};
+use crate::session::{Error, Session};
+use crate::time::Timestamp;
+
+/// How many shards there are. A power of two.
+pub(super) const SHARDS: usize = 64;
+
+/// How many records each write to a shard looks at besides: whether they may be packed or evicted.
+pub(super) const SWEPT: u32 = 4;
+
+/// What the handles share.
+pub(super) struct All<K> {
+    pub(super) shards: Box<[RwLock<Shard<K>>]>,
+    pub(super) hasher: RandomState,
+    pub(super) program: Arc<Program<K>>,
+    /// When the sessions were built.
+    pub(super) began: Timestamp,
+    pub(super) nudge: Nudge,
+}
+
+impl<K: Key> All<K> {
+    /// The session of `key`, taken up where it was packed, read from its store where it is new.
+    pub(super) fn find(&self, key: &K) -> Result<Session, Error> {
+        let hash = self.hash(key);
+        match self.read(key).get(hash, key) {
+            Some(Record::Live(_, live)) => return Ok(live.get()),
+            Some(Record::Idle(..) | Record::Vacant) => {}
+            None if self.program.stores.is_some() => {}
+            None => return Err(no_such_session()),
+        }
+        // The program's code, called before any lock is taken (rule C6).
+        let prepared = self.program.prepare(key);
+        let first = self
+            .program
+            .stores
+            .as_ref()
+            .map(|_| Suspended::first(&self.program.settings, true, None));
+        let now = self.program.settings.now();
+        let mut garbage = Garbage::default();
+        let session = {
+            let mut shard = self.write(key);
+            let session = shard.resume(hash, &self.hasher, key, prepared, first, &mut garbage);
+            shard.sweep(SWEPT, &self.aging(now), &mut garbage);
+            session
+        };
+        self.discard(garbage);
+        session.ok_or_else(no_such_session)
+    }
+
+    pub(super) fn hash(&self, key: &K) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    pub(super) fn shard(&self, key: &K) -> &RwLock<Shard<K>> {
+        // The highest bits: the lowest choose the place within the shard.
+        let number = usize::try_from(self.hash(key) >> 40).unwrap_or(0) % SHARDS;
+        &self.shards[number]
+    }
+
+    pub(super) fn read(&self, key: &K) -> RwLockReadGuard<'_, Shard<K>> {
+        lock_for_reading(self.shard(key))
+    }
+
+    pub(super) fn write(&self, key: &K) -> RwLockWriteGuard<'_, Shard<K>> {
+        lock_for_writing(self.shard(key))
+    }
+
+    /// Seconds since the sessions were built.
+    pub(super) fn seconds(&self, now: Timestamp) -> u32 {
+        u32::try_from(now.since(self.began).as_millis() / 1000).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn aging(&self, now: Timestamp) -> Aging<'_, K> {
+        Aging { now, seconds: self.seconds(now), hasher: &self.hasher, program: &self.program }
+    }
+
+    /// Drops, outside of any lock, what was left over; hands over what was evicted.
+    pub(super) fn discard(&self, garbage: Garbage<K>) {
+        if let Some(on_evict) = &self.program.on_evict {
+            for (key, rest) in garbage.evicted {
+                if let Some(grant) = rest.grant {
+                    // One that panics keeps the others from nothing.
+                    let _ = contained(|| on_evict(key, grant));
+                }
+            }
+        }
+    }
+
+    /// Has `key` renewed when it is next due, if anything keeps it fresh.
+    pub(super) fn schedule(&self, key: &K) {
+        let program = &self.program;
+        let now = program.settings.now();
+        self.write(key).schedule(self.hash(key), key, program.settings.policy(), now);
+        self.nudge.call();
+    }
+
+    pub(super) fn keep_time(&self, now: Timestamp) {
+        for shard in &self.shards {
+            lock_for_writing(shard).keep_time(self.program.settings.policy(), now);
+        }
+    }
+
+    /// When to look again; each shard is asked.
+    pub(super) fn next_stir(&self) -> Option<Timestamp> {
+        self.shards.iter().filter_map(|shard| lock_for_reading(shard).next_stir()).min()
+    }
+
+    /// Whether a caller that comes now would begin a refresh. Takes up no packed session.
+    pub(super) fn state_is_due(&self, key: &K, now: Timestamp) -> bool {
+        let hash = self.hash(key);
+        self.read(key).is_due(hash, key, self.program.settings.policy(), now)
+    }
+
+    pub(super) fn schedule_quietly(&self, key: &K, now: Timestamp) {
+        self.write(key).schedule(self.hash(key), key, self.program.settings.policy(), now);
+    }
+}
+
+pub(super) fn lock_for_reading<K>(shard: &RwLock<Shard<K>>) -> RwLockReadGuard<'_, Shard<K>> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn lock_for_writing<K>(shard: &RwLock<Shard<K>>) -> RwLockWriteGuard<'_, Shard<K>> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K> Drop for All<K> {
+    /// The last handle is gone: what keeps all fresh is told, and ends.
+    fn drop(&mut self) {
+        self.nudge.call();
+    }
+}

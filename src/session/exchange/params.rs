@@ -1,0 +1,41 @@
+//! What one refresh needs to know of its session.
+
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use crate::lifecycle::{Cause, FlightId};
+use crate::refresh::Refused;
+use crate::session::exchange::answers::AnswerCount;
+use crate::session::exchange::epoch::EpochFence;
+use crate::session::exchange::received::Unsaved;
+use crate::session::exchange::stage::Stage;
+use crate::store::Version;
+use crate::time::Timestamp;
+use crate::token::Grant;
+
+/// What a refresh starts with.
+pub(crate) struct ExchangeParams {
+    pub(crate) flight: FlightId,
+    pub(crate) cause: Cause,
+    pub(crate) deadline: Timestamp,
+    /// The grant to renew, unless the store shows a newer one.
+    pub(crate) grant: Option<Grant>,
+    /// The store's version that `grant` was read or written at; `None` before the first reading.
+    pub(crate) version: Option<Version>,
+    /// A grant that was received and could not be stored.
+    pub(crate) unsaved: Option<Unsaved>,
+    pub(crate) refused: Refused,
+    pub(crate) epoch_fence: Arc<EpochFence>,
+    pub(crate) stage: Arc<Stage>,
+    /// The answers that have come, and how many had landed at the launch.
+    pub(crate) answers: Arc<AnswerCount>,
+    pub(crate) landed: u64,
+}
+
+impl ExchangeParams {
+    /// Whether an answer has come that had not landed at the launch: what this refresh would present may
+    /// be spent (rule B6).
+    pub(crate) fn is_outrun(&self) -> bool {
+        self.answers.count() != self.landed
+    }
+}
