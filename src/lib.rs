@@ -31,7 +31,7 @@
 //! ```
 //!
 //! # The map
-//! Imports point down only; `tests/tidy.rs` holds that.
+//! Imports point down only; `tests/house/tidy.rs` holds that.
 //!
 //! | floor | module | what it is |
 //! |---|---|---|
