@@ -20,7 +20,7 @@ use perennial::time::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
-use super::model::Told;
+use super::model::{Token, Told};
 use super::told::{self, event, life, policy, reply};
 use history::{Grain, History, Image, histories};
 
@@ -133,7 +133,7 @@ proptest! {
 #[test]
 fn an_event_that_is_delayed_past_the_next_ones_changes_a_decision() {
     let rules = history::tame(Grain::Coarse);
-    let token = crate::lifecycle::model::Token { sent: 0, lifetime: Some(160), hint: None, jitter: 0 };
+    let token = Token { sent: 0, lifetime: Some(160), hint: None, jitter: 0 };
     let lapse = 160 - rules.margin.min(20);
     let events = vec![(0, Told::Installed(Some(token), None)), (lapse, Told::Requested(0))];
     let history = History { rules, events };
