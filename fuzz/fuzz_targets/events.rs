@@ -4,9 +4,9 @@
 
 #[path = "events/history.rs"]
 mod history;
-#[path = "../../tests/lifecycle/model.rs"]
+#[path = "../../tests/machine/lifecycle/model.rs"]
 mod model;
-#[path = "../../tests/lifecycle/told.rs"]
+#[path = "../../tests/machine/lifecycle/told.rs"]
 mod told;
 
 use perennial::lifecycle::{Generation, Lifecycle};
