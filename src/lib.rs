@@ -134,14 +134,14 @@
 //! | the lifetime of a token whose response states none | 1 hour | [`missing_lifetime`](lifecycle::PolicyBuilder::missing_lifetime) |
 //! | how long a refresh may take | 30 s | [`refresh_deadline`](lifecycle::PolicyBuilder::refresh_deadline) |
 //! | the backoff after failures | up to 1 s, doubling, up to 60 s | [`backoff`](lifecycle::PolicyBuilder::backoff) |
-//! | how long a caller waits through failed attempts | not at all; 10 s for requests | [`Acquire::patience`](session::Acquire::patience), [`InterceptorBuilder::patience`](interceptor::InterceptorBuilder::patience) |
+//! | how long a caller waits through failed attempts | not at all; 10 s for requests | [`Acquire::retry_for`](session::Acquire::retry_for), [`InterceptorBuilder::retry_for`](interceptor::InterceptorBuilder::retry_for) |
 //! | how long a caller waits in all | no limit; 10 s for requests | [`Acquire::within`](session::Acquire::within), [`wait_limit`](interceptor::InterceptorBuilder::wait_limit) |
 //! | where the grant is kept | in memory | [`store`](session::Builder::store), [`on_rotate`](session::Builder::on_rotate) |
 //! | what wakes tasks at deadlines and after backoff | nothing; to wait through backoff is then an error | [`timer`](session::Builder::timer) |
-//! | who polls a refresh | the callers that wait for it | [`spawner`](session::Builder::spawner), [`home`](session::Builder::home) |
-//! | where a blocking refresher runs | on a short-lived thread | [`offload`](session::Builder::offload) |
+//! | who polls a refresh | the callers that wait for it | [`spawner`](session::Builder::spawner), [`poll_in`](session::Builder::poll_in) |
+//! | where a blocking refresher runs | on a short-lived thread | [`spawn_blocking`](session::Builder::spawn_blocking) |
 //! | refreshing without any traffic | off | [`Session::keep_fresh`](session::Session::keep_fresh) |
-//! | where random numbers come from | the standard library's hasher | [`draws`](session::Builder::draws) |
+//! | where random numbers come from | the standard library's hasher | [`random`](session::Builder::random) |
 //!
 //! # Errors
 //! [`session::Error`] says what to do: [`is_login_required`](session::Error::is_login_required) is the one

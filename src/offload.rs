@@ -85,7 +85,7 @@ impl<T> Drop for Sender<T> {
     }
 }
 
-/// The result to come of [`offload`].
+/// The result to come of [`spawn_blocking`].
 pub(crate) struct Pending<T>(Arc<Mutex<Slot<T>>>);
 
 impl<T> Future for Pending<T> {

@@ -90,8 +90,8 @@ pub trait Refresh: Send + Sync + 'static {
     }
 
     /// Where the futures of this refresher may be polled (rule C2).
-    fn home(&self) -> Home {
-        Home::Anywhere
+    fn poll_in(&self) -> PollIn {
+        PollIn::Anywhere
     }
 
     /// What the sessions of its client share where the server does not accept that (rule B6); by
@@ -124,8 +124,8 @@ pub trait LocalRefresh: 'static {
     }
 
     /// What must be entered for each poll (rule C2).
-    fn home(&self) -> Home {
-        Home::Anywhere
+    fn poll_in(&self) -> PollIn {
+        PollIn::Anywhere
     }
 }
 
@@ -141,21 +141,21 @@ impl<R: Refresh> LocalRefresh for R {
         Refresh::revoke(self, grant)
     }
 
-    fn home(&self) -> Home {
-        Refresh::home(self)
+    fn poll_in(&self) -> PollIn {
+        Refresh::poll_in(self)
     }
 }
 
 /// Where a refresher's futures may be polled.
 #[derive(Clone)]
-pub enum Home {
+pub enum PollIn {
     /// On any thread, with no runtime around.
     Anywhere,
     /// Only within a runtime, which each poll enters.
     Runtime(Arc<dyn Runtime>),
 }
 
-impl fmt::Debug for Home {
+impl fmt::Debug for PollIn {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Anywhere => "Anywhere",
@@ -297,7 +297,7 @@ impl StdError for RefreshError {
 pub(crate) trait AnyRefresh: Send + Sync {
     fn refresh(&self, request: Request) -> BoxFuture<Result<Grant, RefreshError>>;
     fn revoke(&self, grant: Grant) -> BoxFuture<()>;
-    fn home(&self) -> Home;
+    fn poll_in(&self) -> PollIn;
     fn client_backoff(&self) -> Option<ClientBackoff>;
 }
 
@@ -310,8 +310,8 @@ impl<R: Refresh> AnyRefresh for R {
         Box::pin(Refresh::revoke(self, grant))
     }
 
-    fn home(&self) -> Home {
-        Refresh::home(self)
+    fn poll_in(&self) -> PollIn {
+        Refresh::poll_in(self)
     }
 
     fn client_backoff(&self) -> Option<ClientBackoff> {

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::{Arc, Mutex};
 
 use perennial::clock::SharedClock;
-use perennial::refresh::{Home, RefreshError, Request};
+use perennial::refresh::{PollIn, RefreshError, Request};
 use perennial::session::Session;
 use perennial::store::{MemoryStore, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::testing::{Answer, Scripted, VirtualTime};
@@ -98,7 +98,7 @@ fn a_request_does_not_show_what_it_presents() {
     let session = Session::builder(move |request: Request| {
         let token = request.refresh_token().expect("one to present");
         assert!(token.expose().contains(PLANTED));
-        seen.lock().expect("no panic").debug(&request).debug(&token).debug(&Home::Anywhere);
+        seen.lock().expect("no panic").debug(&request).debug(&token).debug(&PollIn::Anywhere);
         async { Err(RefreshError::declined("invalid_grant")) }
     });
     let grant = Grant::of_refresh_token(format!("{PLANTED}-rt"));

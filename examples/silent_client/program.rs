@@ -285,7 +285,7 @@ fn policy(arguments: &Arguments) -> Result<Policy, Box<dyn Error>> {
 fn interceptor(arguments: &Arguments, session: &Session) -> Result<Interceptor, Box<dyn Error>> {
     let interceptor = Interceptor::builder(session.clone()).origin(&arguments.api_url);
     let interceptor = match arguments.retry_for {
-        Some(patience) => interceptor.patience(patience),
+        Some(patience) => interceptor.retry_for(patience),
         None => interceptor,
     };
     interceptor.build().map_err(|error| format!("--api-url: {error}").into())

@@ -91,7 +91,7 @@ async fn run_member(
 }
 
 fn client(session: Session, story: &Arc<Story>, record: &Arc<Record>) -> ClientWithMiddleware {
-    let interceptor = Interceptor::builder(session).any_origin().patience(PATIENCE).build();
+    let interceptor = Interceptor::builder(session).any_origin().retry_for(PATIENCE).build();
     let interceptor = interceptor.expect("nothing that could be wrong");
     let wire = Wire { story: Arc::clone(story), record: Arc::clone(record) };
     let client = BearerMiddleware::client(interceptor, reqwest::Client::builder());
@@ -155,7 +155,7 @@ fn call_from_thread(session: &Session, url: &str, story: &Story, record: &Record
         let mut status = None;
         for _attempt in 0..2 {
             let before = instant();
-            let token = session.token().patience(PATIENCE).wait();
+            let token = session.token().retry_for(PATIENCE).wait();
             added += before.elapsed();
             let answer = token.map_err(|error| error.to_string()).and_then(|token| {
                 let answer = client.get(url).bearer_auth(token.expose()).send();

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use perennial::lifecycle::{Cause, Failure};
-use perennial::refresh::{ClientBackoff, Home, Refresh, RefreshError, Request};
+use perennial::refresh::{ClientBackoff, PollIn, Refresh, RefreshError, Request};
 use perennial::token::{Grant, Secret};
 
 /// What became of one refresh.
@@ -79,8 +79,8 @@ impl<R: Refresh, O: Observe> Refresh for Observed<R, O> {
         self.refresher.revoke(grant)
     }
 
-    fn home(&self) -> Home {
-        self.refresher.home()
+    fn poll_in(&self) -> PollIn {
+        self.refresher.poll_in()
     }
 
     fn client_backoff(&self) -> Option<ClientBackoff> {

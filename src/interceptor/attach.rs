@@ -29,7 +29,7 @@ pub struct Interceptor {
 pub(super) struct InterceptorSettings {
     pub(super) origins: Origins,
     pub(super) plain: Transport,
-    pub(super) patience: Duration,
+    pub(super) retry_for: Duration,
     pub(super) wait_limit: Duration,
     pub(super) timer: Arc<dyn Timer>,
     #[cfg_attr(
@@ -122,7 +122,7 @@ impl Interceptor {
 
     pub(super) fn token_within(&self, limit: Duration) -> Acquire<'_> {
         let settings = &self.settings;
-        self.session.token().patience(settings.patience).within(limit).alarmed_by(&settings.timer)
+        self.session.token().retry_for(settings.retry_for).within(limit).alarmed_by(&settings.timer)
     }
 
     /// Reports to the session what `response` says about `token`, and returns what to do with the

@@ -31,7 +31,7 @@ pub struct InterceptorBuilder {
     origins: Vec<String>,
     any_origin: bool,
     allow_plain_http: bool,
-    patience: Duration,
+    retry_for: Duration,
     wait_limit: Option<Duration>,
     timer: Option<Arc<dyn Timer>>,
     max_redirects: u32,
@@ -59,7 +59,7 @@ impl Interceptor {
             origins: Vec::new(),
             any_origin: false,
             allow_plain_http: false,
-            patience: DEFAULT_PATIENCE,
+            retry_for: DEFAULT_PATIENCE,
             wait_limit: None,
             timer: None,
             max_redirects: DEFAULT_MAX_REDIRECTS,
@@ -111,8 +111,8 @@ impl InterceptorBuilder {
 
     /// Sets how long a request retries through failures of the authorization server, within the
     /// [`wait_limit`](InterceptorBuilder::wait_limit). Default: 10 s.
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn retry_for(mut self, retry_for: Duration) -> Self {
+        self.retry_for = retry_for;
         self
     }
 
@@ -157,8 +157,8 @@ impl InterceptorBuilder {
         let settings = InterceptorSettings {
             origins: if self.any_origin { Origins::Any } else { Origins::These(origins) },
             plain: if self.allow_plain_http { Transport::Private } else { Transport::Plain },
-            patience: self.patience,
-            wait_limit: self.wait_limit.unwrap_or(DEFAULT_WAIT_LIMIT.max(self.patience)),
+            retry_for: self.retry_for,
+            wait_limit: self.wait_limit.unwrap_or(DEFAULT_WAIT_LIMIT.max(self.retry_for)),
             timer: self.timer.unwrap_or_else(|| Arc::new(ThreadTimer::new())),
             max_redirects: self.max_redirects,
             classification: self.classification,

@@ -95,9 +95,9 @@ impl<K: Key> Builder<K> {
         self
     }
 
-    /// As [`session::Builder::draws`](crate::session::Builder::draws).
-    pub fn draws(mut self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Self {
-        self.common = self.common.draws(draw);
+    /// As [`session::Builder::random`](crate::session::Builder::random).
+    pub fn random(mut self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Self {
+        self.common = self.common.random(draw);
         self
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::{Clock, Timer};
 use crate::lifecycle::Policy;
 use crate::primitives::{AtomicUsize, Ordering};
-use crate::refresh::{AnyRefresh, BoxFuture, ClientBackoff, Home};
+use crate::refresh::{AnyRefresh, BoxFuture, ClientBackoff, PollIn};
 use crate::store::AnyStore;
 use crate::time::{Draw, Span, Timestamp};
 use crate::token::Grant;
@@ -106,7 +106,7 @@ pub(crate) struct Ports {
     pub(crate) built_at: Timestamp,
     pub(crate) client_backoff: ClientBackoff,
     pub(crate) refresher: Box<dyn AnyRefresh>,
-    pub(crate) home: Home,
+    pub(crate) poll_in: PollIn,
     pub(crate) store: Option<Box<dyn AnyStore>>,
     pub(crate) hooks: Hooks,
 }
@@ -134,7 +134,7 @@ impl Ports {
     pub(crate) fn new(
         settings: Arc<Settings>,
         refresher: Box<dyn AnyRefresh>,
-        home: Home,
+        poll_in: PollIn,
         store: Option<Box<dyn AnyStore>>,
         hooks: Hooks,
     ) -> Self {
@@ -146,7 +146,7 @@ impl Ports {
                 .unwrap_or_else(|| settings.client_backoff.clone()),
             settings,
             refresher,
-            home,
+            poll_in,
             store,
             hooks,
         }

@@ -125,7 +125,7 @@ pub(crate) fn run(scenario: Scenario) -> usize {
         Session::builder(move |request| refresh(Arc::clone(&asked), request, scenario.hurry))
             .clock(move || Timestamp::from_millis(clock.load(Ordering::SeqCst)))
             .without_jitter()
-            .draws(|| 0)
+            .random(|| 0)
             .on_orphan(drop)
             .grant(server.login());
     if scenario.spawner {

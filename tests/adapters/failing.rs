@@ -57,7 +57,7 @@ async fn an_authorization_server_that_is_down_reaches_the_caller_as_unavailable(
 // Rules E1, B7.
 async fn a_failure_of_the_authorization_server_is_waited_through_with_patience(on: Adapter) {
     let world = World::new(on).await;
-    let interceptor = world.interceptor().patience(Duration::from_secs(10));
+    let interceptor = world.interceptor().retry_for(Duration::from_secs(10));
     let mut world = world.intercepted_by(interceptor);
     world.time.advance(HOUR);
     let request = world.get();

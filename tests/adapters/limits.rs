@@ -105,7 +105,7 @@ async fn the_waits_of_one_request_share_the_limit(on: Adapter) {
 async fn a_patience_beyond_the_usual_limit_is_kept(on: Adapter) {
     let world = World::new(on).await;
     let interceptor = Interceptor::builder(world.session.clone()).origin(world.api.url("/"));
-    let mut world = world.intercepted_by(interceptor.patience(60 * SECOND));
+    let mut world = world.intercepted_by(interceptor.retry_for(60 * SECOND));
     world.time.advance(HOUR);
     let request = world.get();
     let refresh = world.auth.next().await;
@@ -122,7 +122,7 @@ async fn a_patience_beyond_the_usual_limit_is_kept(on: Adapter) {
 async fn patience_does_not_outlast_the_limit(on: Adapter) {
     let world = World::new(on).await;
     let interceptor = Interceptor::builder(world.session.clone()).origin(world.api.url("/"));
-    let interceptor = interceptor.patience(HOUR).wait_limit(5 * SECOND);
+    let interceptor = interceptor.retry_for(HOUR).wait_limit(5 * SECOND);
     let mut world = world.intercepted_by(interceptor);
     world.time.advance(HOUR);
     let request = world.get();

@@ -116,7 +116,7 @@ impl World {
         session: Session,
     ) -> Self {
         let spy = Spy::default();
-        let interceptor = to(&api, &session).patience(Duration::ZERO);
+        let interceptor = to(&api, &session).retry_for(Duration::ZERO);
         let client = client(on, interceptor, &spy);
         Self { on, auth, api, time, session, client, spy }
     }
@@ -129,7 +129,7 @@ impl World {
 
     /// An interceptor for the resource server.
     pub(crate) fn interceptor(&self) -> InterceptorBuilder {
-        to(&self.api, &self.session).patience(Duration::ZERO)
+        to(&self.api, &self.session).retry_for(Duration::ZERO)
     }
 
     pub(crate) fn send(&self, call: Call) -> JoinHandle<Result<Answered, Failed>> {

@@ -16,7 +16,7 @@ use perennial::adapters::tower::BearerLayer;
 use perennial::adapters::{reqwest as over_reqwest, ureq as over_ureq};
 use perennial::interceptor::Interceptor;
 use perennial::lifecycle::{MissingLifetime, Policy};
-use perennial::refresh::{Home, Refresh, RefreshError, Request};
+use perennial::refresh::{PollIn, Refresh, RefreshError, Request};
 use perennial::session::Session;
 use perennial::time::{Lifetime, Span};
 use perennial::token::Grant;
@@ -207,7 +207,7 @@ impl<R: Refresh> Refresh for Hearing<R> {
         async move { heard.hear(refresh.await) }
     }
 
-    fn home(&self) -> Home {
-        self.refresher.home()
+    fn poll_in(&self) -> PollIn {
+        self.refresher.poll_in()
     }
 }

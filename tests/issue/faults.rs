@@ -132,7 +132,7 @@ fn open(
         let answer = wire.answers(&request);
         async { answer }
     });
-    let builder = builder.clock(clock).store(store.clone()).policy(policy).draws(|| 1 << 31);
+    let builder = builder.clock(clock).store(store.clone()).policy(policy).random(|| 1 << 31);
     let builder = match grant {
         Some(grant) => builder.grant(grant),
         None => builder,

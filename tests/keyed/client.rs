@@ -26,7 +26,7 @@ fn of_a_thousand_keys_one_asks_in_each_backoff_of_a_client_that_is_refused() {
         let answer = if now < good_from { Err(refused) } else { Ok(grant(*key, 2)) };
         async move { answer }
     });
-    let sessions = sessions.clock(time.clone()).draws(|| 1 << 31).build();
+    let sessions = sessions.clock(time.clone()).random(|| 1 << 31).build();
     for key in 0..KEYS {
         sessions.install_blocking(&key, grant(key, 1)).expect("sendable");
     }

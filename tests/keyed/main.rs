@@ -37,7 +37,7 @@ impl Server {
         })
         .clock(time.clone())
         .without_jitter()
-        .draws(|| 1 << 31)
+        .random(|| 1 << 31)
     }
 
     fn presented(&self, key: u64) -> Vec<String> {

@@ -174,7 +174,7 @@ fn a_key_whose_refresh_failed_is_kept_trying_after_its_backoff() {
         let granted = (*counter.lock().expect("no panic") > 2).then(|| grant(*key, 2));
         async move { granted.ok_or_else(|| RefreshError::unavailable("503")) }
     });
-    let sessions = sessions.clock(time.clone()).without_jitter().draws(|| 1 << 31).build();
+    let sessions = sessions.clock(time.clone()).without_jitter().random(|| 1 << 31).build();
     sessions.install_blocking(&1, grant(1, 1)).expect("sendable");
     let mut keeper = Hand::new(sessions.keep_fresh(time.clone()));
     keeper.pending();
@@ -228,7 +228,7 @@ fn a_key_that_was_packed_in_its_backoff_says_when_to_come_back() {
     let time = VirtualTime::at(START);
     let sessions =
         Sessions::builder(|_: &u64, _: Request| async { Err(RefreshError::unavailable("503")) });
-    let sessions = sessions.clock(time.clone()).without_jitter().draws(|| 1 << 31).build();
+    let sessions = sessions.clock(time.clone()).without_jitter().random(|| 1 << 31).build();
     sessions.install_blocking(&1, grant(1, 1)).expect("sendable");
     time.advance(HOUR);
     let first = sessions.token_blocking(&1).expect_err("503");
@@ -272,7 +272,7 @@ fn the_keeper_goes_by_the_policy_of_its_sessions() {
     let hourly = Policy::builder().budget(1, HOUR).build().expect("valid");
     let sessions =
         Sessions::builder(|_: &u64, _: Request| async { Err(RefreshError::unavailable("503")) });
-    let sessions = sessions.clock(time.clone()).draws(|| 1 << 31).policy(hourly).build();
+    let sessions = sessions.clock(time.clone()).random(|| 1 << 31).policy(hourly).build();
     sessions.install_blocking(&1, grant(1, 1)).expect("sendable");
     // Its rejection is what the budget pays for, and no retry.
     let token = sessions.token_blocking(&1).expect("fresh");

@@ -129,7 +129,7 @@ fn what_a_blocking_refresher_brought_off_the_executor_is_not_lost() {
     exhaust(Preemptions(3), || {
         let hand = Hand::new();
         let refresher = |_: Request| Ok::<_, RefreshError>(grant(1));
-        let session = Session::builder_blocking(refresher).offload(|job| {
+        let session = Session::builder_blocking(refresher).spawn_blocking(|job| {
             thread::spawn(job);
             Ok(())
         });

@@ -60,7 +60,7 @@ fn settle(builder: Builder, hand: &Hand) -> Session {
     builder
         .clock(hand.clock())
         .without_jitter()
-        .draws(|| 0)
+        .random(|| 0)
         .grant(grant(0))
         .build()
         .expect("sendable")

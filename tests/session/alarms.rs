@@ -57,7 +57,7 @@ fn hasty(script: &Scripted) -> (Session, VirtualTime) {
 fn a_timer_that_rings_early_ends_no_backoff() {
     let script = Scripted::new().then(unavailable());
     let (session, time) = hasty(&script);
-    let mut caller = Hand::new(session.token().patience(HOUR));
+    let mut caller = Hand::new(session.token().retry_for(HOUR));
     caller.pending();
     assert_eq!(script.requests(), 1);
     time.advance(HALF_A_SECOND);
@@ -71,7 +71,7 @@ fn a_timer_that_rings_early_ends_no_backoff_of_a_thread() {
     let script = Scripted::new().then(unavailable());
     let (session, time) = hasty(&script);
     let other = session.clone();
-    let thread = std::thread::spawn(move || watched(move || other.token().patience(HOUR).wait()));
+    let thread = std::thread::spawn(move || watched(move || other.token().retry_for(HOUR).wait()));
     crate::session_support::until(|| time.next_alarm().is_some());
     assert_eq!(script.requests(), 1);
     time.advance(HALF_A_SECOND);
@@ -154,7 +154,7 @@ fn a_timer_is_asked_once_for_one_instant_however_often_its_sleeper_is_polled() {
     let session = builder(&Scripted::new().then(unavailable()), &time).timer(timer).build();
     let session = session.expect("sendable");
     time.advance(HOUR);
-    let mut caller = Hand::new(session.token().patience(HOUR));
+    let mut caller = Hand::new(session.token().retry_for(HOUR));
     for _ in 0..5 {
         caller.pending();
     }
@@ -167,12 +167,12 @@ fn a_limit_that_ends_before_the_backoff_does_is_not_waited_for() {
     let script = Scripted::new().then(unavailable()).then(unavailable());
     let (session, time) = lapsed_with_timer(&script);
     for limit in [Duration::from_millis(499), HALF_A_SECOND] {
-        let hasty = session.token().patience(HOUR).within(limit);
+        let hasty = session.token().retry_for(HOUR).within(limit);
         assert!(at_once(hasty).expect_err("no connection").is_unavailable());
     }
     assert_eq!(script.requests(), 1);
     let limit = HALF_A_SECOND + Duration::from_millis(1);
-    let mut caller = Hand::new(session.token().patience(HOUR).within(limit));
+    let mut caller = Hand::new(session.token().retry_for(HOUR).within(limit));
     caller.pending();
     time.advance(HALF_A_SECOND);
     // It has failed again, and the next backoff is longer than what is left.
@@ -185,7 +185,7 @@ fn a_limit_that_ends_before_the_backoff_does_is_not_waited_for() {
 fn a_late_answer_ends_the_wait_of_one_who_waits_through_backoff() {
     let script = Scripted::new().then(Answer::Hang);
     let (session, time) = lapsed_with_timer(&script);
-    let mut caller = Hand::new(session.token().patience(HOUR));
+    let mut caller = Hand::new(session.token().retry_for(HOUR));
     caller.pending();
     time.advance(30 * SECOND);
     caller.pending(); // judged unknown
@@ -216,7 +216,7 @@ fn a_late_answer_that_takes_another_poll_is_not_left_lying_by_one_who_waits_thro
     let builder = standard(Session::builder(refresher), &time).timer(time.clone());
     let session = builder.build().expect("sendable");
     time.advance(HOUR);
-    let mut caller = Hand::new(session.token().patience(HOUR));
+    let mut caller = Hand::new(session.token().retry_for(HOUR));
     caller.pending();
     time.advance(30 * SECOND);
     caller.pending(); // polled once more, and judged

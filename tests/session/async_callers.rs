@@ -225,7 +225,8 @@ fn a_failure_ends_the_impatient_and_the_patient_stay_for_the_next_attempt() {
     let script = Scripted::new().then(Answer::Hang);
     let (session, time) = lapsed_with_timer(&script);
     let mut bare = waiting(&session);
-    let mut patient = [10, 20].map(|seconds| Hand::new(session.token().patience(seconds * SECOND)));
+    let mut patient =
+        [10, 20].map(|seconds| Hand::new(session.token().retry_for(seconds * SECOND)));
     patient.iter_mut().for_each(Hand::pending);
     script.release(unavailable());
     assert!(bare.ready().expect_err("it has no patience").is_unavailable());
@@ -244,7 +245,7 @@ fn a_failure_ends_the_impatient_and_the_patient_stay_for_the_next_attempt() {
 fn without_a_timer_patience_becomes_an_error_that_says_when_to_come_back() {
     let script = Scripted::new().then(unavailable());
     let (session, time) = lapsed(&script);
-    let error = at_once(session.token().patience(10 * SECOND)).expect_err("nothing can wake it");
+    let error = at_once(session.token().retry_for(10 * SECOND)).expect_err("nothing can wake it");
     let again = START.saturating_add((HOUR + HALF_A_SECOND).into());
     assert_eq!(error.when_to_retry(), Some(again));
     assert!(error.is_unavailable());

@@ -78,7 +78,7 @@ fn offloading() -> (Session, VirtualTime, Arc<Mutex<Vec<Job>>>) {
     let jobs: Arc<Mutex<Vec<Job>>> = Arc::default();
     let queue = Arc::clone(&jobs);
     let refresh = Session::builder_blocking(|_: Request| Ok(Scripted::grant(1)));
-    let (session, time) = lapsed_from(refresh.offload(move |job| {
+    let (session, time) = lapsed_from(refresh.spawn_blocking(move |job| {
         queue.lock().expect("no panic").push(job);
         Ok(())
     }));
@@ -113,7 +113,7 @@ fn a_blocking_caller_with_a_usable_token_is_not_made_to_run_the_refresh() {
     let jobs: Arc<Mutex<Vec<Job>>> = Arc::default();
     let queue = Arc::clone(&jobs);
     let refresh = Session::builder_blocking(|_: Request| Ok(Scripted::grant(1)));
-    let refresh = refresh.offload(move |job| {
+    let refresh = refresh.spawn_blocking(move |job| {
         queue.lock().expect("no panic").push(job);
         Ok(())
     });
@@ -132,7 +132,7 @@ fn a_blocking_caller_with_a_limit_does_not_run_the_refresh_itself() {
     let jobs = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&jobs);
     let refresh = Session::builder_blocking(|_: Request| Ok(Scripted::grant(1)));
-    let (session, _) = lapsed_from(refresh.offload(move |job| {
+    let (session, _) = lapsed_from(refresh.spawn_blocking(move |job| {
         count.fetch_add(1, Ordering::SeqCst);
         thread::spawn(job);
         Ok(())
@@ -147,7 +147,7 @@ fn an_offload_hook_that_fails_or_forgets_its_job_fails_that_attempt_alone() {
     for (drops, told) in [(false, "no thread could be had"), (true, "the refresher panicked")] {
         let tries = AtomicUsize::new(0);
         let refresh = Session::builder_blocking(|_: Request| Ok(Scripted::grant(1)));
-        let (session, time) = lapsed_from(refresh.offload(move |job| {
+        let (session, time) = lapsed_from(refresh.spawn_blocking(move |job| {
             if tries.fetch_add(1, Ordering::SeqCst) > 0 {
                 thread::spawn(job);
                 return Ok(());
@@ -262,11 +262,11 @@ fn a_blocking_caller_waits_through_backoff_with_no_timer() {
     let session = Session::builder_with(script.clone())
         .policy(policy.build().expect("valid"))
         .without_grant()
-        .draws(|| u32::MAX)
+        .random(|| u32::MAX)
         .clock(running())
         .build()
         .expect("nothing to check");
-    let token = watched(move || session.token().patience(10 * SECOND).wait());
+    let token = watched(move || session.token().retry_for(10 * SECOND).wait());
     assert_eq!((text(token), script.requests()), ("at-3".to_owned(), 2));
 }
 
@@ -281,7 +281,7 @@ fn a_virtual_timer_wakes_blocking_callers() {
         crate::session_support::builder(&script, &time).timer(time.clone()).policy(policy);
     let session = builder.build().expect("sendable");
     time.advance(HOUR);
-    let patient = thread::spawn(move || text(session.token().patience(2 * HOUR).wait()));
+    let patient = thread::spawn(move || text(session.token().retry_for(2 * HOUR).wait()));
     let clock = time.clone();
     watched(move || until(|| clock.next_alarm().is_some()));
     time.advance(HOUR);

@@ -70,7 +70,7 @@ fn who_is_patient_waits_through_any_number_of_resets() {
         let builder = builder(&script, &time).policy(policy(reuse)).timer(time.clone());
         let session = builder.build().expect("sendable");
         time.advance(HOUR);
-        let mut patient = Hand::new(session.token().patience(HOUR));
+        let mut patient = Hand::new(session.token().retry_for(HOUR));
         let token = (0..100).find_map(|_| match patient.poll() {
             std::task::Poll::Ready(result) => Some(result),
             std::task::Poll::Pending => {
@@ -117,7 +117,7 @@ fn a_late_answer_is_waited_for_and_used_instead_of_asking_again() {
         tasks.run();
         time.advance(2 * SECOND);
         tasks.run();
-        let mut patient = Hand::new(session.token().patience(10 * SECOND));
+        let mut patient = Hand::new(session.token().retry_for(10 * SECOND));
         let waits = mode.timer.then(|| patient.pending()).is_some();
         for _ in 0..2 {
             let error = ask().expect_err("the answer is late");
@@ -203,7 +203,7 @@ fn the_backoff_within_a_declared_window_is_at_most_an_eighth_of_it() {
     let script = (0..20).fold(Scripted::new(), |script, _| script.then(failing(&reset)));
     let time = VirtualTime::at(START);
     let builder = builder(&script, &time).policy(policy(Reuse::idempotent(10 * SECOND)));
-    let session = builder.draws(|| u32::MAX).build().expect("sendable");
+    let session = builder.random(|| u32::MAX).build().expect("sendable");
     time.advance(HOUR);
     let closes = time.now().saturating_add(Span::from_secs(10));
     while time.now() < closes {
@@ -278,7 +278,7 @@ fn client_credentials_that_are_not_accepted_at_first_are_asked_with_again() {
         let script = Scripted::new().then(failing(&error));
         let time = VirtualTime::at(START);
         let builder = Session::builder_with(script.clone()).without_grant().clock(time.clone());
-        let session = builder.draws(|| 1 << 31).policy(policy(Reuse::Unrotated)).build();
+        let session = builder.random(|| 1 << 31).policy(policy(Reuse::Unrotated)).build();
         let session = session.expect("it needs no grant");
         let error = at_once(session.token()).expect_err("refused");
         assert!(!error.may_need_login(), "{error}");

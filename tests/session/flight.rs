@@ -9,7 +9,7 @@ use crate::session_support::{
     HOUR, Hand, SECOND, START, WAITING, at_once, lapsed, standard, text, waiting, watched,
 };
 use perennial::lifecycle::{Policy, Reuse, State};
-use perennial::refresh::{Home, Refresh, RefreshError, Request, Runtime};
+use perennial::refresh::{PollIn, Refresh, RefreshError, Request, Runtime};
 use perennial::session::Session;
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
@@ -330,8 +330,8 @@ impl Refresh for Homely {
         })
     }
 
-    fn home(&self) -> Home {
-        Home::Runtime(Arc::clone(&self.runtime) as Arc<dyn Runtime>)
+    fn poll_in(&self) -> PollIn {
+        PollIn::Runtime(Arc::clone(&self.runtime) as Arc<dyn Runtime>)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::session_support::{
     waiting,
 };
 use perennial::lifecycle::{Remedy, State};
-use perennial::refresh::{Home, LocalBoxFuture, Refresh as _, RefreshError, Request};
+use perennial::refresh::{LocalBoxFuture, PollIn, Refresh as _, RefreshError, Request};
 use perennial::session::{BuildError, Builder, Error, LocalSession, Part, Session};
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Grant;
@@ -215,7 +215,7 @@ fn a_tokens_jitter_takes_an_eighth_of_its_lifetime_at_most_and_nothing_where_the
         })
     };
     let drawing =
-        |drawn| Session::builder_with(Scripted::new()).grant(first_grant()).draws(move || drawn);
+        |drawn| Session::builder_with(Scripted::new()).grant(first_grant()).random(move || drawn);
     // Five minutes before the hour is over; less 450 seconds.
     assert_eq!(due_after(drawing(0)), Some(3300));
     assert_eq!(due_after(drawing(1 << 31)), Some(3300 - 225));
@@ -251,7 +251,7 @@ fn a_local_session_is_stored_and_closed_as_any_other() {
     let (script, time) = (Scripted::new(), VirtualTime::at(START));
     let ledger = Ledger::holding(stored(first_grant()));
     let builder = LocalSession::builder(asking(&script));
-    let builder = builder.clock(time.clone()).without_jitter().draws(|| 0).store(ledger.clone());
+    let builder = builder.clock(time.clone()).without_jitter().random(|| 0).store(ledger.clone());
     let local = builder.build().expect("nothing to check");
     assert_eq!(text(at_once(local.token())), "at-1");
     time.advance(HOUR);
@@ -278,7 +278,7 @@ fn a_local_session_says_that_a_grant_could_not_be_stored() {
     let (script, time) = (Scripted::new().then(Answer::Hang), VirtualTime::at(START));
     let ledger = Ledger::holding(stored(first_grant()));
     let builder = LocalSession::builder(asking(&script));
-    let builder = builder.clock(time.clone()).without_jitter().draws(|| 0).store(ledger.clone());
+    let builder = builder.clock(time.clone()).without_jitter().random(|| 0).store(ledger.clone());
     let local = builder.build().expect("nothing to check");
     assert_eq!(text(at_once(local.token())), "at-1");
     time.advance(HOUR);
@@ -296,7 +296,7 @@ fn a_local_session_says_that_a_grant_could_not_be_stored() {
 fn a_local_session_that_needs_no_grant_asks_without_one() {
     let script = Scripted::new();
     let builder = LocalSession::builder(asking(&script)).without_grant();
-    let builder = builder.home(Home::Anywhere);
+    let builder = builder.poll_in(PollIn::Anywhere);
     let local = builder.clock(VirtualTime::at(START)).build().expect("nothing to check");
     assert_eq!(text(at_once(local.token())), "at-2");
     assert_eq!(script.presented(), [None]);

@@ -11,7 +11,7 @@ use std::task::{Poll, Wake, Waker};
 use crate::session_support::{HOUR, Hand, SECOND, START, first_grant, watched};
 use perennial::clock::{Clock, Timer};
 use perennial::lifecycle::{Policy, Reuse};
-use perennial::refresh::{BoxFuture, Home, Refresh, RefreshError, Request, Runtime};
+use perennial::refresh::{BoxFuture, PollIn, Refresh, RefreshError, Request, Runtime};
 use perennial::session::Session;
 use perennial::store::{MemoryStore, Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::testing::VirtualTime;
@@ -186,8 +186,8 @@ impl Refresh for Probed {
         probed(&self.probe, "revoke poll", "revoke drop", async {})
     }
 
-    fn home(&self) -> Home {
-        Home::Runtime(Arc::new(self.clone()))
+    fn poll_in(&self) -> PollIn {
+        PollIn::Runtime(Arc::new(self.clone()))
     }
 }
 
@@ -227,7 +227,7 @@ fn probes(hooks: bool) -> (Session, Probed) {
             spawns.touch("spawn");
             drop(task);
         })
-        .draws(move || {
+        .random(move || {
             draws.touch("draw");
             0
         });
@@ -261,7 +261,7 @@ fn a_life_of(session: &Session, ports: &Probed) {
         ports.answer.store(answer, Ordering::SeqCst);
         time.advance(2 * HOUR);
         let mut watch = Hand::new(session.changed());
-        let mut stays = Hand::new(session.token().patience(60 * SECOND));
+        let mut stays = Hand::new(session.token().retry_for(60 * SECOND));
         for hand in [&mut stays, &mut Hand::new(session.token())] {
             let _ = hand.poll_with(&Dropped::waker(&ports.probe));
         }

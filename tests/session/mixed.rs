@@ -251,14 +251,14 @@ async fn on_tokio_a_deadline_and_a_backoff_are_kept_on_time() {
         .timer(tokio::time::sleep)
         .spawner(|task| drop(tokio::spawn(task)))
         .policy(policy)
-        .draws(|| 1 << 31)
+        .random(|| 1 << 31)
         .grant(Grant::of_refresh_token("rt-1"))
         .build()
         .expect("sendable");
     let error = session.token().await.expect_err("it hangs");
     assert!(error.is_unavailable());
     assert_eq!(began.elapsed().as_secs(), 30);
-    assert_eq!(text(session.token().patience(HOUR).await), "at-3");
+    assert_eq!(text(session.token().retry_for(HOUR).await), "at-3");
     assert_eq!(script.requests(), 2);
 }
 

@@ -62,7 +62,7 @@ impl Server {
             ready(self.answer(asked.len() + 1))
         });
         let grant = Grant::new("at-1", "rt", Duration::ZERO);
-        let builder = builder.policy(hurried()).draws(move || draw).without_jitter().grant(grant);
+        let builder = builder.policy(hurried()).random(move || draw).without_jitter().grant(grant);
         (builder.clock(move || clock.now()), asked)
     }
 }
@@ -144,7 +144,7 @@ fn a_patient_caller_neither_spins_nor_asks_twice_within_a_millisecond() {
             let time = VirtualTime::at(START);
             let (builder, asked) = server.builder(time.clone(), 0);
             let session = builder.timer(time.clone()).build().expect("sendable");
-            let mut caller = Hand::new(session.token().patience(SECOND));
+            let mut caller = Hand::new(session.token().retry_for(SECOND));
             for tries in 1..=20 {
                 if caller.poll().is_ready() {
                     break;
@@ -157,12 +157,12 @@ fn a_patient_caller_neither_spins_nor_asks_twice_within_a_millisecond() {
             let (builder, asked) = server.builder(time.clone(), 0);
             let session = builder.build().expect("sendable");
             // Without a timer nobody would poll it again.
-            let result = Hand::new(session.token().patience(SECOND)).ready();
+            let result = Hand::new(session.token().retry_for(SECOND)).ready();
             assert!(result.is_ok() || result.is_err_and(|error| error.when_to_retry().is_some()));
             assert_eq!(count(&asked), 1, "{server:?}");
 
             let broken = server.builder(time.clone(), 0).0.timer(broken_timer).build();
-            let _ = Hand::new(broken.expect("sendable").token().patience(SECOND)).poll();
+            let _ = Hand::new(broken.expect("sendable").token().retry_for(SECOND)).poll();
         }
     });
 }
@@ -181,7 +181,7 @@ fn the_keeper_of_many_gives_others_a_turn_after_each_landing() {
             moving.advance(SECOND);
             moving.now()
         };
-        let sessions = sessions.clock(clock).policy(hurried()).draws(|| 0).build();
+        let sessions = sessions.clock(clock).policy(hurried()).random(|| 0).build();
         sessions.install_blocking(&1, Grant::new("at", "rt", Duration::ZERO)).expect("sendable");
         let mut keeper = Hand::new(sessions.keep_fresh(broken_timer));
         for poll in 1..=100 {

@@ -49,7 +49,7 @@ fn an_awaited_token_that_is_valid_allocates_nothing_either() {
     let counts = measure(|| {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         // Each interceptor asks with patience.
-        for caller in [session.token(), session.token().patience(Duration::from_secs(10))] {
+        for caller in [session.token(), session.token().retry_for(Duration::from_secs(10))] {
             assert!(std::pin::pin!(caller).as_mut().poll(&mut cx).is_ready());
         }
     });

@@ -398,7 +398,7 @@ fn an_older_answer_that_changes_nothing_does_not_pass_for_saving_the_newer_one()
     let asked = Apart::default();
     let refresher = asked.clone();
     let builder = Session::builder(move |_| refresher.refresh()).clock(time.clone());
-    let builder = builder.store(ledger.clone()).without_jitter().draws(|| 1 << 31);
+    let builder = builder.store(ledger.clone()).without_jitter().random(|| 1 << 31);
     let session = builder.build().expect("nothing to check");
     assert_eq!(text(at_once(session.token())), "at-1");
     time.advance(2 * HOUR);

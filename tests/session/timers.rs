@@ -63,8 +63,8 @@ fn waits_through_backoff(timer: impl Timer) {
         }
     });
     let session = session.grant(Grant::of_refresh_token("rt-1")).policy(Policy::default());
-    let session = session.timer(timer).draws(|| 1 << 28).build().expect("sendable");
-    let token = smol::block_on(session.token().patience(Duration::from_secs(60)));
+    let session = session.timer(timer).random(|| 1 << 28).build().expect("sendable");
+    let token = smol::block_on(session.token().retry_for(Duration::from_secs(60)));
     assert_eq!(token.expect("it came back").expose(), "at-2");
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use perennial::adapters::tokio::{NoRuntime, Tokio};
 use perennial::clock::Timer;
-use perennial::refresh::{Home, Refresh, RefreshError, Request, Runtime as _};
+use perennial::refresh::{PollIn, Refresh, RefreshError, Request, Runtime as _};
 use perennial::session::Session;
 use perennial::testing::{Answer, Scripted};
 use perennial::time::{Span, Timestamp};
@@ -43,7 +43,7 @@ fn session(refresher: &Scripted, tokio: &Tokio) -> Session {
         .timer(tokio.clone())
         .spawner(tokio.spawner())
         .without_jitter()
-        .draws(|| u32::MAX)
+        .random(|| u32::MAX)
         .build()
         .expect("a session")
 }
@@ -137,7 +137,7 @@ async fn a_backoff_is_waited_through_by_the_timer_alone() {
     let refresher = Scripted::new().then(down()).then(down()).then(down());
     let session = session(&refresher, &tokio);
     let begun = Instant::now();
-    let token = session.token().patience(HOUR).await.expect("a token");
+    let token = session.token().retry_for(HOUR).await.expect("a token");
     assert_eq!(token.expose(), "at-5");
     // One second, two and four, less what a draw may leave.
     let waited = begun.elapsed().as_millis();
@@ -222,8 +222,8 @@ fn a_home_is_entered_for_each_poll_whoever_polls() {
             let _here = Handle::current();
             Polled(0, self.1.clone())
         }
-        fn home(&self) -> Home {
-            Home::Runtime(Arc::new(self.0.clone()))
+        fn poll_in(&self) -> PollIn {
+            PollIn::Runtime(Arc::new(self.0.clone()))
         }
     }
     let runtime = threaded();
@@ -256,8 +256,8 @@ fn a_refresher_that_waits_by_tokio_serves_plain_threads_from_its_home() {
         ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static {
             by_tokio(request)
         }
-        fn home(&self) -> Home {
-            Home::Runtime(Arc::new(self.0.clone()))
+        fn poll_in(&self) -> PollIn {
+            PollIn::Runtime(Arc::new(self.0.clone()))
         }
     }
     let runtime = threaded();
@@ -286,7 +286,7 @@ fn a_refresher_that_waits_by_tokio_and_names_no_home_fails_on_a_plain_thread_wit
     assert_eq!(
         cause,
         "the refresher panicked, as it needs tokio and was polled outside it: name its runtime, \
-         in `Refresh::home` or by `Builder::home`"
+         in `Refresh::poll_in` or by `Builder::poll_in`"
     );
 }
 
@@ -296,7 +296,7 @@ fn a_closure_that_waits_by_tokio_serves_plain_threads_from_the_home_that_it_is_g
     let runtime = threaded();
     let tokio = Tokio::new(runtime.handle().clone());
     let session = Session::builder(by_tokio)
-        .home(Home::Runtime(Arc::new(tokio)))
+        .poll_in(PollIn::Runtime(Arc::new(tokio)))
         .grant(Grant::of_refresh_token("rt-1"))
         .build()
         .expect("a session");

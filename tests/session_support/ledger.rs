@@ -154,7 +154,7 @@ impl Ledger {
     pub(crate) fn builder(&self, script: &Scripted, time: &VirtualTime) -> Builder {
         let refresher = Noted { script: script.clone(), ledger: self.clone() };
         let builder = Session::builder_with(refresher).clock(time.clone()).store(self.clone());
-        builder.without_jitter().draws(|| 1 << 31)
+        builder.without_jitter().random(|| 1 << 31)
     }
 
     fn fails(&self, number: usize, writes: bool) -> Poll<Option<StoreError>> {

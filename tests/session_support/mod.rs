@@ -47,7 +47,7 @@ pub(crate) fn builder(script: &Scripted, time: &VirtualTime) -> Builder {
 
 /// The settings of all tests: virtual time, no jitter, backoff drawn at one half.
 pub(crate) fn standard(builder: Builder, time: &VirtualTime) -> Builder {
-    builder.clock(time.clone()).without_jitter().draws(|| 1 << 31).grant(first_grant())
+    builder.clock(time.clone()).without_jitter().random(|| 1 << 31).grant(first_grant())
 }
 
 pub(crate) fn session(script: &Scripted, time: &VirtualTime) -> Session {

@@ -70,7 +70,7 @@ impl User {
     pub(crate) async fn ask(&self, manner: Manner) -> Result<AccessToken, Error> {
         let wait = match manner {
             Manner::Bare => self.session.token(),
-            Manner::Patient(limit) => self.session.token().patience(seconds(limit)),
+            Manner::Patient(limit) => self.session.token().retry_for(seconds(limit)),
             Manner::Within(limit) => self.session.token_within(seconds(limit)),
             Manner::Lasting(limit) => self.session.token_valid_for(seconds(limit)),
             Manner::Try => {

@@ -263,7 +263,7 @@ impl Life {
         let builder =
             builder
                 // Never nothing: who fails at once, for ever, would try at once, for ever.
-                .draws(move || {
+                .random(move || {
                     if half { 1 << 31 } else { drawing.lock().choices.below(256) << 24 | 1 << 23 }
                 });
         let builder = match store {

@@ -27,7 +27,7 @@ fn store() -> (TempDir, FileStore) {
 
 fn session(store: &FileStore, script: &Scripted, time: &VirtualTime) -> Session {
     let builder = Session::builder_with(script.clone()).store(store.clone()).clock(time.clone());
-    builder.without_jitter().draws(|| 1 << 31).build().expect("nothing to check")
+    builder.without_jitter().random(|| 1 << 31).build().expect("nothing to check")
 }
 
 fn login(number: u32) -> Grant {

@@ -49,7 +49,7 @@ pub(crate) fn in_virtual_time(builder: Builder, time: &VirtualTime) -> Builder {
         .timer(time.clone())
         .spawner(Tokio::current().expect("a runtime").spawner())
         .without_jitter()
-        .draws(|| u32::MAX)
+        .random(|| u32::MAX)
 }
 
 impl Scene {

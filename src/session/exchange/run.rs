@@ -79,7 +79,7 @@ fn describe_panic(panic: &(dyn Any + Send)) -> &'static str {
     match message {
         Some(message) if message.contains("Tokio 1.x") => {
             "the refresher panicked, as it needs tokio and was polled outside it: \
-             name its runtime, in `Refresh::home` or by `Builder::home`"
+             name its runtime, in `Refresh::poll_in` or by `Builder::poll_in`"
         }
         Some(_) | None => "the refresher panicked",
     }

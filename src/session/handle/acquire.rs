@@ -34,7 +34,7 @@ impl Session {
     ///
     /// # Errors
     /// See [`Error`]. A bare call ends with the first attempt that fails; see
-    /// [`Acquire::patience`].
+    /// [`Acquire::retry_for`].
     ///
     /// # Cancellation
     /// Dropping the future neither cancels nor repeats the refresh (rule C4).
@@ -55,7 +55,7 @@ impl Session {
     ///
     /// Async without a timer, neither the limit nor the backoff can wake the caller.
     pub fn token_within(&self, limit: Duration) -> Acquire<'_> {
-        self.token().patience(limit).within(limit)
+        self.token().retry_for(limit).within(limit)
     }
 
     /// A token that stays usable for at least `duration`, refreshed first where the held one does
@@ -79,7 +79,7 @@ pub struct Acquire<'a> {
     key: Option<WaiterKey>,
     /// The number of the attempt that this caller waits for, or waited for last.
     joined: Option<NonZeroU64>,
-    patience: Span,
+    retry_for: Span,
     within: Option<Duration>,
     /// For the limit, where the session has no timer.
     fallback: Option<&'a Arc<dyn Timer>>,
@@ -108,7 +108,7 @@ impl<'a> Acquire<'a> {
             session,
             key: None,
             joined: None,
-            patience: Span::ZERO,
+            retry_for: Span::ZERO,
             within: None,
             fallback: None,
             options: None,
@@ -118,8 +118,8 @@ impl<'a> Acquire<'a> {
     /// How long failures are waited through \[none\]: the first attempt that fails after this ends
     /// the wait (rule B7). Async, it needs a timer; without one the next attempt is not waited
     /// for, and the error says when it may start.
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience.into();
+    pub fn retry_for(mut self, retry_for: Duration) -> Self {
+        self.retry_for = retry_for.into();
         self
     }
 
@@ -170,13 +170,13 @@ impl<'a> Acquire<'a> {
 
     /// Its limits, which count from the first time that this is asked.
     fn limits(&mut self, now: Timestamp) -> Limits {
-        if self.options.is_none() && self.patience == Span::ZERO && self.within.is_none() {
+        if self.options.is_none() && self.retry_for == Span::ZERO && self.within.is_none() {
             return Limits::NONE;
         }
-        let patience = now.saturating_add(self.patience);
+        let retry_for = now.saturating_add(self.retry_for);
         let within = self.within.map(|within| now.saturating_add(within.into()));
         let options = self.options();
-        *options.limits.get_or_insert(Limits { patience, within })
+        *options.limits.get_or_insert(Limits { retry_for, within })
     }
 
     fn usable_for(&self) -> Span {
@@ -272,7 +272,7 @@ impl<'a> Acquire<'a> {
                 let error = Error::from_delay(reason, last, until, inner.lifecycle.state(now));
                 let enough = limits.within.is_none_or(|within| until < within);
                 let can_wait = caller == Caller::Thread || ports.settings.timer.is_some();
-                if until <= limits.patience && enough && can_wait {
+                if until <= limits.retry_for && enough && can_wait {
                     Next::Pause(until)
                 } else {
                     Next::Done(Err(error))

@@ -14,8 +14,8 @@ use crate::clock::{Clock, Timer};
 use crate::lifecycle::Policy;
 use crate::offload::{Hook, Job, on_a_thread};
 use crate::refresh::{
-    AnyRefresh, BlockingRefresh, BoxFuture, ClientBackoff, FnRefresh, Home, Refresh, RefreshError,
-    Request,
+    AnyRefresh, BlockingRefresh, BoxFuture, ClientBackoff, FnRefresh, PollIn, Refresh,
+    RefreshError, Request,
 };
 use crate::session::error::{BuildError, check_sendable};
 use crate::session::handle::session::Session;
@@ -40,7 +40,7 @@ impl Session {
     }
 
     /// A session that asks `refresh`, a closure that blocks, for new grants. It runs on a short-lived
-    /// thread of its own, unless [`Builder::offload`] says otherwise, so that a server that hangs keeps
+    /// thread of its own, unless [`Builder::spawn_blocking`] says otherwise, so that a server that hangs keeps
     /// no caller beyond the refresh's deadline, and what it answers later is still heard.
     pub fn builder_blocking<F>(refresh: F) -> Builder
     where
@@ -59,7 +59,7 @@ pub struct Builder {
     refresher: Box<Making>,
     hook: Arc<Hook>,
     ends_within: Option<Duration>,
-    home: Option<Home>,
+    poll_in: Option<PollIn>,
     grant: Option<Grant>,
     store: Option<Box<dyn AnyStore>>,
     policy: Policy,
@@ -103,7 +103,7 @@ impl Builder {
             refresher: Box::new(refresher),
             hook: Arc::new(on_a_thread),
             ends_within: None,
-            home: None,
+            poll_in: None,
             grant: None,
             store: None,
             policy: Policy::default(),
@@ -169,23 +169,26 @@ impl Builder {
 
     /// Says that a blocking refresher ends by itself within `limit`, as by its HTTP client's timeout. A
     /// plain thread that waits for a token at least that long, and has nothing else to use meanwhile, then
-    /// runs it itself; for all others it runs where [`offload`](Builder::offload) says.
+    /// runs it itself; for all others it runs where [`spawn_blocking`](Builder::spawn_blocking) says.
     pub fn ends_within(mut self, limit: Duration) -> Self {
         self.ends_within = Some(limit);
         self
     }
 
     /// Where a blocking refresher runs [a short-lived thread].
-    pub fn offload(mut self, hook: impl Fn(Job) -> io::Result<()> + Send + Sync + 'static) -> Self {
+    pub fn spawn_blocking(
+        mut self,
+        hook: impl Fn(Job) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         self.hook = Arc::new(hook);
         self
     }
 
     /// Where the refresher is polled, for closures that cannot say it themselves and need a runtime:
-    /// `.home(Home::Runtime(Arc::new(Tokio::current()?)))`. It goes before
-    /// [`Refresh::home`].
-    pub fn home(mut self, home: Home) -> Self {
-        self.home = Some(home);
+    /// `.poll_in(PollIn::Runtime(Arc::new(Tokio::current()?)))`. It goes before
+    /// [`Refresh::poll_in`].
+    pub fn poll_in(mut self, poll_in: PollIn) -> Self {
+        self.poll_in = Some(poll_in);
         self
     }
 
@@ -203,7 +206,7 @@ impl Builder {
     }
 
     /// Another source of uniformly drawn numbers, for reproducible runs.
-    pub fn draws(mut self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Self {
+    pub fn random(mut self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Self {
         self.draw = Box::new(draw);
         self
     }
@@ -243,7 +246,7 @@ impl Builder {
     /// Where the grant holds a token that could not be sent.
     pub fn build(self) -> Result<Session, BuildError> {
         self.grant.as_ref().map_or(Ok(()), check_sendable)?;
-        let (refresher, home) = ((self.refresher)(self.hook, self.ends_within), self.home);
+        let (refresher, poll_in) = ((self.refresher)(self.hook, self.ends_within), self.poll_in);
         let (store, hooks, grant) = (self.store, self.hooks, self.grant);
         let settings = Settings {
             policy: self.policy,
@@ -255,8 +258,8 @@ impl Builder {
             needs_grant: self.needs_grant,
             client_backoff: self.client_backoff,
         };
-        let home = home.unwrap_or_else(|| refresher.home());
-        let ports = Ports::new(Arc::new(settings), refresher, home, store, hooks);
+        let poll_in = poll_in.unwrap_or_else(|| refresher.poll_in());
+        let ports = Ports::new(Arc::new(settings), refresher, poll_in, store, hooks);
         Ok(Session { shared: Shared::new(ports, next_session(), grant) })
     }
 }

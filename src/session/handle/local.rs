@@ -195,9 +195,9 @@ pub struct LocalAcquire<'a> {
 }
 
 impl LocalAcquire<'_> {
-    /// As [`Acquire::patience`].
-    pub fn patience(self, patience: Duration) -> Self {
-        Self { acquire: self.acquire.patience(patience), ..self }
+    /// As [`Acquire::retry_for`].
+    pub fn retry_for(self, retry_for: Duration) -> Self {
+        Self { acquire: self.acquire.retry_for(retry_for), ..self }
     }
 
     /// As [`Acquire::within`].

@@ -17,13 +17,13 @@ pub(crate) struct Options {
 /// The caller's limits as instants.
 #[derive(Copy, Clone)]
 pub(crate) struct Limits {
-    pub(crate) patience: Timestamp,
+    pub(crate) retry_for: Timestamp,
     pub(crate) within: Option<Timestamp>,
 }
 
 impl Limits {
     /// Of a bare call: the first attempt that fails ends it.
-    pub(crate) const NONE: Self = Self { patience: Timestamp::MIN, within: None };
+    pub(crate) const NONE: Self = Self { retry_for: Timestamp::MIN, within: None };
 }
 
 /// Keeps the refreshes that one waiter starts apart: a backoff may have been drawn as nothing, and a token

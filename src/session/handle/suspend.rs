@@ -4,7 +4,7 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use crate::lifecycle::{Lifecycle, Policy};
-use crate::refresh::{BoxFuture, Home, Refresh, Refused};
+use crate::refresh::{BoxFuture, PollIn, Refresh, Refused};
 pub(crate) use crate::session::alarm::Alarm;
 use crate::session::error::{Error, Kind, check_sendable};
 use crate::session::handle::builder::next_session;
@@ -45,8 +45,8 @@ impl Prepared {
         store: Option<Box<dyn AnyStore>>,
         hooks: Hooks,
     ) -> Self {
-        let home: Home = Refresh::home(&refresher);
-        let ports = Ports::new(Arc::clone(settings), Box::new(refresher), home, store, hooks);
+        let poll_in: PollIn = Refresh::poll_in(&refresher);
+        let ports = Ports::new(Arc::clone(settings), Box::new(refresher), poll_in, store, hooks);
         let now = settings.clock.now();
         Self { ports, now }
     }

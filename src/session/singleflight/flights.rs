@@ -15,7 +15,7 @@ use std::task::Wake;
 use crate::lifecycle::FlightId;
 use crate::primitives::thread::{self, ThreadId};
 use crate::primitives::{AtomicBool, Ordering, contained, discard, wake_all};
-use crate::refresh::{BoxFuture, Home};
+use crate::refresh::{BoxFuture, PollIn};
 use crate::session::alarm::EARLY_RINGS;
 use crate::session::panics::Panic;
 use crate::session::ports::Ports;
@@ -66,9 +66,9 @@ impl<R: 'static> Job<R> {
         };
         let caught = contained(|| {
             // Rule C2: "one that needs its runtime MUST be spawned there or polled within it".
-            match &ports.home {
-                Home::Anywhere => poll(),
-                Home::Runtime(runtime) => runtime.enter(&mut poll),
+            match &ports.poll_in {
+                PollIn::Anywhere => poll(),
+                PollIn::Runtime(runtime) => runtime.enter(&mut poll),
             }
         });
         if polled.is_ready() {

@@ -117,7 +117,7 @@ impl Scene {
         let session = in_virtual_time(builder, &time).policy(policy).grant(grant);
         let session = session.build().expect("a session");
         let interceptor = Interceptor::builder(session.clone()).origin(&server.urls().api);
-        let client = client(on, interceptor.patience(Duration::ZERO), &Spy::default());
+        let client = client(on, interceptor.retry_for(Duration::ZERO), &Spy::default());
         Self { server, proxy, time, session, client, login }
     }
 

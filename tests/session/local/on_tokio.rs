@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial::adapters::tokio::Tokio;
-use perennial::refresh::{Home, LocalRefresh, RefreshError, Request};
+use perennial::refresh::{LocalRefresh, PollIn, RefreshError, Request};
 use perennial::session::LocalSession;
 use perennial::testing::Scripted;
 use perennial::token::Grant;
@@ -17,7 +17,7 @@ use crate::session_support::text;
 /// Asks by tokio's means, from tasks of this thread alone.
 struct ByTokio {
     asked: Rc<Cell<usize>>,
-    home: Home,
+    home: PollIn,
 }
 
 impl LocalRefresh for ByTokio {
@@ -30,7 +30,7 @@ impl LocalRefresh for ByTokio {
         }
     }
 
-    fn home(&self) -> Home {
+    fn poll_in(&self) -> PollIn {
         self.home.clone()
     }
 }
@@ -43,7 +43,7 @@ fn current_thread() -> tokio::runtime::Runtime {
 #[test]
 fn on_a_local_set_tasks_of_one_thread_share_a_refresh_that_a_task_drives() {
     let asked = Rc::new(Cell::new(0));
-    let refresher = ByTokio { asked: Rc::clone(&asked), home: Home::Anywhere };
+    let refresher = ByTokio { asked: Rc::clone(&asked), home: PollIn::Anywhere };
     let runtime = current_thread();
     let tokio = Tokio::new(runtime.handle().clone());
     let session = LocalSession::builder_with(refresher)
@@ -80,7 +80,7 @@ fn a_local_refresher_with_a_home_is_polled_within_it() {
     let runtime = current_thread();
     let tokio = Tokio::new(runtime.handle().clone());
     let asked = Rc::new(Cell::new(0));
-    let home = Home::Runtime(Arc::new(tokio));
+    let home = PollIn::Runtime(Arc::new(tokio));
     let refresher = ByTokio { asked: Rc::clone(&asked), home };
     let (session, _) = lapsed_of(LocalSession::builder_with(refresher));
     // Polled outside the runtime first, which then only has to keep time.

@@ -150,7 +150,7 @@ fn the_wishes_of_a_local_caller_are_kept() {
     time.advance(HOUR);
     let mut patient = Hand::new(session.token_within(HOUR));
     patient.pending();
-    let mut other = Hand::new(session.token().patience(HOUR));
+    let mut other = Hand::new(session.token().retry_for(HOUR));
     other.pending();
     time.advance(SECOND);
     assert!(patient.woken() > 0 && other.woken() > 0);

@@ -51,7 +51,7 @@ impl LocalRefresh for Bound {
 /// that does not rotate, so that an unknown outcome may be tried again.
 pub(crate) fn standard(builder: LocalBuilder, time: &VirtualTime) -> LocalBuilder {
     let policy = Policy::builder().reuse(Reuse::Unrotated).build().expect("valid");
-    let builder = builder.clock(time.clone()).without_jitter().draws(|| 1 << 31);
+    let builder = builder.clock(time.clone()).without_jitter().random(|| 1 << 31);
     builder.policy(policy).grant(first_grant())
 }
 

@@ -22,7 +22,7 @@ impl Acquire<'_> {
             return None;
         }
         if let Some((failed, error)) = &inner.last_failure {
-            if failed.number() >= joined.get() && now >= limits.patience {
+            if failed.number() >= joined.get() && now >= limits.retry_for {
                 let retry_at = self.retry_at(inner, now);
                 return Some(error.clone().retry_at(retry_at).seen_in(inner.lifecycle.state(now)));
             }

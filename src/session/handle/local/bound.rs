@@ -16,7 +16,7 @@ use std::rc::{Rc, Weak};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 
 use crate::primitives::discard;
-use crate::refresh::{Home, LocalBoxFuture, Refresh, RefreshError, Request};
+use crate::refresh::{LocalBoxFuture, PollIn, Refresh, RefreshError, Request};
 use crate::token::Grant;
 
 std::thread_local! {
@@ -145,7 +145,7 @@ impl<T> Drop for Away<T> {
 /// The refresher that the inner session is given.
 pub(crate) struct Proxy {
     pub(crate) address: Address,
-    pub(crate) home: Home,
+    pub(crate) poll_in: PollIn,
 }
 
 impl Refresh for Proxy {
@@ -175,7 +175,7 @@ impl Refresh for Proxy {
         }
     }
 
-    fn home(&self) -> Home {
-        self.home.clone()
+    fn poll_in(&self) -> PollIn {
+        self.poll_in.clone()
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::clock::{Clock, Timer};
 use crate::lifecycle::Policy;
-use crate::refresh::{Home, LocalBoxFuture, LocalRefresh, RefreshError, Request};
+use crate::refresh::{LocalBoxFuture, LocalRefresh, PollIn, RefreshError, Request};
 use crate::session::error::BuildError;
 use crate::session::handle::builder::Builder;
 use crate::session::handle::local::LocalSession;
@@ -46,7 +46,7 @@ impl LocalBuilder {
         Fut: Future<Output = Result<Grant, RefreshError>> + 'static,
     {
         Self::new(
-            Home::Anywhere,
+            PollIn::Anywhere,
             LocalPorts {
                 refresh: Box::new(move |request| Box::pin(refresh(request))),
                 revoke: Box::new(|_| Box::pin(async {})),
@@ -61,7 +61,7 @@ impl LocalBuilder {
         let refresher = Rc::new(refresher);
         let revoker = Rc::clone(&refresher);
         Self::new(
-            refresher.home(),
+            refresher.poll_in(),
             LocalPorts {
                 refresh: Box::new(move |request| Box::pin(refresher.refresh(request))),
                 revoke: Box::new(move |grant| Box::pin(revoker.revoke(grant))),
@@ -72,9 +72,9 @@ impl LocalBuilder {
         )
     }
 
-    fn new(home: Home, ports: LocalPorts) -> Self {
+    fn new(poll_in: PollIn, ports: LocalPorts) -> Self {
         let address = Address::new();
-        Self { builder: Builder::of(Proxy { address, home }), address, ports }
+        Self { builder: Builder::of(Proxy { address, poll_in }), address, ports }
     }
 
     /// As [`Builder::grant`].
@@ -127,9 +127,9 @@ impl LocalBuilder {
         })
     }
 
-    /// As [`Builder::home`].
-    pub fn home(self, home: Home) -> Self {
-        self.with(|builder| builder.home(home))
+    /// As [`Builder::poll_in`].
+    pub fn poll_in(self, poll_in: PollIn) -> Self {
+        self.with(|builder| builder.poll_in(poll_in))
     }
 
     /// As [`Builder::without_jitter`].
@@ -137,9 +137,9 @@ impl LocalBuilder {
         self.with(Builder::without_jitter)
     }
 
-    /// As [`Builder::draws`].
-    pub fn draws(self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Self {
-        self.with(|builder| builder.draws(draw))
+    /// As [`Builder::random`].
+    pub fn random(self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Self {
+        self.with(|builder| builder.random(draw))
     }
 
     /// As [`Builder::on_rotate`].
