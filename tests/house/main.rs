@@ -2,6 +2,7 @@
 //! are true.
 
 mod auto_traits;
+mod imports;
 mod tidy;
 mod traceability;
 mod verification;
