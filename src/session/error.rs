@@ -41,7 +41,7 @@ pub(crate) enum Kind {
     Unknown,
     #[error("the access token was no longer usable when it arrived")]
     DeadOnArrival,
-    #[error("the authorization server answers with no access token that can be used")]
+    #[error("the authorization server answered with no access token that can be used")]
     Unusable,
     #[error("too many refreshes failed, or brought a token that was not needed: come back later")]
     OverBudget,

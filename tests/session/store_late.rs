@@ -120,6 +120,29 @@ fn a_grant_that_could_not_be_stored_is_not_forgotten_as_the_one_before_it_is_sto
     assert_eq!(ledger.refresh_token().as_deref(), Some("rt-3"));
 }
 
+// Rules B2, F2. An orphan is in no store: what is renewed after it was not stored over that.
+#[test]
+fn a_grant_that_could_not_be_stored_is_not_lost_where_an_orphan_came_before_it() {
+    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    let mut superseded = waiting(&session);
+    at_once(session.install(Scripted::grant(6))).expect("stored");
+    script.release(Answer::Grant(Scripted::grant(1)));
+    assert_eq!(text(superseded.ready()), "at-7");
+    time.advance(HOUR);
+    let mut caller = waiting(&session);
+    // A peer is about to present the same grant: the store's version moves on.
+    let noted = ledger.content().grant;
+    ledger.overwrite(noted);
+    ledger.set(Fault::Unreachable);
+    script.release(Answer::Grant(Scripted::grant(7)));
+    assert_eq!((text(caller.ready()), session.is_saved()), ("at-8".to_owned(), false));
+    ledger.set(Fault::None);
+    at_once(session.close()).expect("stored");
+    assert_eq!((ledger.refresh_token().as_deref(), session.is_saved()), (Some("rt-8"), true));
+}
+
 /// A session whose first refresh was given up, and answered while the second hung; that was given up
 /// as well, and what it holds since has lapsed. The second's answer is still to come.
 fn outrun(script: &Scripted) -> (Session, VirtualTime, Ledger) {

@@ -18,7 +18,7 @@ pub(crate) fn not_sent(why: &str) -> RefreshError {
 }
 
 pub(crate) fn outrun() -> RefreshError {
-    RefreshError::unavailable("an earlier refresh was answers meanwhile")
+    RefreshError::unavailable("an earlier refresh was answered meanwhile")
 }
 
 const TOO_LATE: &str = "its deadline had passed before anybody could send it";

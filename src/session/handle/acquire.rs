@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use crate::clock::Timer;
 use crate::lifecycle::{Delay, Requested};
-use crate::offload::blocking;
 use crate::session::alarm::Alarm;
 use crate::session::error::{Error, Kind};
 use crate::session::handle::drive::spawn;
@@ -190,37 +189,6 @@ impl<'a> Acquire<'a> {
             return None;
         }
         self.session.shared.slot.read_at(now, AccessToken::clone)
-    }
-
-    /// Waits for the attempt, driving it where it is `lit` and nobody else does.
-    fn join(
-        &self,
-        limits: Limits,
-        deadline: Timestamp,
-        woken: bool,
-        caller: Caller,
-        now: Timestamp,
-    ) -> WaitStep<Result<AccessToken, Error>> {
-        let mut now = now;
-        if woken {
-            let until = limits.within.map_or(deadline, |within| within.min(deadline));
-            let may_block = match caller {
-                Caller::Thread => until.since(now).to_duration(),
-                Caller::Task => Duration::ZERO,
-            };
-            if blocking(may_block, || self.session.shared.drive(self.key)) {
-                return WaitStep::Again;
-            }
-            now = self.session.shared.now();
-        }
-        if now >= deadline {
-            self.session.shared.expire(self.key);
-            return WaitStep::Again;
-        }
-        match limits.within {
-            Some(within) => WaitStep::Pending(Some(deadline.min(within))),
-            None => WaitStep::Parked(deadline),
-        }
     }
 
     /// Asks the lifecycle, and takes its answer for this caller.

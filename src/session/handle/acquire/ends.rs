@@ -1,13 +1,49 @@
-//! When a caller's wait has ended without a token.
+//! A caller's wait for a refresh, and when it has ended without a token.
+
+use core::time::Duration;
 
 use crate::lifecycle::{Meanwhile, Requested, State};
+use crate::offload::blocking;
 use crate::session::error::{Error, Kind};
 use crate::session::handle::acquire::Acquire;
 use crate::session::handle::options::Limits;
+use crate::session::handle::turn::{Caller, WaitStep};
 use crate::session::shared::inner::Inner;
 use crate::time::{Span, Timestamp};
+use crate::token::AccessToken;
 
 impl Acquire<'_> {
+    /// Waits for the attempt, driving it where it is `lit` and nobody else does.
+    pub(crate) fn join(
+        &self,
+        limits: Limits,
+        deadline: Timestamp,
+        woken: bool,
+        caller: Caller,
+        now: Timestamp,
+    ) -> WaitStep<Result<AccessToken, Error>> {
+        let mut now = now;
+        if woken {
+            let until = limits.within.map_or(deadline, |within| within.min(deadline));
+            let may_block = match caller {
+                Caller::Thread => until.since(now).to_duration(),
+                Caller::Task => Duration::ZERO,
+            };
+            if blocking(may_block, || self.session.shared.drive(self.key)) {
+                return WaitStep::Again;
+            }
+            now = self.session.shared.now();
+        }
+        if now >= deadline {
+            self.session.shared.expire(self.key);
+            return WaitStep::Again;
+        }
+        match limits.within {
+            Some(within) => WaitStep::Pending(Some(deadline.min(within))),
+            None => WaitStep::Parked(deadline),
+        }
+    }
+
     /// Whether this caller's wait has ended, also where the new token is no longer-lived than the
     /// old. Rule B7: "A failed attempt MUST end the waiting only of callers whose patience is
     /// spent". Rule C8: "A caller's own time limit MUST end its wait and not the flight."
