@@ -222,7 +222,7 @@ impl Inner {
         let times = times_of_answer(&grant, received.sent, acquired_at, sample.jitter);
         let error = match stored {
             Stored::Done | Stored::NotNeeded => {
-                if true {
+                if let Stored::Done = stored {
                     self.last_stored = Some(received.record.grant.clone());
                 }
                 match self.land(ports, flight, grant, times, sample, deferred) {
