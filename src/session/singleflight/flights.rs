@@ -38,18 +38,18 @@ pub(crate) enum Job<R> {
     Revocation(BoxFuture<()>),
 }
 
-/// A refresh that is out, and the alarm that is set for its deadline, once for all who wait.
+/// A refresh in flight, and the alarm that is set for its deadline, once for all waiters.
 pub(crate) struct RefreshJob<R> {
     pub(crate) id: FlightId,
     pub(crate) future: BoxFuture<R>,
     pub(crate) deadline: Timestamp,
-    /// What a refresh that panics brings.
+    /// Returns the report of a refresh that panicked.
     pub(crate) on_panic: Box<dyn Fn(&Panic) -> R + Send>,
     pub(crate) alarm: Option<BoxFuture<()>>,
 }
 
 impl<R: 'static> Job<R> {
-    /// Polls once, within the refresher's runtime. Ready with `None` after a revocation.
+    /// Polls once, within the refresher's runtime. Returns ready with `None` after a revocation.
     fn poll(&mut self, ports: &Ports, waker: &Arc<FlightWaker<R>>) -> Poll<Option<(FlightId, R)>> {
         let as_waker = Waker::from(Arc::clone(waker));
         let mut cx = Context::from_waker(&as_waker);
@@ -72,7 +72,7 @@ impl<R: 'static> Job<R> {
             }
         });
         if polled.is_ready() {
-            // A result is not lost to a panic that came after it.
+            // A result is not lost to a panic that follows it.
             return polled;
         }
         match (caught, self) {
@@ -111,10 +111,10 @@ impl<R: 'static> RefreshJob<R> {
             if alarm.as_mut().poll(&mut Context::from_waker(&deadline_waker)).is_pending() {
                 return;
             }
-            // It rang early: the timer's clock is ahead of the session's.
+            // It fired early: the timer's clock is ahead of the session's.
             self.alarm = None;
         }
-        // Others on the executor have a turn.
+        // Yields to others on the executor.
         Waker::from(Arc::clone(waker)).wake();
     }
 }
@@ -173,7 +173,7 @@ impl<R: 'static> Wake for DeadlineWaker<R> {
     }
 }
 
-/// Polls all of `jobs` and keeps those that are pending. Returns what the others brought: `None` for
+/// Polls all of `jobs` and keeps those that are pending. Returns the results of the others: `None` for
 /// a revocation.
 pub(crate) fn poll_all<R: 'static>(
     jobs: &mut Vec<InFlight<R>>,
@@ -277,9 +277,9 @@ impl<R> Flights<R> {
         self.parked.iter().find(|it| it.id() == Some(id)).map(|it| it.deadline)
     }
 
-    /// When all that is in flight should be ready, at most at `longest`: a later deadline means that the
-    /// clock went back (rule A5). What came and went meanwhile does not defer it, since somebody may be
-    /// waiting for this (rule C3).
+    /// Returns when all that is in flight should be ready, at most `longest`: a later deadline means
+    /// that the clock went back (rule A5). Jobs that were launched and completed meanwhile do not defer
+    /// it, since somebody may be waiting for this (rule C3).
     pub(crate) fn deadline(&mut self, longest: Timestamp) -> Option<Timestamp> {
         for job in &mut self.parked {
             job.deadline = job.deadline.min(longest);
@@ -296,7 +296,7 @@ impl<R> Flights<R> {
         self.attending.iter().any(|(thread, _)| *thread == present)
     }
 
-    /// Has all that nobody polls at this moment polled once more, woken or not.
+    /// Marks all that nobody polls at this moment as woken, so that it is polled once more.
     pub(crate) fn mark_all_woken(&mut self) {
         for job in &self.parked {
             job.waker.woken.store(true, Ordering::Relaxed);
