@@ -31,19 +31,19 @@ pub(crate) enum Kind {
     Declined,
     #[error("the authorization server does not accept this client: correct its configuration")]
     Misconfigured,
-    #[error("the authorization server could not be reached or would not answer")]
+    #[error("the authorization server could not be reached or is unavailable")]
     Unavailable,
     #[error("the authorization server refused the refresh without saying why")]
     Unexplained,
     #[error("the authorization server keeps refusing without saying why: a login may be needed")]
     LoginMayHelp,
-    #[error("the refresh was sent and no answer was understood")]
+    #[error("the refresh was sent, but no response was understood")]
     Unknown,
     #[error("the access token was no longer usable when it arrived")]
     DeadOnArrival,
-    #[error("the authorization server answers with no access token that can be used")]
+    #[error("the authorization server answered with no access token that can be used")]
     Unusable,
-    #[error("too many refreshes failed, or brought a token that was not needed: come back later")]
+    #[error("too many refreshes failed, or brought a token that was not needed: retry later")]
     OverBudget,
     #[error("the refresh token may have been used already, and is not sent again yet")]
     InDoubt,
@@ -61,7 +61,7 @@ pub(crate) enum Kind {
     Damaged,
     #[error("the grant cannot be installed")]
     Unsendable,
-    #[error("a login or logout that began later took the place of this one")]
+    #[error("a later login or logout replaced this one")]
     Superseded,
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn not_sent(why: &str) -> RefreshError {
 }
 
 pub(crate) fn outrun() -> RefreshError {
-    RefreshError::unavailable("an earlier refresh was answers meanwhile")
+    RefreshError::unavailable("an earlier refresh was answered meanwhile")
 }
 
 const TOO_LATE: &str = "its deadline had passed before anybody could send it";
@@ -67,7 +67,7 @@ pub(super) async fn ask(
     };
     if complete.access_token().or(complete.refresh_token()).is_none() {
         // No part of the response could be used or stored.
-        return Err(RefreshError::unknown("the answer holds no usable token"));
+        return Err(RefreshError::unknown("the response holds no usable token"));
     }
     match &ports.hooks.on_rotate {
         // A panicking hook must not cost the grant that it was called with.

@@ -68,7 +68,7 @@ impl Session {
 
 /// A wait for a token: await it, or call [`wait`](Acquire::wait) on a plain thread.
 ///
-/// Created by [`Session::token`](super::Session::token). Choose its settings before the first poll. It
+/// Created by [`Session::token`]. Choose its settings before the first poll. It
 /// borrows the session; a task that outlives its creator owns a clone of the session: `async move {
 /// session.token().await }`.
 ///

@@ -20,7 +20,7 @@ impl Session {
 
 /// A future that completes when the session has changed.
 ///
-/// Created by [`Session::changed`](super::Session::changed).
+/// Created by [`Session::changed`].
 #[must_use = "a watch does nothing until it is awaited"]
 pub struct Changed {
     shared: Arc<Shared>,

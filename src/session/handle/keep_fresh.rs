@@ -26,7 +26,7 @@ impl Session {
 
 /// A future that renews the token when it is due, as long as a handle of its session is left.
 ///
-/// Created by [`Session::keep_fresh`](super::Session::keep_fresh). Spawn it, or await it beside the
+/// Created by [`Session::keep_fresh`]. Spawn it, or await it beside the
 /// program's main future. It starts at most one refresh per poll, and no two within a millisecond,
 /// however short the backoff or the tokens' lifetimes are.
 ///
