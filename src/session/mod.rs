@@ -43,10 +43,11 @@
 //! - No user code runs under the session's lock ([C6](crate::spec#c-the-shared-session)).
 //!
 //! # Deliberately absent
-//! A background thread that outlives a refresh, a runtime of its own, and requests to resource servers:
-//! the adapters send those.
+//! Background threads (only a blocking refresher gets a short-lived one), a runtime of its own, and
+//! requests to resource servers, which the adapters make.
 
-// The rooms of the session, highest first. Each imports only from those below it.
+// The rooms of the session, highest first. Each imports only from lower ones; singleflight and exchange
+// know nothing of each other.
 //
 // handle/              What a program holds and calls.
 //   session.rs         `Session`: reads, rejects and accepts tokens, without waiting.
@@ -92,8 +93,8 @@
 //   epoch.rs           `EpochFence`: which flights a login or a logout has superseded.
 //   answers.rs         `AnswerCount`: the grants that were received, and those that have landed.
 //
-// error.rs             `Error`, `BuildError`: why there is no token, or no session.
 // ports.rs             `Ports`, `Settings`, `Hooks`, `Sample`: what a session was built with.
+// error.rs             `Error`, `BuildError`: why there is no token, or no session.
 // alarm.rs             `Alarm`: one caller's use of the timer.
 // panics.rs            `FirstPanic`: a panic of the program's code, kept until it can be resumed.
 // models.rs            Loom models of the private protocols above.

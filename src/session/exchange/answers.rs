@@ -1,6 +1,6 @@
 //! Counts the grants that were received, and those of them that have landed. Once a grant was received
 //! that had not landed at a flight's launch, the flight sends nothing any more: what it would present is
-//! spent, or may be (rules B6, B14).
+//! spent, or may be.
 //!
 //! All orderings are relaxed, since no other memory is read on the strength of these numbers. A
 //! received grant is applied under the session's lock, and one that is received while another request
@@ -9,7 +9,7 @@
 use crate::primitives::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-/// Counts the grants that the flights of one epoch have received.
+/// Counts the grants that the flights of one epoch have received (rules B6, B14).
 #[derive(Default)]
 pub(crate) struct AnswerCount {
     came: AtomicU64,

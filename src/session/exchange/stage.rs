@@ -1,4 +1,4 @@
-//! How far a refresh has come. Rule B6: "What was never sent is never unknown."
+//! How far a refresh has come: whether it was sent, or called off before that.
 //!
 //! All orderings are relaxed, since no other memory is read on the strength of a stage. Each change is
 //! one compare-and-exchange of one number, so that a refresh is either sent or called off.
@@ -9,7 +9,7 @@ const WAITING: u64 = 0;
 const SENT: u64 = 1;
 const CALLED_OFF: u64 = 2;
 
-/// The stage of one refresh.
+/// The stage of one refresh. Rule B6: "What was never sent is never unknown."
 #[derive(Default)]
 pub(crate) struct Stage(AtomicU64);
 

@@ -1,5 +1,4 @@
-//! A refresh of a session with a store. Rule F2: "The order MUST be intent, exchange, persist,
-//! publish." Publishing is left to the shared state.
+//! A refresh of a session with a store. Publishing the grant is left to the shared state.
 
 use std::prelude::rust_2024::*;
 
@@ -16,7 +15,8 @@ use crate::store::{StoreError, StoredGrant, Swap, Version, Versioned};
 use crate::time::Draw;
 use crate::token::Grant;
 
-/// One refresh, and what it has seen of the store so far.
+/// One refresh, and what it has seen of the store so far. Rule F2: "The order MUST be intent, exchange,
+/// persist, publish."
 pub(crate) struct StoredExchange<'a> {
     ports: &'a Ports,
     store: TimedStore<'a>,

@@ -1,4 +1,4 @@
-//! The `!Send` variant of the session, for single-threaded runtimes (rule C2).
+//! The `!Send` variant of the session, for single-threaded runtimes.
 //!
 //! It decides nothing itself: it wraps an ordinary session, whose refresher, spawner and hooks are
 //! proxies for those that stay on their thread (see `bound`). Whatever could take it off the thread is

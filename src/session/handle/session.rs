@@ -113,7 +113,7 @@ impl Session {
 
     /// Reports that a request whose token had been rejected succeeded with `token`, its replacement.
     ///
-    /// The refresh has helped, so the allowance that it was paid from gets it back
+    /// The refresh has helped, so what the rejection was paid with is returned to its allowance
     /// ([B9](crate::spec#b-the-client-machine)). Interceptors report this by themselves.
     pub fn recovered(&self, token: &AccessToken) {
         let now = self.shared.now();

@@ -1,4 +1,4 @@
-//! Which refresh token is kept once a response has come, where another one came before it (rule B14).
+//! Which refresh token is kept once a response has come, where another one came before it.
 
 use crate::lifecycle::FlightId;
 use crate::session::exchange::received::Received;

@@ -1,5 +1,4 @@
-//! Precedence: which of several logins and logouts of one session is in effect. Rule B11: "Login,
-//! logout and close MUST each draw a number when they begin".
+//! Precedence: which of several logins and logouts of one session is in effect.
 
 use std::prelude::rust_2024::*;
 
@@ -7,7 +6,8 @@ use crate::session::exchange::received::same_credential;
 use crate::store::Version;
 use crate::token::Grant;
 
-/// The number of a login, a logout or a close. A later one has a higher number.
+/// The number of a login, a logout or a close. Rule B11: "Login, logout and close MUST each draw a number
+/// when they begin"; a later one draws a higher number.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Number(u64);
 

@@ -1,5 +1,5 @@
 //! The snapshot that readers see: the token, and how long it may be handed out without asking the
-//! lifecycle. Reading it takes no lock and writes nothing (rule C1).
+//! lifecycle. Reading it takes no lock and writes nothing.
 
 use std::sync::Arc;
 

@@ -3,8 +3,8 @@
 //! A refresh belongs to its session and not to the caller that started it. To poll it, a caller takes
 //! what has been woken out of the flights, polls it outside the lock, and puts back what is still
 //! pending. Each job is polled with a waker of its own, which marks the job as woken and wakes the
-//! last driver and one more waiter; a caller that finds a job woken and attended by nobody takes over
-//! (rule C4). Nothing here knows what a refresh brings.
+//! last driver and one more waiter; a caller that finds a job woken and attended by nobody takes over.
+//! Nothing here knows what a refresh returns.
 
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
@@ -31,7 +31,7 @@ pub(crate) trait Host<R>: Send + Sync {
     fn with_flights(&self, change: &mut dyn FnMut(&mut Flights<R>));
 }
 
-/// Something that is polled until it is ready. `R` is what a refresh brings.
+/// Something that is polled until it is ready. `R` is what a refresh returns.
 pub(crate) enum Job<R> {
     Refresh(RefreshJob<R>),
     /// The revocation of a grant that belongs to nobody.
