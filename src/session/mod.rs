@@ -31,8 +31,8 @@
 //! # How a token is read
 //! A valid token is read from a published snapshot, without a lock and without a write to shared memory
 //! ([C1](crate::spec#c-the-shared-session)). Borrow it in [`Session::with_token`], keep a [`Reader`] for
-//! a hot loop, or get a clone from any other method. All other operations take one short lock around the
-//! lifecycle, publish the new snapshot, release the lock, and only then wake those who wait.
+//! a hot loop, or own a clone from [`Session::token`]. All other operations take one short lock around
+//! the lifecycle, publish the new snapshot, release the lock, and only then wake those who wait.
 //!
 //! # Invariants
 //! - One refresh is in flight at a time, whoever asks, and all who wait for it get its failure

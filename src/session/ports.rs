@@ -158,7 +158,7 @@ impl Ports {
         Launched { now, wall: self.built_at }
     }
 
-    /// Returns whether anybody still holds a handle.
+    /// Returns whether there is a handle left.
     pub(crate) fn is_wanted(&self) -> bool {
         // Relaxed, as for all of these counters: only the number matters. What a handle did before it
         // was dropped is under the session's lock, which the caller of this takes next.

@@ -63,9 +63,9 @@ use crate::verdict::Rejection;
 /// ```
 ///
 /// # Deliberately absent
-/// A [`Reader`](crate::session::Reader), which exposes the session that it reads; and the `_blocking` methods. A
-/// thread that blocks stops the executor on which the refresher's future lives, with its timers and
-/// sockets: it would wait for itself. Where a thread may block, use [`Session`].
+/// A [`Reader`](crate::session::Reader), which exposes the session that it reads; and the `_blocking`
+/// methods. A thread that blocks stops the executor on which the refresher's future lives, with its
+/// timers and sockets: it would wait for itself. Where a thread may block, use [`Session`].
 #[derive(Clone)]
 pub struct LocalSession {
     session: Session,

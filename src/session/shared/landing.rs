@@ -362,9 +362,10 @@ impl Inner {
         self.end_epoch(deferred);
     }
 
-    /// Removes the grant, after a logout here or elsewhere. Rule B11: "nothing of it is handed out any
-    /// more, waiters are told, and nothing of it comes back".
+    /// Removes the grant, after a logout here or elsewhere.
     pub(crate) fn clear(&mut self, policy: &Policy, now: Timestamp, deferred: &mut Deferred) {
+        // Rule B11: "nothing of it is handed out any more, waiters are told, and nothing of it comes
+        // back".
         self.lifecycle.handle_cleared(policy, now);
         self.token = None;
         self.grant = None;

@@ -92,7 +92,7 @@ impl<R: 'static> Job<R> {
 }
 
 impl<R: 'static> RefreshJob<R> {
-    /// Has all waiters woken at the deadline, where there is a timer (rule B13).
+    /// Sets the alarm that wakes all waiters at the deadline, where there is a timer (rule B13).
     fn set_alarm(&mut self, ports: &Ports, waker: &Arc<FlightWaker<R>>) {
         let Some(timer) = &ports.settings.timer else { return };
         let deadline_waker = Waker::from(Arc::new(DeadlineWaker(Arc::clone(waker))));
@@ -102,8 +102,8 @@ impl<R: 'static> RefreshJob<R> {
                 self.alarm = None;
                 return;
             }
-            // Further ahead than a refresh may take means that the clock went back: those who are
-            // woken by then pull in the deadline (rule A5), and the alarm is set again.
+            // A deadline further ahead than a refresh may take means that the clock went back: those
+            // who are woken at the alarm pull in the deadline (rule A5), and the alarm is set again.
             let left = self.deadline.since(now).to_duration();
             let alarm = self.alarm.get_or_insert_with(|| {
                 timer.sleep(left.min(ports.settings.policy.refresh_deadline()))
@@ -127,7 +127,7 @@ pub(crate) struct InFlight<R> {
 }
 
 impl<R> InFlight<R> {
-    /// The number of the refresh, if it is one.
+    /// Returns the number of the refresh, if it is one.
     fn id(&self) -> Option<FlightId> {
         match &self.job {
             Job::Refresh(refresh) => Some(refresh.id),
@@ -232,7 +232,7 @@ impl<R> Flights<R> {
     /// Adds a job that should be ready by `deadline`. Returns the oldest refresh where there are too
     /// many, to be dropped outside the lock.
     pub(crate) fn launch(&mut self, job: Job<R>, deadline: Timestamp) -> Option<InFlight<R>> {
-        // A revocation whose time is over ends with its next poll.
+        // A revocation whose time has run out ends with its next poll.
         for job in self.parked.iter().filter(|it| matches!(it.job, Job::Revocation(_))) {
             job.waker.woken.store(true, Ordering::Relaxed);
         }
@@ -247,19 +247,19 @@ impl<R> Flights<R> {
         }
     }
 
-    /// Whether nothing is in flight.
+    /// Returns whether nothing is in flight.
     pub(crate) fn is_empty(&self) -> bool {
         self.parked.is_empty() && self.attending.is_empty()
     }
 
-    /// Whether `newest`, the newest refresh of all, is still in flight.
+    /// Returns whether `newest`, the newest refresh of all, is still in flight.
     pub(crate) fn has_in_flight(&self, newest: FlightId) -> bool {
         let attended = self.attending.iter().filter_map(|(_, refresh)| *refresh);
         self.parked.iter().filter_map(InFlight::id).chain(attended).any(|id| id == newest)
     }
 
-    /// Whether what is left in flight at `now` has no time left and keeps nobody waiting: revocations
-    /// that have not ended. None has time beyond `longest` (rule A5).
+    /// Returns whether all that is left in flight at `now` are revocations that have no time left,
+    /// which keep nobody waiting. None has time beyond `longest` (rule A5).
     pub(crate) fn is_over(&mut self, now: Timestamp, longest: Timestamp) -> bool {
         if self.is_empty() {
             return true;
@@ -272,7 +272,8 @@ impl<R> Flights<R> {
         self.attending.is_empty() && self.parked.iter().all(over)
     }
 
-    /// The deadline of the refresh `id`, where it is in flight and nobody polls it at this moment.
+    /// Returns the deadline of the refresh `id`, where it is in flight and nobody polls it at this
+    /// moment.
     pub(crate) fn deadline_of(&self, id: FlightId) -> Option<Timestamp> {
         self.parked.iter().find(|it| it.id() == Some(id)).map(|it| it.deadline)
     }
@@ -290,7 +291,7 @@ impl<R> Flights<R> {
         if self.attending.is_empty() { parked } else { parked.max(self.last) }
     }
 
-    /// Whether the present thread is inside a poll of a flight: the refresher asks its own session.
+    /// Returns whether this thread is inside a poll of a flight: the refresher asks its own session.
     pub(crate) fn is_reentrant(&self) -> bool {
         let present = thread::current().id();
         self.attending.iter().any(|(thread, _)| *thread == present)
@@ -327,7 +328,7 @@ impl<R> Flights<R> {
         }
     }
 
-    /// Whether something is woken that nobody polls at this moment.
+    /// Returns whether something is woken that nobody polls at this moment.
     pub(crate) fn has_woken(&self) -> bool {
         self.parked.iter().any(|job| job.waker.woken.load(Ordering::Relaxed))
     }
