@@ -1,7 +1,7 @@
 //! The machine taken apart and put together, for provers: compiled only under `--cfg formal`.
 //!
-//! Not part of the interface. What is private is mirrored here with public fields, so that a prover
-//! can build any state, also one that no history leads to, and look at what became of it.
+//! Not part of the public API. What is private is mirrored here with public fields, so that a
+//! prover can build any state, also one that no history leads to, and inspect it.
 
 #![allow(missing_docs, reason = "each type mirrors the private one of its name in `state.rs`")]
 

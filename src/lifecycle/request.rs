@@ -1,4 +1,5 @@
-//! A caller wants a token: use what works, join what is out, start what is needed and permitted.
+//! Handling a caller that wants a token: use what works, join the refresh in flight, start what is
+//! needed and permitted.
 
 use super::Lifecycle;
 use super::event::{Cause, Delay, Ending, Start};
@@ -28,7 +29,7 @@ enum Permit<T: Time> {
         until: T,
         reason: Delay,
     },
-    /// Not while the held token works, which it does until it is rejected.
+    /// Not while the held token works, which is until it is rejected.
     WhenRejected,
     Never(Ending),
 }
@@ -121,12 +122,12 @@ impl<T: Time> Lifecycle<T> {
     }
 
     /// Rule B6: "nothing until [one refresh deadline], or an eighth of the lifetime where that is
-    /// less, before the old token becomes unusable; then, for at most one more refresh deadline, the late answer
-    /// to a request that is still open is waited for".
+    /// less, before the old token becomes unusable; then, for at most one more refresh deadline,
+    /// the late answer to a request that is still open is waited for".
     fn held_off_by_doubt(&self, policy: &Policy<T>, now: T) -> Option<Permit<T>> {
         let reason = Delay::Doubt;
         match self.usable_schedule(now) {
-            // Such a token is never due, never too brief; nothing would be asked of it.
+            // Such a token is never due and never too brief, so no refresh is needed.
             Some(Schedule::UntilRejected) => return Some(Permit::WhenRejected),
             Some(Schedule::Timed(deadlines)) => {
                 let until = deadlines.last_chance(policy);
@@ -167,7 +168,7 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// The life of the token that is held, if it may be handed out.
+    /// The schedule of the held token, if it may be handed out.
     fn usable_schedule(&self, now: T) -> Option<Schedule<T>> {
         match self.holding {
             Holding::Token(held) if held.usable(now) => Some(held.schedule),

@@ -12,11 +12,10 @@ use super::state::{
 };
 use crate::time::{Draw, Time};
 
-/// What the machine becomes, and what is to be done, once `event` has happened at `now`.
+/// Returns the next state, and what to do, after `event` has happened at `now`.
 ///
-/// Pure: the same arguments give the same answer, nothing is read or written besides. Any `now`
-/// will do, also one that goes back (rule A5); an event that comes late, early or twice is harmless
-/// (rule B12).
+/// The function is pure. Any `now` is allowed, also one that goes back ([A5](crate::spec#a-time));
+/// an event that comes late, early or twice is harmless ([B12](crate::spec#b-the-client-machine)).
 pub fn apply<T: Time>(
     policy: &Policy<T>,
     state: Lifecycle<T>,
@@ -29,7 +28,7 @@ pub fn apply<T: Time>(
 }
 
 impl<T: Time> Lifecycle<T> {
-    /// [`apply`], in place.
+    /// Does what [`apply`] does, in place.
     pub(super) fn advance(&mut self, policy: &Policy<T>, event: Event<T>, now: T) -> Effect<T> {
         self.observe(policy, now);
         match event {
@@ -226,7 +225,7 @@ impl<T: Time> Lifecycle<T> {
                 self.fail(policy, failure, draw, now);
                 Failed::EndAttempt
             }
-            // It was judged unknown already. But no late answer is to be waited for any more.
+            // It already counts as unknown. But no late response is waited for any more.
             (
                 Flight::Overdue { .. },
                 Failure::Unavailable { .. }
@@ -240,7 +239,7 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Takes in how a refresh failed, and holds the next one off (rules B6, B7).
+    /// Records how a refresh failed, and delays the next one (rules B6, B7).
     fn fail(&mut self, policy: &Policy<T>, failure: Failure<T>, draw: Draw, now: T) {
         match failure {
             Failure::Declined => {}
@@ -324,7 +323,7 @@ impl<T: Time> Lifecycle<T> {
         self.hold_off(drawn.max(asked), now);
     }
 
-    /// Counts a failure, and holds the next refresh off for `delay`.
+    /// Counts a failure, and delays the next refresh by `delay`.
     fn hold_off(&mut self, delay: T::Span, now: T) {
         self.failures = self.failures.saturating_add(1);
         let instant = now.saturating_add(delay);
@@ -380,8 +379,8 @@ impl<T: Time> Lifecycle<T> {
         self.rejections = Rejections::WHOLE;
     }
 
-    /// Rule B13: "A refresh MUST have a deadline [30 s], after which it is *unknown* if it was sent". Its result
-    /// still counts.
+    /// Rule B13: "A refresh MUST have a deadline [30 s], after which it is *unknown* if it was
+    /// sent". Its result still counts.
     pub(super) fn time_passed(&mut self, policy: &Policy<T>, draw: Draw, now: T) -> Failed {
         match self.flight {
             Flight::Out { sent, deadline, attempt } if now >= deadline => {
