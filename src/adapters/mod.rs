@@ -1,7 +1,6 @@
-//! Adapters: one file, one feature, one foreign crate. They never name each other, and foreign
-//! types stay inside them.
+//! Adapters to other crates: each is one feature, and one crate's types appear in no other adapter.
 //!
-//! | module | feature | what it is |
+//! | module | feature | contents |
 //! |---|---|---|
 //! | `axum` | `axum` | an authorization server's endpoints, and a layer for resource servers |
 //! | `file` | `file` | a [`Store`](crate::store::Store) in a file |

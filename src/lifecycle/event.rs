@@ -84,7 +84,8 @@ pub enum Failure<T: Time> {
     /// The server does not accept the client or its request: `invalid_client` and the like. The
     /// configuration must be corrected; a login would not help.
     Misconfigured {
-        /// How long all sessions of the client must wait, if the server said so.
+        /// How long to wait at least: what the server asked for, or what is left of the backoff
+        /// that the client's sessions share.
         retry_after: Option<T::Span>,
     },
     /// The request had no effect: no connection, a 429, or a 503 that says so.

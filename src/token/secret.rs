@@ -1,4 +1,4 @@
-//! A text that must not be seen.
+//! Secret text.
 
 use core::fmt;
 use std::borrow::ToOwned;
@@ -8,23 +8,23 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-/// A text that must not be seen: redacted, compared in constant time. Rule G1: "Memory that held
-/// one MUST be zeroised on drop."
+/// Secret text: redacted in `Debug`, compared in constant time, zeroised on drop.
+// Rule G1: "Memory that held one MUST be zeroised on drop."
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Wraps `text`.
+    /// Creates a secret from `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self::from(text.into())
     }
 
-    /// Shows the text. Each call is a place to look at in review.
+    /// Returns the text. Each call deserves a look in review.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// Whether an HTTP header may carry it, and it is not empty.
+    /// Whether it is not empty, and an HTTP header may carry it.
     pub(crate) fn is_sendable(&self) -> bool {
         let text = self.expose();
         !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
