@@ -85,7 +85,7 @@ impl<T> Drop for Sender<T> {
     }
 }
 
-/// The result to come of [`spawn_blocking`].
+/// The future result of [`offload`].
 pub(crate) struct Pending<T>(Arc<Mutex<Slot<T>>>);
 
 impl<T> Future for Pending<T> {

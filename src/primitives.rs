@@ -78,8 +78,8 @@ pub(crate) fn discard<T>(things: impl IntoIterator<Item = T>) {
 
 /// Where one thread waits for its waker to be called.
 ///
-/// `std::thread::park` by another name. Loom has that, too, but forgets an `unpark` that comes
-/// while the thread waits for a mutex.
+/// The same as `std::thread::park`. Loom has that, too, but forgets an `unpark` that happens while
+/// the thread waits for a mutex.
 pub(crate) struct Parker(Arc<Parked>);
 
 #[cfg(not(loom))]

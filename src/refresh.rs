@@ -13,7 +13,7 @@
 //! # let _ = renew;
 //! ```
 //!
-//! | where grants come from | how a session is built |
+//! | grants come from | build the session with |
 //! |---|---|
 //! | a login, refreshed at the token endpoint | `builder_with(RefreshGrant::new(client)?).grant(..)`, or ureq's `refresh_grant` with `builder_blocking` |
 //! | the client's own credentials, at the token endpoint | `builder_with(ClientCredentials::new(client)?).without_grant()`, or ureq's `client_credentials` |
@@ -367,7 +367,7 @@ where
                 return refresh(request);
             }
             let job = offload(&*hook, move || refresh(request)).map_err(|error| {
-                RefreshError::unavailable("no thread could be had for the refresh")
+                RefreshError::unavailable("no thread could be started for the refresh")
                     .with_source(error)
             })?;
             job.await.unwrap_or_else(|| Err(RefreshError::unknown("the refresher panicked")))

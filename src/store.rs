@@ -189,7 +189,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
         drop(next);
         core::future::ready(Err(StoreError::damaged(
-            "what the store holds cannot be understood, and a login does not replace it: mend it by hand",
+            "what the store holds cannot be understood, and a login does not replace it: repair it by hand",
         )))
     }
 }

@@ -92,7 +92,6 @@ impl FileStore {
     /// removed, to check that the directory is writable. A relative path and a symbolic link are
     /// resolved here: the link's target is read and replaced, and the link stays.
     ///
-    ///
     /// # Errors
     /// If the directory does not exist, is not writable, or belongs to or is writable by others; or
     /// if `path` is not a file, or one that cannot be replaced: a mount point, or immutable. The
@@ -103,7 +102,7 @@ impl FileStore {
             Ok(found) if !found.is_file() => return Err(no_file(&path)),
             Ok(found) => trust::grant(&path, trust::place(&path)?, &found)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(failed("looked at", &path, error)),
+            Err(error) => return Err(failed("examined", &path, error)),
         }
         if let Some(reason) = trust::fixed(&path) {
             return Err(irreplaceable(&path, reason));
@@ -127,7 +126,8 @@ impl FileStore {
         work: impl FnOnce(&Path, &Claim) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let done = lane.run(move |claim| work(&path, claim)).await.map_err(|error| {
-            StoreError::unreachable("no thread could be had for the grant file").with_source(error)
+            StoreError::unreachable("no thread could be started for the grant file")
+                .with_source(error)
         })?;
         let lost = || Err(StoreError::unreachable("the thread of the grant file was lost"));
         done.unwrap_or_else(lost)
@@ -188,7 +188,7 @@ fn swap(
     };
     if version == expected {
         // A write that does not change the version would go unnoticed.
-        return Err(damaged(path, "its version cannot be counted any further"));
+        return Err(damaged(path, "its version cannot be increased further"));
     }
     write(path, version, next, &lock, claim)
 }
@@ -332,7 +332,7 @@ fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
             return resolve_directory(&path);
         }
         // Each link of a chain may belong to another user.
-        let link = std::path::absolute(&path).map_err(|error| failed("placed", &path, error))?;
+        let link = std::path::absolute(&path).map_err(|error| failed("resolved", &path, error))?;
         trust::link(&link)?;
         let target = link.canonicalize().and_then(|_| fs::read_link(&link));
         let target = target.map_err(|error| said::leads_nowhere(&link).with_source(error))?;
@@ -352,5 +352,5 @@ fn resolve_directory(path: &Path) -> Result<PathBuf, StoreError> {
     let resolved = directory.canonicalize().and_then(|resolved| {
         if resolved.is_dir() { Ok(resolved) } else { Err(ErrorKind::NotADirectory.into()) }
     });
-    resolved.map(|resolved| resolved.join(name)).map_err(|error| failed("placed", path, error))
+    resolved.map(|resolved| resolved.join(name)).map_err(|error| failed("resolved", path, error))
 }

@@ -71,10 +71,10 @@ pub struct ClientCredentials(Sender);
 #[non_exhaustive]
 pub enum TransportError {
     /// It was neither built within a tokio runtime nor given one.
-    #[error("no tokio runtime here: build this inside one, or give its handle to `on`")]
+    #[error("no tokio runtime here: build this inside one, or pass its handle to `on`")]
     NoRuntime,
     /// The HTTP client could not be built.
-    #[error("the HTTP client could not be made")]
+    #[error("the HTTP client could not be built")]
     HttpClient(#[source] reqwest::Error),
 }
 
@@ -242,7 +242,7 @@ async fn read(
     if response.url().as_str() != form.url() {
         // Rule E6. The response of another server proves nothing, and what it does with the token
         // is unknown.
-        return Err(RefreshError::unknown("the token request was led on to another URL"));
+        return Err(RefreshError::unknown("the token request was redirected to another URL"));
     }
     let headers = response.headers().clone();
     let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -257,7 +257,7 @@ async fn read(
     } else {
         // A failure that the status reveals does not wait for a body that never ends.
         let timed_out =
-            |_| Err(RefreshError::unknown("the answer came in part, and then timed out"));
+            |_| Err(RefreshError::unknown("the response came in part, and then timed out"));
         tokio::time::timeout(time_left / 2, reading).await.unwrap_or_else(timed_out)
     };
     head.read(&body, ended, form.context())
@@ -269,7 +269,7 @@ async fn receive(
     body: &mut Zeroizing<Vec<u8>>,
 ) -> Result<(), RefreshError> {
     while let Some(chunk) = response.chunk().await.transpose() {
-        let chunk = chunk.map_err(|error| not_answered(error, "the answer came in part"))?;
+        let chunk = chunk.map_err(|error| not_answered(error, "the response came in part"))?;
         if body.len() + chunk.len() > RESPONSE_LIMIT {
             let text = format!("the response is larger than {RESPONSE_LIMIT} bytes");
             return Err(RefreshError::unknown(text));

@@ -35,7 +35,7 @@ enum Permit<T: Time> {
 }
 
 impl<T: Time> Lifecycle<T> {
-    /// Rules B2, B3, B5, B8: use what works, join what is out, start what is needed.
+    /// Rules B2, B3, B5, B8: use what works, join the refresh in flight, start what is needed.
     pub(super) fn requested(
         &mut self,
         policy: &Policy<T>,
@@ -143,8 +143,8 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// For how long the late answer to any request that presented the doubted refresh token is waited
-    /// for (rule B6).
+    /// For how long the late response to any request that presented the refresh token in doubt is
+    /// waited for (rule B6).
     pub(super) fn late_answers(&self) -> Pause<T> {
         match self.flight {
             Flight::Overdue { open, .. } => open.or_longer(self.superseded),
@@ -210,7 +210,8 @@ impl<T: Time> Lifecycle<T> {
                 }
             };
         }
-        // Rule B6: a retry within the window supersedes what is overdue, whose late answer still counts.
+        // Rule B6: a retry within the window supersedes an overdue refresh, whose late response
+        // still counts.
         self.superseded = match self.credential {
             Credential::InDoubtUntil(_) => self.late_answers(),
             Credential::Absent | Credential::Ready | Credential::InDoubt | Credential::Declined => {

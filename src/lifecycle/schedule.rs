@@ -16,7 +16,7 @@ pub struct Deadlines<T: Time> {
     pub expires_at: T,
 }
 
-/// How long a token is good for.
+/// How long a token is usable.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Schedule<T: Time> {
     /// Until a resource server rejects it: its lifetime was not stated.

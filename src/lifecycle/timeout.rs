@@ -66,8 +66,6 @@ impl<T: Time> Lifecycle<T> {
     /// holds until the next event. Calling late, early or twice is harmless.
     // Rule B12: it "MUST be nothing or later than `now`, and exact: nothing visible changes before
     // it without an event, and something does at it".
-    ///
-    /// The answer holds until the next event. Calling late, early or twice is harmless.
     pub fn poll_timeout(&self, policy: &Policy<T>, now: T) -> Option<Timeout<T>> {
         let mut here = *self;
         here.observe(policy, now);

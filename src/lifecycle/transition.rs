@@ -1,5 +1,5 @@
-//! The transition function: every event in every state, written out. What answers a caller's
-//! request is in `request.rs`.
+//! The transition function: every event in every state, written out. Callers' requests are handled
+//! in `request.rs`.
 
 use super::Lifecycle;
 use super::event::{Effect, Event, Failure, Novelty};
@@ -328,7 +328,7 @@ impl<T: Time> Lifecycle<T> {
         self.failures = self.failures.saturating_add(1);
         let instant = now.saturating_add(delay);
         self.pause = match self.pause {
-            // An answer that comes late and dead does not shorten what was asked for before it.
+            // A late response with an expired token does not shorten an earlier, longer delay.
             Pause::Until { instant: earlier, .. } if earlier > instant => self.pause,
             Pause::Until { .. } | Pause::Over => Pause::of(delay, now),
         };

@@ -193,7 +193,7 @@ impl Body<Text> {
 fn describe(error: &serde_json::Error) -> String {
     let problem = match error.classify() {
         Category::Eof => "it ends too early",
-        Category::Syntax => "it is no JSON",
+        Category::Syntax => "it is not JSON",
         Category::Data => "a value is missing, unknown, or of another type than it should be",
         Category::Io => "it could not be read to its end",
     };

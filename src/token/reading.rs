@@ -64,10 +64,10 @@ impl Leniency {
 #[non_exhaustive]
 pub enum Unusable {
     /// There is none.
-    #[error("the answer holds no access token")]
+    #[error("the response contains no access token")]
     Missing,
     /// It contains characters that no HTTP header may carry (RFC 6750, section 2.1).
-    #[error("the access token holds characters that no header may carry")]
+    #[error("the access token contains characters that no header can carry")]
     NotSendable,
     /// It is bound to a key by `DPoP` (RFC 9449).
     #[error(
@@ -77,12 +77,12 @@ pub enum Unusable {
     Dpop,
     /// It is of another type, and not a bearer token (RFC 6749, section 7.1).
     #[error(
-        "the access token's `token_type` is none that is sent as a bearer token: ask the authorization \
+        "the access token's `token_type` is not sent as a bearer token: ask the authorization \
          server for bearer tokens, or name the type with `accept_token_type`"
     )]
     TokenType,
     /// The response was cut short.
-    #[error("the answer broke off")]
+    #[error("the response was cut short")]
     CutShort,
 }
 

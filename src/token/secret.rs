@@ -52,7 +52,8 @@ impl From<String> for Secret {
         if text.capacity() == text.len() {
             return Self(SecretString::from(text));
         }
-        // One with room to spare would be moved to a smaller place, and the old one left as it was.
+        // A string with spare capacity would be moved to a smaller allocation, and the old one not
+        // zeroised.
         let text = Zeroizing::new(text);
         Self::from(text.as_str())
     }

@@ -80,7 +80,7 @@ pub(super) fn open(path: &Path) -> Result<File, StoreError> {
     let opened = |error| failed("opened", path, error);
     let (file, found) = trust::open(&mut options, path).map_err(opened)?;
     if !found.is_file() {
-        return Err(refused(path, "it is no file"));
+        return Err(refused(path, "it is not a file"));
     }
     trust::owned(path, &found)?;
     if !is_note(&file).map_err(opened)? {

@@ -19,7 +19,7 @@ pub(super) fn damaged(path: &Path, reason: &str) -> StoreError {
 
 pub(super) fn no_file(path: &Path) -> StoreError {
     StoreError::unreachable(format!(
-        "the grant file {} is no file: name a file in a directory of your own",
+        "the grant file {} is not a file: name a file in a directory of your own",
         path.display()
     ))
 }

@@ -91,8 +91,8 @@ fn send_form(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Gran
     let mut response = request.send(form.body()).map_err(|error| not_sent(&error))?;
     if was_led_on(&response, form) {
         return Err(RefreshError::unknown(
-            "the token request was led on to another URL: give an agent whose middleware follows no \
-             redirect",
+            "the token request was redirected to another URL: use an agent whose middleware follows no \
+             redirects",
         ));
     }
     let headers = response.headers().clone();
@@ -137,7 +137,7 @@ fn body(
 
 fn broken_off(error: &io::Error) -> RefreshError {
     let what = if error.kind() == io::ErrorKind::TimedOut { "timed out" } else { "broke off" };
-    RefreshError::unknown(format!("the answer came in part, and then {what}"))
+    RefreshError::unknown(format!("the response came in part, and then {what}"))
         .with_source(Reason(error.kind().to_string()))
 }
 

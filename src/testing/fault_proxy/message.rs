@@ -56,7 +56,7 @@ fn changed(
     mut change: impl FnMut(&str) -> Option<String>,
 ) -> Option<Vec<u8>> {
     let end = head_of(message)?;
-    // Bytes beyond UTF-8 would not come out as they came in: such a head is passed on as it is.
+    // Bytes that are not UTF-8 would be changed: such a head is passed on as it is.
     let head = core::str::from_utf8(&message[..end - 4]).ok()?;
     let mut lines: Vec<String> = head.split("\r\n").filter_map(&mut change).collect();
     if !last.is_empty() {
