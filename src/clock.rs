@@ -214,8 +214,8 @@ impl<S: Source> StandardClock<S> {
 }
 
 impl<S: Source> Clock for StandardClock<S> {
-    /// Reads both clocks, and adds two offsets. Rule A2: "Reading it MUST write to shared memory
-    /// only when such a step is seen."
+    /// Reads both clocks, and adds two offsets.
+    // Rule A2: "Reading it MUST write to shared memory only when such a step is seen."
     #[inline]
     fn now(&self) -> Timestamp {
         // The offsets come first. Each only grows, so one that is out of date by the time that the

@@ -69,8 +69,7 @@ impl StoredGrant {
         self
     }
 
-    /// Creates a stored grant whose lifetime is counted from `sent`, which is also the wall clock's
-    /// time now.
+    /// Creates a stored grant whose lifetime is counted from `sent`, by the wall clock.
     pub fn new(grant: Grant, sent: Timestamp) -> Self {
         let expires_at = grant.lifetime().span(sent).map(|lifetime| sent.saturating_add(lifetime));
         Self { grant, acquired_at: sent, expires_at, intent: None }

@@ -342,8 +342,8 @@ fn header(secret: &Secret) -> HeaderValue {
     sensitive(bytes).expect("a token that no header may carry is found out before it is published")
 }
 
-/// A header's value whose bytes are zeroised with its last clone. Rule G2: "Header values MUST be marked
-/// sensitive."
+/// Returns a header value whose bytes are zeroised with its last clone. Rule G2: "Header values
+/// MUST be marked sensitive."
 #[cfg(feature = "http")]
 pub(crate) fn sensitive(bytes: Zeroizing<Vec<u8>>) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_maybe_shared(bytes::Bytes::from_owner(bytes)).ok()?;

@@ -119,7 +119,7 @@ impl FileStore {
         &self.path
     }
 
-    /// Does `work` on the thread of `lane`.
+    /// Runs `work` on the thread of `lane`.
     async fn off<T: Send + 'static>(
         lane: Arc<Lane>,
         path: Arc<Path>,
@@ -341,7 +341,7 @@ fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     Err(said::leads_nowhere(&path))
 }
 
-/// How many links are followed one after the other.
+/// The maximum length of a chain of links.
 const LINKS: usize = 32;
 
 fn resolve_directory(path: &Path) -> Result<PathBuf, StoreError> {

@@ -1,4 +1,5 @@
-//! Adapters to other crates: each is one feature, and one crate's types appear in no other adapter.
+//! Adapters to other crates. Each is a module behind a feature of its own, and uses no other
+//! adapter; its crate's types appear only there.
 //!
 //! | module | feature | contents |
 //! |---|---|---|

@@ -179,9 +179,9 @@ impl Sender {
         Self::on(client, runtime)
     }
 
-    /// Rule E6: "The refresh request MUST NOT pass through the interceptor". So it has an HTTP client
-    /// of its own. That keeps no connections: one that the server closes while a refresh goes out over it
-    /// would leave the outcome unknown.
+    /// Rule E6: "The refresh request MUST NOT pass through the interceptor". So it has a separate
+    /// HTTP client, which keeps no connections: one that the server closes while a refresh is sent
+    /// over it would leave the outcome unknown.
     fn on(client: Client, runtime: Handle) -> Result<Self, TransportError> {
         let make = || {
             let http = reqwest::Client::builder().pool_max_idle_per_host(0);

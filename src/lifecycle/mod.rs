@@ -36,7 +36,7 @@
 //!   only grow ([B4](crate::spec#b-the-client-machine)).
 //!
 //! # Deliberately absent
-//! Token material, clocks, randomness, I/O and waiting. Waiting is the business of `session`.
+//! Token material, clocks, randomness, I/O and waiting. Waiting is done by [`crate::session`].
 
 mod builder;
 mod event;

@@ -106,7 +106,7 @@ impl<T: Time> Reuse<T> {
     }
 }
 
-/// The longest delay after a first failure, and after any (rule B7).
+/// The longest delay after the first failure, and after any (rule B7).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Backoff<T: Time> {
     pub(super) base: T::Span,
@@ -120,16 +120,16 @@ impl<T: Time> Backoff<T> {
     }
 }
 
-/// After how many refusals in a row without a reason, and no sooner than how long after the first,
-/// a login may be needed (rule B6).
+/// After how many unexplained refusals in a row, and how long after the first of them at the
+/// earliest, a login may be needed (rule B6).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Refusals<T: Time> {
     pub(super) count: u32,
     pub(super) window: T::Span,
 }
 
-/// The allowance for rejections of tokens that had been accepted (rule B9): so many within `window`,
-/// given back no faster than one every `interval`.
+/// The allowance for rejections of tokens that had been accepted (rule B9): `count` within
+/// `window`, one of which is given back at most every `interval`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Rejections<T: Time> {
     pub(super) count: u32,
@@ -137,7 +137,7 @@ pub(super) struct Rejections<T: Time> {
     pub(super) interval: T::Span,
 }
 
-/// The budget for refreshes that nothing made due (rule B9): one every `interval`, and at most
+/// The budget for refreshes of tokens that are not due (rule B9): one every `interval`, and at most
 /// `window` worth of them at once.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Allowance<T: Time> {

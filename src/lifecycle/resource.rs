@@ -73,7 +73,7 @@ impl<T: Time> Lifecycle<T> {
     }
 
     /// Rule B9: "one is given back, no sooner than [1 s] after the last, where the rejected request
-    /// succeeds with the successor". It was accepted, besides.
+    /// succeeds with the successor". It also counts as accepted.
     pub(super) fn recovered(&mut self, policy: &Policy<T>, generation: Generation, now: T) {
         match self.holding {
             Holding::Token(_) if generation == self.generation => {

@@ -1,4 +1,4 @@
-//! When a token is due for refresh, when it stops being handed out, when it dies (rule B1).
+//! When a token is due for refresh, when it is no longer handed out, and when it expires (rule B1).
 
 use super::policy::{MissingLifetime, Policy};
 use crate::time::{Draw, Time};
@@ -77,7 +77,7 @@ impl<T: Time> Schedule<T> {
         // cannot precede its request: where it seems to, the clock went back (rule A5).
         let sent = times.sent.min(now);
         let expires_at = sent.saturating_add(lifetime);
-        // At the end of time the lifetime is what is left of it (rule A1).
+        // At the end of time the lifetime is what remains of it (rule A1).
         let lifetime = expires_at.since(sent);
         let eighth = T::halved(lifetime, 3);
         // Rule B1: "MUST lie [10 s] before the expiry, or an eighth of the lifetime where that is

@@ -83,7 +83,7 @@ pub(super) enum Holding<T: Time> {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Held<T: Time> {
     pub(super) schedule: Schedule<T>,
-    /// The furthest that any `now` has shown it to be: a fact, not a time (rule A5).
+    /// The latest stage that any `now` has shown: a fact, not a time (rule A5).
     pub(super) freshness: Freshness,
     pub(super) acceptance: Acceptance,
 }
@@ -200,7 +200,7 @@ impl<T: Time> Pause<T> {
     }
 }
 
-/// How the last refresh failed, since one last succeeded (rule B6).
+/// How the last refresh failed, if none has succeeded since (rule B6).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Trouble<T: Time> {
     None,
@@ -228,8 +228,9 @@ impl<T: Time> Trouble<T> {
 }
 
 impl<T: Time> Budget<T> {
-    /// What is left of it once a refresh was paid for; else when one can be. Rule B9: "paid from one budget:
-    /// [5 per 30 s], as a token bucket". It is kept as the instant at which it is full again.
+    /// Returns what is left after paying for a refresh, or else when one can be paid for. Rule B9:
+    /// "paid from one budget: [5 per 30 s], as a token bucket". It is kept as the instant at which
+    /// it is full again.
     pub(super) fn less_one(self, policy: &Policy<T>, now: T) -> Result<Self, T> {
         let full_at = match self {
             Self::Full => now,
@@ -254,7 +255,7 @@ pub(super) struct Rejections<T: Time> {
     pub(super) refund: Refund<T>,
 }
 
-/// Whether what a refresh cost is given back where it helped (rule B9).
+/// Whether the cost of a refresh that helped is given back (rule B9).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Refund<T: Time> {
     /// Immediately.
@@ -320,7 +321,8 @@ impl<T: Time> Rejections<T> {
         Some(Self { spent, renewed, ..self })
     }
 
-    /// A refresh has helped. Rule B9: "one is given back, no sooner than [1 s] after the last".
+    /// Records that a refresh helped. Rule B9: "one is given back, no sooner than [1 s] after the
+    /// last".
     pub(super) fn helped(self, policy: &Policy<T>, now: T) -> Self {
         match self.refund {
             Refund::Ready => self.given_back(policy, now),
@@ -361,7 +363,7 @@ impl<T: Time> Held<T> {
         }
     }
 
-    /// How far its life has come, never less than was once seen (rule A5).
+    /// Returns how far its life has come, and never an earlier stage than was once seen (rule A5).
     pub(super) fn freshness_at(&self, now: T) -> Freshness {
         self.schedule.freshness(now).max(self.freshness)
     }

@@ -57,8 +57,8 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Latches what `now` shows as facts, and pulls in instants that lie further ahead than they
-    /// ever could: the clock went back (rule A5).
+    /// Latches what `now` shows as facts, and pulls in instants that are further ahead than
+    /// possible, since the clock went back (rule A5).
     pub(crate) fn observe(&mut self, policy: &Policy<T>, now: T) {
         if let Holding::Token(held) = &mut self.holding {
             held.freshness = held.freshness_at(now);
@@ -108,8 +108,8 @@ impl<T: Time> Lifecycle<T> {
         };
     }
 
-    /// Rules B4, B10, B14: what lands counts unless something newer has landed or the epoch ended,
-    /// and its refresh token is kept even where its access token is of no use.
+    /// Rules B4, B10, B14: a result counts unless a newer one has landed or the epoch ended, and
+    /// its refresh token is kept even if its access token is unusable.
     pub(super) fn refreshed(
         &mut self,
         policy: &Policy<T>,
@@ -199,7 +199,7 @@ impl<T: Time> Lifecycle<T> {
             (Flight::Out { attempt, .. } | Flight::Overdue { attempt, .. }, Failure::Declined) => {
                 self.flight = Flight::Idle;
                 match attempt {
-                    // The grant that it presented is no longer the one that is held.
+                    // The grant that it presented has been replaced.
                     Attempt::Outrun => {}
                     Attempt::Ordinary => {
                         self.credential = Credential::Declined;
@@ -273,11 +273,11 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Takes in that a refresh of unknown outcome was sent at `sent`. Rule B6: "What may follow
-    /// MUST depend on what the server is declared to do with a refresh token seen twice".
+    /// Records that a refresh of unknown outcome was sent at `sent`. Rule B6: "What may follow MUST
+    /// depend on what the server is declared to do with a refresh token seen twice".
     fn doubt(&mut self, policy: &Policy<T>, sent: T, attempt: Attempt, now: T) {
         self.credential = match (self.credential, attempt, policy.reuse.tolerance()) {
-            // The grant that it presented is no longer the one that is held.
+            // The grant that it presented has been replaced.
             (credential, Attempt::Outrun, _)
             | (credential, Attempt::Ordinary, Tolerance::Always) => credential,
             // Where the window closed while a retry was out, that retry does not open it anew.
@@ -297,7 +297,7 @@ impl<T: Time> Lifecycle<T> {
         };
     }
 
-    /// Holds the next refresh off. Rule B7: "Backoff MUST be drawn between nothing and base [1 s] ×
+    /// Delays the next refresh. Rule B7: "Backoff MUST be drawn between nothing and base [1 s] ×
     /// 2^(failures − 1), at most [60 s], and MUST be correct at any number of failures."
     fn back_off(&mut self, policy: &Policy<T>, retry_after: Option<T::Span>, draw: Draw, now: T) {
         // Rule B6: "tries go on at the backoff's cap".
@@ -334,7 +334,7 @@ impl<T: Time> Lifecycle<T> {
         };
     }
 
-    /// A new epoch with a grant (rules B4, B9).
+    /// Begins a new epoch with a grant (rules B4, B9).
     pub(super) fn installed(
         &mut self,
         policy: &Policy<T>,

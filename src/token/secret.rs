@@ -31,14 +31,14 @@ impl Secret {
     }
 }
 
-/// Rule G1: "No token, refresh token, client secret or key may appear in `Debug`".
+// Rule G1: "No token, refresh token, client secret or key may appear in `Debug`".
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("[redacted]")
     }
 }
 
-/// Rule G2: "Equality MUST be constant-time" for all texts of one length.
+// Rule G2: "Equality MUST be constant-time" for all texts of one length.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
