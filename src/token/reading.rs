@@ -77,7 +77,7 @@ pub enum Unusable {
     Dpop,
     /// It is of another type, and not a bearer token (RFC 6749, section 7.1).
     #[error(
-        "the access token's `token_type` is not sent as a bearer token: ask the authorization \
+        "the access token has a `token_type` that is not a bearer type: ask the authorization \
          server for bearer tokens, or name the type with `accept_token_type`"
     )]
     TokenType,
