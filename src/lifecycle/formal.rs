@@ -169,7 +169,7 @@ impl<T: Time> From<Lifecycle<T>> for Parts<T> {
     }
 }
 
-/// Returns the machine after it has seen `now`, and nothing else (rule A5).
+/// Returns the machine after it has seen `now`, and nothing else.
 #[must_use]
 pub fn observed<T: Time>(policy: &Policy<T>, mut machine: Lifecycle<T>, now: T) -> Lifecycle<T> {
     machine.observe(policy, now);

@@ -38,7 +38,7 @@
 //! date on the first day of the epoch or before it, such as `0001-01-01T00:00:00Z`, counts as
 //! unset.
 //!
-//! A member that is none of these is ignored, and the policy decides: 1 h by default, or until the
+//! A member of another form is ignored, and the policy decides: 1 h by default, or until the
 //! resource server rejects the token. Treating the token as expired would cost a refresh for each
 //! request, whereas a token that expires early is rejected and refreshed then. See rules [A3 and
 //! A4](crate::spec#a-time).

@@ -6,3 +6,4 @@ mod imports;
 mod tidy;
 mod traceability;
 mod verification;
+mod words;

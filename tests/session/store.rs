@@ -34,6 +34,22 @@ fn a_session_starts_from_what_its_store_holds() {
     assert_eq!(ledger.take_log(), ["load"]);
 }
 
+// Rules F2, F5. What cannot be read may hold a newer grant: it is not written over.
+#[test]
+fn a_store_that_cannot_be_read_is_not_written_and_nothing_is_sent() {
+    let script = Scripted::new();
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    ledger.set(Fault::WriteOnly);
+    let before = ledger.content();
+    let error = at_once(session.token()).expect_err("it cannot be read");
+    assert!(!store_error(&error).is_emptied(), "{error}");
+    assert_eq!((ledger.content(), script.requests()), (before, 0));
+    ledger.set(Fault::None);
+    time.advance(SECOND);
+    assert_eq!(text(at_once(session.token())), "at-2");
+}
+
 // Rule F2.
 #[test]
 fn a_stored_grant_whose_access_token_has_expired_is_renewed_at_once() {

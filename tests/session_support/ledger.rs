@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     #[default]
     None,
     Unreachable,
+    /// It cannot read.
+    WriteOnly,
     /// It cannot write.
     ReadOnly,
     /// What it holds cannot be understood.
@@ -164,8 +166,9 @@ impl Ledger {
         let fault = self.lock().fault;
         match (fault, writes) {
             (Fault::None | Fault::AnswersLost | Fault::AnswersLate, _)
-            | (Fault::ReadOnly | Fault::WritesHang, false) => Poll::Ready(None),
-            (Fault::Unreachable, _) | (Fault::ReadOnly, true) => {
+            | (Fault::ReadOnly | Fault::WritesHang, false)
+            | (Fault::WriteOnly, true) => Poll::Ready(None),
+            (Fault::Unreachable, _) | (Fault::ReadOnly, true) | (Fault::WriteOnly, false) => {
                 Poll::Ready(Some(StoreError::unreachable("the disk is full")))
             }
             (Fault::Damaged, _) => Poll::Ready(Some(StoreError::damaged("no JSON"))),
