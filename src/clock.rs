@@ -1,4 +1,4 @@
-//! The clock and timer ports, and the standard clock: the only file that reads the machine's
+//! The clock and timer traits, and the standard clock: the only file that reads the machine's
 //! clocks.
 //!
 //! ```
@@ -8,7 +8,7 @@
 //! assert!(clock.now() <= clock.now());
 //! ```
 //!
-//! Any `Fn() -> Timestamp` is a clock, too.
+//! Any `Fn() -> Timestamp` is also a clock.
 
 use core::future::Future;
 use core::time::Duration;
@@ -23,13 +23,13 @@ use crate::primitives::{AtomicI64, Ordering};
 use crate::refresh::BoxFuture;
 use crate::time::{Span, Timestamp};
 
-/// Where a session reads the time.
+/// A source of time for a session.
 pub trait Clock: Send + Sync + 'static {
-    /// The present instant on a timeline of the clock's choosing that should not run backwards.
+    /// Returns the present instant, on a timeline that should not run backwards.
     fn now(&self) -> Timestamp;
 
-    /// What the wall clock shows: what instants from other hosts and from stores are compared
-    /// with. The same as [`now`](Clock::now) for clocks that know no other.
+    /// Returns the time of the wall clock, with which instants from other hosts and from stores are
+    /// compared. Default: the same as [`now`](Clock::now).
     fn wall(&self) -> Timestamp {
         self.now()
     }
@@ -41,11 +41,12 @@ impl<F: Fn() -> Timestamp + Send + Sync + 'static> Clock for F {
     }
 }
 
-/// Lets a session wake up by itself: at a refresh's deadline, after a backoff (rule B13).
+/// Wakes a session at a refresh's deadline and after a backoff. See rule
+/// [B13](crate::spec#b-the-client-machine).
 ///
 /// Any `Fn(Duration) -> impl Future<Output = ()>` is a timer.
 pub trait Timer: Send + Sync + 'static {
-    /// A future that ends once `duration` has gone by.
+    /// Returns a future that completes after `duration`.
     fn sleep(&self, duration: Duration) -> BoxFuture<()>;
 }
 
@@ -59,11 +60,11 @@ where
     }
 }
 
-/// The two clocks of a machine, for [`StandardClock`] to combine.
+/// The two clocks of a machine, which [`StandardClock`] combines.
 pub trait Source: Send + Sync + 'static {
-    /// Time since some fixed instant; may stand still while the machine sleeps.
+    /// Returns the time since some fixed instant. It may stand still while the machine sleeps.
     fn monotonic(&self) -> Duration;
-    /// The wall clock, which may be set to anything at any time.
+    /// Returns the time of the wall clock, which may be set to anything at any time.
     fn wall(&self) -> Timestamp;
 }
 
@@ -84,8 +85,8 @@ impl Source for SystemSource {
     }
 }
 
-/// How long it is since some instant: what a timer of threads counts by. May stand still while the
-/// machine sleeps, as those of runtimes do.
+/// The time since some instant, for the thread timer. It may stand still while the machine sleeps,
+/// like the timers of runtimes.
 pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
@@ -99,8 +100,9 @@ impl Stopwatch {
     }
 }
 
-/// The machine's own clocks as the kernel last noted them, every 1 to 10 ms (most often 4): read
-/// in a fraction of the time, and plenty for tokens, whose margins are seconds.
+/// The machine's own clocks as the kernel last updated them, every 1 to 10 ms (usually 4). Reading
+/// them takes a fraction of the time, and the resolution is enough for tokens, whose margins are
+/// seconds.
 #[cfg(target_os = "linux")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CoarseSource;
@@ -110,7 +112,7 @@ impl Source for CoarseSource {
     #[inline]
     fn monotonic(&self) -> Duration {
         let (seconds, nanos) = coarse(ClockId::MonotonicCoarse);
-        // Since the machine was started: never negative.
+        // Since the machine was started, so never negative.
         Duration::new(seconds.unsigned_abs(), nanos)
     }
 
@@ -131,30 +133,30 @@ fn coarse(clock: ClockId) -> (i64, u32) {
     (tv_sec, u32::try_from(tv_nsec).unwrap_or_default())
 }
 
-/// How far the wall clock may run ahead before the standard clock follows it.
+/// How far the wall clock may run ahead before the standard clock follows it: 1 s.
 pub const DEFAULT_TOLERANCE: Span = Span::from_secs(1);
 
-/// The standard clock (rule A2): monotonic, and aware of sleep.
+/// The standard clock: monotonic, and aware of sleep. See rule [A2](crate::spec#a-time).
 ///
-/// It follows the monotonic clock. Where the wall clock has moved ahead by more than the
-/// tolerance, the machine slept, or its clock was set forward: time jumps forward to match, and
-/// tokens expire. Where the wall clock was set back, only what it is compared with changes.
+/// It follows the monotonic clock. If the wall clock moves ahead by more than the tolerance, the
+/// machine slept or its clock was set forward: time jumps forward to match, and tokens expire. If
+/// the wall clock is set back, only the reference for later comparisons changes.
 ///
-/// Two atomic offsets carry all its state, and both only grow; so no interleaving of readers can
-/// make it run backwards. They are written only when a step is seen.
+/// Its state is two atomic offsets that only grow, so no interleaving of readers can make it run
+/// backwards. They are written only when a step is seen.
 #[derive(Debug)]
 pub struct StandardClock<S: Source = SystemSource> {
     source: S,
     tolerance: Span,
-    /// Added to the monotonic clock's milliseconds gives now. Grows when time jumps forward.
+    /// The offset from the monotonic clock's milliseconds to now. Grows when time jumps forward.
     ahead: AtomicI64,
-    /// Added to the wall clock's milliseconds makes it comparable with now. Grows when the wall
-    /// clock was set back.
+    /// The offset that makes the wall clock's milliseconds comparable with now. Grows when the wall
+    /// clock is set back.
     set_back: AtomicI64,
 }
 
 impl StandardClock {
-    /// A clock on the machine's own clocks.
+    /// Creates a clock that reads the machine's own clocks.
     pub fn new() -> Self {
         #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
         let origin = Instant::now();
@@ -164,7 +166,7 @@ impl StandardClock {
 
 #[cfg(target_os = "linux")]
 impl StandardClock<CoarseSource> {
-    /// A clock on the machine's coarse clocks.
+    /// Creates a clock that reads the machine's coarse clocks.
     pub fn coarse() -> Self {
         Self::with_source(CoarseSource, DEFAULT_TOLERANCE)
     }
@@ -177,8 +179,8 @@ impl Default for StandardClock {
 }
 
 impl<S: Source> StandardClock<S> {
-    /// A clock on `source`, that follows its wall clock once that is ahead by more than
-    /// `tolerance`.
+    /// Creates a clock that reads `source`, and follows its wall clock once that is ahead by more
+    /// than `tolerance`.
     pub fn with_source(source: S, tolerance: Span) -> Self {
         let ahead = source.wall().as_millis().saturating_sub(millis(source.monotonic()));
         Self { source, tolerance, ahead: AtomicI64::new(ahead), set_back: AtomicI64::new(0) }
@@ -186,10 +188,10 @@ impl<S: Source> StandardClock<S> {
 }
 
 impl<S: Source> StandardClock<S> {
-    /// The two clocks have parted: what it is now, and what is to be made of that.
+    /// The two clocks have diverged: returns what time it is now, and corrects an offset.
     #[cold]
     fn step(&self, elapsed: i64, wall: i64, steady: i64, shown: i64) -> Timestamp {
-        // A reader that was held up between the two clocks has seen no step, only its own delay.
+        // A reader that was delayed between the two clocks has seen no step, only its own delay.
         let delay = millis(self.source.monotonic()).saturating_sub(elapsed);
         if delay.unsigned_abs() > self.tolerance.as_millis() {
             return Timestamp::from_millis(steady);
@@ -197,7 +199,8 @@ impl<S: Source> StandardClock<S> {
         // Rule A2: "A wall clock set back MUST change nothing but what the next comparison starts
         // from".
         if shown < steady {
-            // Release, with the acquire in `now`: whoever adds this has seen the wall clock set back.
+            // Release, with the acquire in `now`: a reader that adds this has seen the wall clock
+            // set back.
             let _ = self.set_back.fetch_max(steady.saturating_sub(wall), Ordering::Release);
             return Timestamp::from_millis(steady);
         }
@@ -211,8 +214,8 @@ impl<S: Source> StandardClock<S> {
 }
 
 impl<S: Source> Clock for StandardClock<S> {
-    /// Reads both clocks, and adds two offsets. Rule A2: "Reading it MUST write to shared memory
-    /// only when such a step is seen."
+    /// Reads both clocks, and adds two offsets.
+    // Rule A2: "Reading it MUST write to shared memory only when such a step is seen."
     #[inline]
     fn now(&self) -> Timestamp {
         // The offsets come first. Each only grows, so one that is out of date by the time that the
@@ -236,14 +239,14 @@ impl<S: Source> Clock for StandardClock<S> {
     }
 }
 
-/// What [`SharedClock`] reads: the fastest there is here that keeps rule A2.
+/// What [`SharedClock`] reads: the fastest clocks of this platform that satisfy rule A2.
 #[cfg(target_os = "linux")]
 type Fastest = CoarseSource;
 #[cfg(not(target_os = "linux"))]
 type Fastest = SystemSource;
 
-/// The one standard clock that all sessions of a process share unless told otherwise: on Linux the
-/// coarse one, elsewhere the standard library's.
+/// The standard clock that all sessions of a process share by default: on Linux with the coarse
+/// clocks, elsewhere with the standard library's.
 #[derive(Copy, Clone, Debug, Default)]
 pub struct SharedClock;
 

@@ -1,4 +1,4 @@
-//! Blocking work off the executor: a thread, and a future that waits for it.
+//! Running blocking work outside the executor: on a thread, with a future that waits for it.
 
 use core::cell::Cell;
 use core::future::Future;
@@ -12,10 +12,10 @@ use std::thread;
 
 use crate::primitives::Mutex;
 
-/// Blocking work, handed to an off-load hook.
+/// A blocking operation, passed to [`spawn_blocking`](crate::session::Builder::spawn_blocking).
 pub type Job = Box<dyn FnOnce() + Send>;
 
-/// Runs jobs somewhere they may block.
+/// Runs jobs where they may block.
 pub(crate) type Hook = dyn Fn(Job) -> io::Result<()> + Send + Sync;
 
 /// The default hook: a short-lived thread for each job. Refreshes and writes are minutes apart.
@@ -23,7 +23,7 @@ pub(crate) fn on_a_thread(job: Job) -> io::Result<()> {
     thread::Builder::new().name("perennial".into()).spawn(job).map(drop)
 }
 
-/// Hands `work` to `hook`; the future ends with its result, or `None` where it panicked or was
+/// Passes `work` to `hook`; the future resolves to its result, or to `None` if it panicked or was
 /// dropped unrun. Dropping the future does not stop the work.
 pub(crate) fn offload<T: Send + 'static>(
     hook: &Hook,
@@ -36,11 +36,11 @@ pub(crate) fn offload<T: Send + 'static>(
 }
 
 thread_local! {
-    /// For how long this thread may block for a refresh that it waits for.
+    /// For how long this thread, which waits for a refresh, may block.
     static MAY_BLOCK: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Calls `drive` on a thread that waits, and may block for `limit` meanwhile.
+/// Calls `drive` on this thread, which waits, and may block for `limit` meanwhile.
 pub(crate) fn blocking<T>(limit: Duration, drive: impl FnOnce() -> T) -> T {
     struct Until(Duration);
     impl Drop for Until {
@@ -85,7 +85,7 @@ impl<T> Drop for Sender<T> {
     }
 }
 
-/// The result to come of [`spawn_blocking`].
+/// The future result of [`offload`].
 pub(crate) struct Pending<T>(Arc<Mutex<Slot<T>>>);
 
 impl<T> Future for Pending<T> {

@@ -1,4 +1,5 @@
-//! The seam to what runs threads: the standard library, or a checker that tries their interleavings.
+//! The seam to the threading primitives: the standard library's, or those of a checker that
+//! explores interleavings.
 //!
 //! With `--cfg loom` all of this is loom's, with `--cfg shuttle` it is shuttle's; with `--cfg tsan`
 //! the mutex is one that `ThreadSanitizer` sees into. Everything that
@@ -45,10 +46,10 @@ pub(crate) use arc_swap::ArcSwapOption as Latest;
 #[cfg(any(loom, shuttle))]
 pub(crate) use modelled::Latest;
 
-/// Calls the program's code; its panic ends here (rule C5).
+/// Calls the program's code and catches its panic (rule C5).
 ///
-/// A checker's own findings are panics, too, and must not end here: under one, only those that a
-/// model has planned do.
+/// A checker's own findings are panics, too, and must not be caught: under one, only those that a
+/// model has planned are.
 pub(crate) fn contained<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     let result = catch_unwind(AssertUnwindSafe(call));
     #[cfg(any(loom, shuttle))]
@@ -77,8 +78,8 @@ pub(crate) fn discard<T>(things: impl IntoIterator<Item = T>) {
 
 /// Where one thread waits for its waker to be called.
 ///
-/// `std::thread::park` by another name. Loom has that, too, but forgets an `unpark` that comes
-/// while the thread waits for a mutex.
+/// The same as `std::thread::park`. Loom has that, too, but forgets an `unpark` that happens while
+/// the thread waits for a mutex.
 pub(crate) struct Parker(Arc<Parked>);
 
 #[cfg(not(loom))]
@@ -89,12 +90,12 @@ struct Parked(Mutex<bool>, loom::sync::Condvar);
 
 #[cfg(not(loom))]
 impl Parker {
-    /// For the present thread.
+    /// Creates a parker for the current thread.
     pub(crate) fn new() -> Self {
         Self(Arc::new(Parked(thread::current())))
     }
 
-    /// Waits until the waker is called. On the thread that it was made for.
+    /// Waits until the waker is called. Must be called on the thread that created this.
     #[expect(clippy::unused_self, reason = "the thread knows; under loom it does not")]
     pub(crate) fn park(&self) {
         thread::park();
@@ -126,7 +127,7 @@ impl Parker {
 }
 
 impl Parker {
-    /// What ends the present or the next wait.
+    /// Returns the waker that ends the current or the next wait.
     pub(crate) fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.0))
     }
@@ -136,7 +137,7 @@ impl Parker {
     pub(crate) fn park_timeout(&self, duration: Duration) {
         #[cfg(not(any(loom, shuttle)))]
         thread::park_timeout(duration);
-        // The checkers know no time: whoever moves a model's clock wakes those who wait for it.
+        // The checkers have no time: whoever advances a model's clock wakes those who wait for it.
         #[cfg(any(loom, shuttle))]
         {
             let _ = duration;

@@ -1,4 +1,4 @@
-//! The refresh port: how a session asks for a new grant.
+//! The trait through which a session asks for a new grant.
 //!
 //! Most programs use an adapter (`RefreshGrant`, feature `oauth2`) or a closure:
 //!
@@ -13,15 +13,15 @@
 //! # let _ = renew;
 //! ```
 //!
-//! | where grants come from | how a session is built |
+//! | grants come from | build the session with |
 //! |---|---|
-//! | a login, renewed at the token endpoint | `builder_with(RefreshGrant::new(client)?).grant(..)`, or ureq's `refresh_grant` with `builder_blocking` |
-//! | the client's own, at the token endpoint | `builder_with(ClientCredentials::new(client)?).without_grant()`, or ureq's `client_credentials` |
-//! | anything else: a metadata service, a helper program | `builder(closure).without_grant()`: ask the program |
+//! | a login, refreshed at the token endpoint | `builder_with(RefreshGrant::new(client)?).grant(..)`, or ureq's `refresh_grant` with `builder_blocking` |
+//! | the client's own credentials, at the token endpoint | `builder_with(ClientCredentials::new(client)?).without_grant()`, or ureq's `client_credentials` |
+//! | anything else: a metadata service, a helper program | `builder(closure).without_grant()` |
 //!
-//! Where no refresh token is spent, as with the last two, declare
+//! If no refresh token is used, as with the last two, declare
 //! [`Reuse::Unrotated`](crate::lifecycle::Reuse::Unrotated): then it is safe to ask again after any
-//! failure. The last of them, with tokens that a helper program prints:
+//! failure. An example of the last one, with tokens that a helper program prints:
 //!
 //! ```
 //! use perennial::refresh::{RefreshError, Request};
@@ -60,49 +60,54 @@ use crate::offload::{Hook, may_block, offload};
 use crate::time::Timestamp;
 use crate::token::{Grant, Secret};
 
-/// A boxed future that may move between threads.
+/// A boxed future that is `Send`.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A boxed future that stays on its thread.
+/// A boxed future that is not `Send`.
 pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// Asks for new grants.
 ///
 /// # Cancellation
-/// A session never drops a future of this trait because a caller went away; it drops it when the
-/// session itself is dropped, or when a hung one has been given up and others came after it.
+/// A session does not drop a future of this trait because a caller was cancelled. It drops it when
+/// the session itself is dropped, or when the future has hung beyond its deadline and other
+/// refreshes were started after it.
 pub trait Refresh: Send + Sync + 'static {
-    /// Asks once for a new grant. The session sees to it that one call is out at a time, and
-    /// gives up waiting at the policy's deadline.
+    /// Asks once for a new grant. The session makes one call at a time, and stops waiting at the
+    /// policy's deadline.
     ///
     /// # Errors
-    /// [`RefreshError`], told apart as rule B6 does. When in doubt: [`RefreshError::unknown`].
+    /// [`RefreshError`], with one constructor per kind of failure: see rule
+    /// [B6](crate::spec#b-the-client-machine). When in doubt, return [`RefreshError::unknown`].
     fn refresh(
         &self,
         request: Request,
     ) -> impl Future<Output = Result<Grant, RefreshError>> + Send + 'static;
 
-    /// Revokes a grant that belongs to nobody any more (RFC 7009), as best it can. By default it
-    /// does nothing. It is dropped where it has not ended within a refresh's deadline.
+    /// Revokes a grant that no session uses any longer (RFC 7009), on a best-effort basis. Default:
+    /// does nothing.
+    ///
+    /// The future is dropped if it has not completed within a refresh deadline.
     fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + Send + 'static {
         drop(grant);
         async {}
     }
 
-    /// Where the futures of this refresher may be polled (rule C2).
+    /// Returns where the futures of this refresher may be polled. Default: anywhere.
     fn poll_in(&self) -> PollIn {
         PollIn::Anywhere
     }
 
-    /// What the sessions of its client share where the server does not accept that (rule B6); by
-    /// default what their builder was given.
+    /// Returns the backoff that the client's sessions share while the server does not accept the
+    /// client. Default: the one set on the session's builder. See rule
+    /// [B6](crate::spec#b-the-client-machine).
     fn client_backoff(&self) -> Option<ClientBackoff> {
         None
     }
 }
 
-/// Asks for new grants on one thread: the `!Send` twin of [`Refresh`], for
-/// [`LocalSession`](crate::session::LocalSession). Every [`Refresh`] is one.
+/// Asks for new grants on one thread: the `!Send` counterpart of [`Refresh`], for
+/// [`LocalSession`](crate::session::LocalSession). Every [`Refresh`] implements it.
 ///
 /// # Cancellation
 /// As for [`Refresh`].
@@ -116,14 +121,14 @@ pub trait LocalRefresh: 'static {
         request: Request,
     ) -> impl Future<Output = Result<Grant, RefreshError>> + 'static;
 
-    /// Revokes a grant that belongs to nobody any more, as [`Refresh::revoke`] does. By default it
-    /// does nothing.
+    /// Revokes a grant that no session uses any longer, as [`Refresh::revoke`] does. Default: does
+    /// nothing.
     fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + 'static {
         drop(grant);
         async {}
     }
 
-    /// What must be entered for each poll (rule C2).
+    /// Returns where the futures of this refresher may be polled. Default: anywhere.
     fn poll_in(&self) -> PollIn {
         PollIn::Anywhere
     }
@@ -149,9 +154,9 @@ impl<R: Refresh> LocalRefresh for R {
 /// Where a refresher's futures may be polled.
 #[derive(Clone)]
 pub enum PollIn {
-    /// On any thread, with no runtime around.
+    /// On any thread, without a runtime.
     Anywhere,
-    /// Only within a runtime, which each poll enters.
+    /// Only within this runtime, which is entered for each poll.
     Runtime(Arc<dyn Runtime>),
 }
 
@@ -164,13 +169,13 @@ impl fmt::Debug for PollIn {
     }
 }
 
-/// A runtime that can be entered for the length of one poll.
+/// A runtime that can be entered for the duration of one poll.
 pub trait Runtime: Send + Sync + 'static {
-    /// Calls `poll` with the runtime entered.
+    /// Calls `poll` within the runtime.
     fn enter(&self, poll: &mut dyn FnMut());
 }
 
-/// What a refresher is asked.
+/// A request for a new grant.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub(crate) grant: Option<Grant>,
@@ -179,29 +184,29 @@ pub struct Request {
 }
 
 impl Request {
-    /// The grant to renew; `None` only in a session built
+    /// Returns the grant to refresh; `None` only in a session built
     /// [`without_grant`](crate::session::Builder::without_grant).
     pub fn grant(&self) -> Option<&Grant> {
         self.grant.as_ref()
     }
 
-    /// The refresh token to present, if there is one.
+    /// Returns the refresh token to present, if there is one.
     pub fn refresh_token(&self) -> Option<&Secret> {
         self.grant.as_ref().and_then(Grant::refresh_token)
     }
 
-    /// Why a refresh is asked for.
+    /// Returns why the refresh is needed.
     pub fn cause(&self) -> Cause {
         self.cause
     }
 
-    /// How long the session waits before it counts the outcome as unknown.
+    /// Returns how long the session waits before it counts the outcome as unknown.
     pub fn time_left(&self) -> Duration {
         self.time_left
     }
 }
 
-/// A refresh that brought no grant. The message must hold no secret.
+/// A refresh that failed. The message must not contain a secret.
 #[derive(Clone)]
 pub struct RefreshError {
     failure: Failure<Timestamp>,
@@ -210,42 +215,44 @@ pub struct RefreshError {
 }
 
 impl RefreshError {
-    /// The server will not honour this grant again (`invalid_grant` and its like). Final: the
-    /// session asks no more until another grant is installed.
+    /// Creates an error for a server that will not accept this grant again (`invalid_grant` and the
+    /// like). It is final: the session does not ask again until another grant is installed.
     pub fn declined(message: impl Into<String>) -> Self {
         Self { failure: Failure::Declined, message: message.into(), source: None }
     }
 
-    /// The server does not accept the client, or what it asks for (`invalid_client` and its like,
-    /// RFC 6749, section 5.2): the message names the setting to correct. The session asks again on a
-    /// long backoff, and tells nobody to log in.
+    /// Creates an error for a server that does not accept the client or its request
+    /// (`invalid_client` and the like, RFC 6749, section 5.2). The message names the setting to
+    /// correct. The session asks again after a long backoff, and does not report that a login is
+    /// required.
     pub fn misconfigured(message: impl Into<String>) -> Self {
         let failure = Failure::Misconfigured { retry_after: None };
         Self { failure, message: message.into(), source: None }
     }
 
-    /// The request was definitely not honoured: no connection, 429, a 503 that says so. The session
-    /// backs off.
+    /// Creates an error for a request that had no effect: no connection, a 429, or a 503 that says
+    /// so. The session backs off.
     pub fn unavailable(message: impl Into<String>) -> Self {
         let failure = Failure::Unavailable { retry_after: None };
         Self { failure, message: message.into(), source: None }
     }
 
-    /// The server refused without saying why: a 4xx without an `error` of RFC 6749, section 5.2. The
-    /// session backs off; where it goes on for long, callers are told that a login may be needed.
+    /// Creates an error for a server that refused without saying why: a 4xx without an `error` of
+    /// RFC 6749, section 5.2. The session backs off; if it goes on for long, the session's error
+    /// says that a login may be needed.
     pub fn unexplained(message: impl Into<String>) -> Self {
         let failure = Failure::Unexplained { retry_after: None };
         Self { failure, message: message.into(), source: None }
     }
 
-    /// The request was sent, and no answer was understood. What follows depends on
-    /// [`Reuse`](crate::lifecycle::Reuse).
+    /// Creates an error for a request that was sent, and whose outcome is not known. What follows
+    /// depends on [`Reuse`](crate::lifecycle::Reuse).
     pub fn unknown(message: impl Into<String>) -> Self {
         Self { failure: Failure::Unknown, message: message.into(), source: None }
     }
 
-    /// Makes the server's `Retry-After` heard; of no effect where it declined, or where the outcome
-    /// is unknown.
+    /// Sets the delay that the server asked for in `Retry-After`. It has no effect on a declined
+    /// grant or an unknown outcome.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         match &mut self.failure {
@@ -257,14 +264,14 @@ impl RefreshError {
         self
     }
 
-    /// Adds the error underneath.
+    /// Sets the source of the error.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// In which of five ways it failed (rule B6).
+    /// Returns which of the five kinds of failure this is.
     pub fn failure(&self) -> Failure<Timestamp> {
         self.failure
     }
@@ -293,7 +300,7 @@ impl StdError for RefreshError {
     }
 }
 
-/// A refresher without its type, as sessions hold it.
+/// A type-erased refresher, as sessions hold it.
 pub(crate) trait AnyRefresh: Send + Sync {
     fn refresh(&self, request: Request) -> BoxFuture<Result<Grant, RefreshError>>;
     fn revoke(&self, grant: Grant) -> BoxFuture<()>;
@@ -335,13 +342,13 @@ where
     }
 }
 
-/// A blocking closure as a refresher, handed to the off-load hook: whoever waits for it can leave at
-/// its deadline, and what comes later still counts. A thread that waits for as long as it may take runs it
-/// by itself. Rule C2: "A blocking refresher MUST NOT run inside an async poll."
+/// A blocking closure as a refresher, run by the off-load hook: its waiters can leave at the
+/// deadline, and a later result still counts. A thread that may block for as long as the closure
+/// takes runs it directly. Rule C2: "A blocking refresher MUST NOT run inside an async poll."
 pub(crate) struct BlockingRefresh<F> {
     pub(crate) refresh: Arc<F>,
     pub(crate) hook: Arc<Hook>,
-    /// After how long it ends by itself.
+    /// After how long the closure returns by itself.
     pub(crate) ends_within: Option<Duration>,
 }
 
@@ -360,7 +367,7 @@ where
                 return refresh(request);
             }
             let job = offload(&*hook, move || refresh(request)).map_err(|error| {
-                RefreshError::unavailable("no thread could be had for the refresh")
+                RefreshError::unavailable("no thread could be started for the refresh")
                     .with_source(error)
             })?;
             job.await.unwrap_or_else(|| Err(RefreshError::unknown("the refresher panicked")))

@@ -1,7 +1,8 @@
-//! The store port: where a session keeps its grant, and an in-memory store.
+//! The trait through which a session keeps its grant, and an in-memory store.
 //!
-//! A store holds one grant with a version, and writes by compare-and-swap (rule F1). The version
-//! belongs to the store; it is not a token's generation, which lives only in the process.
+//! A store holds one grant with a version, and writes by compare-and-swap
+//! ([F1](crate::spec#f-storage)). The version belongs to the store; it is not the
+//! [`Generation`](crate::lifecycle::Generation) of a token, which is never stored.
 
 #[cfg(feature = "json")]
 pub(crate) mod json;
@@ -19,7 +20,7 @@ use crate::refresh::BoxFuture;
 use crate::time::{Draw, Lifetime, Span, Timestamp};
 use crate::token::Grant;
 
-/// Counts the writes to a store. An untouched store is at [`Version::EMPTY`].
+/// The number of writes to a store. A store that was never written is at [`Version::EMPTY`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(u64);
 
@@ -27,57 +28,60 @@ impl Version {
     /// The version of a store that was never written.
     pub const EMPTY: Self = Self(0);
 
-    /// The version with this number.
+    /// Creates the version with this number.
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// Its number.
+    /// Returns its number.
     pub const fn number(self) -> u64 {
         self.0
     }
 
-    /// The version that the next write makes.
+    /// Returns the version after this one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 }
 
-/// A grant as it is stored: with instants of the wall clock, that mean something to other
-/// processes (rule A3: "skew between hosts lengthens or shortens its life by as much").
+/// A grant as it is stored: with instants of the wall clock, which other processes understand.
+///
+/// Skew between hosts lengthens or shortens the token's life by as much.
+// Rule A3: "skew between hosts lengthens or shortens its life by as much".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredGrant {
     /// The grant.
     pub grant: Grant,
-    /// When its request was sent, by the wall clock.
+    /// When the request for it was sent, by the wall clock.
     pub acquired_at: Timestamp,
-    /// When its access token expires, by the wall clock; `None` where no lifetime was stated.
+    /// When its access token expires, by the wall clock; `None` if no lifetime was stated.
     pub expires_at: Option<Timestamp>,
-    /// When its refresh token was sent, if that happened and no answer was stored (rule F2).
+    /// When its refresh token was sent, if it was and no outcome was stored. See rule
+    /// [F2](crate::spec#f-storage).
     pub intent: Option<Timestamp>,
 }
 
 impl StoredGrant {
-    /// This without an access token that could not be sent: a store may hold anything.
+    /// Returns this without an access token that no header can carry: a store may hold anything.
     pub(crate) fn sendable(mut self) -> Self {
         self.grant = self.grant.sendable();
         self
     }
 
-    /// `grant` as of now, with its lifetime counted from `sent`; both by the wall clock.
+    /// Creates a stored grant whose lifetime is counted from `sent`, by the wall clock.
     pub fn new(grant: Grant, sent: Timestamp) -> Self {
         let expires_at = grant.lifetime().span(sent).map(|lifetime| sent.saturating_add(lifetime));
         Self { grant, acquired_at: sent, expires_at, intent: None }
     }
 
-    /// `grant` whose access token is of no more use to others: when it came is not known.
+    /// Creates a stored grant with an expired access token: when it was obtained is not known.
     pub(crate) fn over(grant: Grant, wall: Timestamp) -> Self {
         Self { grant, acquired_at: wall, expires_at: Some(wall), intent: None }
     }
 
-    /// The access token's times on a session's own timeline, where `now` is what the wall clock
-    /// calls `wall`; `None` without an access token.
+    /// Returns the access token's times on a session's own timeline, where `now` corresponds to
+    /// `wall` on the wall clock; `None` without an access token.
     pub(crate) fn times(
         &self,
         now: Timestamp,
@@ -95,7 +99,7 @@ impl StoredGrant {
     }
 }
 
-/// An instant of the wall clock, on the timeline where `now` is what that clock calls `wall`.
+/// Converts an instant of the wall clock to the timeline on which `now` corresponds to `wall`.
 pub(crate) fn on_timeline(instant: Timestamp, now: Timestamp, wall: Timestamp) -> Timestamp {
     if instant <= wall {
         now.saturating_sub(wall.since(instant))
@@ -104,7 +108,7 @@ pub(crate) fn on_timeline(instant: Timestamp, now: Timestamp, wall: Timestamp) -
     }
 }
 
-/// The grant of an answer to a request that was sent at `sent`, with the wall clock's `wall`.
+/// Returns the times of a grant that was requested at `sent`, when the wall clock showed `wall`.
 pub(crate) fn times_of_answer(
     grant: &Grant,
     sent: Timestamp,
@@ -112,7 +116,7 @@ pub(crate) fn times_of_answer(
     jitter: Draw,
 ) -> TokenTimes<Timestamp> {
     let lifetime = match (grant.access_token(), grant.lifetime()) {
-        // Understood only in half: kept for its refresh token (rule B14).
+        // Read only in part: kept for its refresh token (rule B14).
         (None, _) => Some(Span::ZERO),
         (Some(_), stated @ (Lifetime::For(_) | Lifetime::Until { .. } | Lifetime::Unstated)) => {
             stated.span(wall)
@@ -131,50 +135,50 @@ pub struct Versioned {
 }
 
 impl Versioned {
-    /// A store that was never written.
+    /// An empty store.
     pub const EMPTY: Self = Self { version: Version::EMPTY, grant: None };
 }
 
-/// What came of a compare-and-swap.
+/// The result of a compare-and-swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Swap {
-    /// Written, under this version.
+    /// The grant was written, with this version.
     Done(Version),
-    /// Not written: the store holds this, under another version than was expected.
+    /// Nothing was written: the store holds this, with another version than was expected.
     Conflict(Versioned),
 }
 
 /// Keeps one grant.
 ///
-/// Third parties implement it for the place of their choice. Whatever may block must be done off
-/// the executor: sessions await these futures within their own polls.
+/// Implement it for a storage of your own. A blocking operation must run outside the executor:
+/// sessions await these futures within their own polls.
 ///
 /// # Cancellation
-/// A session drops a future of this trait that has no answer by its refresh's deadline, and takes
-/// it for failed. The write may be done all the same, now or later.
+/// A session drops a future of this trait that has not completed by the refresh's deadline, and
+/// treats it as failed. The write may still be done, then or later.
 pub trait Store: Send + Sync + 'static {
     /// Reads what the store holds.
     ///
     /// # Errors
-    /// [`StoreError::unreachable`] where it may work later, [`StoreError::damaged`] where what is
-    /// there cannot be understood.
+    /// [`StoreError::unreachable`] if it may work later, [`StoreError::damaged`] if the content
+    /// cannot be understood.
     fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static;
 
     /// Replaces what the store holds by `next`, if its version is still `expected`. Once this has
-    /// answered [`Swap::Done`] the new grant outlives a crash.
+    /// returned [`Swap::Done`], the new grant must survive a crash.
     ///
     /// # Errors
-    /// As for [`load`](Store::load). Where it fails, the store holds the old grant or the new one.
+    /// As for [`load`](Store::load). After an error the store holds the old grant or the new one.
     fn swap(
         &self,
         expected: Version,
         next: Option<StoredGrant>,
     ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static;
 
-    /// Replaces content that cannot be understood by `next`, for a login or a logout, which nothing may
-    /// stand in the way of. [`Swap::Conflict`] where it can be understood by now.
+    /// Replaces damaged content by `next`, for a login or a logout, which damage must not prevent.
+    /// Returns [`Swap::Conflict`] if the content can be understood after all.
     ///
-    /// By default an error: the store must be mended by hand.
+    /// Default: an error, which says that the store must be repaired by hand.
     ///
     /// # Errors
     /// As for [`swap`](Store::swap).
@@ -184,12 +188,12 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
         drop(next);
         core::future::ready(Err(StoreError::damaged(
-            "what the store holds cannot be understood, and a login does not replace it: mend it by hand",
+            "what the store holds cannot be understood, and a login does not replace it: repair it by hand",
         )))
     }
 }
 
-/// A store that could not be read or written. The message must hold no secret.
+/// A store that could not be read or written. The message must not contain a secret.
 #[derive(Clone)]
 pub struct StoreError {
     damaged: bool,
@@ -199,36 +203,38 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// The store did not answer; it may later.
+    /// Creates an error for a store that cannot be reached at present.
     pub fn unreachable(message: impl Into<String>) -> Self {
         Self { damaged: false, emptied: false, message: message.into(), source: None }
     }
 
-    /// What the store holds cannot be understood. Nothing may overwrite it.
+    /// Creates an error for content that cannot be understood. A session does not overwrite it.
     pub fn damaged(message: impl Into<String>) -> Self {
         Self { damaged: true, emptied: false, message: message.into(), source: None }
     }
 
-    /// What the store holds is nothing at all, which no write has left: as a file that was cut to no
-    /// bytes. It is damaged for a session that holds a grant, which writes that back by a
-    /// [`swap`](Store::swap) of whatever version, and an empty store for one that holds none.
+    /// Creates an error for a store that has lost its content, such as a file truncated to zero
+    /// bytes.
+    ///
+    /// A session that holds a grant treats the store as damaged, and writes the grant back by a
+    /// [`swap`](Store::swap) with any version. A session that holds none treats the store as empty.
     pub fn emptied(message: impl Into<String>) -> Self {
         Self { emptied: true, ..Self::damaged(message) }
     }
 
-    /// Adds the error underneath.
+    /// Sets the source of the error.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// Whether the store holds nothing, where a write would have left something.
+    /// Returns whether the store has lost its content.
     pub fn is_emptied(&self) -> bool {
         self.emptied
     }
 
-    /// Whether the store's content cannot be understood.
+    /// Returns whether the store's content cannot be understood.
     pub fn is_damaged(&self) -> bool {
         self.damaged
     }
@@ -258,18 +264,18 @@ impl StdError for StoreError {
     }
 }
 
-/// A store in memory: for tests, and for several sessions of one process that share a grant.
-/// Cloning it gives another handle to the same grant.
+/// An in-memory store: for tests, and for several sessions of one process that share a grant.
+/// Clones share the grant.
 #[derive(Clone, Debug)]
 pub struct MemoryStore(Arc<Mutex<Versioned>>);
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self(Arc::new(Mutex::new(Versioned::EMPTY)))
     }
 
-    /// What it holds.
+    /// Returns what it holds.
     pub fn content(&self) -> Versioned {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -304,7 +310,7 @@ impl Store for MemoryStore {
     }
 }
 
-/// A store without its type, as sessions hold it.
+/// A type-erased store, as sessions hold it.
 pub(crate) trait AnyStore: Send + Sync {
     fn load(&self) -> BoxFuture<Result<Versioned, StoreError>>;
     fn swap(

@@ -1,4 +1,4 @@
-//! A timer that is one thread, which sleeps for all: see [`ThreadTimer`].
+//! A timer with one thread that sleeps for all: see [`ThreadTimer`].
 
 use core::fmt;
 use core::future::Future;
@@ -14,20 +14,22 @@ use crate::clock::{Stopwatch, Timer};
 use crate::primitives::contained;
 use crate::refresh::BoxFuture;
 
-/// A timer with a thread of its own, which begins with the first sleep and ends with the last
-/// handle and the last sleep. Clones share it. Setting a sleep, and dropping one, costs the logarithm
-/// of their number.
+/// A timer with its own thread, which starts with the first sleep and ends once the last handle and
+/// the last sleep are dropped. Clones share it. Adding or dropping a sleep takes time logarithmic
+/// in their number.
 ///
-/// Where no thread can be had, sleeps end when they are next polled after their time: waits are then
-/// as without a timer (rule B13).
+/// If the thread cannot be started, a sleep completes when it is next polled after its time, as if
+/// there were no timer.
 ///
-/// A fork takes no thread along: in the child one begins with the next sleep that is polled there, and
-/// sleeps that were polled before it are then kept as well. What a fork does to locks that other threads
-/// hold at that moment, this timer's among them, nobody can mend: make timers and sessions after it.
+/// # Forks
+/// After a fork the child has no timer thread: one starts with the next sleep that is polled there,
+/// and serves earlier sleeps as well. Locks that other threads hold during the fork, this timer's
+/// among them, stay locked in the child: create timers and sessions after it.
 #[derive(Clone)]
 pub struct ThreadTimer(Arc<Bench>);
 
-/// Where all sleep. The thread holds a weak reference, and wakes up when the last strong one goes.
+/// The shared state. The thread holds a weak reference, and wakes up when the last strong one is
+/// dropped.
 struct Bench {
     sleepers: Arc<Sleepers>,
 }
@@ -40,17 +42,17 @@ struct Sleepers {
 
 #[derive(Default)]
 struct State {
-    /// Those who sleep, by when they wake up and a number.
+    /// The wakers of all sleeps, by when they are due and a number.
     asleep: BTreeMap<(Duration, u64), Waker>,
     next: u64,
-    /// The process in which the thread runs, if it does: a fork takes no thread along.
+    /// The process in which the thread runs, if it does: a fork does not copy threads.
     running_in: Option<u32>,
-    /// The last handle and the last sleep are gone.
+    /// Set once the last handle and the last sleep are dropped.
     closed: bool,
 }
 
 impl ThreadTimer {
-    /// A timer. Its thread begins with the first sleep.
+    /// Creates a timer. Its thread starts with the first sleep.
     pub fn new() -> Self {
         let sleepers =
             Sleepers { state: Mutex::default(), changed: Condvar::new(), watch: Stopwatch::new() };
@@ -134,7 +136,7 @@ impl Sleepers {
     }
 }
 
-/// Wakes who is due, and sleeps until the next is.
+/// Wakes the sleeps that are due, and waits until the next is.
 fn run(sleepers: &Weak<Sleepers>) {
     while let Some(sleepers) = sleepers.upgrade() {
         let mut state = sleepers.lock();
@@ -157,7 +159,7 @@ fn run(sleepers: &Weak<Sleepers>) {
         }
         drop(state);
         for waker in due {
-            // The program's code; a panic of it must not end the timer.
+            // This runs the program's code, whose panic must not end the timer.
             let _ = contained(|| waker.wake());
         }
     }

@@ -9,7 +9,8 @@
 //! # Ok::<(), perennial::time::ParseTimeError>(())
 //! ```
 //!
-//! Invariants: nothing in this module overflows, panics or reads a clock (rule A1).
+//! Invariants: nothing in this module overflows, panics or reads a clock
+//! ([A1](crate::spec#a-time)).
 //!
 //! Deliberately absent: time zones, calendars and formatting. Convert to the `time` crate (feature
 //! `time`) or to [`std::time::SystemTime`] for those.
@@ -23,134 +24,136 @@ use core::time::Duration;
 
 pub use wire::{ExpiresIn, Lifetime, Minting, NumericDate, ParseTimeError};
 
-/// The few operations that the pure machines need of an instant.
+/// The operations on instants that the state machines need.
 ///
-/// [`Timestamp`] is the instant of everyday use. The trait exists so that the very source of the
-/// machines also runs on other instants: an embedder's ticks, three-bit integers enumerated
-/// exhaustively, or the terms of a solver.
+/// Most programs use [`Timestamp`]. The trait exists so that the same source also runs on other
+/// instants: an embedder's ticks, three-bit integers enumerated exhaustively, or the terms of a
+/// solver.
 ///
-/// Every method saturates, whatever its arguments (rule A1: "No input, however hostile, may
-/// overflow or panic").
+/// Every method saturates, whatever its arguments.
+// Rule A1: "No input, however hostile, may overflow or panic".
 pub trait Time: Copy + Ord + Hash + Debug {
-    /// The length of a stretch of this time; never negative.
+    /// The type of durations; never negative.
     type Span: Copy + Ord + Hash + Debug;
 
-    /// The empty span.
+    /// Returns the zero span.
     fn zero() -> Self::Span;
-    /// The instant `span` after this one, or the last instant there is.
+    /// Returns the instant `span` after this one, or the last instant there is.
     #[must_use]
     fn saturating_add(self, span: Self::Span) -> Self;
-    /// The instant `span` before this one, or the first instant there is.
+    /// Returns the instant `span` before this one, or the first instant there is.
     #[must_use]
     fn saturating_sub(self, span: Self::Span) -> Self;
-    /// The span from `earlier` to this instant, empty where `earlier` is not earlier.
+    /// Returns the span from `earlier` to this instant, or zero if `earlier` is not earlier.
     fn since(self, earlier: Self) -> Self::Span;
-    /// `span` divided by two `times` over, rounded down.
+    /// Returns `span` halved `times` times, rounded down.
     fn halved(span: Self::Span, times: u32) -> Self::Span;
-    /// `span` doubled `times` over, or the longest span there is.
+    /// Returns `span` doubled `times` times, or the longest span there is.
     fn doubled(span: Self::Span, times: u32) -> Self::Span;
-    /// A share of `span` chosen by `draw`: never more than `span`.
+    /// Returns a share of `span` chosen by `draw`: never more than `span`.
     fn share(span: Self::Span, draw: Draw) -> Self::Span;
 }
 
-/// A random number drawn beforehand, so that the machines need no source of randomness.
+/// A random number drawn in advance, so that the machines need no source of randomness.
 ///
-/// `Draw::NONE` takes no share of anything; `Draw::new(u32::MAX)` takes nearly all of it.
+/// `Draw::NONE` selects a share of zero; `Draw::new(u32::MAX)` selects nearly all.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Draw(u32);
 
 impl Draw {
-    /// The draw that takes no share: no jitter, no delay.
+    /// The draw for a share of zero: no jitter, no delay.
     pub const NONE: Self = Self(0);
 
-    /// Wraps a number drawn uniformly from all of `u32`.
+    /// Creates a draw from a number that is uniformly distributed over `u32`.
     pub const fn new(drawn: u32) -> Self {
         Self(drawn)
     }
 }
 
-/// An instant. Rule A1: "All time MUST lie on one timeline: milliseconds since the Unix epoch in a
-/// signed 64-bit integer. Arithmetic on it MUST saturate."
+/// An instant: milliseconds since the Unix epoch, in a signed 64-bit integer. Arithmetic on it
+/// saturates.
 ///
 /// ```
 /// use perennial::time::{Span, Timestamp};
 /// let sent = Timestamp::from_millis(1_700_000_000_000);
 /// assert_eq!(sent.saturating_add(Span::from_secs(60)).since(sent), Span::from_secs(60));
 /// ```
+// Rule A1: "All time MUST lie on one timeline: milliseconds since the Unix epoch in a signed 64-bit
+// integer. Arithmetic on it MUST saturate."
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The first instant, some 292 million years before the epoch.
+    /// The first instant, about 292 million years before the epoch.
     pub const MIN: Self = Self(i64::MIN);
-    /// The last instant, some 292 million years after the epoch.
+    /// The last instant, about 292 million years after the epoch.
     pub const MAX: Self = Self(i64::MAX);
     /// 1970-01-01T00:00:00Z.
     pub const UNIX_EPOCH: Self = Self(0);
 
-    /// The instant `millis` milliseconds after the Unix epoch.
+    /// Creates the instant `millis` milliseconds after the Unix epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// The instant `seconds` seconds after the Unix epoch, or the nearest there is.
+    /// Creates the instant `seconds` seconds after the Unix epoch, saturating.
     pub const fn from_secs(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// The instant `span` later, or [`Timestamp::MAX`].
+    /// Returns the instant `span` later, or [`Timestamp::MAX`].
     #[must_use]
     pub const fn saturating_add(self, span: Span) -> Self {
         Self(self.0.saturating_add_unsigned(span.0))
     }
 
-    /// The instant `span` earlier, or [`Timestamp::MIN`].
+    /// Returns the instant `span` earlier, or [`Timestamp::MIN`].
     #[must_use]
     pub const fn saturating_sub(self, span: Span) -> Self {
         Self(self.0.saturating_sub_unsigned(span.0))
     }
 
-    /// The span since `earlier`, empty where `earlier` is not earlier.
+    /// Returns the span since `earlier`, or zero if `earlier` is not earlier.
     pub const fn since(self, earlier: Self) -> Span {
         if self.0 > earlier.0 { Span(self.0.abs_diff(earlier.0)) } else { Span::ZERO }
     }
 }
 
-/// The length of a stretch of time: milliseconds, never negative, saturating (rule A1).
+/// A duration: milliseconds, never negative. Arithmetic on it saturates.
 ///
-/// Made from a [`Duration`] it is rounded down, so that a lifetime never grows.
+/// A conversion from a [`Duration`] rounds down, so that a lifetime never grows.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Span(u64);
 
 impl Span {
-    /// No time at all.
+    /// The zero span.
     pub const ZERO: Self = Self(0);
     /// The longest span: from [`Timestamp::MIN`] to [`Timestamp::MAX`].
     pub const MAX: Self = Self(u64::MAX);
 
-    /// A span of `millis` milliseconds.
+    /// Creates a span of `millis` milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// A span of `seconds` seconds, or the longest there is.
+    /// Creates a span of `seconds` seconds, saturating.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    /// The span in milliseconds.
+    /// Returns the span in milliseconds.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// The span as a [`Duration`].
+    /// Returns the span as a [`Duration`].
     pub const fn to_duration(self) -> Duration {
         Duration::from_millis(self.0)
     }

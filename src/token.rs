@@ -9,8 +9,9 @@
 //! assert!(!format!("{grant:?}").contains("rt-1"));
 //! ```
 //!
-//! Invariants: nothing here shows a secret but [`Secret::expose`]; memory is zeroised on drop;
-//! equality takes the same time whatever is compared (rules G1, G2).
+//! Invariants: only [`Secret::expose`] and [`AccessToken::expose`] show a secret; memory is
+//! zeroised on drop; equality is constant-time ([G1](crate::spec#g-secrets),
+//! [G2](crate::spec#g-secrets)).
 //!
 //! Deliberately absent: `Display` and `Serialize` for anything that holds a secret.
 
@@ -38,14 +39,14 @@ use reading::Reading;
 pub use reading::{Leniency, Unusable};
 pub use secret::Secret;
 
-/// The field that says when a refresh token will be over, in seconds since the Unix epoch.
+/// The field that says when a refresh token expires, in seconds since the Unix epoch.
 const REFRESH_TOKEN_EXPIRES_AT: &str = "refresh_token_expires_at";
 
-/// What an authorization server granted: a token response (RFC 6749, section 5.1).
+/// A token response of an authorization server (RFC 6749, section 5.1).
 ///
-/// As the answer of a refresh, a grant without a refresh token means: keep the one there is
-/// (section 6); and one without an access token was understood only in half, and is kept for its
-/// refresh token (rule B14).
+/// If a refresh returns a grant without a refresh token, the existing one is kept (section 6). If
+/// it returns one without an access token, the response could be read only in part, and the grant
+/// is kept for its refresh token. See rule [B14](crate::spec#b-the-client-machine).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Grant {
     access_token: Option<Secret>,
@@ -57,7 +58,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// A grant of an access token that lives for `lifetime`, and a refresh token.
+    /// Creates a grant of an access token that lives for `lifetime`, and a refresh token.
     ///
     /// `lifetime` is a [`Duration`](core::time::Duration), a [`Span`] or a [`Lifetime`].
     pub fn new(
@@ -68,12 +69,13 @@ impl Grant {
         Self::of_access_token(access_token, lifetime).with_refresh_token(refresh_token)
     }
 
-    /// A grant of an access token alone: as the answer of a refresh, the refresh token stays.
+    /// Creates a grant of an access token alone. If a refresh returns it, the session keeps its
+    /// refresh token.
     pub fn of_access_token(access_token: impl Into<Secret>, lifetime: impl Into<Lifetime>) -> Self {
         Self { access_token: Some(access_token.into()), ..Self::empty(lifetime.into()) }
     }
 
-    /// A grant of a refresh token alone; the first caller refreshes.
+    /// Creates a grant of a refresh token alone. The first caller starts a refresh.
     pub fn of_refresh_token(refresh_token: impl Into<Secret>) -> Self {
         Self::empty(Lifetime::Unstated).with_refresh_token(refresh_token)
     }
@@ -96,94 +98,95 @@ impl Grant {
         self
     }
 
-    /// Sets the server's hint after how long to refresh (`refresh_in` with some providers).
+    /// Sets after how long the server suggests a refresh (`refresh_in` with some providers).
     #[must_use]
     pub fn with_refresh_in(mut self, refresh_in: impl Into<Span>) -> Self {
         self.refresh_in = Some(refresh_in.into());
         self
     }
 
-    /// Sets when the refresh token will be over, to the second.
+    /// Sets when the refresh token expires, to the second.
     #[must_use]
     pub fn with_refresh_token_expiry(self, expires_at: Timestamp) -> Self {
         let seconds = expires_at.as_millis().div_euclid(1000);
         self.with_field(REFRESH_TOKEN_EXPIRES_AT, std::format!("{seconds}"))
     }
 
-    /// Sets a further field of the answer, such as `scope` or `id_token`.
+    /// Sets another field of the response, such as `scope` or `id_token`.
     #[must_use]
     pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
         self.fields.insert(name.into(), value.into());
         self
     }
 
-    /// The access token, if there is one.
+    /// Returns the access token, if there is one.
     pub fn access_token(&self) -> Option<&Secret> {
         self.access_token.as_ref()
     }
 
-    /// The refresh token, if there is one.
+    /// Returns the refresh token, if there is one.
     pub fn refresh_token(&self) -> Option<&Secret> {
         self.refresh_token.as_ref()
     }
 
-    /// The access token's lifetime, as it was stated.
+    /// Returns the access token's lifetime, as it was stated.
     pub fn lifetime(&self) -> Lifetime {
         self.lifetime
     }
 
-    /// After how long the server suggests a refresh.
+    /// Returns after how long the server suggests a refresh.
     pub fn refresh_in(&self) -> Option<Span> {
         self.refresh_in
     }
 
-    /// When the refresh token will be over, where the server told its lifetime: on the server's
-    /// clock if its answer showed that, else on the local wall clock. It goes with the refresh token
-    /// that it was told of, and is kept among the [`fields`](Self::fields).
+    /// Returns when the refresh token expires, if the server stated its lifetime: on the server's
+    /// clock if the response showed that, otherwise on the local wall clock. The value belongs to
+    /// this refresh token, and is one of the [`fields`](Self::fields).
     ///
-    /// It is for the user to see: a session makes nothing of it. A refresh token that is over is
-    /// declined by the server, which knows best, and that is when a login is asked for.
+    /// It is for display: a session does not act on it. The server declines an expired refresh
+    /// token, and a login is required then.
     pub fn refresh_token_expires_at(&self) -> Option<Timestamp> {
         let seconds = self.field(REFRESH_TOKEN_EXPIRES_AT)?.expose().parse().ok()?;
         Some(Timestamp::from_secs(seconds))
     }
 
-    /// A further field of the answer, such as `scope` or `id_token`.
+    /// Returns another field of the response, such as `scope` or `id_token`.
     pub fn field(&self, name: &str) -> Option<&Secret> {
         self.fields.get(name)
     }
 
-    /// All further fields of the answer, by name.
+    /// Returns all other fields of the response, by name.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &Secret)> {
         self.fields.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// What had to be borne to read it off the wire; nothing for an answer that was as it should be,
-    /// and for a grant that a store gave back. A session tells it by its `on_rotate`, and by the grant
-    /// that it holds.
+    /// Returns the deviations from the standard that were tolerated in the response. None for a
+    /// standard response, and for a grant loaded from a store. A session reports them to its
+    /// `on_rotate`, and with the grant that it holds.
     pub fn leniencies(&self) -> impl Iterator<Item = Leniency> {
         self.reading.leniencies()
     }
 
-    /// Why there is no access token to hand out, where an answer was understood only in half.
+    /// Returns why there is no access token to hand out, if the response could be read only in
+    /// part.
     pub fn unusable_because(&self) -> Option<Unusable> {
         self.reading.unusable.filter(|_| self.access_token.is_none())
     }
 
-    /// Where a refresh token stands that was not taken ([`Leniency::Elsewhere`]), and what to do about
-    /// it. The words hold nothing of the answer.
+    /// Returns where a refresh token was found that was not used ([`Leniency::Elsewhere`]), and
+    /// what to do about it. The text contains nothing of the response.
     pub fn found_elsewhere(&self) -> Option<&str> {
         self.reading.elsewhere.as_deref()
     }
 
-    /// Notes that a refresh token stands elsewhere.
+    /// Notes that a refresh token was found elsewhere.
     #[cfg(feature = "wire")]
     pub(crate) fn with_elsewhere(mut self, said: String) -> Self {
         self.reading.elsewhere = Some(said.into());
         self.read_with([Leniency::Elsewhere])
     }
 
-    /// Notes what had to be borne.
+    /// Notes the deviations that were tolerated.
     #[cfg(feature = "wire")]
     pub(crate) fn read_with(mut self, leniencies: impl IntoIterator<Item = Leniency>) -> Self {
         for leniency in leniencies {
@@ -199,7 +202,7 @@ impl Grant {
         self
     }
 
-    /// This answer without an access token that could not be sent: understood in half (rule B14).
+    /// Returns this grant without an access token that no header can carry (rule B14).
     pub(crate) fn sendable(mut self) -> Self {
         if self.access_token.as_ref().is_some_and(|token| !token.is_sendable()) {
             self.access_token = None;
@@ -208,8 +211,8 @@ impl Grant {
         self
     }
 
-    /// This answer, completed by what it left unsaid: an absent or empty refresh token, and
-    /// absent fields, stay as they were (RFC 6749, section 6). The expiry of a refresh token goes with
+    /// Returns this grant with what it left out taken from `previous` (RFC 6749, section 6): an
+    /// absent or empty refresh token, and absent fields. The expiry of a refresh token goes with
     /// that token.
     #[must_use]
     pub fn renewing(mut self, previous: &Self) -> Self {
@@ -227,7 +230,7 @@ impl Grant {
 }
 
 impl Grant {
-    /// This grant with the refresh token of `other`, and with when that is over.
+    /// Returns this grant with the refresh token of `other`, and its expiry.
     pub(crate) fn with_refresh_token_of(mut self, other: &Self) -> Self {
         self.refresh_token.clone_from(&other.refresh_token);
         match other.field(REFRESH_TOKEN_EXPIRES_AT) {
@@ -254,7 +257,8 @@ impl fmt::Debug for Grant {
 
 /// An access token that a session handed out. Cloning it is cheap.
 ///
-/// It knows which generation it is, so that a 401 can be told apart from a stale one (rule B8).
+/// It knows its generation, so that a 401 for an earlier token can be ignored
+/// ([B8](crate::spec#b-the-client-machine)).
 #[derive(Clone)]
 pub struct AccessToken(Arc<Published>);
 
@@ -284,32 +288,31 @@ impl AccessToken {
         }))
     }
 
-    /// The token itself.
+    /// Returns the token.
     pub fn secret(&self) -> &Secret {
         &self.0.secret
     }
 
-    /// Shows the token's text, for the one place that sends it.
+    /// Returns the token's text.
     pub fn expose(&self) -> &str {
         self.0.secret.expose()
     }
 
-    /// `Bearer` and the token, ready to be sent (RFC 6750, section 2.1): made once, marked
-    /// sensitive (rule G2), and cloned without a copy.
+    /// Returns `Bearer` and the token as a header value (RFC 6750, section 2.1). It is made once,
+    /// marked sensitive, and cheap to clone.
     ///
-    /// Its bytes are zeroised with its last clone. What an HTTP client copies of them is not.
+    /// Its bytes are zeroised with the last clone. Copies made by an HTTP client are not.
     #[cfg(feature = "http")]
     pub fn header_value(&self) -> &HeaderValue {
         &self.0.header
     }
 
-    /// Which token of its session this is.
+    /// Returns which token of its session this is.
     pub fn generation(&self) -> Generation {
         self.0.generation
     }
 
-    /// When the resource server will refuse it, on the session's clock; `None` where no lifetime
-    /// was stated.
+    /// Returns when the token expires, on the session's clock; `None` if no lifetime was stated.
     pub fn expires_at(&self) -> Option<Timestamp> {
         match self.0.schedule {
             Schedule::UntilRejected => None,
@@ -323,7 +326,7 @@ impl AccessToken {
         self.0.accepted.load(Ordering::Relaxed)
     }
 
-    /// Notes that its session knows.
+    /// Notes that its session knows that it was accepted.
     pub(crate) fn set_accepted(&self) {
         self.0.accepted.store(true, Ordering::Relaxed);
     }
@@ -339,8 +342,8 @@ fn header(secret: &Secret) -> HeaderValue {
     sensitive(bytes).expect("a token that no header may carry is found out before it is published")
 }
 
-/// A header's value whose bytes are zeroised with its last clone. Rule G2: "Header values MUST be marked
-/// sensitive."
+/// Returns a header value whose bytes are zeroised with its last clone. Rule G2: "Header values
+/// MUST be marked sensitive."
 #[cfg(feature = "http")]
 pub(crate) fn sensitive(bytes: Zeroizing<Vec<u8>>) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_maybe_shared(bytes::Bytes::from_owner(bytes)).ok()?;

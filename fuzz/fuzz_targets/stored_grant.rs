@@ -21,7 +21,7 @@ pub(crate) fn property(bytes: &[u8]) {
     assert!(Versioned::from_json(cut).is_err_and(|error| error.is_damaged()));
 }
 
-const REASONS: &str = "it is empty; it ends too early; it is no JSON; its grant holds no token; \
+const REASONS: &str = "it is empty; it ends too early; it is not JSON; its grant holds no token; \
     its format is not 1, the one that this program knows; \
     its version is that of a file that was never written; \
     a value is missing, unknown, or of another type than it should be";

@@ -1,5 +1,5 @@
-//! A grant in a file: owner-only, atomically replaced, synced, and swapped between processes
-//! (feature `file`).
+//! A grant in a file (feature `file`): owner-only, replaced atomically, synced, and safe to share
+//! between processes.
 //!
 //! ```
 //! use perennial::adapters::file::FileStore;
@@ -22,35 +22,36 @@
 //! ```
 //!
 //! # The file
-//! One JSON object: `{"format":1,"version":7,"grant":{..}}`, or `"grant":null` after a logout. It
-//! holds the tokens in the clear; who can read the file has them. Beside it lies `<name>.lock`,
-//! and during a write `.<name>.<six letters or digits>`.
+//! The file contains one JSON object: `{"format":1,"version":7,"grant":{..}}`, or `"grant":null`
+//! after a logout. The tokens are not encrypted: whoever can read the file has them. Next to it are
+//! `<name>.lock` and, during a write, `.<name>.<six letters or digits>`.
 //!
 //! # Invariants
-//! - A write is one step: temporary file, sync, rename, sync of the directory. A kill at any
-//!   instruction leaves the old grant or the new one, whole (rule F1).
-//! - Reading, comparing and writing are one step to all threads and processes that use this store,
-//!   by an advisory lock on the lock file. Reading alone takes no lock.
-//! - What is written is mode 0600 on Unix and belongs to who wrote it, whatever was there before. A
-//!   file that others may read is read all the same, and the next write closes it.
-//! - What is not understood is an error, and is overwritten by a login or a logout alone; a login keeps
-//!   a copy as `<name>.damaged` (rule F5). A file of no bytes, or of nothing but white space and zeros, is
-//!   an empty store to a session that holds no grant; one that holds one writes it back.
-//! - No future blocks: one thread reads and one writes, as long as there is something to do. What is
-//!   given up while the lock is held elsewhere keeps no thread, and is not written later.
-//! - What others may have planted is neither read, nor written, nor changed: on Unix no link is followed
-//!   but the one that `open` is given, a directory that others own or may write to is refused, and in a
-//!   sticky one such as `/tmp`, or one that the process's own group may write to, so is a file of another
-//!   user, or one with several names.
+//! - A write is atomic: temporary file, sync, rename, sync of the directory. A process killed at
+//!   any instruction leaves the old grant or the new one, complete ([F1](crate::spec#f-storage)).
+//! - A compare-and-swap is atomic for all threads and processes that use this store, by an advisory
+//!   lock on the lock file. Reading alone takes no lock.
+//! - On Unix a written file has mode 0600 and belongs to the writing user, whatever was there
+//!   before. A file that others may read is accepted, and the next write makes it private.
+//! - Damaged content is an error. Only a login or a logout overwrites it; a login keeps a copy as
+//!   `<name>.damaged` ([F5](crate::spec#f-storage)). A file with no bytes, or only white space and
+//!   zeros, is an empty store for a session that holds no grant; a session that holds one writes it
+//!   back.
+//! - No future blocks: one thread reads and one writes, as long as there is work. An operation that
+//!   is dropped while the lock is held elsewhere occupies no thread, and is not done later.
+//! - Files that another user may have planted are neither read, written nor changed. On Unix no
+//!   symbolic link is followed except the path given to `open`, and a directory that others own or
+//!   may write to is refused. In a sticky directory such as `/tmp`, or one that the process's own
+//!   group may write to, a file of another user or with several hard links is refused.
 //!
 //! # What it relies on
-//! The directory must be on a file system that has locks and syncs what it says it has synced; those
-//! above it, and access control lists, are not looked at. The lock file must not be removed while the
-//! store is in use. To log out, log out: a file that is removed by hand starts its versions anew.
+//! The directory must be on a file system with locks and reliable syncs. Parent directories and
+//! access control lists are not checked. The lock file must not be removed while the store is in
+//! use. Log out instead of removing the file: a file removed by hand starts its versions anew.
 //!
 //! # Deliberately absent
-//! Encryption at rest, and a limit on how long the lock is waited for: that is the session's
-//! deadline, and a killed process holds no lock.
+//! Encryption at rest, and a limit on waiting for the lock: that is the session's deadline, and a
+//! killed process holds no lock.
 
 mod lane;
 mod lock;
@@ -74,34 +75,34 @@ use self::lock::Lock;
 use self::said::{damaged, emptied, failed, given_up, irreplaceable, no_file};
 use crate::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned, json};
 
-/// Keeps a grant in a file. Cloning it gives another handle to the same file.
+/// A store that keeps a grant in a file. Clones share the file.
 #[derive(Clone)]
 pub struct FileStore {
-    /// With all links resolved.
+    /// With all symbolic links resolved.
     path: Arc<Path>,
-    /// Apart from each other, so that reading waits for no lock.
+    /// Separate, so that reading does not wait for the lock.
     reads: Arc<Lane>,
     writes: Arc<Lane>,
 }
 
 impl FileStore {
-    /// The store in the file at `path`, which need not exist yet; its directory must.
+    /// Opens the store in the file at `path`, which need not exist; its directory must.
     ///
-    /// The lock file is made here, and an empty file beside the grant file, which is removed again, as
-    /// the test that the directory can be written to. A relative path is resolved now, and a symbolic
-    /// link is followed now: its target is what is read and replaced, and the link stays.
+    /// The lock file is created here. A temporary file next to the grant file is created and
+    /// removed, to check that the directory is writable. A relative path and a symbolic link are
+    /// resolved here: the link's target is read and replaced, and the link stays.
     ///
     /// # Errors
-    /// Where the directory does not exist, cannot be written to, or belongs to others or may be written
-    /// by them; where `path` is something else than a file, or one that can never be replaced: a mount of
-    /// its own, or immutable. The file's content is not looked at yet.
+    /// If the directory does not exist, is not writable, or belongs to or is writable by others; or
+    /// if `path` is not a file, or one that cannot be replaced: a mount point, or immutable. The
+    /// file's content is not read yet.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = resolve(path.as_ref())?;
         match fs::symlink_metadata(&path) {
             Ok(found) if !found.is_file() => return Err(no_file(&path)),
             Ok(found) => trust::grant(&path, trust::place(&path)?, &found)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(failed("looked at", &path, error)),
+            Err(error) => return Err(failed("examined", &path, error)),
         }
         if let Some(reason) = trust::fixed(&path) {
             return Err(irreplaceable(&path, reason));
@@ -113,19 +114,20 @@ impl FileStore {
         Ok(Self { path: path.into(), reads: Arc::default(), writes: Arc::default() })
     }
 
-    /// Where the file is, with all links resolved.
+    /// Returns the path of the file, with all symbolic links resolved.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Does `work` on the thread of `lane`.
+    /// Runs `work` on the thread of `lane`.
     async fn off<T: Send + 'static>(
         lane: Arc<Lane>,
         path: Arc<Path>,
         work: impl FnOnce(&Path, &Claim) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let done = lane.run(move |claim| work(&path, claim)).await.map_err(|error| {
-            StoreError::unreachable("no thread could be had for the grant file").with_source(error)
+            StoreError::unreachable("no thread could be started for the grant file")
+                .with_source(error)
         })?;
         let lost = || Err(StoreError::unreachable("the thread of the grant file was lost"));
         done.unwrap_or_else(lost)
@@ -146,8 +148,8 @@ impl fmt::Debug for FileStore {
 }
 
 /// # Cancellation
-/// Dropping a future before its first poll does nothing. A write that is dropped later is not done
-/// any more, unless its file was about to be renamed into place at that moment.
+/// Dropping a future before its first poll has no effect. A write that is dropped later is not
+/// done, unless its file was just about to be renamed into place.
 impl Store for FileStore {
     fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static {
         Self::off(Arc::clone(&self.reads), Arc::clone(&self.path), |path, _| read(path))
@@ -180,18 +182,18 @@ fn swap(
     let version = match read(path) {
         Ok(found) if found.version != expected => return Ok(Swap::Conflict(found)),
         Ok(_) => expected.next(),
-        // There is nothing to lose, and no version to compare.
+        // There is no content to lose, and no version to compare.
         Err(error) if error.is_emptied() => afresh(path, expected),
         Err(error) => return Err(error),
     };
     if version == expected {
-        // A write that keeps the version would go unseen by whoever compares it.
-        return Err(damaged(path, "its version cannot be counted any further"));
+        // A write that does not change the version would go unnoticed.
+        return Err(damaged(path, "its version cannot be increased further"));
     }
     write(path, version, next, &lock, claim)
 }
 
-/// Writes over what is damaged, and keeps a copy of it for whoever can mend it; a logout keeps none.
+/// Overwrites damaged content, and keeps a copy of it for repair; a logout keeps none.
 fn replace_damaged(
     path: &Path,
     next: Option<&StoredGrant>,
@@ -210,8 +212,8 @@ fn replace_damaged(
     write(path, afresh(path, Version::EMPTY), next, &lock, claim)
 }
 
-/// A version that no write before can have had: those are counted, and this goes by the milliseconds
-/// at which the file was last written.
+/// Returns a version that no earlier write can have had: those are counted, and this is the
+/// modification time in milliseconds.
 fn afresh(path: &Path, above: Version) -> Version {
     let written = fs::metadata(path).and_then(|found| found.modified()).ok();
     let since = written.and_then(|written| written.duration_since(UNIX_EPOCH).ok());
@@ -219,7 +221,7 @@ fn afresh(path: &Path, above: Version) -> Version {
     Version::new(millis).max(above).next()
 }
 
-/// Copies what is damaged to `<name>.damaged`.
+/// Copies damaged content to `<name>.damaged`.
 fn keep_copy(path: &Path) -> Result<(), StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".damaged");
@@ -252,13 +254,13 @@ fn write(
 fn read(path: &Path) -> Result<Versioned, StoreError> {
     let bytes = match read_bytes(path) {
         Ok(bytes) => bytes,
-        // Without its directory it is not empty but out of reach.
+        // If its directory is missing, the store is unreachable, not empty.
         Err(error) if is_missing(&error) && path.parent().is_some_and(Path::is_dir) => {
             return Ok(Versioned::EMPTY);
         }
         Err(error) => return Err(error),
     };
-    // What a crash of the whole machine may leave of a file on some file systems.
+    // This is what a crash of the machine may leave on some file systems.
     if bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
         return Err(emptied(path));
     }
@@ -279,7 +281,8 @@ fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     }
     trust::grant(path, place, &found)?;
     let size = usize::try_from(found.len()).unwrap_or(0);
-    // One byte more than there is: a buffer that grew would leave copies of the secrets behind.
+    // One byte more than the file has: a buffer that grows would leave copies of the secrets
+    // behind.
     let mut bytes = Zeroizing::new(Vec::new());
     let reserved = bytes.try_reserve_exact(size.saturating_add(1));
     reserved.map_err(|_| read(ErrorKind::OutOfMemory.into()))?;
@@ -287,14 +290,14 @@ fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     Ok(bytes)
 }
 
-/// Replaces the file by `bytes`; false where that was given up. Rule F1: "After a kill at any
-/// instruction it MUST hold the old grant or the new one, whole."
+/// Replaces the file by `bytes`; returns false if the write was abandoned. Rule F1: "After a kill
+/// at any instruction it MUST hold the old grant or the new one, whole."
 fn replace(path: &Path, bytes: &[u8], lock: &Lock, claim: &Claim) -> io::Result<bool> {
     lock.note(None);
     let mut file = options().open(path)?;
     lock.note(Some(&file));
     file.write_all(bytes)?;
-    // What may take long comes before the last moment at which it can be given up.
+    // Slow operations come before the last moment at which the write can be abandoned.
     file.sync_all()?;
     let goes_ahead = claim.take();
     if goes_ahead {
@@ -321,15 +324,15 @@ fn options() -> atomic_write_file::OpenOptions {
     options
 }
 
-/// The path with all links resolved, so that all who use the file share one lock.
+/// Returns the path with all links resolved, so that all users of the file share one lock.
 fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     let mut path = path.to_path_buf();
     for _ in 0..LINKS {
         if !path.is_symlink() {
             return resolve_directory(&path);
         }
-        // Each link of a chain may be somebody else's.
-        let link = std::path::absolute(&path).map_err(|error| failed("placed", &path, error))?;
+        // Each link of a chain may belong to another user.
+        let link = std::path::absolute(&path).map_err(|error| failed("resolved", &path, error))?;
         trust::link(&link)?;
         let target = link.canonicalize().and_then(|_| fs::read_link(&link));
         let target = target.map_err(|error| said::leads_nowhere(&link).with_source(error))?;
@@ -338,7 +341,7 @@ fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     Err(said::leads_nowhere(&path))
 }
 
-/// How many links are followed one after the other.
+/// The maximum length of a chain of links.
 const LINKS: usize = 32;
 
 fn resolve_directory(path: &Path) -> Result<PathBuf, StoreError> {
@@ -349,5 +352,5 @@ fn resolve_directory(path: &Path) -> Result<PathBuf, StoreError> {
     let resolved = directory.canonicalize().and_then(|resolved| {
         if resolved.is_dir() { Ok(resolved) } else { Err(ErrorKind::NotADirectory.into()) }
     });
-    resolved.map(|resolved| resolved.join(name)).map_err(|error| failed("placed", path, error))
+    resolved.map(|resolved| resolved.join(name)).map_err(|error| failed("resolved", path, error))
 }

@@ -1,4 +1,4 @@
-//! Finding a session's error in an error of an HTTP client, however deep it lies.
+//! Finding a session's error in the error of an HTTP client.
 
 use std::boxed::Box;
 use std::error::Error as StdError;
@@ -9,13 +9,13 @@ use crate::session::Error;
 
 type Shown = dyn StdError + 'static;
 
-/// How deep is looked: a chain of errors may be a circle.
+/// How many errors are followed: a chain of errors may be a cycle.
 const DEPTH: usize = 100;
 
 impl Error {
-    /// The session's error that `error` is, or that lies underneath: also where a client shows no
-    /// [`source`](StdError::source), as `ureq` does, or steps over one, as [`io::Error`] and
-    /// `reqwest-middleware` do.
+    /// Returns the session's error that `error` is or has as a source, however deep. It is also
+    /// found where a client has no [`source`](StdError::source), as `ureq`, or skips one, as
+    /// [`io::Error`] and `reqwest-middleware`.
     ///
     /// ```
     /// use perennial::session::Error;
@@ -26,7 +26,7 @@ impl Error {
     /// assert!(!is_logged_out(&std::fmt::Error));
     /// ```
     ///
-    /// Of a `Box<dyn Error>` or an `anyhow::Error`, pass what is inside: `Error::find(&*error)`.
+    /// For a `Box<dyn Error>` or an `anyhow::Error`, pass its content: `Error::find(&*error)`.
     pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
         let chain = core::iter::successors(Some(error), |&error| underneath(error));
         chain.take(DEPTH).find_map(|error| {

@@ -1,7 +1,7 @@
-//! Adapters: one file, one feature, one foreign crate. They never name each other, and foreign
-//! types stay inside them.
+//! Adapters to other crates. Each is a module behind a feature of its own, and uses no other
+//! adapter; its crate's types appear only there.
 //!
-//! | module | feature | what it is |
+//! | module | feature | contents |
 //! |---|---|---|
 //! | `axum` | `axum` | an authorization server's endpoints, and a layer for resource servers |
 //! | `file` | `file` | a [`Store`](crate::store::Store) in a file |

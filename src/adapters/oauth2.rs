@@ -1,4 +1,4 @@
-//! Grants of OAuth 2.0 over `reqwest`: the `refresh_token` grant (RFC 6749, section 6), and the
+//! OAuth 2.0 grants over `reqwest`: the `refresh_token` grant (RFC 6749, section 6), and the
 //! `client_credentials` grant (section 4.4).
 //!
 //! ```no_run
@@ -18,16 +18,16 @@
 //! # }
 //! ```
 //!
-//! TLS is `reqwest`'s, which this crate takes without: a program with https endpoints must enable
-//! one of its TLS features in its own `Cargo.toml`, such as `reqwest = { features = ["rustls"] }`.
+//! This crate enables no TLS feature of `reqwest`. For https endpoints, enable one in your own
+//! `Cargo.toml`, such as `reqwest = { features = ["rustls"] }`.
 //!
-//! Why not on the `oauth2` crate: it reads an answer in a way that loses its status, `Date` and
-//! `Retry-After`, without which rule B6 cannot tell failures apart, and refuses the forms of
-//! `expires_in` that rule A4 demands. What it would have spared is a form.
+//! The `oauth2` crate is not used: it drops a response's status, `Date` and `Retry-After`, which
+//! are needed to tell failures apart ([B6](crate::spec#b-the-client-machine)), and rejects forms of
+//! `expires_in` that are in use ([A4](crate::spec#a-time)). It would only save building a form.
 //!
-//! Invariants: the request goes to the configured endpoint alone, by a client of its own that
-//! follows no redirect, whoever set it up (rule E6); an answer is read up to [`RESPONSE_LIMIT`]; no error holds a
-//! secret.
+//! Invariants: the request goes only to the configured endpoint, by a separate client that follows
+//! no redirect, even if the program supplied it ([E6](crate::spec#e-requests)); at most
+//! [`RESPONSE_LIMIT`] of a response is read; no error contains a secret.
 
 use core::fmt;
 use core::future::Future;
@@ -48,36 +48,38 @@ use crate::refresh::{ClientBackoff, Refresh, RefreshError, Request};
 use crate::token::Grant;
 use crate::wire::{Client, Form, RESPONSE_LIMIT, TokenResponseHead, append};
 
-/// How long a revocation may take: closing a session waits for it.
+/// The limit of a revocation, for which closing a session waits.
 const REVOCATION_LIMIT: Duration = Duration::from_secs(30);
 
-/// Asks an authorization server's token endpoint for new grants, with the refresh token of the old
-/// one. Needs tokio's runtime, which it captures when built, and whose tasks its requests are (rule
-/// C2).
+/// Requests new grants from an authorization server's token endpoint, with the refresh token of the
+/// old one.
+///
+/// It needs a tokio runtime, which it captures when built; each request is a task of that runtime.
 #[derive(Clone, Debug)]
 pub struct RefreshGrant(Sender);
 
-/// Asks an authorization server's token endpoint for grants of the client's own: for programs that
-/// act for themselves. Build the session [`without_grant`](crate::session::Builder::without_grant),
-/// and declare [`Reuse::Unrotated`](crate::lifecycle::Reuse::Unrotated): no refresh token is ever
-/// spent, so it may ask again after any failure. Otherwise as [`RefreshGrant`].
+/// Requests grants for the client itself from an authorization server's token endpoint.
+///
+/// Build the session [`without_grant`](crate::session::Builder::without_grant), and declare
+/// [`Reuse::Unrotated`](crate::lifecycle::Reuse::Unrotated): no refresh token is used, so it is
+/// safe to ask again after any failure. Otherwise like [`RefreshGrant`].
 #[derive(Clone, Debug)]
 pub struct ClientCredentials(Sender);
 
-/// A refresher that cannot be built.
+/// The error for a refresher that cannot be built.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// Neither built within a tokio runtime nor given one.
-    #[error("no tokio runtime here: build this inside one, or give its handle to `on`")]
+    /// It was neither built within a tokio runtime nor given one.
+    #[error("no tokio runtime here: build this inside one, or pass its handle to `on`")]
     NoRuntime,
-    /// The HTTP client could not be made.
-    #[error("the HTTP client could not be made")]
+    /// The HTTP client could not be built.
+    #[error("the HTTP client could not be built")]
     HttpClient(#[source] reqwest::Error),
 }
 
-/// How long a connection may take to be made: well within a refresh deadline of the usual length, so
-/// that a server that cannot be reached is not taken for one that does not answer.
+/// The limit for connecting: well within a refresh deadline of the usual length, so that an
+/// unreachable server is not mistaken for one that does not respond.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// An OAuth client, and what its requests are sent with and from.
@@ -88,8 +90,8 @@ struct Sender {
     runtime: Handle,
 }
 
-/// HTTP clients that follow no redirects, whoever made them: one that uses proxies as it is told to, and
-/// one for this machine, that uses none. Clones share their connections.
+/// HTTP clients that follow no redirects: one that uses proxies as configured, and one for this
+/// machine, that uses none. Clones share their connections.
 #[derive(Clone)]
 struct Http {
     abroad: reqwest::Client,
@@ -107,28 +109,31 @@ impl Http {
 }
 
 impl RefreshGrant {
-    /// Sends from the tokio runtime that this is called in.
+    /// Creates a refresher on the tokio runtime in which this is called.
     ///
     /// # Errors
-    /// Outside a runtime; the error says what to do.
+    /// [`TransportError::NoRuntime`] outside a runtime, [`TransportError::HttpClient`] if the HTTP
+    /// client cannot be built.
     pub fn new(client: Client) -> Result<Self, TransportError> {
         Sender::here(client).map(Self)
     }
 
-    /// Sends from the tokio runtime with this handle.
+    /// Creates a refresher on the tokio runtime with this handle.
     ///
     /// # Errors
-    /// Where the HTTP client cannot be made.
+    /// [`TransportError::HttpClient`] if the HTTP client cannot be built.
     pub fn on(client: Client, runtime: Handle) -> Result<Self, TransportError> {
         Sender::on(client, runtime).map(Self)
     }
 
-    /// Another HTTP client [one that keeps no connections]: for TLS, proxies or timeouts of the program's
-    /// own. Whatever its builder says, it follows no redirect with a refresh token, and reaches this machine
-    /// without a proxy (rule E6): for that it is made more than once.
+    /// Sets how the HTTP client is built: for TLS, proxies or timeouts of your own. Default: a
+    /// client that keeps no connections.
+    ///
+    /// Whatever the builder says, it does not follow redirects, and connects to this machine
+    /// without a proxy ([E6](crate::spec#e-requests)). `make` is called more than once for that.
     ///
     /// # Errors
-    /// Where the HTTP client cannot be made.
+    /// [`TransportError::HttpClient`] if the HTTP client cannot be built.
     pub fn http_client(
         mut self,
         make: impl Fn() -> reqwest::ClientBuilder,
@@ -174,9 +179,9 @@ impl Sender {
         Self::on(client, runtime)
     }
 
-    /// Rule E6: "The refresh request MUST NOT pass through the interceptor". So it has an HTTP client
-    /// of its own. That keeps no connections: one that the server closes while a refresh goes out over it
-    /// would leave the outcome unknown.
+    /// Rule E6: "The refresh request MUST NOT pass through the interceptor". So it has a separate
+    /// HTTP client, which keeps no connections: one that the server closes while a refresh is sent
+    /// over it would leave the outcome unknown.
     fn on(client: Client, runtime: Handle) -> Result<Self, TransportError> {
         let make = || {
             let http = reqwest::Client::builder().pool_max_idle_per_host(0);
@@ -196,8 +201,8 @@ impl Sender {
     }
 
     async fn send_form(&self, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
-        // Beyond the session's deadline it is listened to for as long again: an answer that comes
-        // late still counts (rule B3). One total limit, not one a read.
+        // The limit is twice the session's deadline: a late response still counts (rule B3). It is
+        // for the whole request, not for each read.
         let limit = time_left.saturating_mul(2).max(Duration::from_millis(1));
         let sent = self.request(form).timeout(limit).send().await;
         let response = sent.map_err(|error| not_answered(error, "the token request was sent"))?;
@@ -211,8 +216,8 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// A task of the runtime: it goes on while nobody polls this, and ends when this is dropped. So a
-/// refresh that a caller began and did not wait for is not left half sent (rule C4).
+/// A task of the runtime: it makes progress while nobody polls this, and ends when this is dropped.
+/// So a refresh that a caller started and did not wait for is not left half sent (rule C4).
 struct Task<T>(JoinHandle<T>);
 
 impl<T> Drop for Task<T> {
@@ -228,15 +233,16 @@ impl Task<Result<Grant, RefreshError>> {
     }
 }
 
-/// Receives the answer and makes a grant, or the right failure, of it.
+/// Receives the response and converts it to a grant or the matching failure.
 async fn read(
     response: Response,
     form: &Form<'_>,
     time_left: Duration,
 ) -> Result<Grant, RefreshError> {
     if response.url().as_str() != form.url() {
-        // Rule E6. What another server says is nobody's word; what it does with the token, unknown.
-        return Err(RefreshError::unknown("the token request was led on to another URL"));
+        // Rule E6. The response of another server proves nothing, and what it does with the token
+        // is unknown.
+        return Err(RefreshError::unknown("the token request was redirected to another URL"));
     }
     let headers = response.headers().clone();
     let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -249,21 +255,21 @@ async fn read(
     let ended = if head.is_success() {
         reading.await
     } else {
-        // What the status says of a failure is not to wait for a body that never ends.
+        // A failure that the status reveals does not wait for a body that never ends.
         let timed_out =
-            |_| Err(RefreshError::unknown("the answer came in part, and then timed out"));
+            |_| Err(RefreshError::unknown("the response came in part, and then timed out"));
         tokio::time::timeout(time_left / 2, reading).await.unwrap_or_else(timed_out)
     };
     head.read(&body, ended, form.context())
 }
 
-/// Receives the body up to the limit, and tells what kept it from being read to its end.
+/// Receives the body up to the limit, and the error that kept it from being read to its end.
 async fn receive(
     mut response: Response,
     body: &mut Zeroizing<Vec<u8>>,
 ) -> Result<(), RefreshError> {
     while let Some(chunk) = response.chunk().await.transpose() {
-        let chunk = chunk.map_err(|error| not_answered(error, "the answer came in part"))?;
+        let chunk = chunk.map_err(|error| not_answered(error, "the response came in part"))?;
         if body.len() + chunk.len() > RESPONSE_LIMIT {
             let text = format!("the response is larger than {RESPONSE_LIMIT} bytes");
             return Err(RefreshError::unknown(text));
@@ -273,14 +279,14 @@ async fn receive(
     Ok(())
 }
 
-/// Tells a request that cannot have been honoured from one that may have been (rule B6).
+/// Distinguishes a request that cannot have had an effect from one that may have (rule B6).
 fn not_answered(error: reqwest::Error, at: &str) -> RefreshError {
-    // The URL could hold secrets of the program's.
+    // The URL could contain secrets.
     let error = error.without_url();
     if error.is_builder() {
         return RefreshError::unavailable("the token request could not be made").with_source(error);
     }
-    // Made, or not made: once there is a connection, it cannot be told what of the request arrived.
+    // Once there is a connection, it is not known what of the request arrived.
     if error.is_connect() {
         let text = format!("the token endpoint could not be reached: {}", obstacle(&error));
         return RefreshError::unavailable(text).with_source(error);
@@ -289,7 +295,7 @@ fn not_answered(error: reqwest::Error, at: &str) -> RefreshError {
     RefreshError::unknown(format!("{at}, and then {what}")).with_source(error)
 }
 
-/// What kept a connection from being made, in a few words; the source underneath says more.
+/// Says in a few words why a connection failed; the source has the details.
 fn obstacle(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "connecting timed out".into();
@@ -327,12 +333,12 @@ impl Refresh for RefreshGrant {
         Some(self.0.client.backoff())
     }
 
-    /// Revokes the grant's refresh token, where an endpoint is known (RFC 7009, section 2.1).
+    /// Revokes the grant's refresh token, if the endpoint is known (RFC 7009, section 2.1).
     fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + Send + 'static {
         let this = self.0.clone();
         let mut task = Task(self.0.runtime.spawn(async move {
             if let Some(form) = grant.refresh_token().and_then(|it| this.client.revocation(it)) {
-                // As best it can: there is nobody left to tell.
+                // Best effort: there is nobody left to notify.
                 drop(this.request(&form).timeout(REVOCATION_LIMIT).send().await);
             }
         }));

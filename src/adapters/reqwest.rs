@@ -1,4 +1,5 @@
-//! Middleware for `reqwest-middleware`: requests go out with a good token, and a 401 is absorbed.
+//! Middleware for `reqwest-middleware`: it attaches a valid token to each request, and refreshes
+//! and replays after a 401.
 //!
 //! ```no_run
 //! use perennial::adapters::reqwest::BearerMiddleware;
@@ -12,31 +13,34 @@
 //! # }
 //! ```
 //!
-//! Before a request the token is attached, refreshed first where it is due (rule E1). After a 401
-//! the token that the request carried is rejected, and the request replayed once with another
-//! (rule E2), if its body can be sent again (rule E3).
+//! The middleware attaches the token before each request, and refreshes it first if it is due
+//! ([E1](crate::spec#e-requests)). After a 401 it rejects the token that the request carried, and
+//! replays the request once with another ([E2](crate::spec#e-requests)) if its body can be sent
+//! again ([E3](crate::spec#e-requests)).
 //!
 //! # Redirects
-//! This middleware follows them, and the client that it makes does not: `reqwest` itself compares a hop
-//! with the one before alone, and so sends on the second hop at a foreign host the header that it
-//! dropped on the first. Here the token goes to the interceptor's origins, and from the first hop
-//! beyond them on nowhere (rule E5). Hence the client is made here, of a builder; a redirect policy of the
-//! builder's is replaced: see
-//! [`max_redirects`](crate::interceptor::InterceptorBuilder::max_redirects). Middleware within this one
-//! sees each hop, and each hop has the request's timeout anew. The token that an answer's request carried is
-//! among its extensions, as an [`AccessToken`].
+//! This middleware follows redirects itself, and configures its client not to: `reqwest` compares a
+//! hop only with the one before, so on the second hop at a foreign host it sends the header that it
+//! dropped on the first. Here the token goes to the interceptor's origins, and is not sent again
+//! after the first hop beyond them ([E5](crate::spec#e-requests)). That is why the client is made
+//! here from a builder, whose redirect policy is replaced; the limit is
+//! [`max_redirects`](crate::interceptor::InterceptorBuilder::max_redirects).
+//!
+//! Inner middleware sees each hop, and the request's timeout starts anew for each. A response's
+//! extensions contain the [`AccessToken`] that its request carried.
 //!
 //! # Proxies
-//! Plain http to this machine is readable to any proxy on the way (rule E5). Where all origins are such,
-//! the client is made without any. Where some are, a request to them for which the environment sets a proxy
-//! (`HTTP_PROXY`, `ALL_PROXY`) is refused, unless `NO_PROXY` exempts it. A proxy that is set by the builder's
-//! own `proxy` cannot be seen from here: exempt this machine there.
+//! Any proxy on the way could read plain HTTP to this machine ([E5](crate::spec#e-requests)). If
+//! all origins are of that kind, the client uses no proxy. If some are, requests to those fail if
+//! the environment sets a proxy for them (`HTTP_PROXY`, `ALL_PROXY`) and `NO_PROXY` does not exempt
+//! them. A proxy set with the builder's own `proxy` cannot be seen from here: exempt this machine
+//! there.
 //!
-//! # Early answers
-//! A server that answers 401 to the head of a large request and reads on is heard, and the token rejected.
-//! One that closes the connection at once may break it before its answer is read: the request then fails
-//! with the client's own error, and nothing is known of the token. `Expect: 100-continue` is not
-//! `reqwest`'s.
+//! # Early responses
+//! A 401 to the head of a large request is handled if the server keeps reading the body. If it
+//! closes the connection immediately, that may fail the request before its response is read: the
+//! client's error is returned, and the token is not rejected. `reqwest` does not support `Expect:
+//! 100-continue`.
 
 use http::Extensions;
 use http::header::AUTHORIZATION;
@@ -55,22 +59,22 @@ use crate::verdict::{Attempt, Body, ResponseOrigin, Verdict};
 /// Attaches a session's access token as `Authorization: Bearer` (RFC 6750, section 2.1).
 ///
 /// # Errors
-/// Requests fail with [`reqwest_middleware::Error::Middleware`] that holds a
-/// [`Refused`] where no token could be had, or where it must not be sent. Its text says why, and
-/// [`session::Error::find`](crate::session::Error::find) has the session's error of it.
+/// Requests fail with [`reqwest_middleware::Error::Middleware`] containing a [`Refused`] if there
+/// is no token, or it must not be sent. Its text says why, and
+/// [`session::Error::find`](crate::session::Error::find) returns the session's error in it.
 #[derive(Clone)]
 pub struct BearerMiddleware {
     interceptor: Interceptor,
-    /// The environment's proxies; nothing where the client uses none.
+    /// The environment's proxies; `None` if the client uses none.
     proxies: Option<Arc<Matcher>>,
 }
 
 impl BearerMiddleware {
-    /// A client whose requests `interceptor` prepares. Middleware that is added to it comes within: it sees
-    /// each request that is sent, with its token.
+    /// Creates a client whose requests carry the interceptor's token. Middleware added to it is
+    /// inner middleware: it sees each request that is sent, with its token.
     ///
     /// # Errors
-    /// Where the HTTP client cannot be made.
+    /// If the HTTP client cannot be built.
     pub fn client(
         interceptor: Interceptor,
         http: ClientBuilder,
@@ -79,11 +83,11 @@ impl BearerMiddleware {
         Ok(reqwest_middleware::ClientBuilder::new(client).with(bearer))
     }
 
-    /// The middleware and the client that it is for, for a chain with other middleware outside of it.
-    /// With a client that follows redirects by itself, a token could go where it must not.
+    /// Creates the middleware and its client separately, for a chain with outer middleware. Use no
+    /// other client: one that follows redirects by itself could send a token to a foreign host.
     ///
     /// # Errors
-    /// Where the HTTP client cannot be made.
+    /// If the HTTP client cannot be built.
     pub fn with_client(
         interceptor: Interceptor,
         http: ClientBuilder,
@@ -95,7 +99,7 @@ impl BearerMiddleware {
         Ok((Self { interceptor, proxies }, http.build()?))
     }
 
-    /// Refuses a token that would pass through a proxy in the clear.
+    /// Returns an error for a token that would pass through a proxy in the clear.
     fn passes(&self, url: &Url) -> Result<()> {
         let (Some(proxies), Some(target)) = (&self.proxies, target(url)) else { return Ok(()) };
         if !target.is_plain_and_local() {
@@ -142,7 +146,7 @@ fn request_target(url: &Url) -> RequestTarget<'_> {
     target(url).map_or(RequestTarget::Other, RequestTarget::Absolute)
 }
 
-/// The same request without its body.
+/// Returns the same request without its body.
 fn head_of(request: &Request) -> Request {
     let mut head = Request::new(request.method().clone(), request.url().clone());
     *head.headers_mut() = request.headers().clone();
@@ -151,7 +155,7 @@ fn head_of(request: &Request) -> Request {
     head
 }
 
-/// The request that a redirect asks for.
+/// Returns the request that a redirect asks for.
 fn led_on(mut request: Request, hop: Hop) -> Request {
     hop.prepare(request.headers_mut());
     match hop.body {
@@ -189,7 +193,7 @@ impl Middleware for BearerMiddleware {
             if let Some(token) = token {
                 match self.handle_response(&token, again.url(), &response, body, attempt) {
                     Verdict::Replay => {
-                        // The connection is free for the replay once the first answer is gone.
+                        // The connection is free for the replay once the first response is dropped.
                         drop(response);
                         (request, attempt) = (again, Attempt::Second);
                         continue;

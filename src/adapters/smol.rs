@@ -1,4 +1,4 @@
-//! Smol: a timer and a spawner, for smol and for any executor that has none of its own.
+//! A timer and a spawner on smol, also for executors that have none of their own.
 //!
 //! ```
 //! use perennial::adapters::smol::Smol;
@@ -23,13 +23,14 @@ use std::boxed::Box;
 use crate::clock::Timer;
 use crate::refresh::BoxFuture;
 
-/// Smol, as sessions use it: `async-io`'s timer, and smol's global executor. Neither needs to be
-/// entered, so it works on any thread.
+/// Smol's timer and spawner: `async-io`'s timer, and smol's global executor. Neither needs a
+/// runtime context, so it works on any thread.
 #[derive(Copy, Clone, Debug, Default)]
 pub struct Smol;
 
 impl Smol {
-    /// A spawner for [`Builder::spawner`](crate::session::Builder::spawner), on the global executor.
+    /// Returns a spawner for [`Builder::spawner`](crate::session::Builder::spawner), on the global
+    /// executor.
     pub fn spawner() -> impl Fn(BoxFuture<()>) + Send + Sync + 'static {
         |task| smol::spawn(task).detach()
     }

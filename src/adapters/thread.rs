@@ -1,4 +1,4 @@
-//! A timer for plain threads, and for executors that have none: one thread that sleeps for all.
+//! A timer for plain threads, and for executors without a timer: one thread that sleeps for all.
 //!
 //! ```
 //! use perennial::adapters::thread::ThreadTimer;

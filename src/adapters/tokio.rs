@@ -1,4 +1,4 @@
-//! Tokio: a timer, a spawner, and a home for futures that need its runtime.
+//! A timer, a spawner and a runtime on tokio.
 //!
 //! ```
 //! use perennial::adapters::tokio::Tokio;
@@ -28,30 +28,30 @@ use tokio::runtime::Handle;
 use crate::clock::Timer;
 use crate::refresh::{BoxFuture, Runtime};
 
-/// A tokio runtime, as sessions use it. It needs the runtime's time driver (`enable_time`).
+/// A tokio runtime's timer and spawner. The runtime needs its time driver (`enable_time`).
 #[derive(Clone, Debug)]
 pub struct Tokio(Handle);
 
-/// There is no tokio runtime here.
+/// The error for a call outside a tokio runtime.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, ThisError)]
 #[error("no tokio runtime here: build this inside one, or pass its handle to `Tokio::new`")]
 pub struct NoRuntime;
 
 impl Tokio {
-    /// The runtime with this handle.
+    /// Creates it from a runtime's handle.
     pub fn new(handle: Handle) -> Self {
         Self(handle)
     }
 
-    /// The runtime that this is called in.
+    /// Creates it from the runtime in which this is called.
     ///
     /// # Errors
-    /// Outside any; the error names the fix.
+    /// [`NoRuntime`], outside a tokio runtime.
     pub fn current() -> Result<Self, NoRuntime> {
         Handle::try_current().map(Self).map_err(|_| NoRuntime)
     }
 
-    /// A spawner for [`Builder::spawner`](crate::session::Builder::spawner).
+    /// Returns a spawner for [`Builder::spawner`](crate::session::Builder::spawner).
     pub fn spawner(&self) -> impl Fn(BoxFuture<()>) + Send + Sync + 'static {
         let handle = self.0.clone();
         move |task| drop(handle.spawn(task))
@@ -60,7 +60,7 @@ impl Tokio {
 
 impl Timer for Tokio {
     fn sleep(&self, duration: Duration) -> BoxFuture<()> {
-        // A sleep keeps the runtime that it was made in; where it is polled does not matter.
+        // A sleep keeps the runtime in which it was created, wherever it is polled.
         let _entered = self.0.enter();
         Box::pin(tokio::time::sleep(duration))
     }

@@ -1,5 +1,5 @@
-//! A `tower` layer for hyper, tonic and every other client that is a `Service`: requests go out with
-//! a good token, and a 401 is absorbed.
+//! A `tower` layer for hyper, tonic and every other client that is a `Service`: it attaches a valid
+//! token to each request, and refreshes and replays after a 401.
 //!
 //! ```
 //! use perennial::adapters::tower::BearerLayer;
@@ -13,32 +13,36 @@
 //! # }
 //! ```
 //!
-//! Before a request the token is attached, refreshed first where it is due (rule E1). After a 401
-//! the token that the request carried is rejected, and the request replayed once with another
-//! (rule E2), if its body can be sent again (rule E3): [`Replay`] says which bodies can.
+//! The layer attaches the token before each request, and refreshes it first if it is due
+//! ([E1](crate::spec#e-requests)). After a 401 it rejects the token that the request carried, and
+//! replays the request once with another ([E2](crate::spec#e-requests)) if its body can be sent
+//! again ([E3](crate::spec#e-requests)): [`Replay`] says which bodies can.
 //!
-//! For gRPC, `tonic` answers `UNAUTHENTICATED` with a 200 and a header: build the interceptor with
-//! `.classify(perennial::interceptor::classify_grpc)`, and let the layer read small messages ahead:
-//! `BearerLayer::new(interceptor).replaying(Ahead::new(65_536, tonic::body::Body::new))`.
+//! For gRPC, `tonic` reports `UNAUTHENTICATED` with status 200 and a header: build the interceptor
+//! with `.classify(perennial::interceptor::classify_grpc)`, and let the layer read small messages
+//! ahead: `BearerLayer::new(interceptor).replaying(Ahead::new(65_536, tonic::body::Body::new))`.
 //!
-//! Clones share the session, and `poll_ready` is the inner service's. The token that an answer's
-//! request carried is among its extensions, as an [`AccessToken`](crate::token::AccessToken).
+//! Clones share the session, and `poll_ready` is the inner service's. A response's extensions
+//! contain the [`AccessToken`](crate::token::AccessToken) that its request carried.
 //!
 //! # Redirects
-//! A service follows none; a layer that does, such as `tower-http`'s, cannot tell this one which request is
-//! a hop of which call. Outside of this layer it has a token attached within the interceptor's origins also
-//! at a URL that a foreign host chose; inside it sends the token on where it must not. So this layer follows
-//! by itself where it is told to, [`BearerLayer::following_redirects`]: the token goes to the interceptor's
-//! origins, and from the first hop beyond them on nowhere (rule E5).
+//! Most services do not follow redirects, and a redirect layer such as `tower-http`'s cannot tell
+//! this layer which call a hop belongs to. Outside of this layer, it would get a token attached to
+//! a URL within the interceptor's origins that a foreign host chose; inside, it would send the
+//! token to foreign hosts. So this layer can follow redirects itself: see
+//! [`BearerLayer::following_redirects`]. The token goes to the interceptor's origins, and is not
+//! sent again after the first hop beyond them ([E5](crate::spec#e-requests)).
 //!
 //! # Proxies
-//! Which proxy a service goes through is not seen from here. Plain http to this machine should go through
-//! none, which could read the token (rule E5): hyper's own client uses none unless it is told to.
+//! This layer cannot see which proxy a service uses. Plain HTTP to this machine should not use a
+//! proxy, which could read the token ([E5](crate::spec#e-requests)). hyper's own client uses none
+//! by default.
 //!
-//! # Early answers
-//! hyper reads an answer that comes while a body is still going out, so a 401 to the head of a large
-//! request is heard, and the token rejected. A server that closes the connection at once may break it before
-//! its answer is read: the request then fails with the service's error, and nothing is known of the token.
+//! # Early responses
+//! hyper reads a response that arrives while a body is still being sent, so a 401 to the head of a
+//! large request is handled. If the server closes the connection immediately, that may fail the
+//! request before its response is read: the service's error is returned, and the token is not
+//! rejected.
 
 mod call;
 mod replay;
@@ -59,8 +63,8 @@ use call::{Call, Redirects};
 pub use call::BoxError;
 pub use replay::{Ahead, Cloned, Empty, ReadAhead, Replay};
 
-/// Makes a service attach a session's access token as `Authorization: Bearer` (RFC 6750, section
-/// 2.1).
+/// A layer that makes a service attach a session's access token as `Authorization: Bearer` (RFC
+/// 6750, section 2.1).
 #[derive(Clone, Debug)]
 pub struct BearerLayer<R = Empty> {
     interceptor: Interceptor,
@@ -69,21 +73,21 @@ pub struct BearerLayer<R = Empty> {
 }
 
 impl BearerLayer {
-    /// A layer that obeys `interceptor`, and sends requests without a body again where need be.
+    /// Creates a layer with this interceptor, which replays requests without a body.
     pub fn new(interceptor: Interceptor) -> Self {
         Self { interceptor, replay: Empty, redirects: Redirects::Delivered }
     }
 }
 
 impl<R> BearerLayer<R> {
-    /// Which bodies are sent again [empty ones]: see [`Cloned`] and [`Ahead`].
+    /// Sets which bodies are replayed: see [`Cloned`] and [`Ahead`]. Default: empty ones.
     pub fn replaying<N>(self, replay: N) -> BearerLayer<N> {
         BearerLayer { interceptor: self.interceptor, replay, redirects: self.redirects }
     }
 
-    /// Follows redirects [they are the caller's answer], up to
-    /// [`max_redirects`](crate::interceptor::InterceptorBuilder::max_redirects) of them. Bodies are sent on
-    /// where they can be sent again.
+    /// Follows redirects, up to
+    /// [`max_redirects`](crate::interceptor::InterceptorBuilder::max_redirects). A body is sent on
+    /// if it can be replayed. Default: redirects are returned to the caller.
     #[must_use]
     pub fn following_redirects(mut self) -> Self {
         self.redirects = Redirects::Followed;
@@ -107,12 +111,12 @@ impl<S, R: Clone> Layer<S> for BearerLayer<R> {
 /// A service that attaches a session's access token.
 ///
 /// # Errors
-/// Those of the inner service, boxed; and [`Refused`](crate::interceptor::Refused) where no token
-/// could be had, or where it must not be sent. Its text says why, and
-/// [`session::Error::find`](crate::session::Error::find) has the session's error of it.
+/// Those of the inner service, boxed; and [`Refused`](crate::interceptor::Refused) if there is no
+/// token, or it must not be sent. Its text says why, and
+/// [`session::Error::find`](crate::session::Error::find) returns the session's error in it.
 ///
 /// # Cancellation
-/// Dropping a call drops the request that is out, and not the refresh (rule C4).
+/// Dropping a call cancels its request, but not the refresh.
 #[derive(Clone)]
 pub struct BearerService<S, R = Empty> {
     inner: S,
@@ -148,7 +152,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The one that was found ready is used; its clone is for the next.
+        // The service that was polled ready is used; its clone is for the next call.
         let clone = self.inner.clone();
         let mut inner = core::mem::replace(&mut self.inner, clone);
         let target = RequestTarget::from_uri(request.uri());

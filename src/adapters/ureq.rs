@@ -1,5 +1,6 @@
-//! `ureq` 3, for programs without any runtime: middleware by which blocking requests go out with a
-//! good token and a 401 is absorbed, and grants of OAuth 2.0 ([`refresh_grant`]).
+//! `ureq` 3, for programs without an async runtime: middleware that attaches a valid token to each
+//! blocking request, and refreshes and replays after a 401; and OAuth 2.0 grants
+//! ([`refresh_grant`]).
 //!
 //! ```no_run
 //! use perennial::adapters::ureq::BlockingBearerMiddleware;
@@ -14,37 +15,43 @@
 //! # }
 //! ```
 //!
-//! Before a request the token is attached, refreshed first where it is due (rule E1); a thread that
-//! has to wait for that does. After a 401 the token that the request carried is rejected, and the
-//! request replayed once with another (rule E2).
+//! The middleware attaches the token before each request, and refreshes it first if it is due
+//! ([E1](crate::spec#e-requests)), blocking the thread if it must wait. After a 401 it rejects the
+//! token that the request carried, and replays the request once with another
+//! ([E2](crate::spec#e-requests)).
 //!
-//! `ureq` does not tell middleware what a body is. So one of up to [64 KiB] is read ahead, and can
-//! be sent again; of a longer one what was read ahead goes out first and the rest streams behind
-//! it, in chunks, once (rule E3). Nor does it let middleware send twice: a replay goes through an
-//! agent of this middleware's own, with the request's configuration, and past any middleware that
-//! was added after this one; see [`BlockingBearerMiddleware::replay_through`].
+//! `ureq` does not show middleware what a body is. So a body of up to 64 KiB by default is read
+//! ahead, and can be replayed; of a longer one, the part read ahead is sent first and the rest is
+//! streamed after it, chunked, once ([E3](crate::spec#e-requests)). `ureq` does not let middleware
+//! send twice either: a replay uses an agent of this middleware's own, with the request's
+//! configuration, and skips any middleware that was added after this one; see
+//! [`BlockingBearerMiddleware::replay_through`].
 //!
-//! An answer that `ureq` makes an error of would have lost its challenge and where it came from. So
-//! this middleware sees answers as they are and makes the error itself; a program that wants
-//! answers tells [`BlockingBearerMiddleware::http_status_as_error`] as well as its agent.
+//! An error that `ureq` makes of a response lacks the response's challenge and URL. So this
+//! middleware sees responses as they are and makes the error itself; a program that wants responses
+//! instead must set [`BlockingBearerMiddleware::http_status_as_error`] as well as its agent's
+//! setting.
 //!
 //! # Redirects
-//! This middleware follows them, and not `ureq`, which can keep a header within one host, but not within
-//! one origin: another port may be somebody else's. The token goes to the interceptor's origins, and from
-//! the first hop beyond them on nowhere (rule E5). How many are followed is the interceptor's
-//! [`max_redirects`](crate::interceptor::InterceptorBuilder::max_redirects), in place of the agent's; each
-//! hop has the request's timeouts anew. Hops go the way of replays, so that the history of redirects, and
-//! a cookie that one sets, are the replayer's.
+//! This middleware follows redirects itself: `ureq` can restrict a header to one host, but not to
+//! one origin, and another port may belong to somebody else. The token goes to the interceptor's
+//! origins, and is not sent again after the first hop beyond them ([E5](crate::spec#e-requests)).
+//! The limit is the interceptor's
+//! [`max_redirects`](crate::interceptor::InterceptorBuilder::max_redirects) instead of the agent's,
+//! and the request's timeouts start anew for each hop. Hops are sent like replays, so the history
+//! of redirects, and a cookie that one sets, are those of the replaying agent.
 //!
 //! # Proxies
-//! Plain http to this machine goes past any proxy, which could read the token (rule E5).
+//! Plain HTTP to this machine bypasses any proxy, which could read the token
+//! ([E5](crate::spec#e-requests)).
 //!
-//! # Early answers
-//! `ureq` sends a body whole before it looks for an answer. A server that answers 401 to the head and reads
-//! on is heard in the end; one that closes the connection breaks the request, which fails with `ureq`'s
-//! error, and nothing is known of the token. `Expect: 100-continue` on such a request has `ureq` look first.
+//! # Early responses
+//! `ureq` sends a whole body before it reads the response. A 401 to the head of a request is
+//! handled if the server keeps reading the body. If it closes the connection, the request fails
+//! with `ureq`'s error, and the token is not rejected. With `Expect: 100-continue` on the request,
+//! `ureq` reads the response first.
 //!
-//! The token that an answer's request carried is among its extensions, as an [`AccessToken`].
+//! A response's extensions contain the [`AccessToken`] that its request carried.
 
 mod grant;
 
@@ -68,15 +75,15 @@ pub use grant::{client_credentials, refresh_grant, refresh_grant_through};
 type Request<'a> = http::Request<SendBody<'a>>;
 type Response = http::Response<ureq::Body>;
 
-/// How much of a body is kept for a replay by default, in bytes.
+/// The default of [`BlockingBearerMiddleware::replay_limit`], in bytes: 64 KiB.
 pub const DEFAULT_REPLAY_LIMIT: u64 = 64 * 1024;
 
 /// Attaches a session's access token as `Authorization: Bearer` (RFC 6750, section 2.1).
 ///
 /// # Errors
-/// Requests fail with [`ureq::Error::Other`] that holds a
-/// [`Refused`] where no token could be had, or where it must not be sent. Its text says why, and
-/// [`session::Error::find`](crate::session::Error::find) has the session's error of it.
+/// Requests fail with [`ureq::Error::Other`] containing a [`Refused`] if there is no token, or it
+/// must not be sent. Its text says why, and [`session::Error::find`](crate::session::Error::find)
+/// returns the session's error in it.
 #[derive(Clone, Debug)]
 pub struct BlockingBearerMiddleware {
     interceptor: Interceptor,
@@ -86,7 +93,7 @@ pub struct BlockingBearerMiddleware {
 }
 
 impl BlockingBearerMiddleware {
-    /// Middleware that obeys `interceptor`.
+    /// Creates middleware with this interceptor.
     pub fn new(interceptor: Interceptor) -> Self {
         Self {
             interceptor,
@@ -96,24 +103,25 @@ impl BlockingBearerMiddleware {
         }
     }
 
-    /// The agent that sends replays [one with `ureq`'s own transport and resolver]. It must not have
-    /// this middleware. Configuration such as timeouts, TLS and proxy is the request's in any case.
+    /// Sets the agent that sends replays. It must not have this middleware. Timeouts, TLS and proxy
+    /// are taken from the request in any case. Default: an agent with `ureq`'s own transport and
+    /// resolver.
     #[must_use]
     pub fn replay_through(mut self, agent: Agent) -> Self {
         self.replayer = agent;
         self
     }
 
-    /// How many bytes of a body are read ahead and kept for a replay [64 KiB]. Longer bodies are
-    /// sent once.
+    /// Sets how many bytes of a body are read ahead and kept for a replay. Longer bodies are sent
+    /// once. Default: 64 KiB.
     #[must_use]
     pub fn replay_limit(mut self, bytes: u64) -> Self {
         self.replay_limit = bytes;
         self
     }
 
-    /// Whether a status of 400 or more is an error \[true, as with `ureq`\]. For requests that pass
-    /// this middleware it takes the place of the agent's setting, which cannot be read from here.
+    /// Sets whether a status of 400 or more is an error. For requests that pass this middleware it
+    /// replaces the agent's setting, which cannot be read from here. Default: true, as in `ureq`.
     #[must_use]
     pub fn http_status_as_error(mut self, as_error: bool) -> Self {
         self.status_as_error = as_error;
@@ -131,8 +139,8 @@ impl BlockingBearerMiddleware {
         self.interceptor.handle_response(token, head, ResponseOrigin::SameOrigin, body, attempt)
     }
 
-    /// Sends a call's requests, one after the other: `first` through the chain, with what could be read
-    /// ahead of its body, and the others by the replayer.
+    /// Sends a call's requests, one after the other: `first` through the chain, with what could be
+    /// read ahead of its body, and the others with the replaying agent.
     fn run(
         &self,
         mut route: Route,
@@ -160,7 +168,7 @@ impl BlockingBearerMiddleware {
             if let Some(token) = &token {
                 match self.handle_response(token, &response, body, attempt) {
                     Verdict::Deliver(_) => {}
-                    // The connection is free for the replay once the first answer is gone.
+                    // The connection is free for the replay once the first response is dropped.
                     Verdict::Replay => {
                         attempt = Attempt::Second;
                         continue;
@@ -178,14 +186,14 @@ impl BlockingBearerMiddleware {
             let Some(hop) = hop else { return Ok((response, token)) };
             match hop.body {
                 HopBody::Same => {}
-                // Nothing can be sent as often as one likes.
+                // An empty body can be sent any number of times.
                 HopBody::Dropped => (bytes, body) = (Vec::new(), Body::Replayable),
             }
             lead_on(&mut parts, &hop)?;
         }
     }
 
-    /// The answer, or the error that `ureq` would have made of it.
+    /// Returns the response, or the error that `ureq` would have made of it.
     fn deliver(
         &self,
         mut response: Response,
@@ -220,7 +228,8 @@ fn refused(refused: Refused) -> Error {
     Error::Other(Box::new(refused))
 }
 
-/// A request with its body, whose answers are not made errors of, and whose redirects are not followed.
+/// Returns a request with its body, whose responses are not made errors, and whose redirects are
+/// not followed.
 fn configured(parts: Parts, body: SendBody<'_>) -> Request<'_> {
     let local = Target::from_uri(&parts.uri).is_some_and(Target::is_plain_and_local);
     let request = Request::from_parts(parts, body);
@@ -237,7 +246,7 @@ fn attached(mut parts: Parts, token: Option<&AccessToken>) -> Parts {
     parts
 }
 
-/// Makes a request's head that of the next hop.
+/// Changes a request's head to that of the next hop.
 fn lead_on(parts: &mut Parts, hop: &Hop) -> Result<(), Error> {
     hop.prepare(&mut parts.headers);
     parts.method = hop.method.clone();
@@ -249,7 +258,7 @@ fn lead_on(parts: &mut Parts, hop: &Hop) -> Result<(), Error> {
 enum Kept<R> {
     /// All of it.
     Whole(Vec<u8>),
-    /// The start of it, and what comes behind.
+    /// The beginning, and the rest.
     Begun(Vec<u8>, R),
 }
 
@@ -279,7 +288,7 @@ impl<R> Kept<R> {
     }
 }
 
-/// Sends a request with a body that is at hand.
+/// Sends a request with a complete body.
 fn send_whole(
     mut parts: Parts,
     bytes: &[u8],

@@ -1,4 +1,4 @@
-//! Which of the packed sessions are to go.
+//! Aging: which of the packed sessions are evicted.
 
 use core::time::Duration;
 use std::hash::RandomState;
@@ -7,10 +7,10 @@ use super::program::Program;
 use super::record::Idle;
 use crate::time::Timestamp;
 
-/// How long after its last look-up a key is kept whose store was not read.
+/// How long a key whose store was not read is kept after its last look-up.
 const UNREAD_FOR: Duration = Duration::from_secs(60);
 
-/// What a sweep goes by.
+/// The time and the rules that a sweep applies.
 pub(super) struct Aging<'a, K> {
     pub(super) now: Timestamp,
     pub(super) seconds: u32,
@@ -19,7 +19,7 @@ pub(super) struct Aging<'a, K> {
 }
 
 impl<K> Aging<'_, K> {
-    /// Whether a packed session is to go.
+    /// Returns whether a packed session is to be evicted.
     pub(super) fn is_over(&self, idle: &Idle) -> bool {
         if !idle.holds_grant() {
             return self.is_empty(idle);
@@ -28,14 +28,15 @@ impl<K> Aging<'_, K> {
         safe && self.program.evict_after.is_some_and(|after| self.is_unused_for(after, idle))
     }
 
-    /// Whether nothing is lost with a packed session, and nothing that has ended comes back.
+    /// Returns whether evicting a packed session loses nothing, and brings back nothing that has ended.
     pub(super) fn is_empty(&self, idle: &Idle) -> bool {
         let lifecycle = idle.lifecycle();
         match lifecycle.ending() {
             _ if idle.holds_grant() => false,
-            // With a store: it holds no grant either, or else the logout is still to be stored.
+            // With a store, the store must hold no grant either; otherwise the logout is still to be
+            // stored.
             Some(_) => self.program.stores.is_none() || idle.is_stored(),
-            // Its store was not read, or could not be: that is not tried more often for it.
+            // The store was not read, or could not be. Keeping the key limits how often that is tried.
             None => {
                 lifecycle.backoff_until().is_none_or(|until| until <= self.now)
                     && self.is_unused_for(UNREAD_FOR, idle)

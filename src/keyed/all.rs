@@ -15,10 +15,10 @@ use crate::session::suspend::{Suspended, no_such_session};
 use crate::session::{Error, Session};
 use crate::time::Timestamp;
 
-/// How many shards there are. A power of two.
+/// The number of shards, a power of two.
 pub(super) const SHARDS: usize = 64;
 
-/// How many records each write to a shard looks at besides: whether they may be packed or evicted.
+/// How many records each write to a shard sweeps as well, to pack or to evict them.
 pub(super) const SWEPT: u32 = 4;
 
 /// What the handles share.
@@ -32,7 +32,7 @@ pub(super) struct All<K> {
 }
 
 impl<K: Key> All<K> {
-    /// The session of `key`, taken up where it was packed, read from its store where it is new.
+    /// Returns the session of `key`: resumed where it was packed, read from its store where it is new.
     pub(super) fn find(&self, key: &K) -> Result<Session, Error> {
         let hash = self.hash(key);
         match self.read(key).get(hash, key) {
@@ -65,7 +65,7 @@ impl<K: Key> All<K> {
     }
 
     pub(super) fn shard(&self, key: &K) -> &RwLock<Shard<K>> {
-        // The highest bits: the lowest choose the place within the shard.
+        // The highest bits, since the lowest choose the place within the shard.
         let number = usize::try_from(self.hash(key) >> 40).unwrap_or(0) % SHARDS;
         &self.shards[number]
     }
@@ -78,7 +78,7 @@ impl<K: Key> All<K> {
         lock_for_writing(self.shard(key))
     }
 
-    /// Seconds since the sessions were built.
+    /// Returns the seconds since the sessions were built.
     pub(super) fn seconds(&self, now: Timestamp) -> u32 {
         u32::try_from(now.since(self.began).as_millis() / 1000).unwrap_or(u32::MAX)
     }
@@ -87,19 +87,19 @@ impl<K: Key> All<K> {
         Aging { now, seconds: self.seconds(now), hasher: &self.hasher, program: &self.program }
     }
 
-    /// Drops, outside of any lock, what was left over; hands over what was evicted.
+    /// Drops the garbage outside of any lock, and passes evicted grants to the program.
     pub(super) fn discard(&self, garbage: Garbage<K>) {
         if let Some(on_evict) = &self.program.on_evict {
             for (key, rest) in garbage.evicted {
                 if let Some(grant) = rest.grant {
-                    // One that panics keeps the others from nothing.
+                    // One that panics does not keep the others from being called.
                     let _ = contained(|| on_evict(key, grant));
                 }
             }
         }
     }
 
-    /// Has `key` renewed when it is next due, if anything keeps it fresh.
+    /// Schedules the next renewal of `key`, if a keeper runs.
     pub(super) fn schedule(&self, key: &K) {
         let program = &self.program;
         let now = program.settings.now();
@@ -113,12 +113,12 @@ impl<K: Key> All<K> {
         }
     }
 
-    /// When to look again; each shard is asked.
+    /// Returns when to look again. It asks each shard.
     pub(super) fn next_stir(&self) -> Option<Timestamp> {
         self.shards.iter().filter_map(|shard| lock_for_reading(shard).next_stir()).min()
     }
 
-    /// Whether a caller that comes now would begin a refresh. Takes up no packed session.
+    /// Returns whether a caller that comes now would start a refresh. Resumes no packed session.
     pub(super) fn state_is_due(&self, key: &K, now: Timestamp) -> bool {
         let hash = self.hash(key);
         self.read(key).is_due(hash, key, self.program.settings.policy(), now)
@@ -138,7 +138,7 @@ pub(super) fn lock_for_writing<K>(shard: &RwLock<Shard<K>>) -> RwLockWriteGuard<
 }
 
 impl<K> Drop for All<K> {
-    /// The last handle is gone: what keeps all fresh is told, and ends.
+    /// Wakes the keeper, since the last handle is gone: it ends.
     fn drop(&mut self) {
         self.nudge.call();
     }

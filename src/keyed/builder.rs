@@ -1,4 +1,4 @@
-//! Putting keyed sessions together.
+//! Building keyed sessions.
 
 use core::fmt;
 use core::time::Duration;
@@ -18,7 +18,7 @@ use crate::store::Store;
 use crate::token::Grant;
 
 impl<K: Key> Sessions<K> {
-    /// Sessions that ask `refresh`, a closure of key and request, for new grants.
+    /// Returns a builder of sessions that ask `refresh`, a closure of key and request, for new grants.
     pub fn builder<F, Fut>(refresh: F) -> Builder<K>
     where
         F: Fn(&K, Request) -> Fut + Send + Sync + 'static,
@@ -31,7 +31,7 @@ impl<K: Key> Sessions<K> {
 /// Builds [`Sessions`].
 #[must_use]
 pub struct Builder<K> {
-    /// For what sessions have in common.
+    /// What the sessions have in common.
     common: crate::session::Builder,
     refresh: Arc<RefreshOf<K>>,
     stores: Option<Box<StoreOf<K>>>,
@@ -59,13 +59,15 @@ impl<K: Key> Builder<K> {
         }
     }
 
-    /// Where each key's grant is kept. A key that is not known is looked for there.
+    /// Sets where each key's grant is kept. A key that is not known is looked up there. Default: none;
+    /// the grants are only in memory.
     pub fn stores<S: Store>(mut self, store: impl Fn(&K) -> S + Send + Sync + 'static) -> Self {
         self.stores = Some(Box::new(move |key| Box::new(store(key))));
         self
     }
 
-    /// The windows, backoff, budget and declared server behaviour, of all alike.
+    /// Sets the refresh windows, the backoff, the budget, and how the server is declared to behave, for
+    /// all sessions. Default: [`Policy::default`].
     pub fn policy(mut self, policy: Policy) -> Self {
         self.common = self.common.policy(policy);
         self
@@ -101,33 +103,36 @@ impl<K: Key> Builder<K> {
         self
     }
 
-    /// Called with each new grant and its key, before its access token is handed out.
+    /// Sets a hook that is called with each new grant and its key, before its access token is handed
+    /// out.
     pub fn on_rotate(mut self, hook: impl Fn(&K, &Grant) + Send + Sync + 'static) -> Self {
         self.on_rotate = Some(Arc::new(hook));
         self
     }
 
-    /// Has sessions that nobody has used for so long evicted altogether \[never\]. Only one that
-    /// holds no grant, whose grant its store holds, or that [`on_evict`](Builder::on_evict) takes;
-    /// never one with a refresh in the air, or a grant that could not be stored.
+    /// Evicts sessions that nobody has used for this long. Default: never.
+    ///
+    /// Only a session that holds no grant is evicted, one whose grant is in its store, or one whose
+    /// grant [`on_evict`](Builder::on_evict) takes; never one with a refresh in flight, or a grant that
+    /// could not be stored.
     pub fn evict_unused_after(mut self, duration: Duration) -> Self {
         self.evict_after = Some(duration);
         self
     }
 
-    /// Takes the grant of a session that is evicted.
+    /// Sets a hook that takes the grant of each evicted session.
     pub fn on_evict(mut self, hook: impl Fn(K, Grant) + Send + Sync + 'static) -> Self {
         self.on_evict = Some(Box::new(hook));
         self
     }
 
-    /// How many refreshes [`Sessions::keep_fresh`] has out at once, at most \[64\].
+    /// Sets how many refreshes [`Sessions::keep_fresh`] runs at once, at most. Default: 64.
     pub fn at_once(mut self, refreshes: usize) -> Self {
         self.at_once = refreshes.max(1);
         self
     }
 
-    /// Builds them. Nothing is sent or read yet.
+    /// Builds the sessions. Nothing is sent or read yet.
     pub fn build(self) -> Sessions<K> {
         let settings = self.common.into_settings();
         let began = settings.now();

@@ -11,14 +11,17 @@ use crate::refresh::BoxFuture;
 use crate::session::Error;
 
 impl<K: Key> Sessions<K> {
-    /// Waits until nothing is in the air, and stores what could not be stored before, as
-    /// [`Session::close`](crate::session::Session::close) of all that are in use, side by side.
+    /// Waits until nothing is in flight, and stores what could not be stored before.
+    ///
+    /// It does what [`Session::close`](crate::session::Session::close) does, for all sessions in use,
+    /// concurrently.
     ///
     /// # Errors
-    /// One of the errors; the others are closed all the same.
+    /// One of the errors, if there are any; the other sessions are closed all the same.
     ///
     /// # Cancellation
-    /// Dropped before it ends, nothing is lost: what is in the air stays there.
+    /// If the future is dropped before it completes, nothing is lost: what is in flight stays in
+    /// flight.
     pub async fn close(&self) -> Result<(), Error> {
         let mut closing: Vec<BoxFuture<Result<(), Error>>> = Vec::new();
         for shard in &self.all.shards {

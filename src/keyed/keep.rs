@@ -1,4 +1,4 @@
-//! Keeping all of very many sessions fresh, on one timer.
+//! The keeper of keyed sessions, which renews all of them on one timer.
 
 use core::fmt;
 use core::future::Future;
@@ -16,33 +16,33 @@ use crate::refresh::BoxFuture;
 use crate::session::suspend::Alarm;
 use crate::time::Timestamp;
 
-/// How often a timer may ring early within one poll, before others on the executor have a turn.
+/// How often a timer may fire early within one poll, before this yields to others on the executor.
 const EARLY_RINGS: usize = 8;
 
 impl<K: Key> Sessions<K> {
-    /// A future that renews the tokens of all keys when they are due, without any caller. Spawn it;
-    /// it ends once the last handle is dropped.
+    /// Returns a future that renews the tokens of all keys when they are due, without any caller. Spawn
+    /// it; it ends once the last handle is dropped.
     pub fn keep_fresh(&self, timer: impl Timer) -> KeepFresh<K> {
         KeepFresh::new(&self.all, Arc::new(timer))
     }
 }
 
-/// Renews the tokens of all keys: a future that never ends while a handle is left.
+/// A future that renews the tokens of all keys when they are due, as long as a handle is left.
 ///
-/// Made by [`Sessions::keep_fresh`](super::Sessions::keep_fresh). Spawn it. It drives the refreshes
+/// Created by [`Sessions::keep_fresh`](super::Sessions::keep_fresh). Spawn it. It drives the refreshes
 /// that it starts, a bounded number at once.
 ///
 /// # Cancellation
-/// Dropping it stops the renewal by itself, and nothing else: what it has begun goes on with the
-/// next caller of that key.
+/// Dropping it stops the automatic renewal, and nothing else: the next caller of a key drives the
+/// refresh that was started for it.
 #[must_use = "nothing is renewed until this is spawned or awaited"]
 pub struct KeepFresh<K> {
     all: Weak<All<K>>,
     began: bool,
     alarm: Alarm,
-    /// Due, and not yet begun.
+    /// Due, and not started yet.
     due: VecDeque<K>,
-    /// Begun.
+    /// Started.
     out: Vec<(K, BoxFuture<()>)>,
 }
 
@@ -59,7 +59,7 @@ impl<K: Key> KeepFresh<K> {
         }
     }
 
-    /// Begins what is due, as far as there is room.
+    /// Starts what is due, as far as there is room.
     fn begin(&mut self, all: &All<K>, now: Timestamp) {
         if self.due.is_empty() {
             for shard in &all.shards {
@@ -71,7 +71,7 @@ impl<K: Key> KeepFresh<K> {
         }
         while self.out.len() < all.program.at_once {
             let Some(key) = self.due.pop_front() else { return };
-            // It may have been evicted or logged out meanwhile; or renewed, and not be due.
+            // The key may have been evicted or logged out meanwhile, or renewed and not be due.
             if all.state_is_due(&key, now) {
                 if let Ok(session) = all.find(&key) {
                     self.out.push((key, session.renew()));
@@ -110,11 +110,11 @@ impl<K: Key> Future for KeepFresh<K> {
                 for key in &landed {
                     all.schedule_quietly(key, now);
                 }
-                // There may be no end to it: others on the executor have their turn first.
+                // There may be no end to this: yields to others on the executor first.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            // With no room left, what is out wakes this.
+            // With no room left, the refreshes in flight wake this.
             let until = if this.due.is_empty() { all.next_stir() } else { None };
             match until {
                 Some(until) if this.alarm.is_due(until, now, cx.waker()) => rings += 1,

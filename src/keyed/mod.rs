@@ -1,4 +1,4 @@
-//! One session per user or tenant, for programs that hold a grant for each: a million of them.
+//! One session per user or tenant, for programs that hold a grant for each: up to millions of them.
 //!
 //! ```
 //! use core::time::Duration;
@@ -20,22 +20,25 @@
 //! # }
 //! ```
 //!
-//! # How it is kept
-//! In shards, each under a lock of its own. A session that is in use is an ordinary
-//! [`Session`]; one that nobody uses is packed into about a hundred bytes,
-//! and taken up again by the next who asks. What it takes to be packed: no other handle, nothing in
-//! the air, nobody who waits, everything saved. Generations stay (rule B4), so that a 401 for a
-//! token that was handed out before is told apart all the same.
+//! # How sessions are kept
+//! In shards, each under its own lock. A session in use is an ordinary [`Session`]. One that nobody
+//! uses is packed into about a hundred bytes, and resumed by the next caller. It is packed only where
+//! it has no other handle, no refresh in flight, no waiter, and nothing left to store. Its token keeps
+//! its generation, so that a 401 for a token that was handed out before packing is still recognised
+//! ([B4](crate::spec#b-the-client-machine)).
 //!
-//! A key with no grant is forgotten once it was packed: one that was logged out, or whose store holds
-//! none; the next look-up reads the store anew. One whose store could not be read is kept for its
-//! backoff, and for a minute after its last look-up; one whose logout could not be stored is kept until
-//! it is, since its grant would come back.
+//! A key without a grant is removed some time after it was packed: one that was logged out, or whose
+//! store holds no grant; the next look-up reads the store again. One whose store could not be read is
+//! kept for the time of its backoff, and for a minute after its last look-up. One whose logout could
+//! not be stored is kept until it is, since its grant would come back otherwise.
 //!
 //! # Invariants
-//! - The look-up of a session in use takes one shard's lock for reading (rule C1).
-//! - Neither packing nor eviction loses a flight, or a grant that is not stored (rule F2).
-//! - Of the program's code only a key's `Hash`, `Eq`, `Clone` and `Drop` run under a lock (rule C6).
+//! - The look-up of a session in use takes one shard's lock for reading
+//!   ([C1](crate::spec#c-the-shared-session)).
+//! - Neither packing nor eviction loses a refresh in flight, or a grant that is not stored
+//!   ([F2](crate::spec#f-storage)).
+//! - No program code runs under a lock, except a key's `Hash`, `Eq`, `Clone` and `Drop`
+//!   ([C6](crate::spec#c-the-shared-session)).
 
 mod aging;
 mod all;
@@ -67,16 +70,18 @@ use crate::session::suspend::{Suspended, check_grant};
 use crate::session::{Error, Rejection, Session};
 use crate::token::{AccessToken, Grant};
 
-/// Very many sessions, each under its key. Cloning gives another handle to the same ones.
+/// Any number of sessions, each under its key.
+///
+/// Cloning it creates another handle to the same sessions.
 pub struct Sessions<K> {
     all: Arc<All<K>>,
 }
 
 impl<K: Key> Sessions<K> {
-    /// A usable token of this key's grant, as [`Session::token`].
+    /// Returns a usable token of this key's grant, as [`Session::token`] does.
     ///
     /// # Errors
-    /// Where there is no such session, or as for [`Session::token`].
+    /// If there is no such session, and as for [`Session::token`].
     ///
     /// # Cancellation
     /// As for [`Session::token`].
@@ -85,7 +90,7 @@ impl<K: Key> Sessions<K> {
         session.token().await
     }
 
-    /// A usable token, waiting on this thread.
+    /// Returns a usable token, and blocks this thread until there is one.
     ///
     /// # Errors
     /// As for [`token`](Sessions::token).
@@ -93,32 +98,33 @@ impl<K: Key> Sessions<K> {
         self.find(key)?.token_blocking()
     }
 
-    /// The token, if one can be handed out without waiting.
+    /// Returns the token, if one can be handed out without waiting.
     ///
     /// # Errors
-    /// As for [`Session::try_token`], and where there is no such session.
+    /// If there is no such session, and as for [`Session::try_token`].
     pub fn try_token(&self, key: &K) -> Result<AccessToken, Error> {
         self.find(key)?.try_token()
     }
 
-    /// Says that a resource server rejected `token`, as [`Session::reject`].
+    /// Reports that a resource server rejected `token`, as [`Session::reject`] does.
     pub fn reject(&self, key: &K, token: &AccessToken) -> Rejection {
         self.find(key).map_or(Rejection::Stale, |session| session.reject(token))
     }
 
-    /// Says that a rejected request succeeded with `token`, as [`Session::recovered`].
+    /// Reports that a rejected request succeeded with `token`, as [`Session::recovered`] does.
     pub fn recovered(&self, key: &K, token: &AccessToken) {
         let _ = self.find(key).map(|session| session.recovered(token));
     }
 
-    /// Says that a resource server accepted `token`, as [`Session::accept`].
+    /// Reports that a resource server accepted `token`, as [`Session::accept`] does.
     pub fn accept(&self, key: &K, token: &AccessToken) {
         if let Ok(session) = self.find(key) {
             session.accept(token);
         }
     }
 
-    /// The state that callers would meet now; `None` where there is no such session. Takes up none.
+    /// Returns the state that a caller would meet now; `None` where there is no such session. Resumes
+    /// no packed session.
     pub fn state(&self, key: &K) -> Option<State> {
         let now = self.all.program.settings.now();
         let session = {
@@ -132,13 +138,14 @@ impl<K: Key> Sessions<K> {
         Some(session.state())
     }
 
-    /// The session itself, for whatever else it can do. While this handle is kept it is not packed.
+    /// Returns the session itself, for whatever else it can do; `None` where there is none. It is not
+    /// packed while this handle is kept.
     pub fn session(&self, key: &K) -> Option<Session> {
         self.find(key).ok()
     }
 
-    /// Installs the grant of a login, as [`Session::install`]. A session that is new and has no
-    /// store begins packed.
+    /// Installs the grant of a login, as [`Session::install`] does. A session that is new and has no
+    /// store starts packed.
     ///
     /// # Errors
     /// As for [`Session::install`].
@@ -150,7 +157,7 @@ impl<K: Key> Sessions<K> {
         Ok(())
     }
 
-    /// [`install`](Sessions::install), waiting on this thread.
+    /// Does the same as [`install`](Sessions::install), and blocks this thread until it is done.
     ///
     /// # Errors
     /// As for [`install`](Sessions::install).
@@ -162,10 +169,11 @@ impl<K: Key> Sessions<K> {
         Ok(())
     }
 
-    /// Logs this key out, as [`Session::logout`], and forgets it once nothing of it is in the air.
+    /// Logs this key out, as [`Session::logout`] does, and removes it once nothing of it is in flight.
+    /// Has no effect where there is no such session.
     ///
     /// # Errors
-    /// As for [`Session::logout`]. Where there is no such session there is nothing to do.
+    /// As for [`Session::logout`].
     pub async fn logout(&self, key: &K) -> Result<(), Error> {
         let Ok(session) = self.find(key) else { return Ok(()) };
         session.logout().await?;
@@ -177,22 +185,23 @@ impl<K: Key> Sessions<K> {
         Ok(())
     }
 
-    /// How many sessions there are, packed ones included.
+    /// Returns how many sessions there are, packed ones included.
     pub fn len(&self) -> usize {
         self.all.shards.iter().map(|shard| lock_for_reading(shard).len()).sum()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no session.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many are in use at this moment, and not packed.
+    /// Returns how many sessions are in use at this moment, and not packed.
     pub fn in_use(&self) -> usize {
         self.all.shards.iter().map(|shard| lock_for_reading(shard).in_use()).sum()
     }
 
-    /// Packs, and evicts by policy, all that may be, at once. Look-ups do so by and by.
+    /// Packs all sessions that may be packed, and evicts those that the policy lets go. Look-ups do so
+    /// gradually.
     pub fn sweep(&self) {
         for shard in &self.all.shards {
             let now = self.all.program.settings.now();
@@ -212,8 +221,8 @@ impl<K: Key> Sessions<K> {
         self.all.find(key)
     }
 
-    /// Begins a session packed, where it is new and nothing else is to be done; gives the one that is
-    /// there, and the grant for it.
+    /// Creates a packed session, where it is new and nothing else is to be done. Otherwise returns the
+    /// existing session, and the grant to install in it.
     fn begin_or_find(&self, key: &K, mut grant: Grant) -> Result<Option<(Session, Grant)>, Error> {
         loop {
             match self.begin(key, grant) {
@@ -221,14 +230,14 @@ impl<K: Key> Sessions<K> {
                 Begun::Refused(error) => return Err(error),
                 Begun::Exists(kept) => match self.find(key) {
                     Ok(session) => return Ok(Some((session, kept))),
-                    // It was logged out in between, and forgotten.
+                    // It was logged out in between, and removed.
                     Err(_) => grant = kept,
                 },
             }
         }
     }
 
-    /// Begins a session packed, where it is new and nothing else is to be done.
+    /// Creates a packed session, where it is new and nothing else is to be done.
     fn begin(&self, key: &K, grant: Grant) -> Begun {
         if let Err(error) = check_grant(&grant) {
             return Begun::Refused(error);

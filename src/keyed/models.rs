@@ -1,4 +1,4 @@
-//! Models of the private protocols between very many sessions and what keeps them fresh.
+//! Models of the private protocols between keyed sessions and their keeper.
 
 use std::sync::Arc;
 

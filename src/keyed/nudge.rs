@@ -1,4 +1,4 @@
-//! What wakes the keeper of keyed sessions.
+//! The nudge, which wakes the keeper of keyed sessions.
 
 use core::task::Waker;
 use std::prelude::rust_2024::*;
@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 
 use crate::primitives::{AtomicBool, Mutex, MutexGuard, Ordering};
 
-/// Tells the one that keeps all fresh that there is something new to wait for.
+/// Wakes the keeper when there is something new to wait for.
 #[derive(Default)]
 pub(super) struct Nudge {
     kept: AtomicBool,
@@ -14,16 +14,17 @@ pub(super) struct Nudge {
 }
 
 impl Nudge {
-    /// Comes before the look at what there is to wait for, under the shard's lock.
+    /// Registers the keeper. Called before it looks, under the shards' locks, at what there is to wait
+    /// for.
     pub(super) fn wait(&self, waker: Waker) {
         // Relaxed: whoever leaves something new under that lock after the look has seen this by the
-        // lock; what is left there before it, the look finds.
+        // lock; what was left there before, the look finds.
         self.kept.store(true, Ordering::Relaxed);
         let replaced = self.lock().replace(waker);
         drop(replaced);
     }
 
-    /// Comes after what is new was left under a shard's lock.
+    /// Wakes the keeper. Called after something new was left under a shard's lock.
     pub(super) fn call(&self) {
         if self.kept.load(Ordering::Relaxed) {
             let waker = self.lock().take();

@@ -1,4 +1,4 @@
-//! What the program has given to keyed sessions.
+//! The program's settings, hooks and closures for keyed sessions.
 
 use core::hash::Hash;
 use core::time::Duration;
@@ -11,7 +11,7 @@ use crate::session::suspend::Prepared;
 use crate::store::AnyStore;
 use crate::token::Grant;
 
-/// What a key may be.
+/// The bounds on a key. Implemented for every type that satisfies them.
 pub trait Key: Hash + Eq + Clone + Send + Sync + 'static {}
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static> Key for K {}
@@ -22,7 +22,7 @@ pub(super) type StoreOf<K> = dyn Fn(&K) -> Box<dyn AnyStore> + Send + Sync;
 pub(super) type OnEvict<K> = dyn Fn(K, Grant) + Send + Sync;
 pub(super) type OnRotate<K> = dyn Fn(&K, &Grant) + Send + Sync;
 
-/// What the program has given.
+/// The program's settings, hooks and closures.
 pub(super) struct Program<K> {
     pub(super) settings: Arc<Settings>,
     pub(super) refresh: Arc<RefreshOf<K>>,
@@ -33,7 +33,7 @@ pub(super) struct Program<K> {
     pub(super) at_once: usize,
 }
 
-/// One key's refresher.
+/// The refresher of one key.
 pub(super) struct Keyed<K> {
     key: K,
     refresh: Arc<RefreshOf<K>>,
@@ -49,7 +49,7 @@ impl<K: Key> Refresh for Keyed<K> {
 }
 
 impl<K: Key> Program<K> {
-    /// What the session of `key` is taken up with.
+    /// Returns what the session of `key` is resumed with.
     pub(super) fn prepare(&self, key: &K) -> Prepared {
         let refresher = Keyed { key: key.clone(), refresh: Arc::clone(&self.refresh) };
         let store = self.stores.as_ref().map(|stores| stores(key));

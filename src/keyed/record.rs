@@ -1,4 +1,4 @@
-//! What is kept of one session, and of very many of them.
+//! The records of keyed sessions, and the slab that holds them.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::prelude::rust_2024::*;
@@ -11,7 +11,7 @@ use crate::store::Version;
 use crate::time::{Lifetime, Span};
 use crate::token::{Grant, Secret};
 
-/// One place, with or without a session.
+/// One place of the slab, with or without a session.
 pub(super) enum Record<K> {
     Vacant,
     Idle(K, Idle),
@@ -29,7 +29,7 @@ impl Live {
         Self { session, used: AtomicBool::new(true) }
     }
 
-    /// The session, for somebody who uses it.
+    /// Returns the session, and marks it as used.
     pub(super) fn get(&self) -> Session {
         // Relaxed: a hint for the sweep. Written only where it changes, since readers share it.
         if !self.used.load(Ordering::Relaxed) {
@@ -38,7 +38,7 @@ impl Live {
         self.session.clone()
     }
 
-    /// Whether nobody has used it since this was asked last.
+    /// Returns whether nobody has used it since the last call of this.
     pub(super) fn is_unused(&self) -> bool {
         !self.used.swap(false, Ordering::Relaxed)
     }
@@ -52,13 +52,13 @@ pub(super) struct Idle {
     extra: Option<Box<Extra>>,
     /// In milliseconds.
     lifetime: u32,
-    /// The store's version and one; zero where it was not read yet.
+    /// The store's version plus one; zero where the store was not read yet.
     version: u32,
-    /// Since when nobody has used it, in seconds of the epoch that the sessions began in.
+    /// When it was last used, in seconds since the sessions were built.
     since: u32,
 }
 
-/// What few sessions have: a machine that is not at rest, further fields, a far deadline.
+/// The state that few sessions have: a lifecycle that is not at rest, additional fields, a far expiry.
 struct Extra {
     lifecycle: Lifecycle,
     grant: Option<Grant>,
@@ -95,12 +95,12 @@ impl Idle {
         let grant = match (self.access, self.refresh) {
             (Some(access), Some(refresh)) => Some(Grant::new(access, refresh, lifetime)),
             (Some(access), None) => Some(Grant::of_access_token(access, lifetime)),
-            // Of no lifetime: anything else does not pack.
+            // Its lifetime is unstated: anything else does not pack.
             (None, refresh) => refresh.map(Grant::of_refresh_token),
         };
         let version = self.version.checked_sub(1).map(|number| Version::new(number.into()));
         let lifecycle = Lifecycle::unpack(self.lifecycle);
-        // One that was refused since its last grant is not at rest.
+        // A session that was refused since its last grant is not at rest.
         Suspended { lifecycle, grant, version, refused: Refused::Never }
     }
 
@@ -115,7 +115,7 @@ impl Idle {
         self.since
     }
 
-    /// Whether there is a grant that would be lost with it.
+    /// Returns whether it holds a grant, which would be lost with it.
     pub(super) fn holds_grant(&self) -> bool {
         match &self.extra {
             Some(extra) => extra.grant.is_some(),
@@ -123,13 +123,13 @@ impl Idle {
         }
     }
 
-    /// Whether its store is known to hold what is here: a grant, or none.
+    /// Returns whether its store is known to hold the same as this: the grant, or none.
     pub(super) fn is_stored(&self) -> bool {
         self.version > 0 || self.extra.as_ref().is_some_and(|extra| extra.version.is_some())
     }
 }
 
-/// The lifetime of a grant that says nothing beyond it and its tokens, in milliseconds.
+/// Returns the lifetime of a grant that has nothing beyond it and its tokens, in milliseconds.
 fn plain_lifetime(grant: &Grant) -> Option<u32> {
     let is_plain = grant.refresh_in().is_none() && grant.fields().next().is_none();
     let lifetime = match (grant.lifetime(), grant.access_token()) {
@@ -140,10 +140,10 @@ fn plain_lifetime(grant: &Grant) -> Option<u32> {
     lifetime.filter(|_| is_plain)
 }
 
-/// Records are kept in blocks, so that growing moves none and wastes little.
+/// The size of a block. Records are kept in blocks, so that growing moves none and wastes little.
 const BLOCK: usize = 64;
 
-/// Very many records, named by small numbers.
+/// Any number of records, named by small numbers.
 pub(super) struct Slab<K> {
     blocks: Vec<Vec<Record<K>>>,
     free: Vec<u32>,
@@ -175,7 +175,7 @@ impl<K> Slab<K> {
         self.blocks.get(id as usize / BLOCK)?.get(id as usize % BLOCK)
     }
 
-    /// Puts `record` there. Gives what was there.
+    /// Puts `record` there, and returns what was there.
     pub(super) fn replace(&mut self, id: u32, record: Record<K>) -> Record<K> {
         let block = self.blocks.get_mut(id as usize / BLOCK);
         match block.and_then(|block| block.get_mut(id as usize % BLOCK)) {
@@ -184,13 +184,13 @@ impl<K> Slab<K> {
         }
     }
 
-    /// Takes a record out for good.
+    /// Takes a record out, and frees its place.
     pub(super) fn remove(&mut self, id: u32) -> Record<K> {
         self.free.push(id);
         self.replace(id, Record::Vacant)
     }
 
-    /// How many places there are, vacant ones included.
+    /// Returns how many places there are, vacant ones included.
     pub(super) fn places(&self) -> u32 {
         self.len
     }

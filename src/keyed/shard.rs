@@ -17,18 +17,18 @@ use crate::time::Timestamp;
 
 use super::record::Slab;
 
-/// Some of the sessions. A key is stored once, in its record.
+/// Some of the sessions. Each key is stored once, in its record.
 pub(super) struct Shard<K> {
     table: HashTable<u32>,
     records: Slab<K>,
-    /// Only while something keeps all fresh.
+    /// Present only while a keeper runs.
     wheel: Option<Wheel>,
     /// The record that is swept next.
     hand: u32,
     in_use: usize,
 }
 
-/// To be dropped once the lock is released: it may be the program's code.
+/// Values to drop once the lock is released, since their destructors may be the program's code.
 pub(super) struct Garbage<K> {
     pub(super) evicted: Vec<(K, Suspended)>,
     sessions: Vec<Session>,
@@ -59,7 +59,7 @@ impl<K> Shard<K> {
         self.records.places()
     }
 
-    /// All that are in use.
+    /// Returns all sessions in use.
     pub(super) fn sessions(&self) -> Vec<Session> {
         let live = |id| match self.records.get(id) {
             Some(Record::Live(_, live)) => Some(live.get()),
@@ -95,7 +95,7 @@ impl<K: Key> Shard<K> {
         });
     }
 
-    /// Adds a packed session; gives it back where there is one already.
+    /// Adds a packed session. Returns it where the key has a session already.
     pub(super) fn begin(
         &mut self,
         hash: u64,
@@ -110,7 +110,7 @@ impl<K: Key> Shard<K> {
         None
     }
 
-    /// The session of `key`: the one in use, or the packed one taken up, or `first`.
+    /// Returns the session of `key`: the one in use, the packed one resumed, or `first`.
     pub(super) fn resume(
         &mut self,
         hash: u64,
@@ -145,8 +145,8 @@ impl<K: Key> Shard<K> {
         }
     }
 
-    /// Looks at the next few records: what nobody has used since the last time round is packed;
-    /// what has been packed for long enough is evicted, where the policy says so.
+    /// Sweeps the next few records: packs those that nobody has used since the last round, and evicts
+    /// those that have been packed for long enough, where the policy says so.
     pub(super) fn sweep(&mut self, count: u32, aging: &Aging<'_, K>, garbage: &mut Garbage<K>) {
         let places = self.records.places();
         for _ in 0..count.min(places.saturating_mul(2)) {
@@ -174,8 +174,8 @@ impl<K: Key> Shard<K> {
         }
     }
 
-    /// Forgets a session where nothing would be lost with it: nothing of it is in the air, nobody has
-    /// a handle, and nobody has logged in meanwhile.
+    /// Removes a session where nothing would be lost with it: nothing of it is in flight, nobody has a
+    /// handle, and nobody has logged in meanwhile.
     pub(super) fn forget(
         &mut self,
         hash: u64,
@@ -203,7 +203,7 @@ impl<K: Key> Shard<K> {
         }
     }
 
-    /// Begins to keep time, for all that are here.
+    /// Starts the wheel, with all sessions of this shard.
     pub(super) fn keep_time(&mut self, policy: &Policy, now: Timestamp) {
         if self.wheel.is_none() {
             self.wheel = Some(Wheel::new(now));
@@ -213,7 +213,7 @@ impl<K: Key> Shard<K> {
         }
     }
 
-    /// Has `key` looked at when it next changes by itself. Gives when that is.
+    /// Schedules when `key` is looked at next: when its session next changes without an event.
     pub(super) fn schedule(&mut self, hash: u64, key: &K, policy: &Policy, now: Timestamp) {
         if let Some(id) = self.id(hash, key) {
             self.schedule_id(id, policy, now);
@@ -227,14 +227,14 @@ impl<K: Key> Shard<K> {
             Some(Record::Live(_, live)) => live.session.outlook(now),
             Some(Record::Vacant) | None => return,
         };
-        // What is due and could not be renewed is tried again by and by.
+        // What is due and could not be renewed is tried again, a tick later.
         match if due { Some(now) } else { next } {
             Some(at) => wheel.set(id, at),
             None => wheel.unset(id),
         }
     }
 
-    /// Whether a caller of `key` that comes now would begin a refresh.
+    /// Returns whether a caller of `key` that comes now would start a refresh.
     pub(super) fn is_due(&self, hash: u64, key: &K, policy: &Policy, now: Timestamp) -> bool {
         match self.get(hash, key) {
             Some(Record::Idle(_, idle)) => outlook(&idle.lifecycle(), policy, now).1,
@@ -243,7 +243,7 @@ impl<K: Key> Shard<K> {
         }
     }
 
-    /// The keys that are due at `now`.
+    /// Returns the keys that are due at `now`.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<K> {
         let mut fired = Vec::new();
         if let Some(wheel) = &mut self.wheel {
@@ -252,7 +252,7 @@ impl<K: Key> Shard<K> {
         fired.into_iter().filter_map(|id| self.key(id).cloned()).collect()
     }
 
-    /// When to ask for what is due again.
+    /// Returns when to ask again for what is due.
     pub(super) fn next_stir(&self) -> Option<Timestamp> {
         self.wheel.as_ref().and_then(Wheel::next_stir)
     }

@@ -1,8 +1,8 @@
-//! A timing wheel: when each of very many sessions is next to be looked at. Setting, unsetting and
-//! firing cost the same for a thousand and for a million.
+//! A timing wheel: when each of very many sessions is to be looked at next. Setting, unsetting and
+//! firing an entry cost the same for a thousand and for a million.
 //!
-//! Six levels of 64 slots, a bitmap each, and lists that run through the entries. An instant is
-//! rounded up to a tick: nothing fires early, and nothing more than a tick late.
+//! It has six levels of 64 slots, with a bitmap for each level, and lists that run through the entries.
+//! An instant is rounded up to a tick: nothing fires early, and nothing more than a tick late.
 
 use core::fmt;
 use std::prelude::rust_2024::*;
@@ -15,14 +15,14 @@ const LEVELS: usize = 6;
 const BITS: u32 = 6;
 /// No entry, no tick.
 const NONE: u32 = u32::MAX;
-/// Entries are kept in blocks, so that growing moves none and wastes little.
+/// The size of a block. Entries are kept in blocks, so that growing moves none and wastes little.
 const BLOCK: usize = 64;
 
 #[derive(Copy, Clone)]
 struct Entry {
     previous: u32,
     next: u32,
-    /// The tick that it fires at.
+    /// The tick at which it fires.
     due: u32,
 }
 
@@ -41,7 +41,8 @@ impl fmt::Debug for Wheel {
 }
 
 /// A timing wheel: setting, unsetting and firing an entry cost the same whatever their number.
-/// Entries are named by small numbers of the caller's choosing, and memory goes by the largest.
+///
+/// Entries are named by small numbers of the caller's choosing; memory use grows with the largest.
 ///
 /// ```
 /// use perennial::keyed::Wheel;
@@ -57,7 +58,7 @@ impl fmt::Debug for Wheel {
 /// ```
 pub struct Wheel {
     origin: Timestamp,
-    /// All up to this tick have fired.
+    /// All entries up to this tick have fired.
     elapsed: u32,
     levels: [Level; LEVELS],
     #[expect(clippy::vec_box, reason = "so that growing moves no block")]
@@ -65,13 +66,13 @@ pub struct Wheel {
 }
 
 impl Wheel {
-    /// A wheel that begins at `now`.
+    /// Creates an empty wheel whose time starts at `now`.
     pub fn new(now: Timestamp) -> Self {
         let levels = [const { Level { occupied: 0, heads: [NONE; 64] } }; LEVELS];
         Self { origin: now, elapsed: 0, levels, entries: Vec::new() }
     }
 
-    /// Has entry `id` fire at `at`, and at no other time.
+    /// Sets entry `id` to fire at `at`, in place of any instant set before.
     pub fn set(&mut self, id: u32, at: Timestamp) {
         self.unset(id);
         let millis = at.since(self.origin).as_millis();
@@ -79,7 +80,7 @@ impl Wheel {
         self.link(id, tick.max(self.elapsed.saturating_add(1)));
     }
 
-    /// Has entry `id` not fire.
+    /// Unsets entry `id`, so that it does not fire.
     pub fn unset(&mut self, id: u32) {
         let Some(entry) = self.get(id).filter(|entry| entry.due != NONE) else { return };
         let (level, slot) = self.place(entry.due);
@@ -95,7 +96,7 @@ impl Wheel {
         }
     }
 
-    /// Fires all that are due at `now`, in no particular order within a tick. A clock that went
+    /// Fires all entries that are due at `now`, in no particular order within a tick. A clock that went
     /// back fires nothing.
     pub fn advance(&mut self, now: Timestamp, mut fire: impl FnMut(u32)) {
         let millis = now.since(self.origin).as_millis();
@@ -118,15 +119,15 @@ impl Wheel {
         self.elapsed = self.elapsed.max(target);
     }
 
-    /// When to advance next: something fires then, or comes nearer to it. `None` where nothing is
-    /// set.
+    /// Returns when to advance next: something fires then, or moves to a lower level. `None` where
+    /// nothing is set.
     pub fn next_stir(&self) -> Option<Timestamp> {
         let (_, _, start) = self.next_slot()?;
         let millis = u64::from(start).saturating_mul(TICK);
         Some(self.origin.saturating_add(Span::from_millis(millis)))
     }
 
-    /// The first slot that is not empty, and the tick that it begins at.
+    /// Returns the first slot that is not empty, as level, slot, and the tick at which it starts.
     fn next_slot(&self) -> Option<(usize, u32, u32)> {
         self.levels.iter().enumerate().find(|(_, level)| level.occupied != 0).map(
             |(number, level)| {
@@ -141,8 +142,8 @@ impl Wheel {
         )
     }
 
-    /// Where an entry that fires at `due` is: by the highest digit in which that differs from the
-    /// present. That stays so until the slot's turn has come.
+    /// Returns the place of an entry that fires at `due`: its level is the highest digit in which `due`
+    /// differs from the present tick. That stays so until the slot's turn has come.
     fn place(&self, due: u32) -> (usize, u32) {
         let differing = (due ^ self.elapsed) | 1;
         let level = differing.ilog2() / BITS;

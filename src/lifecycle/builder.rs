@@ -1,4 +1,4 @@
-//! Building a policy: the defaults, and what cannot be kept.
+//! Building a policy: the defaults, and checking the settings.
 
 use core::time::Duration;
 
@@ -30,11 +30,11 @@ pub struct PolicyBuilder {
     reuse: Reuse,
 }
 
-/// How long a refresh may take where nothing else was asked for.
+/// How long a refresh may take by default.
 const REFRESH_DEADLINE: Duration = Duration::from_secs(30);
 
 impl Policy {
-    /// A builder that starts from the defaults.
+    /// Returns a builder with the defaults.
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder::default()
     }
@@ -71,69 +71,86 @@ impl Default for PolicyBuilder {
 }
 
 impl PolicyBuilder {
-    /// How long before its expiry a token is refreshed [5 min], where the server gave no hint of
-    /// its own. Never more than half the token's lifetime comes to bear (rule B1).
+    /// Sets how long before its expiry a token is refreshed, if the server sent no hint of its own.
+    /// Default: 5 min.
+    ///
+    /// The refresh window is at most half the token's lifetime.
     pub fn refresh_window(mut self, window: Duration) -> Self {
         self.refresh_window = window;
         self
     }
 
-    /// How long before its expiry a token is no longer handed out [10 s], for clock skew and
-    /// transit. Never more than an eighth of the token's lifetime comes to bear (rule B1).
+    /// Sets how long before its expiry a token is no longer handed out, to allow for clock skew and
+    /// transit. Default: 10 s.
+    ///
+    /// The margin is at most an eighth of the token's lifetime.
     pub fn margin(mut self, margin: Duration) -> Self {
         self.margin = margin;
         self
     }
 
-    /// What an answer without a lifetime means [one hour].
+    /// Sets what a response without a lifetime means. Default: one hour.
     pub fn missing_lifetime(mut self, meaning: MissingLifetime) -> Self {
         self.missing_lifetime = meaning;
         self
     }
 
-    /// The longest delay after the first failure [1 s], and the longest after any [60 s]. The
-    /// former doubles with each failure; the delay is drawn between nothing and that (rule B7).
+    /// Sets the backoff after a failed refresh. Default: 1 s, up to 60 s.
+    ///
+    /// The delay is drawn between zero and a maximum, which is `base` after the first failure,
+    /// doubles with each further one, and is at most `cap`. See rule
+    /// [B7](crate::spec#b-the-client-machine).
     pub fn backoff(mut self, base: Duration, cap: Duration) -> Self {
         self.backoff_base = base;
         self.backoff_cap = cap;
         self
     }
 
-    /// The shortest delay while the server does not accept the client [30 s], and the longest
-    /// [10 min]. It is drawn from a span that doubles with each failure (rule B6).
+    /// Sets the backoff while the server does not accept the client. Default: 30 s, up to 10 min.
+    ///
+    /// The delay is drawn as for [`backoff`](Self::backoff), and is at least `base`.
     pub fn misconfigured_backoff(mut self, base: Duration, cap: Duration) -> Self {
         self.misconfigured_base = base;
         self.misconfigured_cap = cap;
         self
     }
 
-    /// After how many refusals in a row without a reason \[3\], and no sooner than how long after
-    /// the first of them [5 min], callers are told that a login may be needed (rule B6).
+    /// Sets after how many unexplained refusals in a row the error says that a login may be needed.
+    /// Default: 3, at least 5 min after the first of them.
+    ///
+    /// A refusal is unexplained if it has no `error` of RFC 6749, section 5.2. See rule
+    /// [B6](crate::spec#b-the-client-machine).
     pub fn unexplained(mut self, count: u32, window: Duration) -> Self {
         self.unexplained_count = count;
         self.unexplained_window = window;
         self
     }
 
-    /// The longest `Retry-After` that is honoured [1 h].
+    /// Sets the longest `Retry-After` that is honoured. Default: 1 h.
     pub fn retry_after_cap(mut self, cap: Duration) -> Self {
         self.retry_after_cap = cap;
         self
     }
 
-    /// How many refreshes that nothing made due are allowed at once \[5\], and in which `window` [30 s]
-    /// as many come back, one after the other: a token bucket (rule B9). So a window that starts with
-    /// a burst can see just under twice the count.
+    /// Sets the budget for retries and other refreshes of a token that is not due. Default: 5 per
+    /// 30 s.
+    ///
+    /// The budget is a token bucket: it allows `count` refreshes at once and refills over `window`.
+    /// So a window that starts with a burst can see just under twice the count. See rule
+    /// [B9](crate::spec#b-the-client-machine).
     pub fn budget(mut self, count: u32, window: Duration) -> Self {
         self.budget_count = count;
         self.budget_window = window;
         self
     }
 
-    /// How many rejections of tokens that had been accepted withdraw them \[3\] within `window`
-    /// [5 min], or within the token's lifetime where that is less; and after how long at the earliest
-    /// [1 s] another one is given back, where the refresh helped (rule B9). A rejection beyond that
-    /// is the caller's own: the token stays in use.
+    /// Sets how many rejections of tokens that had been accepted are acted on. Default: 3 per 5
+    /// min, and one is given back at most every second.
+    ///
+    /// `count` tokens may be withdrawn within `window`, or within the token's lifetime if that is
+    /// shorter. One is given back each time a refresh helped, at most one per `interval`. Beyond
+    /// that a rejected token stays in use, and the caller gets its 401. See rule
+    /// [B9](crate::spec#b-the-client-machine).
     pub fn rejections(mut self, count: u32, window: Duration, interval: Duration) -> Self {
         self.rejections_count = count;
         self.rejections_window = window;
@@ -141,14 +158,15 @@ impl PolicyBuilder {
         self
     }
 
-    /// How long a refresh may take, after which its outcome is unknown (rule B13) \[30 s, or a third
-    /// of the declared window where that is less\].
+    /// Sets how long a refresh may take before its outcome counts as unknown. Default: 30 s, or a
+    /// third of the declared reuse window if that is less.
     pub fn refresh_deadline(mut self, deadline: Duration) -> Self {
         self.refresh_deadline = Some(deadline);
         self
     }
 
-    /// What the server does with a refresh token seen twice \[refuse\] (rule B6).
+    /// Declares what the server does with a refresh token that it sees twice. Default:
+    /// [`Reuse::Strict`].
     pub fn reuse(mut self, reuse: Reuse) -> Self {
         self.reuse = reuse;
         self
@@ -157,7 +175,7 @@ impl PolicyBuilder {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Names the first field that cannot be kept, and what it may be.
+    /// [`PolicyError`], which names the first invalid field and what it may be.
     pub fn build(self) -> Result<Policy, PolicyError> {
         let deadline = self.deadline()?;
         let at_least_a_millisecond = [
@@ -178,7 +196,7 @@ impl PolicyBuilder {
         if self.budget_count == 0 {
             return Err(PolicyError::NoBudget);
         }
-        // A remainder is given to the interval, and the window made to hold the count exactly.
+        // The interval is rounded up, and the window made to hold the count exactly.
         let window = Span::from(self.budget_window);
         let interval = window.as_millis().div_ceil(self.budget_count.into());
         let window = Span::from_millis(interval.saturating_mul(self.budget_count.into()));
@@ -250,7 +268,7 @@ impl core::fmt::Display for Field {
     }
 }
 
-/// A policy that cannot be kept.
+/// An invalid policy.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum PolicyError {
@@ -260,13 +278,13 @@ pub enum PolicyError {
     /// The cap of the backoff must not be below its base.
     #[error("backoff cap must not be shorter than backoff base")]
     CapBelowBase,
-    /// A refresh would end too late for a retry within the declared window, where the refresh token
+    /// A refresh must leave room for a retry within the declared window, in which the refresh token
     /// still works.
     #[error(
         "refresh_deadline must not be longer than half of the declared reuse window: leave it out, or shorten it"
     )]
     NoRoomForRetry,
-    /// A budget of nothing would refuse every refresh after a rejection.
+    /// The budget must be at least one: zero would refuse every refresh after a rejection.
     #[error("budget count must be at least 1")]
     NoBudget,
 }

@@ -1,4 +1,4 @@
-//! What the machine is told, and what it asks for: past facts in, imperatives out.
+//! The machine's inputs and outputs: past facts in, imperatives out.
 
 use super::schedule::TokenTimes;
 use super::state::{FlightId, Generation};
@@ -7,21 +7,21 @@ use crate::time::{Draw, Time};
 /// Something that has happened.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event<T: Time> {
-    /// A caller wants a token that stays usable for at least `usable_for` (often nothing).
+    /// A caller wants a token that stays usable for at least `usable_for` (often zero).
     Requested {
         /// How much longer the token must be usable.
         usable_for: T::Span,
     },
-    /// An authorization server answered a refresh with a new grant. Also told of a newer grant
-    /// that the flight found in the store instead of asking.
+    /// A refresh returned a new grant. Also reported for a newer grant that the flight found in the
+    /// store instead of asking the server.
     Refreshed {
-        /// The refresh that it answers.
+        /// The refresh that returned it.
         flight: FlightId,
-        /// What it says of the access token.
+        /// What it says about the access token.
         token: TokenTimes<T>,
-        /// Whether the access token is the very one that is held.
+        /// Whether the access token is the one that is already held.
         novelty: Novelty,
-        /// Drawn for the delay, should the token prove to be of no use.
+        /// Drawn for the delay if the token turns out to be unusable.
         draw: Draw,
     },
     /// A refresh ended without a grant.
@@ -30,7 +30,7 @@ pub enum Event<T: Time> {
         flight: FlightId,
         /// In which way.
         failure: Failure<T>,
-        /// Drawn for the delay before the next try.
+        /// Drawn for the delay before the next refresh.
         draw: Draw,
     },
     /// A resource server rejected a token (a 401 that classifies as one).
@@ -38,7 +38,7 @@ pub enum Event<T: Time> {
         /// The token that the request carried.
         generation: Generation,
     },
-    /// A resource server accepted a token. Only the first time per generation matters.
+    /// A resource server accepted a token. Only the first report per generation has an effect.
     Accepted {
         /// The token that the request carried.
         generation: Generation,
@@ -50,57 +50,61 @@ pub enum Event<T: Time> {
     },
     /// A grant was installed from outside: a login, or what a store held at the start.
     Installed {
-        /// What is known of its access token, if it has one.
+        /// What is known about its access token, if it has one.
         token: Option<TokenTimes<T>>,
-        /// When the store says that its refresh token was sent, if it was and no answer is known.
+        /// When, according to the store, its refresh token was sent, if it was and the outcome is
+        /// unknown.
         intent: Option<T>,
     },
     /// The grant was dropped: a logout.
     Cleared,
-    /// Time went by; deadlines are judged. Before telling this of a refresh that has an answer
-    /// waiting, tell the answer: it wins (rule B13).
+    /// Time passed; deadlines are checked. If the refresh in flight has ended, report its outcome
+    /// first: an outcome takes precedence over the deadline. See rule
+    /// [B13](crate::spec#b-the-client-machine).
     TimePassed {
-        /// Drawn for the delay, should a refresh have met its deadline.
+        /// Drawn for the delay if a refresh has reached its deadline.
         draw: Draw,
     },
 }
 
-/// Whether an answer brought another access token than the one that is held.
+/// Whether a response contains another access token than the one that is held.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Novelty {
-    /// Another one.
+    /// Another token.
     New,
-    /// The very same one again.
+    /// The same token again.
     Same,
 }
 
-/// The ways in which a refresh fails (rule B6).
+/// The ways in which a refresh fails. See rule [B6](crate::spec#b-the-client-machine).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Failure<T: Time> {
-    /// The server will not honour this grant again: `invalid_grant` and its like.
+    /// The server will not accept this grant again: `invalid_grant` and the like.
     Declined,
-    /// The server does not accept the client, or what it asks for: `invalid_client` and its like.
-    /// The configuration must be corrected; a login would not help.
+    /// The server does not accept the client or its request: `invalid_client` and the like. The
+    /// configuration must be corrected; a login would not help.
     Misconfigured {
-        /// How long all sessions of the client are to wait, where one of them has been told before.
+        /// How long to wait at least: what the server asked for, or what is left of the backoff
+        /// that the client's sessions share.
         retry_after: Option<T::Span>,
     },
-    /// The request was definitely not honoured: no connection, 429, a 503 that says so.
+    /// The request had no effect: no connection, a 429, or a 503 that says so.
     Unavailable {
-        /// How long the server asks to be left alone, if it said.
+        /// How long the server asks clients to wait, if it said so.
         retry_after: Option<T::Span>,
     },
-    /// The server refused, and not in the words of RFC 6749, section 5.2: a 4xx without an `error`.
-    /// Treated as unavailable; where it goes on for long, a login may be needed.
+    /// The server refused without an `error` of RFC 6749, section 5.2. Treated as
+    /// [`Unavailable`](Self::Unavailable); if it goes on for long, a login may be needed.
     Unexplained {
-        /// How long the server asks to be left alone, if it said.
+        /// How long the server asks clients to wait, if it said so.
         retry_after: Option<T::Span>,
     },
-    /// It was sent, and no answer was understood: timeout, reset, dropped, unparsable, 500, 502, 504.
+    /// The request was sent, and its outcome is unknown: timeout, reset, dropped, an unreadable
+    /// response, or a 500, 502 or 504.
     Unknown,
 }
 
-/// What the shell around the machine is to do.
+/// What the caller of the machine must do.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Effect<T: Time> {
@@ -108,12 +112,12 @@ pub enum Effect<T: Time> {
     Nothing,
     /// Hand out the held token.
     Use,
-    /// Hand out the held token, and send a refresh.
+    /// Hand out the held token, and start a refresh.
     UseAndStartRefresh(Start<T>),
-    /// Send a refresh; the caller waits for it.
+    /// Start a refresh; the caller waits for it.
     StartRefresh(Start<T>),
-    /// The caller waits for the refresh that is out. Once `until` has come, poll the refresh once
-    /// more and tell [`Event::TimePassed`].
+    /// The caller waits for the refresh in flight. At `until`, poll the refresh once more, then
+    /// report [`Event::TimePassed`].
     Wait {
         /// The refresh's deadline.
         until: T,
@@ -122,36 +126,36 @@ pub enum Effect<T: Time> {
     BackOff {
         /// When the next refresh may start.
         until: T,
-        /// What stands in its way.
+        /// Why.
         reason: Delay,
     },
     /// Refuse the caller: only a new login can help.
     LogIn(Ending),
-    /// Persist the grant that came, then hand out its access token under this generation.
+    /// Persist the grant, then hand out its access token with this generation.
     Publish {
         /// The new token's generation.
         generation: Generation,
     },
-    /// Persist the grant that came for its refresh token; its access token is of no use.
+    /// Persist the grant for its refresh token; its access token is unusable.
     KeepRefreshToken,
-    /// The grant that came belongs to nobody any more: revoke it, if that can be done.
+    /// The grant no longer belongs to any session: revoke it if possible.
     ReleaseOrphan,
-    /// Persist the grant that came, and tell of it again once no refresh is out: that refresh has
-    /// presented the same refresh token, which stops working when this answer's token is used.
+    /// Persist the grant, and report it again once no refresh is in flight. That refresh has
+    /// presented the same refresh token, which stops working when the new access token is used.
     HoldBack,
-    /// Drop the grant that came: a newer refresh has already landed.
+    /// Drop the grant: a newer refresh has already succeeded.
     Discard,
     /// Stop handing out the held token.
     Withdraw,
-    /// Go on handing out the held token, although it was rejected: another one cannot be paid for
-    /// (rule B9). The caller gets its 401.
+    /// Keep handing out the held token although it was rejected, because the budget for replacing
+    /// it is spent ([B9](crate::spec#b-the-client-machine)). The caller gets its 401.
     KeepUsing,
-    /// The attempt is over: tell those who wait, and let each decide whether to stay.
+    /// The attempt is over: notify its waiters, each of which decides whether to keep waiting.
     EndAttempt,
 }
 
 impl<T: Time> Effect<T> {
-    /// The refresh that is to be sent, if one is.
+    /// Returns the refresh to start, if any.
     pub fn start(&self) -> Option<Start<T>> {
         match self {
             Self::UseAndStartRefresh(start) | Self::StartRefresh(start) => Some(*start),
@@ -171,51 +175,53 @@ impl<T: Time> Effect<T> {
         }
     }
 
-    /// Whether the held token is to be handed out.
+    /// Returns whether the held token is to be handed out.
     pub fn hands_out(&self) -> bool {
         matches!(self, Self::Use | Self::UseAndStartRefresh(_))
     }
 }
 
-/// The order to send a refresh.
+/// A refresh to start.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Start<T: Time> {
-    /// Its identity, to be given back with its outcome.
+    /// Its identity, to be reported with its outcome.
     pub flight: FlightId,
-    /// When its outcome becomes unknown for want of an answer.
+    /// When its outcome counts as unknown.
     pub deadline: T,
-    /// Why it is sent.
+    /// Why it is needed.
     pub cause: Cause,
 }
 
-/// Why a refresh is sent.
+/// Why a refresh is needed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// There is a grant but no access token.
     NoToken,
-    /// The token is due; it is still handed out meanwhile.
+    /// The token is due for refresh; it is still handed out meanwhile.
     Due,
     /// The token has lapsed.
     Lapsed,
     /// A resource server rejected the token.
     Rejected,
-    /// A caller wants a token that is good for longer.
+    /// A caller wants a token that stays usable for longer.
     TooBrief,
 }
 
-/// What stands between a caller and the next refresh.
+/// Why a refresh may not start yet.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Delay {
     /// A refresh failed; the next one waits for its backoff.
     Failure,
-    /// The budget for retries, and for tokens that must live longer, is spent (rule B9).
+    /// The budget for refreshes of tokens that are not due is spent. See rule
+    /// [B9](crate::spec#b-the-client-machine).
     Budget,
     /// The last refresh's outcome is unknown, and the server may refuse its refresh token a second
-    /// time: it is not presented again before the old token is nearly over, nor while a late answer
-    /// may still come (rule B6).
+    /// time. It is not presented again until the old token is about to expire, nor while a late
+    /// response may still arrive. See rule [B6](crate::spec#b-the-client-machine).
     Doubt,
-    /// The server does not accept the client, and may revoke the refresh token with each try: it is
-    /// not presented again while the old token still works (rule B6).
+    /// The server does not accept the client, and may revoke the refresh token with each attempt.
+    /// It is not presented again while the old token works. See rule
+    /// [B6](crate::spec#b-the-client-machine).
     Misconfigured,
 }
 

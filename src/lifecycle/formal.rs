@@ -1,7 +1,7 @@
 //! The machine taken apart and put together, for provers: compiled only under `--cfg formal`.
 //!
-//! Not part of the interface. What is private is mirrored here with public fields, so that a prover
-//! can build any state, also one that no history leads to, and look at what became of it.
+//! Not part of the public API. What is private is mirrored here with public fields, so that a
+//! prover can build any state, also one that no history leads to, and inspect it.
 
 #![allow(missing_docs, reason = "each type mirrors the private one of its name in `state.rs`")]
 
@@ -9,7 +9,7 @@ use super::state::{self, Flights};
 use super::{FlightId, Freshness, Generation, Lifecycle, Policy, Schedule};
 use crate::time::Time;
 
-/// A mirror of a private enum of `state.rs`, and the ways there and back.
+/// A mirror of a private enum of `state.rs`, and the conversions between them.
 macro_rules! mirror {
     ($name:ident $(<$time:ident>)? {
         $($variant:ident $(($inner:ident: $held:ty))? $({ $($field:ident: $type:ty),+ })?),+ $(,)?
@@ -169,19 +169,19 @@ impl<T: Time> From<Lifecycle<T>> for Parts<T> {
     }
 }
 
-/// The machine once it has seen `now`, and nothing else (rule A5).
+/// Returns the machine after it has seen `now`, and nothing else (rule A5).
 #[must_use]
 pub fn observed<T: Time>(policy: &Policy<T>, mut machine: Lifecycle<T>, now: T) -> Lifecycle<T> {
     machine.observe(policy, now);
     machine
 }
 
-/// The refresh of this number.
+/// Returns the refresh with this number.
 pub const fn flight_id(number: u64) -> FlightId {
     FlightId(number)
 }
 
-/// The token of this session and number.
+/// Returns the token of this session with this number.
 pub const fn generation(session: u64, number: u64) -> Generation {
     Generation { session, number }
 }

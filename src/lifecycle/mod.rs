@@ -1,8 +1,9 @@
 //! The client machine: the life of one access token as its holder sees it.
 //!
 //! [`apply`] is a pure function of policy, state, event and now. It reads no clock, draws no random
-//! number, allocates nothing and never sees a token; whoever runs it brings those. [`Lifecycle`]'s
-//! `handle_*` methods are the same, one per event, and return what can follow that event.
+//! number, allocates nothing and never sees a token; the caller supplies what it needs of those.
+//! [`Lifecycle`]'s `handle_*` methods do the same, one per event, and return what can follow that
+//! event.
 //!
 //! ```
 //! use perennial::lifecycle::{Lifecycle, Policy, Requested, State, TokenTimes};
@@ -27,13 +28,15 @@
 #![doc = include_str!("../states.svg")]
 //!
 //! # Invariants
-//! - `sent <= refresh_after <= unusable_from <= expires_at` for every token (rule B1).
-//! - No token is handed out once it was seen lapsed, or was rejected, whatever `now` does next
-//!   (rules B2, A5).
-//! - At most one refresh is out (rule B3), and generations only grow (rule B4).
+//! - `sent <= refresh_after <= unusable_from <= expires_at` for every token
+//!   ([B1](crate::spec#b-the-client-machine)).
+//! - A token that was seen lapsed, or was rejected, is not handed out again, even if `now` goes
+//!   back ([B2](crate::spec#b-the-client-machine), [A5](crate::spec#a-time)).
+//! - At most one refresh is in flight ([B3](crate::spec#b-the-client-machine)), and generations
+//!   only grow ([B4](crate::spec#b-the-client-machine)).
 //!
 //! # Deliberately absent
-//! Token material, clocks, randomness, I/O, waiting. What waits lives in [`crate::session`].
+//! Token material, clocks, randomness, I/O and waiting. Waiting is done by [`crate::session`].
 
 mod builder;
 mod event;
@@ -64,8 +67,8 @@ use state::{Budget, Credential, Flight, Flights, Holding, Pause, Rejections, Tro
 
 /// The state of the machine: small, `Copy`, comparable, and free of secrets.
 ///
-/// Freshness (what the clock says of the token) and flight (is a refresh out?) are kept apart;
-/// [`Lifecycle::state`] shows both as one of four names.
+/// Freshness (what the clock says about the token) and flight (whether a refresh is in flight) are
+/// separate; [`Lifecycle::state`] shows both as one of four names.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lifecycle<T: Time = Timestamp> {
     generation: Generation,
@@ -75,8 +78,8 @@ pub struct Lifecycle<T: Time = Timestamp> {
     flights: Flights,
     failures: u32,
     trouble: Trouble<T>,
-    /// For how long the late answers of refreshes before the newest are waited for: they presented the
-    /// refresh token that is in doubt (rule B6).
+    /// For how long the late responses to refreshes before the newest are waited for: they
+    /// presented the refresh token that is in doubt (rule B6).
     superseded: Pause<T>,
     pause: Pause<T>,
     budget: Budget<T>,
@@ -84,8 +87,10 @@ pub struct Lifecycle<T: Time = Timestamp> {
 }
 
 impl<T: Time> Lifecycle<T> {
-    /// A machine with no grant. `session` tells its tokens from those of other sessions of this
-    /// process, and must differ between them (rule B4).
+    /// Creates a machine with no grant.
+    ///
+    /// `session` distinguishes its tokens from those of other sessions of this process, and must be
+    /// unique within the process.
     pub const fn new(session: u64) -> Self {
         Self {
             generation: Generation { session, number: 0 },
@@ -102,7 +107,8 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// The public view at `now`. It changes without an event only at [`Lifecycle::poll_timeout`].
+    /// Returns the public view at `now`. Without an event it changes only at
+    /// [`Lifecycle::poll_timeout`].
     pub fn state(&self, now: T) -> State {
         let usable = match &self.holding {
             Holding::Nothing => None,
@@ -120,7 +126,7 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// What would bring a token back, once there is none.
+    /// What would bring a token back, if there is none.
     fn remedy(&self, now: T) -> Remedy {
         match self.credential {
             Credential::Absent | Credential::Declined => Remedy::LogIn,
@@ -137,7 +143,7 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// The generation of the token that is held, usable or not.
+    /// Returns the generation of the held token, usable or not.
     pub fn generation(&self) -> Option<Generation> {
         match self.holding {
             Holding::Nothing => None,
@@ -145,12 +151,12 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// How many tokens have been published.
+    /// Returns how many tokens have been published.
     pub fn published(&self) -> u64 {
         self.generation.number
     }
 
-    /// The life of the token that is held, usable or not.
+    /// Returns the schedule of the held token, usable or not.
     pub fn schedule(&self) -> Option<Schedule<T>> {
         match self.holding {
             Holding::Nothing => None,
@@ -158,12 +164,12 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// The refresh that was started last, whatever became of it.
+    /// Returns the refresh that was started last, whether or not it has ended.
     pub fn newest_flight(&self) -> FlightId {
         FlightId(self.flights.started)
     }
 
-    /// When the refresh that is out meets its deadline; `None` where none is out.
+    /// Returns when the refresh in flight reaches its deadline; `None` if no refresh is in flight.
     pub fn refresh_deadline(&self) -> Option<T> {
         match self.flight {
             Flight::Out { deadline, .. } => Some(deadline),
@@ -171,7 +177,8 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Whether a resource server has accepted the token that is held, and none rejected it since.
+    /// Returns whether a resource server has accepted the held token, and none has rejected it
+    /// since.
     pub fn is_accepted(&self) -> bool {
         match self.holding {
             Holding::Nothing => false,
@@ -179,7 +186,7 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Until when the next refresh waits for its backoff; `None` where it does not.
+    /// Returns when the backoff ends; `None` if there is none.
     pub fn backoff_until(&self) -> Option<T> {
         match self.pause {
             Pause::Until { instant, .. } => Some(instant),
@@ -187,12 +194,13 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// How many refreshes have failed since one last succeeded.
+    /// Returns how many refreshes have failed since the last success.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// TimeoutReason only a new login can help, if that is so (rule B6). The held token serves out its life.
+    /// Returns why only a new login can help, if that is so. A held token stays in use until it
+    /// lapses.
     pub fn ending(&self) -> Option<Ending> {
         match self.credential {
             Credential::Absent => Some(Ending::NoGrant),
@@ -201,17 +209,18 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Applies `event`, in place.
+    /// Applies `event` in place. See [`apply`].
     pub fn handle(&mut self, policy: &Policy<T>, event: Event<T>, now: T) -> Effect<T> {
         self.advance(policy, event, now)
     }
 
-    /// A caller wants a token. See [`Event::Requested`].
+    /// Handles a caller that wants a token. See [`Event::Requested`].
     pub fn handle_requested(&mut self, policy: &Policy<T>, now: T) -> Requested<T> {
         self.handle_requested_for(policy, T::zero(), now)
     }
 
-    /// A caller wants a token that stays usable for at least `usable_for`. See [`Event::Requested`].
+    /// Handles a caller that wants a token that stays usable for at least `usable_for`. See
+    /// [`Event::Requested`].
     pub fn handle_requested_for(
         &mut self,
         policy: &Policy<T>,
@@ -222,7 +231,7 @@ impl<T: Time> Lifecycle<T> {
         self.requested(policy, usable_for, now)
     }
 
-    /// A refresh brought a grant. See [`Event::Refreshed`].
+    /// Handles a refresh that returned a grant. See [`Event::Refreshed`].
     pub fn handle_refreshed(
         &mut self,
         policy: &Policy<T>,
@@ -236,7 +245,7 @@ impl<T: Time> Lifecycle<T> {
         self.refreshed(policy, flight, token, novelty, draw, now)
     }
 
-    /// A refresh ended without a grant. See [`Event::RefreshFailed`].
+    /// Handles a refresh that ended without a grant. See [`Event::RefreshFailed`].
     pub fn handle_refresh_failed(
         &mut self,
         policy: &Policy<T>,
@@ -249,7 +258,7 @@ impl<T: Time> Lifecycle<T> {
         self.refresh_failed(policy, flight, failure, draw, now)
     }
 
-    /// A resource server rejected a token. See [`Event::Rejected`].
+    /// Handles a token that a resource server rejected. See [`Event::Rejected`].
     pub fn handle_rejected(
         &mut self,
         policy: &Policy<T>,
@@ -260,20 +269,20 @@ impl<T: Time> Lifecycle<T> {
         self.rejected(policy, generation, now)
     }
 
-    /// A resource server accepted a token. See [`Event::Accepted`].
+    /// Handles a token that a resource server accepted. See [`Event::Accepted`].
     pub fn handle_accepted(&mut self, policy: &Policy<T>, generation: Generation, now: T) {
         self.observe(policy, now);
         self.accepted(generation);
     }
 
-    /// A rejected request succeeded with another token. See [`Event::Recovered`].
+    /// Handles a rejected request that succeeded with another token. See [`Event::Recovered`].
     pub fn handle_recovered(&mut self, policy: &Policy<T>, generation: Generation, now: T) {
         self.observe(policy, now);
         self.recovered(policy, generation, now);
     }
 
-    /// A grant was installed from outside. `intent` is when a store says that its refresh token was
-    /// sent, if it was and no outcome is known. See [`Event::Installed`].
+    /// Handles a grant that was installed from outside. `intent` is when, according to the store,
+    /// its refresh token was sent, if it was and the outcome is unknown. See [`Event::Installed`].
     pub fn handle_installed(
         &mut self,
         policy: &Policy<T>,
@@ -285,13 +294,13 @@ impl<T: Time> Lifecycle<T> {
         self.installed(policy, token, intent, now)
     }
 
-    /// The grant was dropped. See [`Event::Cleared`].
+    /// Handles a logout: the grant was dropped. See [`Event::Cleared`].
     pub fn handle_cleared(&mut self, policy: &Policy<T>, now: T) {
         self.observe(policy, now);
         self.cleared();
     }
 
-    /// Time went by. See [`Event::TimePassed`].
+    /// Handles the passing of time. See [`Event::TimePassed`].
     pub fn handle_timeout(&mut self, policy: &Policy<T>, draw: Draw, now: T) -> Failed {
         self.observe(policy, now);
         self.time_passed(policy, draw, now)

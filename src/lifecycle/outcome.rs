@@ -10,12 +10,12 @@ use crate::time::Time;
 pub enum Requested<T: Time> {
     /// Hand out the held token.
     Use,
-    /// Hand out the held token, and send a refresh.
+    /// Hand out the held token, and start a refresh.
     UseAndStartRefresh(Start<T>),
-    /// Send a refresh; the caller waits for it.
+    /// Start a refresh; the caller waits for it.
     StartRefresh(Start<T>),
-    /// The caller waits for the refresh that is out. Once `until` has come, poll the refresh once
-    /// more and report [`Event::TimePassed`](super::Event::TimePassed).
+    /// The caller waits for the refresh in flight. At `until`, poll the refresh once more, then
+    /// report [`Event::TimePassed`](super::Event::TimePassed).
     Wait {
         /// The refresh's deadline.
         until: T,
@@ -24,7 +24,7 @@ pub enum Requested<T: Time> {
     BackOff {
         /// When the next refresh may start.
         until: T,
-        /// What stands in its way.
+        /// Why.
         reason: Delay,
     },
     /// Refuse the caller: only a new login can help.
@@ -35,19 +35,19 @@ pub enum Requested<T: Time> {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Refreshed {
-    /// Persist the grant, then hand out its access token under this generation.
+    /// Persist the grant, then hand out its access token with this generation.
     Publish {
         /// The new token's generation.
         generation: Generation,
     },
-    /// Persist the grant for its refresh token; its access token cannot be used.
+    /// Persist the grant for its refresh token; its access token is unusable.
     KeepRefreshToken,
-    /// The grant belongs to nobody any more: revoke it, if that can be done.
+    /// The grant no longer belongs to any session: revoke it if possible.
     ReleaseOrphan,
-    /// Persist the grant, and report it again once no refresh is out: that refresh has presented the
-    /// same refresh token, which stops working when the new token is used.
+    /// Persist the grant, and report it again once no refresh is in flight. That refresh has
+    /// presented the same refresh token, which stops working when the new access token is used.
     HoldBack,
-    /// Drop the grant: a newer refresh has already landed.
+    /// Drop the grant: a newer refresh has already succeeded.
     Discard,
 }
 
@@ -56,9 +56,9 @@ pub enum Refreshed {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Failed {
-    /// The attempt is over: notify those who wait, and let each decide whether to stay.
+    /// The attempt is over: notify its waiters, each of which decides whether to keep waiting.
     EndAttempt,
-    /// It was no attempt that anybody waits for: nothing changes.
+    /// Nobody waits for this attempt: nothing changes.
     Nothing,
 }
 
@@ -68,10 +68,10 @@ pub enum Failed {
 pub enum Rejected {
     /// Stop handing out the held token.
     Withdraw,
-    /// Go on handing out the held token, although it was rejected: another one cannot be paid for.
-    /// The caller gets its 401.
+    /// Keep handing out the held token although it was rejected, because the budget for replacing
+    /// it is spent. The caller gets its 401.
     KeepUsing,
-    /// The rejected token is not the one that is held: nothing changes.
+    /// The rejected token is not the held one: nothing changes.
     Nothing,
 }
 
@@ -79,17 +79,17 @@ pub enum Rejected {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Installed {
-    /// Persist the grant, then hand out its access token under this generation.
+    /// Persist the grant, then hand out its access token with this generation.
     Publish {
         /// The new token's generation.
         generation: Generation,
     },
-    /// Persist the grant for its refresh token; it has no access token that can be used.
+    /// Persist the grant for its refresh token; it has no usable access token.
     KeepRefreshToken,
 }
 
 impl<T: Time> Requested<T> {
-    /// Returns the refresh that is to be sent, if one is.
+    /// Returns the refresh to start, if any.
     pub fn start(&self) -> Option<Start<T>> {
         match self {
             Self::UseAndStartRefresh(start) | Self::StartRefresh(start) => Some(*start),
@@ -97,7 +97,7 @@ impl<T: Time> Requested<T> {
         }
     }
 
-    /// Whether the held token is to be handed out.
+    /// Returns whether the held token is to be handed out.
     pub fn hands_out(&self) -> bool {
         match self {
             Self::Use | Self::UseAndStartRefresh(_) => true,

@@ -1,4 +1,4 @@
-//! The state of a machine at rest in 56 bytes, for programs that keep very many.
+//! The state of a machine at rest in 56 bytes, for programs with very many sessions.
 
 use super::Lifecycle;
 use super::schedule::{Deadlines, Freshness, Schedule};
@@ -8,7 +8,8 @@ use super::state::{
 };
 use crate::time::{Span, Timestamp};
 
-/// A [`Lifecycle`] at rest: no refresh is out, none has failed, nothing is in doubt or paid for.
+/// A [`Lifecycle`] at rest: no refresh is in flight, none has failed, and nothing is in doubt or
+/// paid for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Packed {
     session: u64,
@@ -29,7 +30,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Of a machine with no grant, of no session.
+    /// A machine with no grant and no session.
     pub const EMPTY: Self = Self {
         session: 0,
         sent: Timestamp::UNIX_EPOCH,
@@ -62,8 +63,8 @@ enum Known {
 }
 
 impl Lifecycle {
-    /// The state in few bytes; `None` where it is not at rest, or beyond what they can hold: a token
-    /// that lives on for more than 49 days once it is due, four billion refreshes.
+    /// Returns the state in 56 bytes; `None` if it is not at rest or does not fit: a token that
+    /// lives for more than 49 days after it is due, or four billion refreshes.
     pub fn pack(&self) -> Option<Packed> {
         let at_rest = matches!(
             (self.flight, self.failures, self.trouble, self.pause, self.budget, self.rejections),
@@ -114,7 +115,7 @@ impl Lifecycle {
         at_rest.then_some(packed)
     }
 
-    /// The state that was packed.
+    /// Returns the state that was packed.
     pub fn unpack(packed: Packed) -> Self {
         let after =
             |millis: u32| packed.refresh_after.saturating_add(Span::from_millis(millis.into()));

@@ -1,4 +1,4 @@
-//! What the machine is told to do: windows, backoff, budget, and the server's declared behaviour.
+//! The settings of the machine: windows, backoff, budget, and the server's declared behaviour.
 
 use core::time::Duration;
 
@@ -32,62 +32,65 @@ pub struct Policy<T: Time = Timestamp> {
     pub(super) reuse: Reuse<T>,
 }
 
-/// What a token response that states no lifetime is taken to mean (rule A4).
+/// What a token response without a lifetime means. See rule [A4](crate::spec#a-time).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MissingLifetime<T: Time = Timestamp> {
-    /// The token is taken to live this long.
+    /// The token is assumed to live this long.
     Assume(T::Span),
-    /// The token is good until a resource server rejects it.
+    /// The token is usable until a resource server rejects it.
     UntilRejected,
 }
 
-/// What the authorization server does with a refresh token that it sees a second time (rule B6).
+/// What the authorization server does with a refresh token that it sees a second time.
 ///
-/// It decides what may follow a refresh whose outcome is unknown. Where the server's documentation
-/// says nothing, [`Reuse::Strict`] is the safe answer.
+/// It determines what may follow a refresh whose outcome is unknown: see rule
+/// [B6](crate::spec#b-the-client-machine). If the server's documentation says nothing,
+/// [`Reuse::Strict`] is the safe choice.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Reuse<T: Time = Timestamp> {
-    /// It refuses, and may revoke the grant. Also for servers whose behaviour is not declared.
+    /// The server refuses it, and may revoke the grant. Also for servers whose behaviour is not
+    /// known.
     #[default]
     Strict,
-    /// For a while after the first use it renews the access token again, and returns no refresh
-    /// token: a client that lost the first answer never learns the successor.
+    /// For this long after the first use, the server returns a new access token and no refresh
+    /// token. A client that lost the first response never learns the successor.
     OverlapAccessOnly(T::Span),
-    /// For a while after the first use it answers again, each time with another successor.
+    /// For this long after the first use, the server returns another successor each time.
     OverlapSuccessors(T::Span),
-    /// For a while after the first use it answers again, with the very same successor.
+    /// For this long after the first use, the server returns the same successor again.
     Idempotent(T::Span),
-    /// It answers again until the successor is first used.
+    /// The server accepts it again until the successor is first used.
     ConfirmByUse,
-    /// It does not rotate: the refresh token stays good, or none is used at all.
+    /// The server does not rotate: the refresh token stays valid, or none is used at all.
     Unrotated,
 }
 
 impl Reuse {
-    /// Renews the access token again for `window` after the first use, without a refresh token.
+    /// Returns [`Reuse::OverlapAccessOnly`] with this window.
     pub fn overlap_access_only(window: Duration) -> Self {
         Self::OverlapAccessOnly(window.into())
     }
 
-    /// Answers again for `window` after the first use, each time with another successor.
+    /// Returns [`Reuse::OverlapSuccessors`] with this window.
     pub fn overlap_successors(window: Duration) -> Self {
         Self::OverlapSuccessors(window.into())
     }
 
-    /// Answers again for `window` after the first use, with the very same successor.
+    /// Returns [`Reuse::Idempotent`] with this window.
     pub fn idempotent(window: Duration) -> Self {
         Self::Idempotent(window.into())
     }
 }
 
-/// What a declaration of [`Reuse`] comes to for the client.
+/// What a declaration of [`Reuse`] means for the client.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Tolerance<T: Time> {
-    /// A refresh token that may have been used must not be presented again while anything works.
+    /// A refresh token that may have been used must not be presented again while the old token
+    /// works.
     Never,
-    /// It may, for so long from its first sending on.
+    /// It may be presented again, for this long after it was first sent.
     Within(T::Span),
-    /// It may.
+    /// It may be presented again at any time.
     Always,
 }
 
@@ -103,7 +106,7 @@ impl<T: Time> Reuse<T> {
     }
 }
 
-/// The longest delay after a first failure, and after any (rule B7).
+/// The longest delay after the first failure, and after any (rule B7).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Backoff<T: Time> {
     pub(super) base: T::Span,
@@ -111,22 +114,22 @@ pub(super) struct Backoff<T: Time> {
 }
 
 impl<T: Time> Backoff<T> {
-    /// The longest delay after so many failures before this one.
+    /// The longest delay after a failure that follows `failures` others.
     pub(super) fn longest(&self, failures: u32) -> T::Span {
         T::doubled(self.base, failures).min(self.cap)
     }
 }
 
-/// After how many refusals in a row without a reason, and no sooner than how long after the first,
-/// a login may be needed (rule B6).
+/// After how many unexplained refusals in a row, and how long after the first of them at the
+/// earliest, a login may be needed (rule B6).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Refusals<T: Time> {
     pub(super) count: u32,
     pub(super) window: T::Span,
 }
 
-/// The allowance for rejections of tokens that had been accepted (rule B9): so many within `window`,
-/// given back no faster than one every `interval`.
+/// The allowance for rejections of tokens that had been accepted (rule B9): `count` within
+/// `window`, one of which is given back at most every `interval`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Rejections<T: Time> {
     pub(super) count: u32,
@@ -134,7 +137,7 @@ pub(super) struct Rejections<T: Time> {
     pub(super) interval: T::Span,
 }
 
-/// The budget for refreshes that nothing made due (rule B9): one every `interval`, and at most
+/// The budget for refreshes of tokens that are not due (rule B9): one every `interval`, and at most
 /// `window` worth of them at once.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Allowance<T: Time> {
@@ -142,8 +145,8 @@ pub(super) struct Allowance<T: Time> {
     pub(super) window: T::Span,
 }
 
-/// A policy in terms of a time of one's own, for those who bring instants other than
-/// [`Timestamp`]. Each field has the meaning of the [`PolicyBuilder`](super::PolicyBuilder) method of its name.
+/// A policy for instants other than [`Timestamp`], unchecked. Each field means what the
+/// [`PolicyBuilder`](super::PolicyBuilder) method of its name says.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the methods of `PolicyBuilder` document each one")]
 pub struct RawPolicy<T: Time> {
@@ -157,7 +160,7 @@ pub struct RawPolicy<T: Time> {
     pub retry_after_cap: T::Span,
     pub unexplained_count: u32,
     pub unexplained_window: T::Span,
-    /// The window of the budget divided by its count.
+    /// The budget's window divided by its count.
     pub budget_interval: T::Span,
     pub budget_window: T::Span,
     pub rejections_count: u32,
@@ -168,8 +171,7 @@ pub struct RawPolicy<T: Time> {
 }
 
 impl<T: Time> From<RawPolicy<T>> for Policy<T> {
-    /// Takes the fields as they are: no combination of them breaks a rule, though some are of
-    /// little use.
+    /// Takes the fields as they are. No combination breaks a rule, though some are of little use.
     fn from(raw: RawPolicy<T>) -> Self {
         Self {
             refresh_window: raw.refresh_window,
@@ -196,22 +198,23 @@ impl<T: Time> From<RawPolicy<T>> for Policy<T> {
 }
 
 impl Policy {
-    /// How long a refresh may take before its outcome counts as unknown.
+    /// Returns how long a refresh may take before its outcome counts as unknown.
     pub fn refresh_deadline(&self) -> Duration {
         self.refresh_deadline.to_duration()
     }
 
-    /// The shortest backoff while the server does not accept the client.
+    /// Returns the shortest backoff while the server does not accept the client.
     pub fn misconfigured_base(&self) -> Duration {
         self.misconfigured.base.to_duration()
     }
 
-    /// The longest that anything waits while the server does not accept the client.
+    /// Returns the longest backoff while the server does not accept the client.
     pub fn misconfigured_cap(&self) -> Duration {
         self.misconfigured.cap.to_duration()
     }
 
-    /// What the authorization server is declared to do with a refresh token seen twice.
+    /// Returns what the authorization server is declared to do with a refresh token that it sees
+    /// twice.
     pub fn reuse(&self) -> Reuse {
         self.reuse
     }

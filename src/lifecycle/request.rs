@@ -1,4 +1,5 @@
-//! A caller wants a token: use what works, join what is out, start what is needed and permitted.
+//! Handling a caller that wants a token: use what works, join the refresh in flight, start what is
+//! needed and permitted.
 
 use super::Lifecycle;
 use super::event::{Cause, Delay, Ending, Start};
@@ -28,13 +29,13 @@ enum Permit<T: Time> {
         until: T,
         reason: Delay,
     },
-    /// Not while the held token works, which it does until it is rejected.
+    /// Not while the held token works, which is until it is rejected.
     WhenRejected,
     Never(Ending),
 }
 
 impl<T: Time> Lifecycle<T> {
-    /// Rules B2, B3, B5, B8: use what works, join what is out, start what is needed.
+    /// Rules B2, B3, B5, B8: use what works, join the refresh in flight, start what is needed.
     pub(super) fn requested(
         &mut self,
         policy: &Policy<T>,
@@ -121,12 +122,12 @@ impl<T: Time> Lifecycle<T> {
     }
 
     /// Rule B6: "nothing until [one refresh deadline], or an eighth of the lifetime where that is
-    /// less, before the old token becomes unusable; then, for at most one more refresh deadline, the late answer
-    /// to a request that is still open is waited for".
+    /// less, before the old token becomes unusable; then, for at most one more refresh deadline,
+    /// the late answer to a request that is still open is waited for".
     fn held_off_by_doubt(&self, policy: &Policy<T>, now: T) -> Option<Permit<T>> {
         let reason = Delay::Doubt;
         match self.usable_schedule(now) {
-            // Such a token is never due, never too brief; nothing would be asked of it.
+            // Such a token is never due and never too brief, so no refresh is needed.
             Some(Schedule::UntilRejected) => return Some(Permit::WhenRejected),
             Some(Schedule::Timed(deadlines)) => {
                 let until = deadlines.last_chance(policy);
@@ -142,8 +143,8 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// For how long the late answer to any request that presented the doubted refresh token is waited
-    /// for (rule B6).
+    /// For how long the late response to any request that presented the refresh token in doubt is
+    /// waited for (rule B6).
     pub(super) fn late_answers(&self) -> Pause<T> {
         match self.flight {
             Flight::Overdue { open, .. } => open.or_longer(self.superseded),
@@ -167,7 +168,7 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// The life of the token that is held, if it may be handed out.
+    /// The schedule of the held token, if it may be handed out.
     fn usable_schedule(&self, now: T) -> Option<Schedule<T>> {
         match self.holding {
             Holding::Token(held) if held.usable(now) => Some(held.schedule),
@@ -209,7 +210,8 @@ impl<T: Time> Lifecycle<T> {
                 }
             };
         }
-        // Rule B6: a retry within the window supersedes what is overdue, whose late answer still counts.
+        // Rule B6: a retry within the window supersedes an overdue refresh, whose late response
+        // still counts.
         self.superseded = match self.credential {
             Credential::InDoubtUntil(_) => self.late_answers(),
             Credential::Absent | Credential::Ready | Credential::InDoubt | Credential::Declined => {

@@ -1,4 +1,5 @@
-//! What resource servers say of the held token: accepted, rejected, or that a refresh helped.
+//! Handling what resource servers say about the held token: accepted, rejected, or that a refresh
+//! helped.
 
 use super::Lifecycle;
 use super::outcome::Rejected;
@@ -32,7 +33,7 @@ impl<T: Time> Lifecycle<T> {
             ) if self.pause.lasts_beyond(now.saturating_add(policy.refresh_deadline)) => {
                 return Rejected::KeepUsing;
             }
-            // Another one is under way, or is free.
+            // Another token is on its way, or is free.
             (Acceptance::Untried | Acceptance::Accepted, _, Flight::Out { .. })
             | (
                 Acceptance::Untried | Acceptance::Accepted,
@@ -72,7 +73,7 @@ impl<T: Time> Lifecycle<T> {
     }
 
     /// Rule B9: "one is given back, no sooner than [1 s] after the last, where the rejected request
-    /// succeeds with the successor". It was accepted, besides.
+    /// succeeds with the successor". It also counts as accepted.
     pub(super) fn recovered(&mut self, policy: &Policy<T>, generation: Generation, now: T) {
         match self.holding {
             Holding::Token(_) if generation == self.generation => {

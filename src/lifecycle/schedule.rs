@@ -1,4 +1,4 @@
-//! When a token is due for refresh, when it stops being handed out, when it dies (rule B1).
+//! When a token is due for refresh, when it is no longer handed out, and when it expires (rule B1).
 
 use super::policy::{MissingLifetime, Policy};
 use crate::time::{Draw, Time};
@@ -6,26 +6,26 @@ use crate::time::{Draw, Time};
 /// The instants of one token's life: `sent <= refresh_after <= unusable_from <= expires_at`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Deadlines<T: Time> {
-    /// When the request that brought it was sent: its life counts from here.
+    /// When the request for it was sent: its lifetime is counted from here.
     pub sent: T,
-    /// From here on the token is refreshed by whoever comes first.
+    /// From here on the next caller refreshes the token.
     pub refresh_after: T,
-    /// From here on the token is not handed out (rule B2).
+    /// From here on the token is not handed out.
     pub unusable_from: T,
     /// From here on the resource server refuses it.
     pub expires_at: T,
 }
 
-/// How long a token is good for.
+/// How long a token is usable.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Schedule<T: Time> {
-    /// Until a resource server says otherwise: its lifetime was not stated.
+    /// Until a resource server rejects it: its lifetime was not stated.
     UntilRejected,
     /// By the clock.
     Timed(Deadlines<T>),
 }
 
-/// How far a token's life has come, by the clock alone. Later is greater.
+/// How far a token's life has come, by the clock alone. Later stages are greater.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Freshness {
     /// Before its `refresh_after`.
@@ -36,16 +36,16 @@ pub enum Freshness {
     Lapsed,
 }
 
-/// What an answer says of the token that it brings; no token material.
+/// What a response says about its access token; no token material.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TokenTimes<T: Time> {
-    /// When the request that brought it was sent: lifetimes count from here.
+    /// When the request for it was sent: lifetimes are counted from here.
     pub sent: T,
     /// The stated lifetime, if one was stated.
     pub lifetime: Option<T::Span>,
-    /// After how long the server suggests a refresh, if it does.
+    /// After how long the server suggests a refresh, if it said so.
     pub refresh_in: Option<T::Span>,
-    /// Drawn once for this token: how much earlier than need be it is refreshed.
+    /// Drawn once for this token: how much earlier than necessary it is refreshed.
     pub jitter: Draw,
 }
 
@@ -55,8 +55,8 @@ impl<T: Time> Deadlines<T> {
         self.expires_at.since(self.sent)
     }
 
-    /// From when on a refresh token of unknown standing is presented again although the token still
-    /// works. Rule B6: "[one refresh deadline], or an eighth of the lifetime where that is less, before the old
+    /// When a refresh token in doubt is presented again although the old token still works. Rule
+    /// B6: "[one refresh deadline], or an eighth of the lifetime where that is less, before the old
     /// token becomes unusable".
     pub(super) fn last_chance(&self, policy: &Policy<T>) -> T {
         let eighth = T::halved(self.lifetime(), 3);
@@ -65,7 +65,7 @@ impl<T: Time> Deadlines<T> {
 }
 
 impl<T: Time> Schedule<T> {
-    /// Lays out the life of a token that was received at `now`.
+    /// Computes the schedule of a token that was received at `now`.
     pub fn of(policy: &Policy<T>, times: TokenTimes<T>, now: T) -> Self {
         // Rule A4: "Only a missing lifetime MUST mean what the policy says".
         let lifetime = match (times.lifetime, policy.missing_lifetime) {
@@ -77,7 +77,7 @@ impl<T: Time> Schedule<T> {
         // cannot precede its request: where it seems to, the clock went back (rule A5).
         let sent = times.sent.min(now);
         let expires_at = sent.saturating_add(lifetime);
-        // At the end of time the lifetime is what is left of it (rule A1).
+        // At the end of time the lifetime is what remains of it (rule A1).
         let lifetime = expires_at.since(sent);
         let eighth = T::halved(lifetime, 3);
         // Rule B1: "MUST lie [10 s] before the expiry, or an eighth of the lifetime where that is
@@ -95,7 +95,7 @@ impl<T: Time> Schedule<T> {
         Self::Timed(Deadlines { sent, refresh_after, unusable_from, expires_at })
     }
 
-    /// How far the token's life has come at `now`.
+    /// Returns how far the token's life has come at `now`.
     pub fn freshness(&self, now: T) -> Freshness {
         match self {
             Self::UntilRejected => Freshness::Fresh,

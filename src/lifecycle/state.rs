@@ -1,4 +1,4 @@
-//! The parts of the machine's state. Freshness and flight are kept apart; [`State`] is the view of
+//! The parts of the machine's state. Freshness and flight are separate; [`State`] is the view of
 //! both that callers see.
 
 use super::policy::Policy;
@@ -8,42 +8,42 @@ use crate::time::Time;
 /// The public view of a [`Lifecycle`](super::Lifecycle) at some instant.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// The token is handed out, and not due for refresh.
+    /// The token is handed out, and is not due for refresh.
     Valid,
-    /// The token is handed out, and due for refresh; none is out.
+    /// The token is handed out, and is due for refresh; no refresh is in flight.
     Expiring,
-    /// A refresh is out.
+    /// A refresh is in flight.
     Refreshing(Meanwhile),
-    /// There is no token to hand out, and no refresh is out.
+    /// There is no token to hand out, and no refresh is in flight.
     Expired(Remedy),
 }
 
-/// What callers get while a refresh is out.
+/// What callers get while a refresh is in flight.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Meanwhile {
     /// The old token, which still works.
     UseOld,
-    /// Nothing: they wait for the new one.
+    /// Nothing: they wait for the new token.
     Wait,
 }
 
 /// What would bring a token back.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Remedy {
-    /// The next caller's refresh, at once or after backoff.
+    /// The next caller's refresh, immediately or after backoff.
     Refresh,
     /// A correction of the client's configuration: the authorization server does not accept the
-    /// client, or what it asks for. Refreshes go on, rarely; a login would not help.
+    /// client or its request. Refreshes are still tried, rarely; a login would not help.
     Reconfigure,
-    /// A login, perhaps: the authorization server has refused for long without saying why.
-    /// Refreshes go on.
+    /// Perhaps a login: the authorization server has refused for long without saying why. Refreshes
+    /// are still tried.
     TryLogIn,
-    /// Only a new login.
+    /// A new login, and nothing else.
     LogIn,
 }
 
-/// The identity of a token within this process, never stored. Rule B4: it "carries its session's
-/// identity, only grows and never repeats".
+/// The identity of a token within this process. It is never stored.
+// Rule B4: it "carries its session's identity, only grows and never repeats".
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Generation {
     pub(super) session: u64,
@@ -51,12 +51,12 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Which token of its session this is, counted from one.
+    /// Returns the token's number within its session, counted from one.
     pub const fn number(self) -> u64 {
         self.number
     }
 
-    /// The session that the token belongs to.
+    /// Returns the session that the token belongs to.
     pub const fn session(self) -> u64 {
         self.session
     }
@@ -67,13 +67,13 @@ impl Generation {
 pub struct FlightId(pub(super) u64);
 
 impl FlightId {
-    /// Which refresh of its session this is, counted from one.
+    /// Returns the refresh's number within its session, counted from one.
     pub const fn number(self) -> u64 {
         self.0
     }
 }
 
-/// What is held of an access token.
+/// What is known about the access token.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Holding<T: Time> {
     Nothing,
@@ -83,28 +83,29 @@ pub(super) enum Holding<T: Time> {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Held<T: Time> {
     pub(super) schedule: Schedule<T>,
-    /// The furthest that any `now` has shown it to be: a fact, not a time (rule A5).
+    /// The latest stage that any `now` has shown: a fact, not a time (rule A5).
     pub(super) freshness: Freshness,
     pub(super) acceptance: Acceptance,
 }
 
-/// What resource servers have said of the held token.
+/// What resource servers have said about the held token.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Acceptance {
     Untried,
     Accepted,
     /// Rejected, and the next refresh is paid for (rule B9).
     WithdrawnPaid,
-    /// Rejected; what was paid for has been sent, and further refreshes are paid from the budget.
+    /// Rejected; the refresh that was paid for has been sent, and further ones are paid from the
+    /// budget.
     Withdrawn,
 }
 
-/// What is known of the refresh token, or of whatever else the refresher presents.
+/// What is known about the refresh token, or whatever else the refresher presents.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Credential<T: Time> {
     Absent,
     Ready,
-    /// It was sent with unknown outcome; the server still answers it again until then.
+    /// It was sent with unknown outcome; the server still accepts it again until then.
     InDoubtUntil(T),
     /// It was sent with unknown outcome, and the server may refuse it a second time.
     InDoubt,
@@ -120,10 +121,10 @@ pub(super) enum Flight<T: Time> {
         deadline: T,
         attempt: Attempt,
     },
-    /// Its deadline passed; what it brings still counts until a newer one starts (rule B3).
+    /// Its deadline expired; its result still counts until a newer one starts (rule B3).
     Overdue {
         attempt: Attempt,
-        /// For how long its late answer is waited for where the server may refuse its refresh token
+        /// For how long its late response is waited for if the server may refuse its refresh token
         /// a second time (rule B6).
         open: Pause<T>,
     },
@@ -132,7 +133,7 @@ pub(super) enum Flight<T: Time> {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Attempt {
     Ordinary,
-    /// A newer grant came while it was out: its failure says nothing of that one.
+    /// A newer grant was installed while it was in flight: its failure says nothing about that one.
     Outrun,
 }
 
@@ -143,11 +144,12 @@ pub(super) struct Flights {
     pub(super) started: u64,
     /// The newest that landed with a grant, or was cut off by the end of its epoch.
     pub(super) landed: u64,
-    /// The newest of an earlier epoch: its grant, and those before it, belong to nobody (rule B11).
+    /// The newest of an earlier epoch: its grant, and those before it, belong to no session (rule
+    /// B11).
     pub(super) ended: u64,
 }
 
-/// A stretch of time that is over at some instant, such as a backoff.
+/// A period that ends at some instant, such as a backoff.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pause<T: Time> {
     Over,
@@ -155,10 +157,10 @@ pub(super) enum Pause<T: Time> {
 }
 
 impl<T: Time> Pause<T> {
-    /// One of this length from `now` on.
+    /// Returns a pause of this length from `now` on.
     pub(super) fn of(length: T::Span, now: T) -> Self {
         let instant = now.saturating_add(length);
-        // Without a length, and at the end of time, there is nothing to wait for.
+        // A zero length, or one at the end of time, leaves nothing to wait for.
         if instant > now { Self::Until { instant, at_most: length } } else { Self::Over }
     }
 
@@ -173,7 +175,7 @@ impl<T: Time> Pause<T> {
         }
     }
 
-    /// The one of them that lasts longer.
+    /// Returns the one that lasts longer.
     pub(super) fn or_longer(self, other: Self) -> Self {
         match (self, other) {
             (Self::Over, longer) | (longer, Self::Over) => longer,
@@ -198,25 +200,25 @@ impl<T: Time> Pause<T> {
     }
 }
 
-/// How the last refresh failed, since one last succeeded (rule B6).
+/// How the last refresh failed, if none has succeeded since (rule B6).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Trouble<T: Time> {
     None,
-    /// Something that passes by itself.
+    /// A temporary failure.
     Passing,
     /// The server does not accept the client.
     Misconfigured,
     /// The server has refused without saying why.
     Unexplained {
-        /// How many more such refusals make it last.
+        /// How many more such refusals it takes for it to last.
         missing: u32,
-        /// Until when they do not, however many there were.
+        /// Until when it does not last, however many refusals there were.
         early: Pause<T>,
     },
 }
 
 impl<T: Time> Trouble<T> {
-    /// Whether refusals without a reason have come for so long that a login may be needed.
+    /// Whether unexplained refusals have gone on for so long that a login may be needed.
     pub(super) fn lasts(&self, now: T) -> bool {
         match self {
             Self::Unexplained { missing: 0, early } => early.is_over(now),
@@ -226,8 +228,9 @@ impl<T: Time> Trouble<T> {
 }
 
 impl<T: Time> Budget<T> {
-    /// What is left of it once a refresh was paid for; else when one can be. Rule B9: "paid from one budget:
-    /// [5 per 30 s], as a token bucket". It is kept as the instant at which it is full again.
+    /// Returns what is left after paying for a refresh, or else when one can be paid for. Rule B9:
+    /// "paid from one budget: [5 per 30 s], as a token bucket". It is kept as the instant at which
+    /// it is full again.
     pub(super) fn less_one(self, policy: &Policy<T>, now: T) -> Result<Self, T> {
         let full_at = match self {
             Self::Full => now,
@@ -245,21 +248,22 @@ impl<T: Time> Budget<T> {
 /// The allowance for rejections of tokens that had been accepted (rule B9).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Rejections<T: Time> {
-    /// How many of it are spent.
+    /// How much of it is spent.
     pub(super) spent: u32,
-    /// When it is whole again.
+    /// When it is full again.
     pub(super) renewed: Pause<T>,
     pub(super) refund: Refund<T>,
 }
 
-/// Whether what a refresh cost is given back where it helped (rule B9).
+/// Whether the cost of a refresh that helped is given back (rule B9).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Refund<T: Time> {
-    /// At once.
+    /// Immediately.
     Ready,
-    /// One was given back just now.
+    /// One was given back, and the next must wait.
     Given(Pause<T>),
-    /// The same, and another refresh has helped since: one more is given back then.
+    /// The same, and another refresh has helped since: one more is given back at the end of the
+    /// pause.
     Owed(Pause<T>),
 }
 
@@ -293,8 +297,8 @@ impl<T: Time> Rejections<T> {
         }
     }
 
-    /// What is left of it once the rejection of a token that lives for `lifetime` was paid for, if
-    /// that can be.
+    /// Returns what is left after paying for the rejection of a token that lives for `lifetime`, if
+    /// anything is.
     pub(super) fn less_one(
         self,
         policy: &Policy<T>,
@@ -310,14 +314,15 @@ impl<T: Time> Rejections<T> {
             Pause::Until { .. } => self.renewed,
         };
         let spent = match renewed {
-            // Where its window is over at once, so is what was spent.
+            // If its window is over immediately, so is what was spent.
             Pause::Over => 0,
             Pause::Until { .. } => self.spent + 1,
         };
         Some(Self { spent, renewed, ..self })
     }
 
-    /// A refresh has helped. Rule B9: "one is given back, no sooner than [1 s] after the last".
+    /// Records that a refresh helped. Rule B9: "one is given back, no sooner than [1 s] after the
+    /// last".
     pub(super) fn helped(self, policy: &Policy<T>, now: T) -> Self {
         match self.refund {
             Refund::Ready => self.given_back(policy, now),
@@ -358,7 +363,7 @@ impl<T: Time> Held<T> {
         }
     }
 
-    /// How far its life has come, never less than was once seen (rule A5).
+    /// Returns how far its life has come, and never an earlier stage than was once seen (rule A5).
     pub(super) fn freshness_at(&self, now: T) -> Freshness {
         self.schedule.freshness(now).max(self.freshness)
     }

@@ -1,4 +1,4 @@
-//! When something will change by itself, and what (rule B12).
+//! When the machine changes by itself, and what changes (rule B12).
 
 use super::Lifecycle;
 use super::event::{Delay, Ending};
@@ -11,31 +11,31 @@ use crate::time::Time;
 /// The next instant at which the machine changes without an event, and why.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Timeout<T: Time> {
-    /// When.
+    /// When it happens.
     pub at: T,
     /// What happens then.
     pub reason: TimeoutReason,
 }
 
-/// What a [`Timeout`] is for.
+/// Why a [`Timeout`] happens.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TimeoutReason {
-    /// The token becomes due: refresh it, to keep it fresh without traffic.
+    /// The token becomes due for refresh: refresh it to keep it fresh without traffic.
     Due,
-    /// The token stops being handed out.
+    /// The token is no longer handed out.
     Lapse,
-    /// The refresh that is out meets its deadline: poll it once more, then tell
+    /// The refresh in flight reaches its deadline: poll it once more, then report
     /// [`Event::TimePassed`](super::Event::TimePassed).
     RefreshDeadline,
-    /// The next refresh may start: the backoff is over.
+    /// The backoff is over, and the next refresh may start.
     BackoffOver,
-    /// The next refresh may start: the budget allows one again.
+    /// The budget allows another refresh.
     BudgetAllows,
-    /// The server no longer answers the refresh token a second time (rule B6).
+    /// The server no longer accepts the refresh token a second time.
     WindowClosed,
-    /// The refresh token may be presented again, although it may have been used (rule B6).
+    /// The refresh token may be presented again, although it may have been used.
     DoubtOver,
-    /// The server has refused for so long without saying why that a login may be needed (rule B6).
+    /// The server has refused for so long without saying why that a login may be needed.
     LoginMayHelp,
 }
 
@@ -47,7 +47,7 @@ struct Outlook<T: Time> {
     overdue: bool,
 }
 
-/// What a caller would be told; the identity and deadline of a refresh that would start apart.
+/// What a caller would get, without the identity and deadline of a refresh that would start.
 #[derive(PartialEq)]
 enum Served<T: Time> {
     Token,
@@ -59,11 +59,13 @@ enum Served<T: Time> {
 }
 
 impl<T: Time> Lifecycle<T> {
-    /// The next instant after `now` at which anything visible changes without an event; `None`
-    /// where nothing will. Rule B12: it "MUST be nothing or later than `now`, and exact: nothing
-    /// visible changes before it without an event, and something does at it".
+    /// Returns the next instant after `now` at which anything visible changes without an event;
+    /// `None` if nothing will.
     ///
-    /// The answer holds until the next event. Calling late, early or twice is harmless.
+    /// Nothing visible changes before it without an event, and something does at it. The result
+    /// holds until the next event. Calling late, early or twice is harmless.
+    // Rule B12: it "MUST be nothing or later than `now`, and exact: nothing visible changes before
+    // it without an event, and something does at it".
     pub fn poll_timeout(&self, policy: &Policy<T>, now: T) -> Option<Timeout<T>> {
         let mut here = *self;
         here.observe(policy, now);
@@ -78,8 +80,8 @@ impl<T: Time> Lifecycle<T> {
         next
     }
 
-    /// Every instant of the state at which something might change. Where several fall together the
-    /// first one names the reason: what must be acted on comes first.
+    /// Every instant of the state at which something might change. If several coincide, the first
+    /// in the list is the reason: what must be acted on comes first.
     fn candidates(&self, policy: &Policy<T>) -> [Option<Timeout<T>>; 9] {
         let timeout = |at, reason| Some(Timeout { at, reason });
         let over = |pause, reason| match pause {

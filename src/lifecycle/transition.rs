@@ -1,5 +1,5 @@
-//! The transition function: every event in every state, written out. What answers a caller's
-//! request is in `request.rs`.
+//! The transition function: every event in every state, written out. Callers' requests are handled
+//! in `request.rs`.
 
 use super::Lifecycle;
 use super::event::{Effect, Event, Failure, Novelty};
@@ -12,11 +12,10 @@ use super::state::{
 };
 use crate::time::{Draw, Time};
 
-/// What the machine becomes, and what is to be done, once `event` has happened at `now`.
+/// Returns the next state, and what to do, after `event` has happened at `now`.
 ///
-/// Pure: the same arguments give the same answer, nothing is read or written besides. Any `now`
-/// will do, also one that goes back (rule A5); an event that comes late, early or twice is harmless
-/// (rule B12).
+/// The function is pure. Any `now` is allowed, also one that goes back ([A5](crate::spec#a-time));
+/// an event that comes late, early or twice is harmless ([B12](crate::spec#b-the-client-machine)).
 pub fn apply<T: Time>(
     policy: &Policy<T>,
     state: Lifecycle<T>,
@@ -29,7 +28,7 @@ pub fn apply<T: Time>(
 }
 
 impl<T: Time> Lifecycle<T> {
-    /// [`apply`], in place.
+    /// Does what [`apply`] does, in place.
     pub(super) fn advance(&mut self, policy: &Policy<T>, event: Event<T>, now: T) -> Effect<T> {
         self.observe(policy, now);
         match event {
@@ -58,8 +57,8 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Latches what `now` shows as facts, and pulls in instants that lie further ahead than they
-    /// ever could: the clock went back (rule A5).
+    /// Latches what `now` shows as facts, and pulls in instants that are further ahead than
+    /// possible, since the clock went back (rule A5).
     pub(crate) fn observe(&mut self, policy: &Policy<T>, now: T) {
         if let Holding::Token(held) = &mut self.holding {
             held.freshness = held.freshness_at(now);
@@ -109,8 +108,8 @@ impl<T: Time> Lifecycle<T> {
         };
     }
 
-    /// Rules B4, B10, B14: what lands counts unless something newer has landed or the epoch ended,
-    /// and its refresh token is kept even where its access token is of no use.
+    /// Rules B4, B10, B14: a result counts unless a newer one has landed or the epoch ended, and
+    /// its refresh token is kept even if its access token is unusable.
     pub(super) fn refreshed(
         &mut self,
         policy: &Policy<T>,
@@ -200,7 +199,7 @@ impl<T: Time> Lifecycle<T> {
             (Flight::Out { attempt, .. } | Flight::Overdue { attempt, .. }, Failure::Declined) => {
                 self.flight = Flight::Idle;
                 match attempt {
-                    // The grant that it presented is no longer the one that is held.
+                    // The grant that it presented has been replaced.
                     Attempt::Outrun => {}
                     Attempt::Ordinary => {
                         self.credential = Credential::Declined;
@@ -226,7 +225,7 @@ impl<T: Time> Lifecycle<T> {
                 self.fail(policy, failure, draw, now);
                 Failed::EndAttempt
             }
-            // It was judged unknown already. But no late answer is to be waited for any more.
+            // It already counts as unknown. But no late response is waited for any more.
             (
                 Flight::Overdue { .. },
                 Failure::Unavailable { .. }
@@ -240,7 +239,7 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Takes in how a refresh failed, and holds the next one off (rules B6, B7).
+    /// Records how a refresh failed, and delays the next one (rules B6, B7).
     fn fail(&mut self, policy: &Policy<T>, failure: Failure<T>, draw: Draw, now: T) {
         match failure {
             Failure::Declined => {}
@@ -274,11 +273,11 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
-    /// Takes in that a refresh of unknown outcome was sent at `sent`. Rule B6: "What may follow
-    /// MUST depend on what the server is declared to do with a refresh token seen twice".
+    /// Records that a refresh of unknown outcome was sent at `sent`. Rule B6: "What may follow MUST
+    /// depend on what the server is declared to do with a refresh token seen twice".
     fn doubt(&mut self, policy: &Policy<T>, sent: T, attempt: Attempt, now: T) {
         self.credential = match (self.credential, attempt, policy.reuse.tolerance()) {
-            // The grant that it presented is no longer the one that is held.
+            // The grant that it presented has been replaced.
             (credential, Attempt::Outrun, _)
             | (credential, Attempt::Ordinary, Tolerance::Always) => credential,
             // Where the window closed while a retry was out, that retry does not open it anew.
@@ -298,7 +297,7 @@ impl<T: Time> Lifecycle<T> {
         };
     }
 
-    /// Holds the next refresh off. Rule B7: "Backoff MUST be drawn between nothing and base [1 s] ×
+    /// Delays the next refresh. Rule B7: "Backoff MUST be drawn between nothing and base [1 s] ×
     /// 2^(failures − 1), at most [60 s], and MUST be correct at any number of failures."
     fn back_off(&mut self, policy: &Policy<T>, retry_after: Option<T::Span>, draw: Draw, now: T) {
         // Rule B6: "tries go on at the backoff's cap".
@@ -324,18 +323,18 @@ impl<T: Time> Lifecycle<T> {
         self.hold_off(drawn.max(asked), now);
     }
 
-    /// Counts a failure, and holds the next refresh off for `delay`.
+    /// Counts a failure, and delays the next refresh by `delay`.
     fn hold_off(&mut self, delay: T::Span, now: T) {
         self.failures = self.failures.saturating_add(1);
         let instant = now.saturating_add(delay);
         self.pause = match self.pause {
-            // An answer that comes late and dead does not shorten what was asked for before it.
+            // A late response with an expired token does not shorten an earlier, longer delay.
             Pause::Until { instant: earlier, .. } if earlier > instant => self.pause,
             Pause::Until { .. } | Pause::Over => Pause::of(delay, now),
         };
     }
 
-    /// A new epoch with a grant (rules B4, B9).
+    /// Begins a new epoch with a grant (rules B4, B9).
     pub(super) fn installed(
         &mut self,
         policy: &Policy<T>,
@@ -380,8 +379,8 @@ impl<T: Time> Lifecycle<T> {
         self.rejections = Rejections::WHOLE;
     }
 
-    /// Rule B13: "A refresh MUST have a deadline [30 s], after which it is *unknown* if it was sent". Its result
-    /// still counts.
+    /// Rule B13: "A refresh MUST have a deadline [30 s], after which it is *unknown* if it was
+    /// sent". Its result still counts.
     pub(super) fn time_passed(&mut self, policy: &Policy<T>, draw: Draw, now: T) -> Failed {
         match self.flight {
             Flight::Out { sent, deadline, attempt } if now >= deadline => {

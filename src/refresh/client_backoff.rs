@@ -1,4 +1,4 @@
-//! Until when the sessions of one client ask no more, since its server does not accept it.
+//! The backoff that all sessions of a client share while its server does not accept the client.
 
 use core::fmt;
 use core::time::Duration;
@@ -8,33 +8,33 @@ use crate::lifecycle::Policy;
 use crate::primitives::{AtomicU64, Ordering};
 use crate::time::Timestamp;
 
-/// What the sessions of one client share while the authorization server does not accept that client
-/// (rule B6): when the next of them may ask. Clones share it.
+/// The backoff that the sessions of one client share while the authorization server does not accept
+/// that client. Clones share it. See rule [B6](crate::spec#b-the-client-machine).
 ///
-/// A secret that is being changed makes one session ask at a time, and not each of thousands. The first
-/// whose request shows that the client is accepted lifts it: by a grant, or by the refusal of its refresh
-/// token. One that is refused while others are accepted, since it asks for what it may not have, keeps
-/// nobody else from asking.
+/// While a client secret is being changed, one session asks at a time instead of thousands. The
+/// backoff ends with the first request which shows that the client is accepted: by a grant, or by a
+/// refusal of its refresh token. A session that is refused while others are accepted, because it
+/// asks for something that it is not allowed, does not delay the others.
 #[derive(Clone)]
 pub struct ClientBackoff(Arc<Shared>);
 
 struct Shared {
     until: AtomicU64,
-    /// How often the client was accepted, and one.
+    /// How often the client was accepted.
     accepted: AtomicU64,
 }
 
-/// As an instant: long before any clock.
+/// As an instant, this is long before any clock's.
 const LIFTED: u64 = 0;
 
-/// What a session's own refusals tell, until its next grant.
+/// What a session's own refusals show, until its next grant.
 #[derive(Copy, Clone, Default)]
 pub(crate) enum Refused {
     #[default]
     Never,
-    /// While the client had been accepted so often; and until when nobody was to ask then.
+    /// The client had been accepted this often; and nobody was to ask before this instant.
     Lately { accepted: u64, until: u64 },
-    /// Another one was accepted between two of them: it is this session alone that is not.
+    /// Another session was accepted between two refusals: only this one is refused.
     Alone,
 }
 
@@ -45,9 +45,9 @@ impl Default for ClientBackoff {
 }
 
 impl ClientBackoff {
-    /// A session was refused, which was `before` as well, and which asks again `until` then: so does
-    /// everybody else, nor sooner than before. For a first refusal that is the shortest backoff, since
-    /// others may be accepted.
+    /// Records that a session was refused, which had been refused as `before` says, and which asks
+    /// again at `until`: until then, or a later instant that is already set, nobody asks. After a
+    /// first refusal that is the shortest backoff, since others may be accepted.
     pub(crate) fn hold(
         &self,
         before: Refused,
@@ -55,8 +55,8 @@ impl ClientBackoff {
         now: Timestamp,
         policy: &Policy,
     ) -> Refused {
-        // Relaxed, as is all here: an instant and a count are all there is to see. Whoever misses one asks
-        // once more than need be.
+        // Relaxed, as is all here: an instant and a count are all there is to see. A session that
+        // misses one asks once more than necessary.
         let accepted = self.0.accepted.load(Ordering::Relaxed);
         let until = encoded(match before {
             Refused::Alone => return Refused::Alone,
@@ -68,15 +68,15 @@ impl ClientBackoff {
         Refused::Lately { accepted, until }
     }
 
-    /// The client was accepted.
+    /// Records that the client was accepted.
     pub(crate) fn lift(&self) {
         self.0.accepted.fetch_add(1, Ordering::Relaxed);
         self.0.until.store(LIFTED, Ordering::Relaxed);
     }
 
-    /// For how long the caller does not ask; `None` where it asks now. Once the backoff is over, the
-    /// first to come asks, and the others wait for what it is told. One that was refused lets others go
-    /// first, unless nobody has asked since.
+    /// Returns for how long the caller must not ask; `None` if it may ask now. Once the backoff is
+    /// over, the first session to call this asks, and the others wait for its outcome. One that was
+    /// refused lets others go first, unless nobody has asked since.
     pub(crate) fn left(
         &self,
         refused: Refused,

@@ -1,4 +1,4 @@
-//! One caller's use of the timer port.
+//! The alarm: one caller's use of the timer port.
 
 use core::task::{Context, Poll, Waker};
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use crate::clock::Timer;
 use crate::refresh::BoxFuture;
 use crate::time::Timestamp;
 
-/// How often a timer may ring early within one poll.
+/// How often a timer may fire early within one poll.
 pub(crate) const EARLY_RINGS: usize = 32;
 
-/// A sleep that is set anew only when the instant changes.
+/// A sleep that is set again only when its instant changes.
 pub(crate) struct Alarm {
     timer: Option<Arc<dyn Timer>>,
     sleep: Option<(Timestamp, BoxFuture<()>)>,
@@ -21,7 +21,8 @@ impl Alarm {
         Self { timer, sleep: None }
     }
 
-    /// Whether `until` has come; if not, and if there is a timer, `waker` is called when it does.
+    /// Returns whether `until` has come. If it has not, and there is a timer, `waker` is called when it
+    /// does.
     pub(crate) fn is_due(&mut self, until: Timestamp, now: Timestamp, waker: &Waker) -> bool {
         let Some(timer) = &self.timer else {
             return now >= until;

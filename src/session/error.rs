@@ -1,4 +1,4 @@
-//! Why a caller got no token.
+//! Errors: why a caller got no token.
 
 use core::fmt;
 use std::error::Error as StdError;
@@ -12,10 +12,10 @@ use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::token::Grant;
 
-/// Why a session handed out no token, or could not do what it was asked.
+/// Why a session returned no token, or could not do what it was asked.
 ///
-/// Opaque; ask it with the `is_*` methods. It is cheap to clone, since one failure is told to all
-/// who waited for it (rule B7). It never holds a secret.
+/// The error is opaque; inspect it with the `is_*` methods. It is cheap to clone, since one failure is
+/// returned to all who waited for it. It never holds a secret.
 #[derive(Clone)]
 pub struct Error {
     kind: Kind,
@@ -31,19 +31,19 @@ pub(crate) enum Kind {
     Declined,
     #[error("the authorization server does not accept this client: correct its configuration")]
     Misconfigured,
-    #[error("the authorization server could not be reached or would not answer")]
+    #[error("the authorization server could not be reached or is unavailable")]
     Unavailable,
     #[error("the authorization server refused the refresh without saying why")]
     Unexplained,
     #[error("the authorization server keeps refusing without saying why: a login may be needed")]
     LoginMayHelp,
-    #[error("the refresh was sent and no answer was understood")]
+    #[error("the refresh was sent, but no response was understood")]
     Unknown,
     #[error("the access token was no longer usable when it arrived")]
     DeadOnArrival,
     #[error("the authorization server answered with no access token that can be used")]
     Unusable,
-    #[error("too many refreshes failed, or brought a token that was not needed: come back later")]
+    #[error("too many refreshes failed, or brought a token that was not needed: retry later")]
     OverBudget,
     #[error("the refresh token may have been used already, and is not sent again yet")]
     InDoubt,
@@ -61,7 +61,7 @@ pub(crate) enum Kind {
     Damaged,
     #[error("the grant cannot be installed")]
     Unsendable,
-    #[error("a login or logout that began later took the place of this one")]
+    #[error("a later login or logout replaced this one")]
     Superseded,
 }
 
@@ -84,7 +84,7 @@ impl Error {
         state: State,
     ) -> Self {
         let error = match reason {
-            // A session that was put away has only its state.
+            // A session that was suspended has kept only its state.
             Delay::Failure => last.cloned().unwrap_or_else(|| Self::from_state(state)),
             Delay::Budget => Self::new(Kind::OverBudget),
             Delay::Doubt => Self::new(Kind::InDoubt),
@@ -93,7 +93,7 @@ impl Error {
         error.retry_at(Some(until)).seen_in(state)
     }
 
-    /// How the last refresh failed, for all that the state says of it.
+    /// Returns the error of the last refresh, as far as the state shows it.
     fn from_state(state: State) -> Self {
         Self::new(match state {
             State::Expired(Remedy::Reconfigure) => Kind::Misconfigured,
@@ -110,7 +110,7 @@ impl Error {
         self
     }
 
-    /// The same, where the session's state says more by now.
+    /// Returns the same error, made more precise where the session's state shows more by now.
     pub(crate) fn seen_in(mut self, state: State) -> Self {
         if let (Kind::Unexplained, State::Expired(Remedy::TryLogIn)) = (self.kind, state) {
             self.kind = Kind::LoginMayHelp;
@@ -123,19 +123,21 @@ impl Error {
         self
     }
 
-    /// Whether only a new login can help: there is no grant, or the server declined it.
+    /// Returns whether only a new login can help: there is no grant, or the server declined it.
     pub fn is_login_required(&self) -> bool {
         matches!(self.kind, Kind::NoGrant | Kind::Declined)
     }
 
-    /// Whether a new login is needed, or may be: as [`is_login_required`](Error::is_login_required),
-    /// or the server has refused several times over minutes without saying why, as some do whose
-    /// refresh token is dead. Refreshes go on in the latter case.
+    /// Returns whether a new login is needed, or may be.
+    ///
+    /// True where [`is_login_required`](Error::is_login_required) is, and where the server has refused
+    /// several times over minutes without saying why, as some servers do whose refresh token is dead.
+    /// In the latter case refreshes continue.
     pub fn may_need_login(&self) -> bool {
         self.is_login_required() || self.kind == Kind::LoginMayHelp
     }
 
-    /// Whether the authorization server, or the store, may well answer later.
+    /// Returns whether the authorization server, or the store, may well respond later.
     pub fn is_unavailable(&self) -> bool {
         matches!(
             self.kind,
@@ -150,52 +152,53 @@ impl Error {
         )
     }
 
-    /// Whether the authorization server does not accept the client itself, or what it asks for:
-    /// the [`source`](StdError::source) names the setting. A login would not help; the session goes
-    /// on trying, rarely.
+    /// Returns whether the authorization server does not accept the client itself, or what it asks for.
+    ///
+    /// The [`source`](StdError::source) names the setting. A login would not help; the session keeps
+    /// trying, at long intervals.
     pub fn is_misconfigured(&self) -> bool {
         self.kind == Kind::Misconfigured
     }
 
-    /// Whether the budget of rule B9 is spent: for retries after a failure, and for tokens that must
-    /// live longer than the one that is held.
+    /// Returns whether the refresh budget ([B9](crate::spec#b-the-client-machine)) is spent, which pays
+    /// for retries after a failure and for tokens that must live longer than the current one.
     pub fn is_over_budget(&self) -> bool {
         self.kind == Kind::OverBudget
     }
 
-    /// Whether the caller's own limit ended the wait. The refresh goes on, until
+    /// Returns whether the caller's own limit ended the wait. The refresh continues, until
     /// [`when_to_retry`](Error::when_to_retry) at the latest.
     pub fn is_timeout(&self) -> bool {
         self.kind == Kind::TimedOut
     }
 
-    /// Whether the store was what failed.
+    /// Returns whether it was the store that failed.
     pub fn is_store(&self) -> bool {
         matches!(self.kind, Kind::Store | Kind::Damaged)
     }
 
-    /// Whether no token was ready for a call that never waits.
+    /// Returns whether no token was ready for a call that never waits.
     pub fn is_not_ready(&self) -> bool {
         self.kind == Kind::NotReady
     }
 
-    /// Whether no token lives as long as was asked for.
+    /// Returns whether no token lives as long as was asked for.
     pub fn is_too_brief(&self) -> bool {
         self.kind == Kind::TooBrief
     }
 
-    /// Whether a login or a logout came to nothing, since a later one of the same session took its
-    /// place. What that one has left is what counts; there is nothing to repeat.
+    /// Returns whether a login or a logout had no effect, since a later one of the same session
+    /// replaced it. There is nothing to repeat: the later one determines the session's state.
     pub fn is_superseded(&self) -> bool {
         self.kind == Kind::Superseded
     }
 
-    /// Whether a refresher asked its own session for a token.
+    /// Returns whether a refresher asked its own session for a token.
     pub fn is_reentrant(&self) -> bool {
         self.kind == Kind::Reentrant
     }
 
-    /// When another try may do better, on the session's clock.
+    /// Returns when another attempt may succeed, on the session's clock.
     pub fn when_to_retry(&self) -> Option<Timestamp> {
         self.retry_at
     }
@@ -250,19 +253,19 @@ impl StdError for Error {
     }
 }
 
-/// A session that cannot be built.
+/// Why a session cannot be built.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, ThisError)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A token of the grant is empty.
+    /// The named token of the grant is empty.
     #[error("the grant's {0} is empty: leave it out instead")]
     Empty(Part),
-    /// A token of the grant cannot be sent.
+    /// The named token of the grant cannot be sent in an HTTP header.
     #[error("the grant's {0} holds a character that no HTTP header may carry")]
     Unsendable(Part),
 }
 
-/// A part of a grant, as [`BuildError`] names it.
+/// A part of a grant, as named by [`BuildError`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// The access token.
@@ -280,7 +283,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// Whether the tokens of `grant` can be sent.
+/// Checks that the tokens of `grant` can be sent.
 pub(crate) fn check_sendable(grant: &Grant) -> Result<(), BuildError> {
     let parts =
         [(Part::AccessToken, grant.access_token()), (Part::RefreshToken, grant.refresh_token())];

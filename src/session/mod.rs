@@ -21,26 +21,83 @@
 //! # }
 //! ```
 //!
+//! For single-threaded runtimes there is a `!Send` variant, [`LocalSession`].
+//!
 //! # How a refresh is driven
-//! By whoever needs it, unless told otherwise: each caller that waits polls the refresh, one at a
-//! time, on whatever executor or thread it runs. With [`Builder::spawner`] a task drives it; with
-//! [`Session::keep_fresh`] it starts without any caller. All three share one flight.
+//! By default, by its callers: each caller that waits polls the refresh, one at a time, on its own
+//! executor or thread. With [`Builder::spawner`] a spawned task drives it. With
+//! [`Session::keep_fresh`] it starts without any caller. All of them share one refresh.
 //!
 //! # How a token is read
-//! While it is valid, from a published snapshot: no lock, no shared write (rule C1). Lend it by
-//! [`Session::with_token`], keep a [`Reader`] for a hot loop, or own a clone. Everything else takes
-//! one short lock around the lifecycle, publishes, unlocks, and only then wakes.
+//! A valid token is read from a published snapshot, without a lock and without a write to shared memory
+//! ([C1](crate::spec#c-the-shared-session)). Borrow it in [`Session::with_token`], keep a [`Reader`] for
+//! a hot loop, or own a clone from [`Session::token`]. All other operations take one short lock around
+//! the lifecycle, publish the new snapshot, release the lock, and only then wake those who wait.
 //!
 //! # Invariants
-//! - One flight at a time, whoever asks; its failure is told to all who wait (rules B3, B7).
-//! - Dropping callers neither cancels nor repeats it (rule C4). While the old token works nobody
-//!   waits for it (rule C7).
-//! - A grant is persisted before its token is handed out (rule F2).
-//! - No user code runs under the session's lock (rule C6).
+//! - One refresh is in flight at a time, whoever asks, and all who wait for it get its failure
+//!   ([B3, B7](crate::spec#b-the-client-machine)).
+//! - Dropping callers neither cancels nor repeats it ([C4](crate::spec#c-the-shared-session)). While the
+//!   old token works, nobody waits for it ([C7](crate::spec#c-the-shared-session)).
+//! - A grant is persisted before its token is handed out ([F2](crate::spec#f-storage)).
+//! - No user code runs under the session's lock ([C6](crate::spec#c-the-shared-session)).
 //!
 //! # Deliberately absent
-//! A background thread, a runtime of its own, and any request to a resource server: those are
-//! adapters.
+//! Background threads (only a blocking refresher gets a short-lived one), a runtime of its own, and
+//! requests to resource servers, which the adapters make.
+
+// The rooms of the session, highest first. Each imports only from lower ones; singleflight and exchange
+// know nothing of each other.
+//
+// handle/              What a program holds and calls.
+//   session.rs         `Session`: reads, rejects and accepts tokens, without waiting.
+//   builder.rs         `Builder`: the ports and the first grant of a session.
+//   acquire.rs         `Acquire`: one caller's wait for a token, awaited or blocking.
+//   acquire/ends.rs    Whether that wait has ended without a token.
+//   options.rs         What a caller asks for: its limits, and the pace of the refreshes it starts.
+//   login.rs           Login, logout and close, with what they write to the store.
+//   timed.rs           `Timed`: has a login, a logout or a close polled at its deadline.
+//   turn.rs            `Wait`: the loop of turns, on an executor and on a thread.
+//   drive.rs           `Drive`: drives what is in flight without a caller (a spawned task, `close`).
+//   keep_fresh.rs      `KeepFresh`: starts a refresh when it is due.
+//   reader.rs          `Reader`: keeps the last snapshot, for a hot loop.
+//   changed.rs         `Changed`: completes when the session has changed.
+//   suspend.rs         `Suspended`: the state of a session that `keyed` has packed.
+//   local.rs           `LocalSession`, `LocalAcquire`: the `!Send` variant, which wraps a session.
+//   local/builder.rs   `LocalBuilder`: its refresher, spawner and hooks may be `!Send`.
+//   local/bound.rs     `Local`, `Away`: what stays on its thread, and its `Send` proxy.
+//
+// shared/              What all handles of one session share.
+//   mod.rs             `Shared`: the lock, and how a change is published, driven and finished.
+//   inner.rs           `Inner`: the state under the lock; launches refreshes, publishes snapshots.
+//   landing.rs         How a flight's report, a login and a logout change the state.
+//   kept.rs            Which refresh token is kept where responses overtake each other.
+//   precedence.rs      `Precedence`: which of several logins and logouts is in effect.
+//   snapshot.rs        `Snapshot`, `Slot`: what readers see, without the lock.
+//   deferred.rs        `Deferred`: what is done once the lock is released.
+//
+// singleflight/        Who polls what is in flight, and who is woken. Knows no tokens.
+//   flights.rs         `Flights`: the jobs in flight, their wakers and deadlines.
+//   waiters.rs         `Waiters`: the places of those who wait, with their wakers.
+//
+// exchange/            One refresh: load, note the intent, ask, persist. Knows no waiters.
+//   run.rs             `run`: one refresh from launch to report, with or without a store.
+//   stored.rs          `StoredExchange`: the order of load, intent, request and persist.
+//   ask.rs             `ask`: the request to the authorization server.
+//   persist.rs         `persist`: stores a received grant over the one it renewed, and nothing else.
+//   revoke.rs          `revoke`: revokes a grant that belongs to nobody.
+//   timed_store.rs     `TimedStore`: the store, within a deadline and with its panics contained.
+//   params.rs          `ExchangeParams`: what a refresh knows of its session.
+//   received.rs        `Report`, `Outcome`, `Received`: what a refresh returns.
+//   stage.rs           `Stage`: whether it was sent or called off.
+//   epoch.rs           `EpochFence`: which flights a login or a logout has superseded.
+//   answers.rs         `AnswerCount`: the grants that were received, and those that have landed.
+//
+// ports.rs             `Ports`, `Settings`, `Hooks`, `Sample`: what a session was built with.
+// error.rs             `Error`, `BuildError`: why there is no token, or no session.
+// alarm.rs             `Alarm`: one caller's use of the timer.
+// panics.rs            `FirstPanic`: a panic of the program's code, kept until it can be resumed.
+// models.rs            Loom models of the private protocols above.
 
 mod alarm;
 mod error;

@@ -1,5 +1,5 @@
-//! Models of the private protocols, small enough to be exhausted without a bound. Those of the
-//! session as a whole are in `tests/loom`.
+//! Models of the private protocols, small enough to be checked exhaustively without a bound. Those of
+//! the session as a whole are in `tests/loom`.
 
 use core::future::Future;
 use core::pin::pin;
@@ -25,7 +25,7 @@ mod exhaust;
 
 use exhaust::{Bound::Unbounded, exhaust};
 
-/// The `n`th token of a session.
+/// Returns the `n`th token of a session.
 fn token(n: u64) -> AccessToken {
     let mut lifecycle = Lifecycle::new(1);
     for _ in 0..n {
@@ -95,7 +95,7 @@ fn the_result_of_off_loaded_work_is_had_whenever_it_comes() {
         let parker = Parker::new();
         let waker = parker.waker();
         let result = loop {
-            // Once with a waker that nobody answers to: the last one counts.
+            // Polled once with a waker that nobody listens to: the last waker counts.
             let early = pending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             if let Poll::Ready(result) = early {
                 break result;

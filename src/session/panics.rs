@@ -1,4 +1,4 @@
-//! Panics of the program's clocks and hooks, which go on once they cost nothing any more.
+//! Panics of the program's clocks and hooks: kept while a flight continues, and resumed afterwards.
 
 use crate::primitives::contained;
 use core::any::Any;
@@ -6,15 +6,15 @@ use std::panic::resume_unwind;
 use std::prelude::rust_2024::*;
 use std::sync::{Mutex, PoisonError};
 
-/// What a panic brought.
+/// The payload of a panic.
 pub(crate) type Panic = Box<dyn Any + Send>;
 
-/// Where the first panic of a clock or a hook is kept while a flight goes on.
+/// Keeps the first panic of a clock or a hook while a flight continues.
 #[derive(Default)]
 pub(crate) struct FirstPanic(Mutex<Option<Panic>>);
 
 impl FirstPanic {
-    /// Calls `code`, which is the program's. `None` where it panics.
+    /// Calls `code`, which belongs to the program. Returns `None` where it panics.
     pub(crate) fn call<T>(&self, code: impl FnOnce() -> T) -> Option<T> {
         let panic = match contained(code) {
             Ok(value) => return Some(value),
@@ -27,7 +27,7 @@ impl FirstPanic {
         None
     }
 
-    /// Panics with what was kept, if anything was.
+    /// Resumes the kept panic, if there is one.
     pub(crate) fn resume_unwinding(&self) {
         if let Some(panic) = self.take() {
             resume_unwind(panic);

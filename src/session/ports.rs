@@ -1,4 +1,4 @@
-//! What a session was built with.
+//! The ports: what a session was built with.
 
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::store::AnyStore;
 use crate::time::{Draw, Span, Timestamp};
 use crate::token::Grant;
 
-/// What any number of sessions can have in common. Never changes.
+/// The settings that any number of sessions can share. They never change.
 pub(crate) struct Settings {
     pub(crate) policy: Policy,
     pub(crate) clock: SessionClock,
@@ -20,11 +20,11 @@ pub(crate) struct Settings {
     pub(crate) draw: Box<dyn Fn() -> u32 + Send + Sync>,
     pub(crate) jitter: bool,
     pub(crate) needs_grant: bool,
-    /// For refreshers that bring none of their own.
+    /// Used for refreshers that bring no backoff of their own.
     pub(crate) client_backoff: ClientBackoff,
 }
 
-/// Which clock a session reads. The standard one is called without indirection.
+/// The clock that a session reads. The standard one is called without indirection.
 #[derive(Clone)]
 pub(crate) enum SessionClock {
     Standard,
@@ -48,15 +48,15 @@ impl SessionClock {
     }
 }
 
-/// When a flight set out.
+/// When a flight was launched.
 #[derive(Copy, Clone)]
 pub(crate) struct Launched {
     pub(crate) now: Timestamp,
     pub(crate) wall: Timestamp,
 }
 
-/// What the clocks show, and numbers drawn, for one change of state: had before the lock is taken,
-/// since both are the program's code.
+/// The clock readings and random numbers for one change of state. They are taken before the lock, since
+/// both come from the program's code.
 #[derive(Copy, Clone)]
 pub(crate) struct Sample {
     pub(crate) now: Timestamp,
@@ -68,24 +68,24 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// For where the clocks cannot be read.
+    /// Returns the sample to use where the clocks cannot be read.
     pub(crate) fn of(Launched { now, wall }: Launched) -> Self {
         Self { now, wall, draw: Draw::NONE, jitter: Draw::NONE }
     }
 }
 
 impl Settings {
-    /// A draw for a delay.
+    /// Draws a number for a delay.
     pub(crate) fn draw(&self) -> Draw {
         Draw::new((self.draw)())
     }
 
-    /// How long a refresh may take.
+    /// Returns how long a refresh may take.
     pub(crate) fn longest(&self) -> Span {
         self.policy.refresh_deadline().into()
     }
 
-    /// What the clocks show, and numbers drawn, for one change of state.
+    /// Reads the clocks and draws numbers, for one change of state.
     pub(crate) fn sample(&self) -> Sample {
         Sample {
             now: self.clock.now(),
@@ -96,13 +96,13 @@ impl Settings {
     }
 }
 
-/// One session's own.
+/// The ports of one session.
 pub(crate) struct Ports {
     pub(crate) settings: Arc<Settings>,
-    /// How many handles there are. A task that only drives what is in the air keeps the session
-    /// alive and is none (rule C9).
+    /// How many handles there are. A task that only drives what is in flight keeps the session alive
+    /// and does not count (rule C9).
     handles: AtomicUsize,
-    /// The wall clock when the session was built, which its first grant counts from.
+    /// The wall clock when the session was built: the time that its first grant counts from.
     pub(crate) built_at: Timestamp,
     pub(crate) client_backoff: ClientBackoff,
     pub(crate) refresher: Box<dyn AnyRefresh>,
@@ -111,7 +111,7 @@ pub(crate) struct Ports {
     pub(crate) hooks: Hooks,
 }
 
-/// What the program wants to be told.
+/// The hooks by which the program is notified.
 #[derive(Default)]
 pub(crate) struct Hooks {
     pub(crate) on_rotate: Option<Box<OnRotate>>,
@@ -122,7 +122,7 @@ type OnRotate = dyn Fn(&Grant) + Send + Sync;
 type OnOrphan = dyn Fn(Grant) + Send + Sync;
 
 impl Hooks {
-    /// These, and one that is told of each new grant.
+    /// Returns these hooks with `hook` as the one that gets each new grant.
     #[cfg(feature = "keyed")]
     pub(crate) fn on_rotate(self, hook: impl Fn(&Grant) + Send + Sync + 'static) -> Self {
         Self { on_rotate: Some(Box::new(hook)), ..self }
@@ -130,7 +130,7 @@ impl Hooks {
 }
 
 impl Ports {
-    /// The ports of a session with one handle.
+    /// Creates the ports of a session with one handle.
     pub(crate) fn new(
         settings: Arc<Settings>,
         refresher: Box<dyn AnyRefresh>,
@@ -152,21 +152,21 @@ impl Ports {
         }
     }
 
-    /// When a refresh with this `deadline` was launched, as far as can be told without a clock.
+    /// Returns when a refresh with this `deadline` was launched, as far as is known without a clock.
     pub(crate) fn launched_for(&self, deadline: Timestamp) -> Launched {
         let now = deadline.saturating_sub(self.settings.longest());
         Launched { now, wall: self.built_at }
     }
 
-    /// Whether the session is still wanted by anybody.
+    /// Returns whether there is a handle left.
     pub(crate) fn is_wanted(&self) -> bool {
-        // Relaxed, as is all that counts: only the number matters. What a handle did before it was
-        // dropped is under the session's lock, where whoever asks this goes for it.
+        // Relaxed, as for all of these counters: only the number matters. What a handle did before it
+        // was dropped is under the session's lock, which the caller of this takes next.
         self.handles.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn handle_cloned(&self) {
-        // Whoever makes a handle has one, so the count cannot be zero meanwhile.
+        // Whoever clones a handle holds one, so the count cannot be zero meanwhile.
         self.handles.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -1,11 +1,11 @@
-//! A stored grant as bytes (feature `json`): one JSON object, written and read by the same
-//! description, for the adapters and for stores of one's own.
+//! A stored grant as bytes (feature `json`): one JSON object, written and read by the same types,
+//! for the adapters and for third-party stores.
 //!
-//! Invariants: the only place where secrets become bytes (rule G2); those bytes are zeroised; what
-//! is wrong with others is told without a word of what they hold (rule G1).
+//! Invariants: this is the only place where secrets become bytes (rule G2); those bytes are
+//! zeroised; errors quote nothing of what they met (rule G1).
 //!
-//! Deliberately absent: leniency. Every key is always written, so a missing or an unknown one means
-//! that something else wrote it, and it is left alone (rule F5).
+//! Deliberately absent: leniency. Every key is always written, so a missing or unknown key means
+//! that something else wrote the file, and it is not touched (rule F5).
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -21,16 +21,16 @@ use super::{StoreError, StoredGrant, Version, Versioned};
 use crate::time::{Lifetime, Span, Timestamp};
 use crate::token::{Grant, Secret};
 
-/// The one format there is so far.
+/// The only format so far.
 const FORMAT: u64 = 1;
 
-/// The format alone, whatever else there is.
+/// Only the format, whatever else there is.
 #[derive(Deserialize)]
 struct Head {
     format: u64,
 }
 
-/// All of it. `T` is a secret's text: borrowed when written, wrapped when read.
+/// The whole. `T` is a secret's text: borrowed when written, wrapped when read.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "T: Deserialize<'de>"))]
 struct Content<T> {
@@ -66,8 +66,9 @@ fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 }
 
 impl Versioned {
-    /// This as JSON, in the clear, as the file store keeps it: `{"format":1,"version":7,"grant":{..}}`,
-    /// or `"grant":null` after a logout. A store that was never written holds nothing at all instead.
+    /// Returns the content as JSON, unencrypted, in the format of the file store:
+    /// `{"format":1,"version":7,"grant":{..}}`, or `"grant":null` after a logout. A store that was
+    /// never written has no content at all.
     ///
     /// ```
     /// use core::time::Duration;
@@ -86,11 +87,11 @@ impl Versioned {
         encode(self.version, self.grant.as_ref())
     }
 
-    /// Reads what [`to_json`](Self::to_json) wrote.
+    /// Parses the output of [`to_json`](Self::to_json).
     ///
     /// # Errors
-    /// [`StoreError::damaged`], where it is anything else: cut short, of another format, or at
-    /// [`Version::EMPTY`], which is that of a store with nothing in it.
+    /// [`StoreError::damaged`] for anything else: a text that is cut short, has another format, or
+    /// is at [`Version::EMPTY`], the version of an empty store.
     pub fn from_json(bytes: &[u8]) -> Result<Self, StoreError> {
         decode(bytes).map_err(|reason| {
             StoreError::damaged(format!("the stored grant cannot be understood: {reason}"))
@@ -98,12 +99,12 @@ impl Versioned {
     }
 }
 
-/// The text of a store that holds `grant` as `version`.
+/// Returns the text of a store that holds `grant` as `version`.
 pub(crate) fn encode(version: Version, grant: Option<&StoredGrant>) -> Secret {
     const TAKES_ALL: &str = "memory takes all, and every key of a grant is a text";
     let content =
         Content { format: FORMAT, version: version.number(), grant: grant.map(Body::exposing) };
-    // Measured first: a buffer that grew would leave copies of the secrets behind.
+    // Measured first: a buffer that grows would leave copies of the secrets behind.
     let mut size = Size(0);
     serde_json::to_writer(&mut size, &content).expect(TAKES_ALL);
     let mut bytes = Vec::with_capacity(size.0 + 1);
@@ -129,7 +130,7 @@ impl<'a> Body<&'a str> {
     }
 }
 
-/// Counts what would be written.
+/// Counts the bytes that would be written.
 struct Size(usize);
 
 impl Write for Size {
@@ -143,7 +144,7 @@ impl Write for Size {
     }
 }
 
-/// Understands the bytes of a store, or says why not: in words that quote nothing of them.
+/// Parses the bytes of a store. The error quotes nothing of them.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Versioned, String> {
     if bytes.trim_ascii().is_empty() {
         return Err("it is empty".into());
@@ -153,7 +154,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Versioned, String> {
         return Err(format!("its format is not {FORMAT}, the one that this program knows"));
     }
     let content: Content<Text> = serde_json::from_slice(bytes).map_err(|error| describe(&error))?;
-    // Else a swap that expects an empty store would overwrite it.
+    // Otherwise a swap that expects an empty store would overwrite it.
     if content.version == Version::EMPTY.number() {
         return Err("its version is that of a file that was never written".into());
     }
@@ -188,11 +189,11 @@ impl Body<Text> {
     }
 }
 
-/// What is wrong and where. The error's own message would quote what it met.
+/// Says what is wrong and where. The error's own message would quote the input.
 fn describe(error: &serde_json::Error) -> String {
     let problem = match error.classify() {
         Category::Eof => "it ends too early",
-        Category::Syntax => "it is no JSON",
+        Category::Syntax => "it is not JSON",
         Category::Data => "a value is missing, unknown, or of another type than it should be",
         Category::Io => "it could not be read to its end",
     };

@@ -1,4 +1,4 @@
-//! What every store of families must do, for stores of your own.
+//! A conformance test for stores of token families.
 
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
@@ -10,16 +10,16 @@ use crate::rotation::{Row, Tolerance};
 use crate::store::Version;
 use crate::time::Timestamp;
 
-/// How many claim one family at once.
+/// How many claims are made on one family at once.
 const CLAIMS: u64 = 64;
 
-/// Runs a store through what an [`Issuer`](crate::issue::Issuer) relies on: that it keeps a family
-/// whole, that of many claims at once one is done, that no update is lost and no revocation
-/// undone, and times and counts at their limits. It adds families under random names and leaves
-/// them there.
+/// Tests that a store does what an [`Issuer`](crate::issue::Issuer) relies on: it keeps a family
+/// intact, exactly one of many concurrent claims succeeds, no update is lost, no revocation is
+/// undone, and times and counts are kept up to their limits. It adds families under random names
+/// and does not remove them.
 ///
 /// # Panics
-/// Where the store does otherwise; the message says what it did.
+/// If the store does otherwise; the message says what it did.
 pub async fn family_store_conforms<S: FamilyStore>(store: &S) {
     keeps_families_whole(store).await;
     claims_once(store).await;
@@ -187,7 +187,7 @@ async fn revokes_a_subject<S: FamilyStore>(store: &S) {
     assert_eq!(nobody.expect("it can be written"), 0, "a subject without families has none");
 }
 
-/// Polls all of `futures` in turn, until all have ended.
+/// Polls all of `futures` in turn, until all have completed.
 async fn together<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut futures: Vec<Pin<Box<F>>> = futures.map(Box::pin).collect();
     let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();

@@ -1,4 +1,4 @@
-//! A proxy on this machine that does to requests what networks and servers do.
+//! A proxy on this machine that injects the faults of networks and servers.
 
 mod message;
 
@@ -17,63 +17,64 @@ use message::{Rest, for_client, for_server, receive, with_prefix};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nothing: the request is passed on, and its answer back.
+    /// No fault: the request is forwarded, and the response returned.
     Pass,
-    /// The server handles the request; the connection is closed instead of its answer.
+    /// The server handles the request; the connection is closed instead of a response.
     LoseAnswer,
     /// The connection is reset, and the server never sees the request.
     ResetBefore,
-    /// The server never sees the request, and nothing comes back until [`FaultProxy::release`].
+    /// The server never sees the request, and there is no response until [`FaultProxy::release`].
     Swallow,
-    /// The server handles the request; the connection is reset instead of its answer.
+    /// The server handles the request; the connection is reset instead of a response.
     ResetAfter,
-    /// The server handles the request; the answer waits for [`FaultProxy::release`].
+    /// The server handles the request; the response is held until [`FaultProxy::release`].
     Hold,
-    /// The connection is closed behind so many bytes of the answer.
+    /// The connection is closed after this many bytes of the response.
     Truncate(usize),
-    /// The answer comes a byte at a time, with this in between.
+    /// The response is sent byte by byte, with this delay after each.
     Drip(Duration),
-    /// The server handles the request; the answer comes so much later.
+    /// The server handles the request; the response is delayed by this much.
     Delay(Duration),
-    /// The server handles the request; these bytes stand before the body of its answer.
+    /// The server handles the request; these bytes are inserted before the body of the response.
     Prefix(Vec<u8>),
-    /// The server handles the request; this comes instead of its answer, byte by byte as it stands.
+    /// The server handles the request; these bytes are sent instead of its response.
     Replace(Vec<u8>),
-    /// The server never sees the request; this is answered, byte by byte as it stands.
+    /// The server never sees the request; these bytes are sent as the response.
     Answer(Vec<u8>),
-    /// The server never sees the request; so many bytes of a body come with a 200.
+    /// The server never sees the request; the response is a 200 with a body of this many bytes.
     Flood(u64),
 }
 
 impl Fault {
-    /// An answer of a status, a header and a body, instead of the server's.
+    /// Returns a response with a status, a header and a body; the server never sees the request.
     pub fn answer(status: u16, header: Option<(&str, &str)>, body: &str) -> Self {
         Self::Answer(written(status, header, body))
     }
 
-    /// The same instead of the answer of a server that has handled the request: a gateway's 502 or
-    /// 504, say.
+    /// Returns a response with a status, a header and a body, sent after the server has handled the
+    /// request: for example a gateway's 502 or 504.
     pub fn replacing(status: u16, header: Option<(&str, &str)>, body: &str) -> Self {
         Self::Replace(written(status, header, body))
     }
 
-    /// A page for people, with a 200, as from a portal that asks one to log in.
+    /// Returns a 200 with an HTML page, as from a captive portal.
     pub fn html() -> Self {
         Self::answer(200, Some(("content-type", "text/html")), "<!doctype html><h1>Welcome</h1>")
     }
 
-    /// The server's answer behind a byte order mark (RFC 8259, section 8.1).
+    /// Returns the fault that puts a byte order mark before the response's body (RFC 8259, section
+    /// 8.1).
     pub fn byte_order_mark() -> Self {
         Self::Prefix(b"\xef\xbb\xbf".to_vec())
     }
 
-    /// Bytes that are no HTTP.
+    /// Returns a response that is not HTTP.
     pub fn garbage() -> Self {
         Self::Answer(b"\x00\xff\x16\x03 this is no answer\n\n".to_vec())
     }
 }
 
-/// An answer as it goes over the wire.
+/// A response as bytes.
 fn written(status: u16, header: Option<(&str, &str)>, body: &str) -> Vec<u8> {
     let header = header.map(|(name, value)| format!("{name}: {value}\r\n"));
     let (header, length) = (header.unwrap_or_default(), body.len());
@@ -81,12 +82,13 @@ fn written(status: u16, header: Option<(&str, &str)>, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} Fault\r\n{header}{rest}").into_bytes()
 }
 
-/// A proxy before any server of HTTP/1.1 on this machine, one request a connection. Each connection
-/// takes the next [`Fault`] of the script; those beyond it pass, or meet the one that
-/// [`otherwise`](FaultProxy::otherwise) was given.
+/// A proxy in front of any HTTP/1.1 server on this machine, with one request per connection. Each
+/// connection takes the next [`Fault`] of the script; those beyond the script pass, or get the
+/// fault set with [`otherwise`](FaultProxy::otherwise).
 ///
-/// As a reverse proxy does, it names the server in a request's `Host`, and has redirects to the
-/// server's origin come to itself. All else passes as it is, but for `Connection`.
+/// Like a reverse proxy, it sets a request's `Host` to the server, and changes redirects to the
+/// server's origin to its own address. It also sets `Connection`; everything else is forwarded
+/// unchanged.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -106,8 +108,8 @@ fn written(status: u16, header: Option<(&str, &str)>, body: &str) -> Vec<u8> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// It has a thread of its own and one a connection, and needs no runtime. Nothing is timed but
-/// [`Fault::Drip`] and [`Fault::Delay`]. Dropping it closes its port and lets go what is held.
+/// It uses one thread and another per connection, and needs no runtime. Only [`Fault::Drip`] and
+/// [`Fault::Delay`] take time. Dropping the proxy closes its port and releases what is held.
 pub struct FaultProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -125,30 +127,30 @@ struct Shared {
 #[derive(Default)]
 struct State {
     script: VecDeque<Fault>,
-    /// What befalls those beyond the script, if anything does.
+    /// The fault of connections beyond the script, if any.
     otherwise: Option<Fault>,
     connections: usize,
     forwarded: usize,
     held: usize,
-    /// How many of those that are held, or will be, may go on.
+    /// How many responses, held now or later, may be sent.
     released: usize,
     closed: bool,
 }
 
 impl FaultProxy {
-    /// A proxy before the server at `server`, on a free port of the loopback interface.
+    /// Starts a proxy in front of the server at `server`, on a free port of the loopback interface.
     ///
     /// # Errors
-    /// Where no port or no thread can be had.
+    /// If no port is free or no thread can be started.
     pub fn before(server: SocketAddr) -> io::Result<Self> {
         Self::between((Ipv4Addr::LOCALHOST, 0).into(), &server.to_string())
     }
 
-    /// A proxy that listens at `listen`, before the server at `authority`: a host and a port, such as
-    /// `localhost:8080`. The host is looked up now, and only now.
+    /// Starts a proxy that listens at `listen`, in front of the server at `authority`: a host and a
+    /// port, such as `localhost:8080`. The host is resolved once, here.
     ///
     /// # Errors
-    /// Where the host is not found, or the port or a thread cannot be had.
+    /// If the host is not found, the port is in use, or no thread can be started.
     pub fn between(listen: SocketAddr, authority: &str) -> io::Result<Self> {
         let server = authority.to_socket_addrs()?.collect();
         let listener = TcpListener::bind(listen)?;
@@ -164,7 +166,7 @@ impl FaultProxy {
                 }
                 if let Ok(client) = client {
                     let shared = Arc::clone(&accepting);
-                    // Where no thread can be had the connection is dropped, which is a fault too.
+                    // If no thread can be started the connection is dropped, which is a fault, too.
                     let _ = spawn(move || shared.serve(client));
                 }
             }
@@ -173,33 +175,33 @@ impl FaultProxy {
         Ok(Self { address, shared })
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Appends to the script.
+    /// Appends a fault to the script.
     pub fn next(&self, fault: Fault) {
         self.shared.lock().script.push_back(fault);
     }
 
-    /// What befalls connections beyond the script \[nothing\].
+    /// Sets the fault of connections beyond the script. Default: none, they pass.
     pub fn otherwise(&self, fault: Fault) {
         self.shared.lock().otherwise = Some(fault);
     }
 
-    /// How many connections came, with a request or without.
+    /// Returns how many connections were accepted, with a request or without.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections
     }
 
-    /// How many requests the server handled, whatever became of its answers.
+    /// Returns how many requests the server handled, whether or not the client got a response.
     pub fn forwarded(&self) -> usize {
         self.shared.lock().forwarded
     }
 
-    /// Waits until an answer is held, so that the server has certainly handled its request, or until a
-    /// request was swallowed. It blocks the thread.
+    /// Blocks the thread until a response is held, so that the server has certainly handled its
+    /// request, or until a request was swallowed.
     pub fn wait_until_held(&self) {
         let mut state = self.shared.lock();
         while state.held == 0 {
@@ -207,7 +209,7 @@ impl FaultProxy {
         }
     }
 
-    /// Lets one answer that is held go, or the next one that will be.
+    /// Releases one held response, or the next one that will be held.
     pub fn release(&self) {
         self.shared.lock().released += 1;
         self.shared.changed.notify_all();
@@ -218,7 +220,7 @@ impl Drop for FaultProxy {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
-        // Its thread waits for a connection: this is one.
+        // Its thread waits for a connection, and gets this one.
         drop(TcpStream::connect(self.address));
     }
 }
@@ -249,7 +251,7 @@ impl Shared {
             let next = state.script.pop_front().or_else(|| state.otherwise.clone());
             next.unwrap_or(Fault::Pass)
         };
-        // Whoever hangs up meanwhile has had what was to happen.
+        // A client that has closed the connection meanwhile has had its fault.
         let _ = self.inflict(fault, client);
     }
 
@@ -261,7 +263,7 @@ impl Shared {
                 client.write_all(&answer)?;
             }
             Fault::LoseAnswer => drop(self.forward(&mut client, Rest::Nothing)?),
-            // A socket that is closed with something unread in it is reset.
+            // A socket that is closed with unread data is reset.
             Fault::ResetBefore => {
                 receive(&mut client, Rest::LastByte)?;
                 return Ok(());
@@ -327,7 +329,7 @@ impl Shared {
         state.released = state.released.saturating_sub(1);
     }
 
-    /// Has the server handle the request, and gives its answer, whole.
+    /// Forwards the request to the server, and returns the whole response.
     fn forward(&self, client: &mut TcpStream, rest: Rest) -> io::Result<Vec<u8>> {
         let request = receive(client, rest)?;
         let mut server = TcpStream::connect(&*self.server)?;

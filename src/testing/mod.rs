@@ -1,6 +1,6 @@
-//! Tools for tests of programs that embed perennial (feature `testing`): virtual time, a scripted
-//! refresher, a proxy that loses, delays and garbles, and what a store of families must do. No rule
-//! is tested by sleeping.
+//! Tools for testing programs that embed this crate (feature `testing`): virtual time, a scripted
+//! refresher, a proxy that injects faults, and a conformance test for family stores. No test needs
+//! to sleep.
 
 #[cfg(feature = "issue")]
 mod families;

@@ -1,4 +1,4 @@
-//! A refresher whose answers are given by the test, one by one.
+//! A refresher whose results are set by the test, one by one.
 
 use core::fmt;
 use core::future::Future;
@@ -17,20 +17,20 @@ use crate::token::{Grant, Secret};
 /// What a scripted refresher does with one request.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// Grants this.
+    /// Returns this grant.
     Grant(Grant),
-    /// Fails like this.
+    /// Returns this error.
     Fail(RefreshError),
-    /// Says nothing until [`Scripted::release`] gives the answer.
+    /// Stays pending until [`Scripted::release`] sets the result.
     Hang,
     /// Panics.
     Panic,
 }
 
-/// A refresher that answers by script, and by default grants `at-2`, `at-3` and so on, for an
+/// A refresher that follows a script. Beyond the script it grants `at-2`, `at-3` and so on, for an
 /// hour each. Clones share one script.
 ///
-/// Each request is recorded; each dropped before it was answered is counted.
+/// It records each request, and counts those that were dropped before they completed.
 #[derive(Clone, Default)]
 pub struct Scripted(Arc<Mutex<Script>>);
 
@@ -40,9 +40,9 @@ struct Script {
     presented: Vec<Option<String>>,
     dropped: usize,
     revoked: Vec<String>,
-    /// Answers that nobody hangs for yet.
+    /// Results for which no request is pending yet.
     released: VecDeque<Answer>,
-    /// The requests that hang, the oldest first.
+    /// The pending requests, oldest first.
     hanging: Vec<Hanging>,
 }
 
@@ -53,25 +53,26 @@ struct Hanging {
 }
 
 impl Scripted {
-    /// A refresher with no script: it grants.
+    /// Creates a refresher with an empty script.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Appends an answer to the script.
+    /// Appends a step to the script.
     #[must_use]
     pub fn then(self, answer: Answer) -> Self {
         self.lock().answers.push_back(answer);
         self
     }
 
-    /// The answer to the `n`th request where the script has none: `at-{n+1}` and `rt-{n+1}`.
+    /// Returns the default grant for the `n`th request: `at-{n+1}` and `rt-{n+1}`.
     pub fn grant(n: usize) -> Grant {
         let next = n + 1;
         Grant::new(format!("at-{next}"), format!("rt-{next}"), Duration::from_secs(3600))
     }
 
-    /// Gives the oldest request that hangs without one its answer; where none does, the next.
+    /// Completes the oldest pending request. If there is none, the result is kept for the next
+    /// request that hangs.
     pub fn release(&self, answer: Answer) {
         let waker = {
             let mut script = self.lock();
@@ -89,22 +90,22 @@ impl Scripted {
         }
     }
 
-    /// How many requests were made.
+    /// Returns how many requests were made.
     pub fn requests(&self) -> usize {
         self.lock().presented.len()
     }
 
-    /// The refresh tokens that were presented, in order.
+    /// Returns the refresh tokens that were presented, in order.
     pub fn presented(&self) -> Vec<Option<String>> {
         self.lock().presented.clone()
     }
 
-    /// How many requests were dropped before they were answered.
+    /// Returns how many requests were dropped before they completed.
     pub fn dropped(&self) -> usize {
         self.lock().dropped
     }
 
-    /// The refresh tokens of the grants that were revoked.
+    /// Returns the refresh tokens of the grants that were revoked.
     pub fn revoked(&self) -> Vec<String> {
         self.lock().revoked.clone()
     }
@@ -149,7 +150,7 @@ impl Refresh for Scripted {
     }
 }
 
-/// One request; `answer` is gone once it was given.
+/// One request; `answer` is taken once it was returned.
 struct Answering {
     script: Scripted,
     number: usize,
@@ -157,7 +158,7 @@ struct Answering {
 }
 
 impl Answering {
-    /// The answer that was released to it, where it hung. Else `waker` is kept.
+    /// Returns the result that was released to it, if it hung. Otherwise `waker` is kept.
     fn released(&self, waker: Waker) -> Option<Answer> {
         let mut script = self.script.lock();
         let index = script.hanging.iter().position(|it| it.request == self.number)?;

@@ -1,4 +1,4 @@
-//! A clock and a timer that move only when told to.
+//! A clock and a timer that advance only when the test says so.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -13,7 +13,7 @@ use crate::clock::{Clock, Timer};
 use crate::refresh::BoxFuture;
 use crate::time::{Span, Timestamp};
 
-/// Virtual time: both a [`Clock`] and a [`Timer`]. Clones show the same time.
+/// Virtual time: both a [`Clock`] and a [`Timer`]. Clones share the same time.
 ///
 /// ```
 /// use core::time::Duration;
@@ -31,24 +31,24 @@ pub struct VirtualTime(Arc<Mutex<Face>>);
 #[derive(Debug)]
 struct Face {
     now: Timestamp,
-    /// Those who sleep, by number.
+    /// The sleeps, by number.
     sleepers: BTreeMap<u64, (Timestamp, Waker)>,
     next: u64,
 }
 
 impl VirtualTime {
-    /// Time that stands at `now`.
+    /// Creates a clock that stands at `now`.
     pub fn at(now: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(Face { now, sleepers: BTreeMap::new(), next: 0 })))
     }
 
-    /// Lets `duration` go by, and wakes who slept until then.
+    /// Advances the time by `duration`, and wakes the sleeps that are due.
     pub fn advance(&self, duration: Duration) {
         let now = self.now().saturating_add(Span::from(duration));
         self.set(now);
     }
 
-    /// Jumps to `now`, forward or back, and wakes who slept until then.
+    /// Sets the time to `now`, forward or back, and wakes the sleeps that are due.
     pub fn set(&self, now: Timestamp) {
         let due: Vec<Waker> = {
             let mut face = self.lock();
@@ -62,7 +62,7 @@ impl VirtualTime {
         due.into_iter().for_each(Waker::wake);
     }
 
-    /// When the next sleeper wakes up.
+    /// Returns when the next sleep is due.
     pub fn next_alarm(&self) -> Option<Timestamp> {
         let face = self.lock();
         face.sleepers.values().map(|(at, _)| *at).min()

@@ -1,7 +1,7 @@
 //! Conversions between [`Timestamp`], [`std::time::SystemTime`] and the `time` crate (rule A1).
 //!
-//! Into a [`Timestamp`] every conversion saturates and rounds down to the millisecond. Out of one,
-//! a conversion fails where the other type cannot hold the instant.
+//! A conversion into a [`Timestamp`] saturates and rounds down to the millisecond. A conversion
+//! from one fails if the other type cannot represent the instant.
 
 #[cfg(feature = "std")]
 mod with_std {
@@ -25,7 +25,7 @@ mod with_std {
     }
 
     impl Timestamp {
-        /// The instant as a [`SystemTime`], or `None` where the platform cannot hold it.
+        /// Returns the instant as a [`SystemTime`], or `None` if the platform cannot represent it.
         pub fn to_system_time(self) -> Option<SystemTime> {
             let span = Span::from_millis(self.as_millis().unsigned_abs()).to_duration();
             if self < Self::UNIX_EPOCH {
@@ -66,8 +66,8 @@ mod with_time {
         type Error = time::error::ComponentRange;
 
         /// # Errors
-        /// Where the `time` crate cannot hold the instant: beyond the year 9999 unless its feature
-        /// `large-dates` is on.
+        /// The instant is out of range for the `time` crate: beyond the year 9999 unless its
+        /// feature `large-dates` is enabled.
         fn try_from(instant: Timestamp) -> Result<Self, Self::Error> {
             let millis = instant.as_millis();
             let whole = Self::from_unix_timestamp(millis.div_euclid(1000))?;

@@ -8,33 +8,35 @@ use super::{Span, Timestamp};
 
 /// The text is not a number of seconds.
 ///
-/// The text itself is left out: it came off the wire and may hold anything.
+/// The text itself is left out: it came from the network and may hold anything.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ParseTimeError {
-    /// There was no text.
+    /// The text is empty.
     #[error("expected a number of seconds, found nothing")]
     Empty,
-    /// The text was no decimal number.
+    /// The text is not a decimal number.
     #[error("expected a number of seconds such as 3600 or \"3600\", found something else")]
     NotANumber,
 }
 
 /// The `expires_in` of a token response (RFC 6749, section 5.1).
 ///
-/// | on the wire | answer (rule A4) |
+/// | in the response | parsed as |
 /// |---|---|
 /// | `3600`, `"3600"`, `" 3600 "`, `3.6e3` | one hour |
-/// | `1.9999` | 1,999 ms: rounded down, so a token never lives longer |
-/// | `0`, `-5` | the empty span: the token was born dead (rule B10) |
-/// | `1e30`, `1e400` | the longest span: it never expires by the clock |
+/// | `1.9999` | 1,999 ms: rounded down, so that a token never lives longer |
+/// | `0`, `-5` | zero: the token has expired already |
+/// | `1e30`, `1e400` | the longest span: the token does not expire by the clock |
 /// | `"soon"`, `true`, `{}` | an error; the adapters treat it as missing |
 /// | missing, `null` | [`Lifetime::Unstated`]: the policy decides |
+///
+/// See rule [A4](crate::spec#a-time).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExpiresIn(Span);
 
 impl ExpiresIn {
-    /// The lifetime it states.
+    /// Returns the stated lifetime.
     pub const fn span(self) -> Span {
         self.0
     }
@@ -55,16 +57,16 @@ impl FromStr for ExpiresIn {
     }
 }
 
-/// A `NumericDate` such as `exp` or `iat`: seconds since the Unix epoch, perhaps fractional
-/// (RFC 7519, section 2).
+/// A `NumericDate` such as `exp` or `iat`: seconds since the Unix epoch, possibly fractional (RFC
+/// 7519, section 2).
 ///
-/// Fractions are rounded down to the millisecond; dates beyond the year 9999, and beyond what a
-/// [`Timestamp`] holds, saturate (rule A4).
+/// Fractions are rounded down to the millisecond; dates beyond the year 9999, and beyond the range
+/// of a [`Timestamp`], saturate. See rule [A4](crate::spec#a-time).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NumericDate(Timestamp);
 
 impl NumericDate {
-    /// The instant it names.
+    /// Returns the instant.
     pub const fn timestamp(self) -> Timestamp {
         self.0
     }
@@ -99,7 +101,7 @@ fn parse_seconds(text: &str) -> Result<i128, ParseTimeError> {
     if let Ok(whole) = text.parse::<i64>() {
         return Ok(i128::from(whole) * 1000);
     }
-    // Words that Rust takes for numbers ("inf", "nan") are none on the wire.
+    // Words that Rust parses as numbers ("inf", "nan") are not numbers here.
     if !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')) {
         return Err(ParseTimeError::NotANumber);
     }
@@ -116,17 +118,17 @@ fn millis_below(seconds: f64) -> i128 {
     towards_zero.saturating_sub(i128::from(rounded_up))
 }
 
-/// What is known of the issuer's access tokens when their own `iat` is to be trusted.
+/// Whether an issuer's `iat` is the time of the response.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Minting {
-    /// It may hand out a token that it made earlier, so `iat` says nothing about now.
+    /// The issuer may return a token that it made earlier, so `iat` says nothing about the present.
     #[default]
     MayCache,
-    /// It makes each token when asked, so `iat` is the issuer's clock at that moment.
+    /// The issuer makes each token when asked, so `iat` is its clock at that moment.
     MintsAfresh,
 }
 
-/// How long an access token lives, as its answer told (rule A3).
+/// How long an access token lives, as the response stated it. See rule [A3](crate::spec#a-time).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Lifetime {
     /// A relative lifetime, counted from when the request was sent.
@@ -135,18 +137,21 @@ pub enum Lifetime {
     Until {
         /// When it expires, on the issuer's clock.
         exp: Timestamp,
-        /// What the issuer's clock showed when it answered, where that is known; else the local
-        /// wall clock stands in for it, and skew between the two hosts counts.
+        /// What the issuer's clock showed when it responded, if known. Otherwise the local wall
+        /// clock is used instead, and skew between the two hosts matters.
         issuer_now: Option<Timestamp>,
     },
-    /// Nothing was said. The policy decides: [1 h], or until the resource server rejects it.
+    /// No lifetime was stated. The policy decides: see
+    /// [`MissingLifetime`](crate::lifecycle::MissingLifetime).
     #[default]
     Unstated,
 }
 
 impl Lifetime {
-    /// Chooses the best statement of an answer: `expires_in` beats `exp`; `exp` is counted from the
-    /// `Date` of the answer, or from `iat` where the issuer is declared to mint afresh.
+    /// Returns the best lifetime that a response states.
+    ///
+    /// `expires_in` takes precedence over `exp`. `exp` is counted from the `Date` of the response,
+    /// or from `iat` if the issuer is declared to mint tokens afresh.
     pub fn of_answer(
         expires_in: Option<ExpiresIn>,
         exp: Option<NumericDate>,
@@ -166,8 +171,8 @@ impl Lifetime {
         }
     }
 
-    /// The lifetime as a span, given the local wall clock for want of the issuer's; `None` where
-    /// nothing was said.
+    /// Returns the lifetime as a span; `None` if none was stated. `wall` is the local wall clock,
+    /// used if the issuer's is not known.
     pub fn span(self, wall: Timestamp) -> Option<Span> {
         match self {
             Self::For(span) => Some(span),

@@ -1,39 +1,39 @@
-//! How a grant was read off the wire, where that was not plain.
+//! How a grant was read from a response that is not standard.
 
 use core::fmt;
 use std::boxed::Box;
 
 use thiserror::Error;
 
-/// What had to be borne to read an answer that is no token response of RFC 6749, section 5.1, as it
-/// stands: see [`Grant::leniencies`](super::Grant::leniencies). Worth a word to whoever runs the server.
+/// A deviation of a response from RFC 6749, section 5.1, that was tolerated: see
+/// [`Grant::leniencies`](super::Grant::leniencies). Worth reporting to whoever runs the server.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Leniency {
-    /// A byte order mark stood before it (RFC 8259, section 8.1).
+    /// It began with a byte order mark (RFC 8259, section 8.1).
     ByteOrderMark,
     /// It was not UTF-8.
     Charset,
-    /// It was a form instead of JSON.
+    /// It was form-encoded instead of JSON.
     Form,
-    /// Something stood around the one object: a notice, a prefix, a call, a list, quotation marks.
+    /// The object was wrapped: in a notice, a prefix, a call, a list, or quotation marks.
     Framed,
-    /// Another member of it could not be read.
+    /// Another of its members could not be read.
     Unreadable,
-    /// White space stood around a token.
+    /// There was white space around a token.
     Padded,
-    /// The name of the scheme, `Bearer`, stood before the access token.
+    /// The access token was prefixed with the scheme, `Bearer`.
     Prefixed,
-    /// A token was a number, or the one element of a list.
+    /// A token was a number, or the only element of a list.
     Shaped,
-    /// The refresh token stood beside the access token by another name, such as `refreshToken`.
+    /// The refresh token, next to the access token, had another name, such as `refreshToken`.
     Renamed,
-    /// A refresh token stands where none is looked for, and was not taken:
+    /// A refresh token was found in an unexpected place, and was not used:
     /// [`Grant::found_elsewhere`](super::Grant::found_elsewhere) says where.
     Elsewhere,
-    /// Its status was not one of success.
+    /// Its status was not a success.
     Status,
-    /// It broke off: what came whole before that was kept.
+    /// It was cut short: what was complete was kept.
     CutShort,
 }
 
@@ -58,16 +58,16 @@ impl Leniency {
     }
 }
 
-/// Why a grant has no access token although its answer had one, or should have: see
+/// Why a grant has no access token although its response had one, or should have: see
 /// [`Grant::unusable_because`](super::Grant::unusable_because).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Unusable {
-    /// There was none.
-    #[error("the answer holds no access token")]
+    /// There is none.
+    #[error("the response contains no access token")]
     Missing,
-    /// It holds what no HTTP header may carry (RFC 6750, section 2.1).
-    #[error("the access token holds characters that no header may carry")]
+    /// It contains characters that no HTTP header may carry (RFC 6750, section 2.1).
+    #[error("the access token contains characters that no header can carry")]
     NotSendable,
     /// It is bound to a key by `DPoP` (RFC 9449).
     #[error(
@@ -75,24 +75,25 @@ pub enum Unusable {
          server for bearer tokens for this client"
     )]
     Dpop,
-    /// It is of another type that is no bearer token (RFC 6749, section 7.1).
+    /// It is of another type, and not a bearer token (RFC 6749, section 7.1).
     #[error(
-        "the access token's `token_type` is none that is sent as a bearer token: ask the authorization \
+        "the access token has a `token_type` that is not a bearer type: ask the authorization \
          server for bearer tokens, or name the type with `accept_token_type`"
     )]
     TokenType,
-    /// The answer broke off.
-    #[error("the answer broke off")]
+    /// The response was cut short.
+    #[error("the response was cut short")]
     CutShort,
 }
 
-/// How a grant was read. It is no part of what was granted: it is not stored, and not compared.
+/// How a grant was read. This is not part of the grant: it is not stored, and not compared.
 #[derive(Clone, Default)]
 pub(super) struct Reading {
     /// One bit for each of [`Leniency::ALL`]: a grant is passed around by value.
     borne: u16,
     pub(super) unusable: Option<Unusable>,
-    /// What was found elsewhere, in words that hold nothing of the answer's but known names.
+    /// Where a refresh token was found, in words that contain nothing of the response but known
+    /// names.
     pub(super) elsewhere: Option<Box<str>>,
 }
 

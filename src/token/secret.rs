@@ -1,4 +1,4 @@
-//! A text that must not be seen.
+//! Secret text.
 
 use core::fmt;
 use std::borrow::ToOwned;
@@ -8,37 +8,37 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-/// A text that must not be seen: redacted, compared in constant time. Rule G1: "Memory that held
-/// one MUST be zeroised on drop."
+/// Secret text: redacted in `Debug`, compared in constant time, zeroised on drop.
+// Rule G1: "Memory that held one MUST be zeroised on drop."
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Wraps `text`.
+    /// Creates a secret from `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self::from(text.into())
     }
 
-    /// Shows the text. Each call is a place to look at in review.
+    /// Returns the text. Each call deserves a look in review.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// Whether an HTTP header may carry it, and it is not empty.
+    /// Whether it is not empty, and an HTTP header may carry it.
     pub(crate) fn is_sendable(&self) -> bool {
         let text = self.expose();
         !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
     }
 }
 
-/// Rule G1: "No token, refresh token, client secret or key may appear in `Debug`".
+// Rule G1: "No token, refresh token, client secret or key may appear in `Debug`".
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("[redacted]")
     }
 }
 
-/// Rule G2: "Equality MUST be constant-time" for all texts of one length.
+// Rule G2: "Equality MUST be constant-time" for all texts of one length.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
@@ -52,7 +52,8 @@ impl From<String> for Secret {
         if text.capacity() == text.len() {
             return Self(SecretString::from(text));
         }
-        // One with room to spare would be moved to a smaller place, and the old one left as it was.
+        // A string with spare capacity would be moved to a smaller allocation, and the old one not
+        // zeroised.
         let text = Zeroizing::new(text);
         Self::from(text.as_str())
     }

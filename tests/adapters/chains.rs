@@ -110,7 +110,7 @@ async fn the_text_of_a_clients_error_alone_says_why_and_what_to_do(on: Adapter) 
     for ((status, body), says) in [
         (declined, vec!["log in again", "invalid_grant"]),
         (misconfigured, vec!["correct its configuration", "client", "try again in "]),
-        (("503 Service Unavailable", ""), vec!["would not answer", "503", "try again in 7 s"]),
+        (("503 Service Unavailable", ""), vec!["is unavailable", "503", "try again in 7 s"]),
     ] {
         let mut world = World::new(on).await;
         world.time.advance(HOUR);

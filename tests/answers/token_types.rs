@@ -70,5 +70,5 @@ fn an_answer_without_an_access_token_says_so() {
     assert_eq!(grant.unusable_because(), Some(Unusable::Missing));
     let error = refused(200, &[JSON], r#"{"access_token":"at 2"}"#);
     assert_eq!(error.failure(), Failure::Unknown);
-    assert_eq!(error.to_string(), "the access token holds characters that no header may carry");
+    assert_eq!(error.to_string(), "the access token contains characters that no header can carry");
 }

@@ -144,7 +144,7 @@ fn a_blocking_caller_with_a_limit_does_not_run_the_refresh_itself() {
 // Rules C2, C5.
 #[test]
 fn an_offload_hook_that_fails_or_forgets_its_job_fails_that_attempt_alone() {
-    for (drops, told) in [(false, "no thread could be had"), (true, "the refresher panicked")] {
+    for (drops, told) in [(false, "no thread could be started"), (true, "the refresher panicked")] {
         let tries = AtomicUsize::new(0);
         let refresh = Session::builder_blocking(|_: Request| Ok(Scripted::grant(1)));
         let (session, time) = lapsed_from(refresh.spawn_blocking(move |job| {

@@ -323,7 +323,7 @@ impl World {
     }
 
     fn fail(&mut self, index: usize, delay: i64, wakers: &mut Vec<Waker>) {
-        let error = RefreshError::unknown("no answer was understood");
+        let error = RefreshError::unknown("no response was understood");
         self.reply(index, Reply::Failed(error, Outcome::Unknown, None), delay, wakers);
     }
 

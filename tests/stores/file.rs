@@ -260,9 +260,9 @@ fn opening_says_what_is_wrong_with_the_path() {
     };
     wrong(&at("missing/grant.json"), "its directory does not exist");
     wrong(&at("plain/grant.json"), "its directory does not exist");
-    wrong(&at("folder"), "is no file");
-    wrong(&at(&"x".repeat(300)), "could not be looked at");
-    wrong(Path::new("/"), "is no file");
+    wrong(&at("folder"), "is not a file");
+    wrong(&at(&"x".repeat(300)), "could not be examined");
+    wrong(Path::new("/"), "is not a file");
 }
 
 // Rule F5.

@@ -143,7 +143,7 @@ fn a_planted_lock_file_is_refused_and_nothing_behind_it_is_touched() {
         scene.refuses("hard link");
         fs::remove_file(scene.lock()).expect("unplanted");
         pipe(&scene.lock());
-        scene.refuses("it is no file");
+        scene.refuses("it is not a file");
         fs::remove_file(scene.lock()).expect("unplanted");
         fs::write(scene.lock(), "").expect("a file");
         set_mode(&scene.lock(), 0o644);
@@ -182,7 +182,7 @@ fn a_planted_grant_file_is_neither_read_nor_written() {
     scene.refuses("hard link");
     refused("hard link");
     pipe(&scene.grant());
-    refused("is no file");
+    refused("is not a file");
     fs::write(scene.grant(), "").expect("a file");
     if given_away(&scene.grant()) {
         scene.refuses("it belongs to another user");
@@ -265,7 +265,7 @@ fn a_directory_that_cannot_be_written_to_is_refused_although_its_lock_file_is_th
     assert!(output.status.success() && text.contains("refused"), "{output:?}");
 }
 
-// Rule F5. More of the kind: what is no file, or a mount of its own, or immutable.
+// Rule F5. More of the kind: what is not a file, or a mount of its own, or immutable.
 #[test]
 fn a_file_that_no_other_can_take_the_place_of_is_refused() {
     let scene = Scene::new(0o700);
@@ -273,15 +273,15 @@ fn a_file_that_no_other_can_take_the_place_of_is_refused() {
         let error = FileStore::open(path).expect_err(reason);
         assert!(error.to_string().contains(reason), "{error}");
     };
-    open(Path::new("/dev/null"), "is no file");
+    open(Path::new("/dev/null"), "is not a file");
     symlink("/dev/null", scene.grant()).expect("a link");
-    open(&scene.grant(), "is no file");
+    open(&scene.grant(), "is not a file");
     fs::remove_file(scene.grant()).expect("unplanted");
     pipe(&scene.grant());
-    open(&scene.grant(), "is no file");
+    open(&scene.grant(), "is not a file");
     fs::remove_file(scene.grant()).expect("unplanted");
     fs::create_dir(scene.grant()).expect("a directory");
-    open(&scene.grant(), "is no file");
+    open(&scene.grant(), "is not a file");
     fs::remove_dir(scene.grant()).expect("unplanted");
 
     fs::write(scene.grant(), "").expect("a file");

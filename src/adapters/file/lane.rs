@@ -1,8 +1,9 @@
-//! Work on one file, one job after another, on one thread that ends with the last of them: so that a
-//! lock that is held, or a file system that hangs, keeps one thread, however many callers give up.
+//! Runs the operations on one file one after another, on one thread that ends with the last of
+//! them. So a held lock, or a file system that hangs, occupies one thread, however many callers
+//! give up.
 //!
-//! Invariants: what was given up before its claim was taken is never done; a job that was given up keeps
-//! no place in the queue. Nothing of the program's runs under the lock here.
+//! Invariants: an operation abandoned before its claim was taken is never done; an abandoned job
+//! does not stay in the queue. No code of the program runs under the lock here.
 
 use core::sync::atomic::{AtomicU8, Ordering};
 use std::collections::VecDeque;
@@ -24,11 +25,12 @@ struct Jobs {
 }
 
 impl Lane {
-    /// Does `work` in its turn; `None` where it panicked, or no thread could be had for those before it.
+    /// Runs `work` in its turn; returns `None` if it panicked, or no thread could be started for
+    /// those before it.
     ///
     /// # Cancellation
-    /// Dropped before its first poll, nothing is done. Dropped later, it gives up the claim that `work`
-    /// is shown: what takes that first goes on to its end.
+    /// Dropping this before its first poll has no effect. Dropping it later abandons the claim that
+    /// is passed to `work`; if `work` has already taken the claim, it completes.
     pub(super) async fn run<T: Send + 'static>(
         self: Arc<Self>,
         work: impl FnOnce(&Claim) -> T + Send + 'static,
@@ -91,15 +93,14 @@ impl Lane {
     }
 }
 
-/// Drops jobs, each of which wakes whoever waits for it: that is the program's code (rule C6).
+/// Drops jobs, each of which wakes its waiter: that runs the program's code (rule C6).
 fn discard(jobs: impl IntoIterator<Item = (Arc<Claim>, Job)>) {
     for job in jobs {
         let _ = contained(|| drop(job));
     }
 }
 
-/// Who decides of a write: its caller, who may give it up, or its thread, once it goes ahead. Whoever
-/// comes first.
+/// Whether a write is abandoned by its caller, or goes ahead on its thread: whichever comes first.
 #[derive(Default)]
 pub(super) struct Claim(AtomicU8);
 
@@ -108,9 +109,9 @@ const GIVEN_UP: u8 = 1;
 const TAKEN: u8 = 2;
 
 impl Claim {
-    /// Goes ahead, unless it was given up.
+    /// Takes the claim, unless it was abandoned.
     pub(super) fn take(&self) -> bool {
-        // Relaxed, as all here: only who was first matters.
+        // Relaxed, as all here: only the order of these two matters.
         self.0.compare_exchange(OPEN, TAKEN, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 

@@ -1,14 +1,14 @@
-//! The lock file beside a grant file, and the note in it of a write that has not ended.
+//! The lock file next to a grant file, and the note in it of a write in progress.
 //!
-//! A killed writer leaves its temporary file behind, whole or in part, with a refresh token in it.
-//! So a writer notes in the lock file which file it is about to fill; whoever holds the lock next
-//! finds the note and removes that very file.
+//! A killed writer leaves its temporary file behind, complete or in part, with a refresh token in
+//! it. So a writer notes in the lock file which file it is about to fill; the next holder of the
+//! lock finds the note and removes that file.
 //!
-//! Invariants: nothing is removed but the file of a noted inode, or an empty one, under a name that
-//! only temporary files of this grant file bear. A note that fails stops no write.
+//! Invariants: only the file of a noted inode, or an empty one, is removed, and only under a name
+//! that this grant file's temporary files have. A note that fails does not stop the write.
 //!
-//! Deliberately absent: other systems than Unix, which have no inodes to note; there the temporary
-//! file of a killed writer stays.
+//! Deliberately absent: systems other than Unix, which have no inodes; there the temporary file of
+//! a killed writer remains.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -25,19 +25,19 @@ use super::said::{failed, given_up, refused};
 use super::trust;
 use crate::store::StoreError;
 
-/// The exclusive lock on a grant file, let go when dropped or when the process ends.
+/// The exclusive lock on a grant file, released when dropped or when the process ends.
 pub(super) struct Lock(File);
 
 impl Lock {
-    /// Waits for the lock of the grant file at `path`, until `claim` is given up.
+    /// Waits for the lock of the grant file at `path`, until `claim` is abandoned.
     pub(super) fn take(path: &Path, claim: &Claim) -> Result<Self, StoreError> {
         let file = open(path)?;
         let mut pause = SHORTEST;
         while !claim.is_given_up() {
-            // By its path: newer standard libraries have a method of this name.
+            // Fully qualified: newer standard libraries have a method of this name.
             match FileExt::try_lock(&file) {
                 Ok(()) => return Ok(Self(file)),
-                // Not waited for in the kernel, where nobody could call it off.
+                // Polled instead of waiting in the kernel, which could not be cancelled.
                 Err(TryLockError::WouldBlock) => {
                     thread::sleep(pause);
                     pause = LONGEST.min(pause * 2);
@@ -56,19 +56,20 @@ impl Lock {
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(20);
 
-/// Makes a temporary file, and removes it, as a test; noted as a write, unless somebody writes just now.
+/// Tests whether a temporary file can be created, and removes it; this is noted as a write, unless
+/// another write is in progress.
 pub(super) fn try_out(file: File, make: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let lock = FileExt::try_lock(&file).is_ok().then(|| Lock(file));
     let noting = lock.filter(Lock::note_if_none);
     make()?;
-    // Of a write that did not end the note stays.
+    // The note of a write that did not end stays.
     if let Some(lock) = noting {
         lock.note_end();
     }
     Ok(())
 }
 
-/// Opens the lock file of the grant file at `path`, and makes it where there is none. Nothing of it is
+/// Opens the lock file of the grant file at `path`, and creates it if there is none. It is not
 /// changed before it is known to be this user's own.
 pub(super) fn open(path: &Path) -> Result<File, StoreError> {
     let path = &beside(path);
@@ -79,7 +80,7 @@ pub(super) fn open(path: &Path) -> Result<File, StoreError> {
     let opened = |error| failed("opened", path, error);
     let (file, found) = trust::open(&mut options, path).map_err(opened)?;
     if !found.is_file() {
-        return Err(refused(path, "it is no file"));
+        return Err(refused(path, "it is not a file"));
     }
     trust::owned(path, &found)?;
     if !is_note(&file).map_err(opened)? {
@@ -89,7 +90,7 @@ pub(super) fn open(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// Whether the lock file holds nothing but a note. Others than this store may call theirs so.
+/// Whether the lock file contains only a note. Other programs may use a file of this name.
 fn is_note(file: &File) -> io::Result<bool> {
     if file.metadata()?.len() > LONGEST_NOTE {
         return Ok(false);
@@ -105,7 +106,7 @@ fn is_note(file: &File) -> io::Result<bool> {
 /// In bytes: an inode's number has 20 digits at most.
 const LONGEST_NOTE: u64 = 32;
 
-/// Where the lock file is: beside the grant file, since that is replaced by each write.
+/// Returns the path of the lock file: next to the grant file, since that is replaced by each write.
 fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".lock");
@@ -150,13 +151,14 @@ mod notes {
     use super::Lock;
 
     impl Lock {
-        /// Notes that a write begins; and once there is a temporary file, which one.
+        /// Notes that a write begins, and once there is a temporary file, which one.
         pub(in super::super) fn note(&self, temporary: Option<&File>) {
             let inode = temporary.and_then(|file| file.metadata().ok()).map_or(0, |it| it.ino());
             let _ = self.0.write_all_at(format!("{inode}\n").as_bytes(), 0);
         }
 
-        /// Notes that an empty file may be left, unless there is a note already; whether it did.
+        /// Notes that an empty file may be left behind, unless there is a note already; returns
+        /// whether it did.
         pub(in super::super) fn note_if_none(&self) -> bool {
             let none = self.0.metadata().is_ok_and(|found| found.len() == 0);
             if none {
@@ -170,7 +172,7 @@ mod notes {
             let _ = self.0.set_len(0);
         }
 
-        /// Removes what a writer of `path` left behind that did not come to its end.
+        /// Removes what an interrupted writer of `path` left behind.
         pub(in super::super) fn sweep(&self, path: &Path) {
             if self.try_sweep(path).is_ok() {
                 self.note_end();
@@ -197,14 +199,15 @@ mod notes {
         }
     }
 
-    /// Whether this is the noted file, or was killed before anything was noted and written.
+    /// Whether this is the noted file, or one whose writer was killed before it noted and wrote
+    /// anything.
     fn is_left_over(entry: &DirEntry, noted: u64) -> io::Result<bool> {
         let found = entry.metadata()?;
         let is_ours = found.is_file() && is_own(&found);
         Ok(is_ours && (found.len() == 0 || found.ino() == noted))
     }
 
-    /// Whether `atomic-write-file` calls its temporary files for `name` so: `.name.AbC123`.
+    /// Whether `atomic-write-file` names its temporary files for `name` like this: `.name.AbC123`.
     fn is_temporary(candidate: &OsStr, name: &OsStr) -> bool {
         let random = candidate
             .as_encoded_bytes()

@@ -1,4 +1,5 @@
-//! What is wrong with a grant file, and what to do about it. No word of what it holds (rule G1).
+//! The errors of grant files: what is wrong, and what to do about it. They quote nothing of the
+//! content (rule G1).
 
 use std::format;
 use std::io::{self, ErrorKind};
@@ -18,12 +19,12 @@ pub(super) fn damaged(path: &Path, reason: &str) -> StoreError {
 
 pub(super) fn no_file(path: &Path) -> StoreError {
     StoreError::unreachable(format!(
-        "the grant file {} is no file: name a file in a directory of your own",
+        "the grant file {} is not a file: name a file in a directory of your own",
         path.display()
     ))
 }
 
-/// Holds nothing where it should hold something (rule F5).
+/// The error for a file that has lost its content (rule F5).
 pub(super) fn emptied(path: &Path) -> StoreError {
     StoreError::emptied(format!(
         "the grant file {} is empty, which no write of this store leaves: log in again",
@@ -31,7 +32,7 @@ pub(super) fn emptied(path: &Path) -> StoreError {
     ))
 }
 
-/// What others may have planted is left alone.
+/// The error for a file that another user may have planted.
 pub(super) fn refused(path: &Path, reason: &str) -> StoreError {
     StoreError::unreachable(format!(
         "the grant file or its lock, {}, is not used: {reason}. Choose a directory that belongs to the \
@@ -40,7 +41,7 @@ pub(super) fn refused(path: &Path, reason: &str) -> StoreError {
     ))
 }
 
-/// The caller was told that it failed.
+/// The error for an abandoned write. The caller already knows that it failed.
 pub(super) fn given_up(path: &Path) -> StoreError {
     StoreError::unreachable(format!(
         "the grant file {} was not written: nobody waits for it any more",
@@ -55,7 +56,7 @@ pub(super) fn leads_nowhere(path: &Path) -> StoreError {
     ))
 }
 
-/// It can be read, and never written.
+/// The error for a file that can be read but not replaced.
 pub(super) fn irreplaceable(path: &Path, reason: &str) -> StoreError {
     StoreError::unreachable(format!(
         "the grant file {} can never be replaced: {reason}. Name a file in a directory of your own",
@@ -63,7 +64,7 @@ pub(super) fn irreplaceable(path: &Path, reason: &str) -> StoreError {
     ))
 }
 
-/// What could not be done with which file, and what to do about it.
+/// The error for a failed system call.
 pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
     if is_link(&error) {
         return refused(path, "it is a link").with_source(error);
@@ -73,7 +74,7 @@ pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
         .with_source(error)
 }
 
-/// Whether an open has met a link.
+/// Whether opening a file failed because it is a symbolic link.
 fn is_link(error: &io::Error) -> bool {
     #[cfg(unix)]
     {

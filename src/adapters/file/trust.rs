@@ -1,12 +1,15 @@
-//! Whose files these are: what others could have planted is neither read, nor written, nor changed.
+//! File ownership checks: files that another user may have planted are neither read, written nor
+//! changed.
 //!
-//! On Unix a directory must belong to the user of this process, or to root, and nobody else may write to
-//! it, as for the keys of `ssh`. In a sticky one such as `/tmp`, where others may make files but not
-//! replace those of this user, and in one that this process's own group may write to, as a umask of 002
-//! makes them where each user has a group, the grant file and its lock must be this user's own and have one
-//! name. The lock file must be that everywhere, since it is written in place. No link is followed in the end.
+//! On Unix a directory must belong to the user of this process, or to root, and nobody else may
+//! write to it, as for the keys of `ssh`. Two kinds of directory are accepted besides: a sticky one
+//! such as `/tmp`, where others may create files but not replace this user's, and one that the
+//! process's own group may write to, as with a umask of 002 where each user has a group. In those
+//! the grant file and its lock file must belong to this user and have one hard link. The lock file
+//! must everywhere, since it is written in place. The last component of a path is not followed if
+//! it is a link.
 //!
-//! Deliberately absent: the directories above, access control lists, and other systems than Unix.
+//! Deliberately absent: parent directories, access control lists, and systems other than Unix.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -16,28 +19,28 @@ use std::prelude::rust_2024::*;
 use super::said::refused;
 use crate::store::StoreError;
 
-/// The mode of all files that are made here.
+/// The mode of all files that are created here.
 #[cfg(unix)]
 pub(super) const OWNER_ONLY: u32 = 0o600;
 
-/// Who may make files beside the grant file.
+/// Who may create files next to the grant file.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     /// Nobody else.
     Own,
-    /// Others, who cannot replace those of this user, or are of its group.
+    /// Others, who cannot replace this user's files, or are of its group.
     #[cfg_attr(not(unix), expect(dead_code, reason = "not looked at"))]
     Shared,
 }
 
-/// Opens a file that nobody else can have planted: at once, whatever it is.
+/// Opens a file that no other user can have planted; never blocks, whatever the file is.
 pub(super) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<(File, Metadata)> {
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;
         use std::os::unix::fs::OpenOptionsExt as _;
 
-        // A pipe that nobody writes to would be waited for.
+        // Opening a pipe without a writer would block.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         options.custom_flags(i32::from_ne_bytes(flags.bits().to_ne_bytes()));
     }
@@ -46,7 +49,7 @@ pub(super) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<(File, 
     Ok((file, found))
 }
 
-/// Looks at the directory of `path`.
+/// Checks the directory of `path`.
 pub(super) fn place(path: &Path) -> Result<Place, StoreError> {
     #[cfg(unix)]
     if let Some(found) = path.parent().and_then(|directory| std::fs::metadata(directory).ok()) {
@@ -67,12 +70,12 @@ pub(super) fn place(path: &Path) -> Result<Place, StoreError> {
             (_, _) => Err(refused(path, "others may write to its directory")),
         };
     }
-    // Where it cannot be looked at, the file cannot be opened, and that is told.
+    // If it cannot be checked, the file cannot be opened either, which is reported.
     let _ = path;
     Ok(Place::Own)
 }
 
-/// Looks at a link to the grant file, before it is followed.
+/// Checks a link to the grant file, before it is followed.
 pub(super) fn link(path: &Path) -> Result<(), StoreError> {
     #[cfg(unix)]
     if place(path)? == Place::Shared {
@@ -85,7 +88,7 @@ pub(super) fn link(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Looks at the grant file.
+/// Checks the grant file.
 pub(super) fn grant(path: &Path, place: Place, found: &Metadata) -> Result<(), StoreError> {
     match place {
         Place::Own => Ok(()),
@@ -93,7 +96,7 @@ pub(super) fn grant(path: &Path, place: Place, found: &Metadata) -> Result<(), S
     }
 }
 
-/// Looks at a file that must be this user's own, under one name.
+/// Checks a file that must belong to this user and have one hard link.
 pub(super) fn owned(path: &Path, found: &Metadata) -> Result<(), StoreError> {
     #[cfg(unix)]
     {
@@ -110,7 +113,7 @@ pub(super) fn owned(path: &Path, found: &Metadata) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a file is this user's own.
+/// Whether a file belongs to this user.
 #[cfg(unix)]
 pub(super) fn is_own(found: &Metadata) -> bool {
     std::os::unix::fs::MetadataExt::uid(found) == own()
@@ -121,7 +124,7 @@ fn own() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Why the file at `path` can never be replaced by another, where the system says so.
+/// Returns why the file at `path` can never be replaced, if the system says so.
 #[cfg(target_os = "linux")]
 pub(super) fn fixed(path: &Path) -> Option<&'static str> {
     use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};

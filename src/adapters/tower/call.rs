@@ -1,4 +1,4 @@
-//! One call: its request, sent once or twice, and where redirects are followed, the next hop's.
+//! One call: its request, sent once or twice, and the hops of redirects that are followed.
 
 use core::future::poll_fn;
 use std::boxed::Box;
@@ -18,7 +18,7 @@ use crate::verdict::{Attempt, Body, ResponseOrigin, Verdict};
 /// Any error of the inner service, or a [`Refused`](crate::interceptor::Refused).
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What becomes of a redirect.
+/// What happens to a redirect.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Redirects {
     Delivered,
@@ -33,7 +33,8 @@ pub(super) struct Call<S, R> {
 }
 
 impl<S, R> Call<S, R> {
-    /// Sends `request` by the service, which is ready, and whatever follows from its answer.
+    /// Sends `request` with the service, which is ready, and any request that its response leads
+    /// to.
     pub(super) async fn run<B, A>(
         mut self,
         mut request: Request<B>,
@@ -83,7 +84,7 @@ impl<S, R> Call<S, R> {
                 }
                 return Ok(response);
             };
-            // The connection is free once the answer is gone.
+            // The connection is free once the response is dropped.
             drop(response);
             request = Request::from_parts(parts, body);
             if let Some(hop) = next {
@@ -93,7 +94,7 @@ impl<S, R> Call<S, R> {
         }
     }
 
-    /// The next hop, and its body.
+    /// Returns the next hop, and its body.
     fn follow<B>(
         &self,
         route: &mut Route,
@@ -127,7 +128,7 @@ impl<S, R> Call<S, R> {
     }
 }
 
-/// Makes a request that of the next hop.
+/// Changes a request to that of the next hop.
 fn lead_on<B>(request: &mut Request<B>, hop: &Hop) -> Result<(), BoxError> {
     hop.prepare(request.headers_mut());
     *request.method_mut() = hop.method.clone();

@@ -11,18 +11,17 @@ use http_body::{Body, Frame, SizeHint};
 
 /// Keeps what is needed to send a body again.
 pub trait Replay<B> {
-    /// Another body just like `body`, where there can be one. May replace `body` by one that is
-    /// sent just like it.
+    /// Returns a copy of `body`, if there can be one. May replace `body` by an equivalent one.
     fn keep(&self, body: &mut B) -> Option<B>;
 
-    /// A body that is empty, for a GET that a redirect made of another method \[none: such a redirect is
-    /// not followed\].
+    /// Returns an empty body, for a GET that a redirect made of another method. Default: `None`;
+    /// such a redirect is not followed.
     fn empty(&self) -> Option<B> {
         None
     }
 }
 
-/// Only empty bodies are sent again.
+/// Replays only empty bodies.
 #[derive(Copy, Clone, Debug, Default)]
 pub struct Empty;
 
@@ -36,7 +35,7 @@ impl<B: Body + Default> Replay<B> for Empty {
     }
 }
 
-/// Bodies are cloned, so all are sent again.
+/// Clones bodies, so that all can be replayed.
 #[derive(Copy, Clone, Debug, Default)]
 pub struct Cloned;
 
@@ -46,16 +45,16 @@ impl<B: Clone> Replay<B> for Cloned {
     }
 }
 
-/// What is there of a body without waiting for it is read ahead, up to a limit. If that was all of
-/// it, it can be sent again; if not, it goes out first and the rest streams behind it, once.
+/// Reads what a body has ready, up to a limit. If that is the whole body, it can be replayed;
+/// otherwise it is sent first and the rest is streamed after it, once.
 pub struct Ahead<B: Body<Data = Bytes>> {
     limit: usize,
     make: fn(ReadAhead<B>) -> B,
 }
 
 impl<B: Body<Data = Bytes>> Ahead<B> {
-    /// Reads some `limit` bytes ahead (the chunk that passes it is the last), and makes a body of
-    /// them by `make`, such as `tonic::body::Body::new`.
+    /// Reads about `limit` bytes ahead (up to the end of the chunk that exceeds it), and makes a
+    /// body of them with `make`, such as `tonic::body::Body::new`.
     pub fn new(limit: usize, make: fn(ReadAhead<B>) -> B) -> Self {
         Self { limit, make }
     }
@@ -91,7 +90,7 @@ impl<B: Body<Data = Bytes> + Default + Unpin> Replay<B> for Ahead<B> {
     }
 }
 
-/// A body of which some was read ahead.
+/// A body whose beginning was read ahead.
 pub struct ReadAhead<B: Body> {
     chunks: VecDeque<Bytes>,
     trailers: Option<HeaderMap>,
@@ -101,13 +100,13 @@ pub struct ReadAhead<B: Body> {
 enum Rest<B: Body> {
     Ended,
     Streams(B),
-    /// It failed while it was read ahead.
+    /// It failed while being read ahead.
     Failed(B::Error),
 }
 
 impl<B: Body<Data = Bytes> + Unpin> ReadAhead<B> {
-    /// Reads until `limit` is passed, or the body ends, or has no more just now: whoever sends it
-    /// asks again.
+    /// Reads until `limit` is exceeded, the body ends, or it has nothing ready: whoever sends it
+    /// polls it again.
     fn of(body: B, limit: usize) -> Self {
         let mut this = Self { chunks: VecDeque::new(), trailers: None, rest: Rest::Streams(body) };
         let mut cx = Context::from_waker(Waker::noop());
@@ -125,7 +124,7 @@ impl<B: Body<Data = Bytes> + Unpin> ReadAhead<B> {
                             break;
                         }
                     }
-                    // Behind trailers comes nothing.
+                    // Nothing follows trailers.
                     Err(frame) => {
                         this.trailers = frame.into_trailers().ok();
                         this.rest = Rest::Ended;
@@ -136,7 +135,7 @@ impl<B: Body<Data = Bytes> + Unpin> ReadAhead<B> {
         this
     }
 
-    /// The same once more, if all of it was read.
+    /// Returns a copy, if all of it was read.
     fn again(&self) -> Option<Self> {
         match self.rest {
             Rest::Ended => Some(Self {

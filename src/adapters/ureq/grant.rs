@@ -1,4 +1,4 @@
-//! Grants of OAuth 2.0 by `ureq`, for programs without any runtime.
+//! OAuth 2.0 grants over `ureq`, for programs without an async runtime.
 
 use core::time::Duration;
 use std::io::{self, Read as _};
@@ -11,10 +11,10 @@ use crate::refresh::{RefreshError, Request};
 use crate::token::Grant;
 use crate::wire::{Client, Form, RESPONSE_LIMIT, TokenResponseHead, append};
 
-/// How long a connection may take to be made, where the program's agent does not say.
+/// The limit for connecting, if the program's agent sets none.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// The `refresh_token` grant (RFC 6749, section 6), for
+/// Returns a refresher for the `refresh_token` grant (RFC 6749, section 6), for
 /// [`Session::builder_blocking`](crate::session::Session::builder_blocking).
 ///
 /// ```no_run
@@ -37,10 +37,12 @@ pub fn refresh_grant(
     refresh_grant_through(client, agent())
 }
 
-/// The same through an agent of the program's: for TLS, proxies or a resolver of its own. It must
-/// not carry the middleware that uses this grant (rule E6). Redirects are not followed, whatever the agent's
-/// setting, and this machine is reached without a proxy; the answer of another URL, by a middleware of the
-/// agent's, is not taken.
+/// Returns a [`refresh_grant`] that uses this agent: for TLS, proxies or a resolver of your own.
+///
+/// The agent must not have the middleware that uses this grant ([E6](crate::spec#e-requests)).
+/// Redirects are not followed, whatever the agent's setting, and this machine is reached without a
+/// proxy. If a middleware of the agent's sends the request to another URL, the response is not
+/// used.
 pub fn refresh_grant_through(
     client: Client,
     agent: Agent,
@@ -53,10 +55,11 @@ pub fn refresh_grant_through(
     }
 }
 
-/// The `client_credentials` grant (RFC 6749, section 4.4). Build the session
-/// [`without_grant`](crate::session::Builder::without_grant), and declare
-/// [`Reuse::Unrotated`](crate::lifecycle::Reuse::Unrotated): no refresh token is ever spent, so it
-/// may ask again after any failure.
+/// Returns a refresher for the `client_credentials` grant (RFC 6749, section 4.4).
+///
+/// Build the session [`without_grant`](crate::session::Builder::without_grant), and declare
+/// [`Reuse::Unrotated`](crate::lifecycle::Reuse::Unrotated): no refresh token is used, so it is
+/// safe to ask again after any failure.
 pub fn client_credentials(
     client: Client,
 ) -> impl Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static {
@@ -64,18 +67,18 @@ pub fn client_credentials(
     move |request| send_form(&agent, &client.client_credentials(), request.time_left())
 }
 
-/// An agent that keeps no connections: one that the server closes while a refresh goes out over it
-/// would leave the outcome unknown.
+/// Returns an agent that keeps no connections: one that the server closes while a refresh is sent
+/// over it would leave the outcome unknown.
 fn agent() -> Agent {
     Agent::config_builder().max_idle_connections(0).build().into()
 }
 
 fn send_form(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Grant, RefreshError> {
-    // As long again as the session's deadline: an answer that comes late still counts (rule B3).
-    // One total limit, not one a read.
+    // Twice the session's deadline: a late response still counts (rule B3). It is for the whole
+    // request, not for each read.
     let limit = time_left.saturating_mul(2).max(Duration::from_millis(1));
     let request = agent.post(form.url()).config();
-    // A server that cannot be reached is not to be taken for one that does not answer.
+    // An unreachable server must not be mistaken for one that does not respond.
     let connect = agent.config().timeouts().connect.unwrap_or(CONNECT_LIMIT).min(time_left / 2);
     let request = request.timeout_connect(Some(connect.max(Duration::from_millis(1))));
     let request = request.timeout_global(Some(limit)).http_status_as_error(false);
@@ -88,8 +91,8 @@ fn send_form(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Gran
     let mut response = request.send(form.body()).map_err(|error| not_sent(&error))?;
     if was_led_on(&response, form) {
         return Err(RefreshError::unknown(
-            "the token request was led on to another URL: give an agent whose middleware follows no \
-             redirect",
+            "the token request was redirected to another URL: use an agent whose middleware follows no \
+             redirects",
         ));
     }
     let headers = response.headers().clone();
@@ -102,7 +105,7 @@ fn send_form(agent: &Agent, form: &Form<'_>, time_left: Duration) -> Result<Gran
     head.read(&body, ended, form.context())
 }
 
-/// Whether it is the answer to another request, which some middleware made of this one.
+/// Whether it is the response to another request, which some middleware made of this one.
 fn was_led_on(response: &http::Response<ureq::Body>, form: &Form<'_>) -> bool {
     let asked = form.url().parse::<http::Uri>();
     let history = response.get_redirect_history();
@@ -110,11 +113,11 @@ fn was_led_on(response: &http::Response<ureq::Body>, form: &Form<'_>) -> bool {
         .is_some_and(|history| history.iter().any(|uri| !asked.as_ref().is_ok_and(|it| it == uri)))
 }
 
-/// The body up to the limit, and what kept it from being read to its end.
+/// Returns the body up to the limit, and the error that kept it from being read to its end.
 fn body(
     response: &mut http::Response<ureq::Body>,
 ) -> (Zeroizing<Vec<u8>>, Result<(), RefreshError>) {
-    // What is read comes by here, in place.
+    // The data is read through this buffer.
     let mut chunk = Zeroizing::new([0; 4096]);
     let mut body = Zeroizing::new(Vec::new());
     let mut reader = response.body_mut().with_config().limit(u64::MAX).reader();
@@ -134,13 +137,12 @@ fn body(
 
 fn broken_off(error: &io::Error) -> RefreshError {
     let what = if error.kind() == io::ErrorKind::TimedOut { "timed out" } else { "broke off" };
-    RefreshError::unknown(format!("the answer came in part, and then {what}"))
+    RefreshError::unknown(format!("the response came in part, and then {what}"))
         .with_source(Reason(error.kind().to_string()))
 }
 
-/// Tells a request that cannot have been honoured from one that may have been (rule B6). `ureq`'s
-/// own errors may show the URL, which could hold secrets of the program's; so only their kind is
-/// told.
+/// Distinguishes a request that cannot have had an effect from one that may have (rule B6).
+/// `ureq`'s own errors may contain the URL, which could hold secrets; so only their kind is shown.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest may grow, and is unknown")]
 fn not_sent(error: &Error) -> RefreshError {
     let unreachable = |why: &str| {
@@ -170,11 +172,11 @@ fn not_sent(error: &Error) -> RefreshError {
     }
 }
 
-/// What an error of I/O says, if it is one that comes only before anything was sent. A connection
-/// that was reset, or a host that became unreachable, may have been so at any time.
+/// Describes an I/O error, if it is one that occurs only before anything is sent. A connection may
+/// be reset, or a host become unreachable, at any time.
 fn before_sending(error: &io::Error) -> Option<&'static str> {
-    // The standard library's words for the failure of a look-up, and rustls's for a certificate that
-    // is not trusted: neither has a kind of its own.
+    // The standard library's message for a failed name lookup, and rustls's for an untrusted
+    // certificate: neither has a kind of its own.
     let says = |words: &str| error.raw_os_error().is_none() && error.to_string().starts_with(words);
     let kinds = [
         (io::ErrorKind::ConnectionRefused, "connection refused"),
@@ -190,7 +192,7 @@ fn before_sending(error: &io::Error) -> Option<&'static str> {
     words.into_iter().find(|(words, _)| says(words)).map(|(_, why)| why)
 }
 
-/// What `ureq` said, without what it may have shown.
+/// What `ureq` reported, without anything that may be secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Reason(String);

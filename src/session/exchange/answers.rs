@@ -1,14 +1,15 @@
-//! Answers that have come, and those of them that have landed. A flight that set out before sends
-//! nothing any more: what it would present is spent, or is not known to be fresh (rules B6, B14).
+//! Counts the grants that were received, and those of them that have landed. Once a grant was received
+//! that had not landed at a flight's launch, the flight sends nothing any more: what it would present is
+//! spent, or may be.
 //!
-//! All is relaxed: nothing is read on the strength of these numbers. What an answer brought is taken
-//! in under the session's lock, and an answer that comes as another request is sent may as well have
-//! come after it.
+//! All orderings are relaxed, since no other memory is read on the strength of these numbers. A
+//! received grant is applied under the session's lock, and one that is received while another request
+//! is being sent may as well have been received after it.
 
 use crate::primitives::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-/// Counts the grants that the flights of one epoch have brought.
+/// Counts the grants that the flights of one epoch have received (rules B6, B14).
 #[derive(Default)]
 pub(crate) struct AnswerCount {
     came: AtomicU64,
@@ -16,23 +17,23 @@ pub(crate) struct AnswerCount {
 }
 
 impl AnswerCount {
-    /// How many have come.
+    /// Returns how many were received.
     pub(crate) fn count(&self) -> u64 {
         self.came.load(Ordering::Relaxed)
     }
 
-    /// How many of them have landed.
+    /// Returns how many of them have landed.
     pub(crate) fn landed(&self) -> u64 {
         self.landed.load(Ordering::Relaxed)
     }
 
-    /// Whether one of them is still being stored.
+    /// Returns whether one of them is still being stored.
     pub(crate) fn is_landing(&self) -> bool {
         self.landed() != self.count()
     }
 }
 
-/// One flight's answer, until it has landed.
+/// The grant that one flight has received, counted as landed when this is dropped.
 pub(crate) struct AnswerGuard(Arc<AnswerCount>);
 
 impl AnswerGuard {
@@ -44,7 +45,7 @@ impl AnswerGuard {
 
 impl Drop for AnswerGuard {
     fn drop(&mut self) {
-        // What it brought has landed, or is lost with its flight.
+        // The grant has landed, or is lost with its flight.
         self.0.landed.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -1,4 +1,4 @@
-//! Asking the authorization server.
+//! The request to the authorization server.
 
 use core::future::poll_fn;
 use std::prelude::rust_2024::*;
@@ -23,7 +23,8 @@ pub(crate) fn outrun() -> RefreshError {
 
 const TOO_LATE: &str = "its deadline had passed before anybody could send it";
 
-/// Asks the authorization server. What comes back is complete: kept where the answer was silent.
+/// Asks the authorization server for a grant. Values that the response leaves out are kept from
+/// `grant`.
 pub(super) async fn ask(
     ports: &Ports,
     params: &ExchangeParams,
@@ -50,13 +51,14 @@ pub(super) async fn ask(
     if !params.stage.send() {
         return Err(not_sent(TOO_LATE));
     }
-    // Where the clock went back since the launch, no more than a refresh may take (rule A5).
+    // If the clock went back since the launch, the time left is at most what a refresh may take (rule
+    // A5).
     let longest = ports.settings.policy.refresh_deadline();
     let time_left = params.deadline.since(sent).to_duration().min(longest);
     let request = Request { grant: grant.clone(), cause: params.cause, time_left };
     let mut refresh = ports.refresher.refresh(request);
     let answer = poll_fn(|cx| refresh.as_mut().poll(cx)).await;
-    // What came is not lost to a destructor that panics (rule B14).
+    // The response is not lost to a destructor that panics (rule B14).
     discard([refresh]);
     let answer = answer?.sendable();
     let complete = match &grant {
@@ -64,11 +66,11 @@ pub(super) async fn ask(
         None => answer,
     };
     if complete.access_token().or(complete.refresh_token()).is_none() {
-        // Nothing of it could be used or stored.
-        return Err(RefreshError::unknown("the answer holds no usable token"));
+        // No part of the response could be used or stored.
+        return Err(RefreshError::unknown("the response holds no usable token"));
     }
     match &ports.hooks.on_rotate {
-        // A panicking hook must not cost the grant that it was told of.
+        // A panicking hook must not cost the grant that it was called with.
         Some(on_rotate) if !params.epoch_fence.includes(params.flight) => {
             let _ = panic.call(|| on_rotate(&complete));
         }

@@ -1,19 +1,19 @@
-//! Which refreshes belong to a grant that a login or a logout has replaced.
+//! The epoch fence: which refreshes belong to a grant that a login or a logout has replaced.
 
 use crate::lifecycle::FlightId;
 use crate::primitives::{AtomicU64, Ordering};
 
-/// Which flights are of an epoch that has ended, by login or logout: they send nothing any more,
-/// and write to no store.
+/// The flights of epochs that a login or a logout has ended. They send nothing any more, and write to
+/// no store.
 #[derive(Default)]
 pub(crate) struct EpochFence(AtomicU64);
 
 impl EpochFence {
-    /// Ends the epoch of `newest` and all before it.
+    /// Ends the epoch of `newest` and of all flights before it.
     pub(crate) fn through(&self, newest: FlightId) {
-        // Relaxed: this comes before what the login or logout writes to the store. A flight that has
-        // read that from the store is ordered after this by the store, as any reader of a value is
-        // after its writer; one that has not is free to see either.
+        // Relaxed: this comes before the login or logout writes to the store. A flight that has read
+        // that write from the store is ordered after this by the store, as any reader of a value is
+        // after its writer; one that has not may see either.
         self.0.store(newest.number(), Ordering::Relaxed);
     }
 

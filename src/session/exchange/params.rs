@@ -1,4 +1,4 @@
-//! What one refresh needs to know of its session.
+//! The parameters of one refresh: what it needs to know of its session.
 
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
@@ -13,28 +13,29 @@ use crate::store::Version;
 use crate::time::Timestamp;
 use crate::token::Grant;
 
-/// What a refresh starts with.
+/// The parameters that a refresh starts with.
 pub(crate) struct ExchangeParams {
     pub(crate) flight: FlightId,
     pub(crate) cause: Cause,
     pub(crate) deadline: Timestamp,
-    /// The grant to renew, unless the store shows a newer one.
+    /// The grant to renew, unless the store holds a newer one.
     pub(crate) grant: Option<Grant>,
-    /// The store's version that `grant` was read or written at; `None` before the first reading.
+    /// The store's version at which `grant` was read or written; `None` before the store was first
+    /// read.
     pub(crate) version: Option<Version>,
     /// A grant that was received and could not be stored.
     pub(crate) unsaved: Option<Unsaved>,
     pub(crate) refused: Refused,
     pub(crate) epoch_fence: Arc<EpochFence>,
     pub(crate) stage: Arc<Stage>,
-    /// The answers that have come, and how many had landed at the launch.
+    /// Counts the grants received; `landed` is how many had landed at the launch.
     pub(crate) answers: Arc<AnswerCount>,
     pub(crate) landed: u64,
 }
 
 impl ExchangeParams {
-    /// Whether an answer has come that had not landed at the launch: what this refresh would present may
-    /// be spent (rule B6).
+    /// Returns whether a grant was received that had not landed at the launch: what this refresh would
+    /// present may be spent (rule B6).
     pub(crate) fn is_outrun(&self) -> bool {
         self.answers.count() != self.landed
     }

@@ -1,4 +1,4 @@
-//! Storing a grant over the one that it renewed, and over nothing else.
+//! Storing a received grant over the one that it renewed, and over nothing else.
 
 use crate::session::exchange::received::{Received, same_credential};
 use crate::session::exchange::timed_store::TimedStore;
@@ -7,7 +7,7 @@ use crate::token::Grant;
 
 pub(crate) enum Persisted {
     Done(Version),
-    /// Somebody else has stored something newer.
+    /// Another holder has stored something newer.
     Outpaced(Option<StoredGrant>, Version),
 }
 
@@ -18,7 +18,7 @@ pub(crate) async fn persist(
     over: Version,
 ) -> Result<Persisted, StoreError> {
     let mut expected = over;
-    // A note of intent of one's own may have moved the version; a few rounds see past any.
+    // The session's own note of intent may have moved the version; a few rounds get past any.
     for _ in 0..8 {
         match store.swap(expected, Some(received.record.clone())).await? {
             Swap::Done(version) => return Ok(Persisted::Done(version)),
@@ -32,7 +32,7 @@ pub(crate) async fn persist(
                         return Ok(Persisted::Outpaced(content.grant, content.version));
                     }
                     if noted {
-                        // Safe already, and being presented: the note of that stays.
+                        // It is stored already, and another holder presents it: their note stays.
                         return Ok(Persisted::Done(content.version));
                     }
                 }

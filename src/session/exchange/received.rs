@@ -1,4 +1,4 @@
-//! What a refresh brings back.
+//! What a refresh returns to its session.
 
 use std::prelude::rust_2024::*;
 
@@ -24,33 +24,33 @@ pub(crate) struct Received {
 #[derive(Clone)]
 pub(crate) struct Unsaved {
     pub(crate) received: Received,
-    /// The store's version that the grant to renew was last seen at.
+    /// The store's version at which the renewed grant was last seen.
     pub(crate) over: Version,
     /// Whether its access token is handed out already.
     pub(crate) published: bool,
 }
 
-/// Whether a grant that was received is in the store.
+/// Whether a received grant is in the store.
 pub(crate) enum Stored {
     Done,
-    /// There is no store, or a login or a logout has taken the grant's place.
+    /// There is no store, or a login or a logout has replaced the grant.
     NotNeeded,
     Failed(StoreError),
 }
 
-/// What a refresh brings back.
+/// The report of a finished refresh.
 pub(crate) struct Report {
     pub(crate) outcome: Outcome,
     /// The store's version, as last seen.
     pub(crate) version: Option<Version>,
-    /// The unsaved grant that it set out with, if it is stored now.
+    /// The unsaved grant that the refresh started with, if it is stored now.
     pub(crate) saved: Option<StoredGrant>,
-    /// Counts as landed once it is dropped, which is when the outcome has been applied.
+    /// Counts as landed once it is dropped, which is after the outcome was applied.
     #[expect(dead_code, reason = "it is kept for its destructor")]
     pub(crate) answer: Option<AnswerGuard>,
-    /// When it was launched, for where the clocks cannot be read as it lands.
+    /// When the refresh was launched, for use where the clocks cannot be read as it lands.
     pub(crate) launched: Launched,
-    /// What panicked on the way and cost nothing; it goes on once this has landed.
+    /// A panic of the program's code that cost nothing; it is resumed once this has landed.
     pub(crate) panic: Option<Panic>,
 }
 
@@ -63,32 +63,32 @@ impl Report {
 /// A new grant, complete.
 pub(crate) struct Granted {
     pub(crate) received: Received,
-    /// The store's version that the grant to renew was last seen at, if there is a store.
+    /// The store's version at which the renewed grant was last seen, if there is a store.
     pub(crate) over: Option<Version>,
     pub(crate) stored: Stored,
 }
 
 pub(crate) enum Outcome {
     Granted(Granted),
-    /// The store holds this grant: the first that was read.
+    /// The store was read for the first time, and holds this grant.
     Loaded(StoredGrant),
     /// The store holds a newer grant than the one to renew, and than the one received, if any.
     Adopted {
         stored: StoredGrant,
         received: Option<Grant>,
     },
-    /// The store holds none: nobody has logged in, or somebody has logged out.
+    /// The store holds no grant: nobody has logged in, or somebody has logged out.
     Empty {
         received: Option<Grant>,
     },
-    /// No grant came.
+    /// No grant was received.
     Failed(RefreshError),
     /// The store failed before anything was sent.
     StoreFailed(StoreError),
 }
 
 impl Outcome {
-    /// Somebody else has written `stored`.
+    /// Returns the outcome where another holder has written `stored`.
     pub(crate) fn outpaced(stored: Option<StoredGrant>, received: Option<Grant>) -> Self {
         match stored {
             Some(stored) => Self::Adopted { stored, received },
@@ -97,7 +97,7 @@ impl Outcome {
     }
 }
 
-/// Whether a refresh would present the same thing for both.
+/// Returns whether a refresh would present the same credential for both.
 pub(crate) fn same_credential(one: &Grant, other: &Grant) -> bool {
     match (one.refresh_token(), other.refresh_token()) {
         (Some(one), Some(other)) => one == other,

@@ -10,20 +10,21 @@ use crate::session::ports::Ports;
 use crate::time::Timestamp;
 use crate::token::Grant;
 
-/// Revokes a grant that belongs to nobody. Rings at `deadline`, where there is a timer: whoever polls
-/// this then lets go of it.
+/// Revokes a grant that belongs to nobody. Where there is a timer, its poller is woken at `deadline`,
+/// and drops it then.
 pub(crate) async fn revoke(ports: Arc<Ports>, grant: Grant, mut deadline: Timestamp) {
     let mut revocation = ports.refresher.revoke(grant);
     let mut alarm = Alarm::new(ports.settings.timer.clone());
     poll_fn(|cx| {
         let polled = revocation.as_mut().poll(cx);
         if polled.is_pending() {
-            // A timer or a clock that panics rings for nobody, and harms nobody.
+            // A timer or a clock that panics wakes nobody, and does no other harm.
             let _ = contained(|| {
                 let now = ports.settings.clock.now();
-                // Where the clock went back since, no more than a refresh may take (rule A5).
+                // If the clock went back since, the time left is at most what a refresh may take (rule
+                // A5).
                 deadline = deadline.min(now.saturating_add(ports.settings.longest()));
-                // Once more where it rang early.
+                // Polled again in case it fired early.
                 let _ = alarm.is_due(deadline, now, cx.waker())
                     && alarm.is_due(deadline, now, cx.waker());
             });

@@ -15,12 +15,12 @@ use crate::session::exchange::timed_store::TimedStore;
 use crate::session::panics::FirstPanic;
 use crate::session::ports::{Launched, Ports};
 
-/// Runs one refresh. Never panics by itself, and drops no grant that was received.
+/// Runs one refresh. It never panics by itself, and drops no received grant.
 pub(crate) async fn run(ports: Arc<Ports>, params: ExchangeParams) -> Report {
     let clock = &ports.settings.clock;
     let launched = Launched { now: clock.now(), wall: clock.wall() };
     if params.is_outrun() {
-        // Nor is anything written, which would be in vain.
+        // Writing a note of intent would be in vain as well.
         return Report::new(Outcome::Failed(outrun()), params.version, launched);
     }
     let panic = FirstPanic::default();
@@ -38,7 +38,7 @@ pub(crate) async fn run(ports: Arc<Ports>, params: ExchangeParams) -> Report {
     Report { panic: panic.take(), ..report }
 }
 
-/// A refresh of a session without a store.
+/// Runs a refresh of a session without a store.
 async fn unstored(
     ports: &Ports,
     params: &ExchangeParams,
@@ -59,10 +59,10 @@ async fn unstored(
     }
 }
 
-/// What a refresh whose future panicked brings. Rule C5: "A panicking refresher MUST harm only its own
-/// flight."
+/// Returns the report of a refresh whose future panicked. Rule C5: "A panicking refresher MUST harm
+/// only its own flight."
 pub(crate) fn panicked(stage: &Stage, launched: Launched, panic: &(dyn Any + Send)) -> Report {
-    // The refresher is not called before it is sent.
+    // The refresher is called only after `send`.
     let error = if stage.call_off() {
         RefreshError::unavailable("the refresh was not sent: the store or the clock panicked")
     } else {
@@ -71,8 +71,8 @@ pub(crate) fn panicked(stage: &Stage, launched: Launched, panic: &(dyn Any + Sen
     Report::new(Outcome::Failed(error), None, launched)
 }
 
-/// What an error says of a panic. Its own message is left out, since it may hold a secret (rule G1); but
-/// where it is tokio's, outside its runtime, the fix is named (rule C2).
+/// Returns the error text for a panic. The panic's own message is left out, since it may hold a secret
+/// (rule G1); but where it is tokio's, outside its runtime, the text names the fix (rule C2).
 fn describe_panic(panic: &(dyn Any + Send)) -> &'static str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);
     let message = owned.or_else(|| panic.downcast_ref::<&str>().copied());

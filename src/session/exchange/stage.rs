@@ -1,7 +1,7 @@
-//! How far a refresh has come. Rule B6: "What was never sent is never unknown."
+//! How far a refresh has come: whether it was sent, or called off before that.
 //!
-//! All is relaxed: nothing is read on the strength of a stage; each change is one exchange of one
-//! number, so that a refresh is either sent or called off.
+//! All orderings are relaxed, since no other memory is read on the strength of a stage. Each change is
+//! one compare-and-exchange of one number, so that a refresh is either sent or called off.
 
 use crate::primitives::{AtomicU64, Ordering};
 
@@ -9,17 +9,17 @@ const WAITING: u64 = 0;
 const SENT: u64 = 1;
 const CALLED_OFF: u64 = 2;
 
-/// One refresh's stage.
+/// The stage of one refresh. Rule B6: "What was never sent is never unknown."
 #[derive(Default)]
 pub(crate) struct Stage(AtomicU64);
 
 impl Stage {
-    /// Goes on to send. False where it was called off.
+    /// Marks the refresh as sent. Returns false where it was called off.
     pub(crate) fn send(&self) -> bool {
         self.leave_waiting_for(SENT)
     }
 
-    /// Calls it off for good. False where it was sent.
+    /// Calls the refresh off for good. Returns false where it was sent.
     pub(crate) fn call_off(&self) -> bool {
         self.leave_waiting_for(CALLED_OFF) || !self.is_sent()
     }

@@ -1,5 +1,4 @@
-//! A refresh of a session with a store. Rule F2: "The order MUST be intent, exchange, persist, publish."
-//! Publishing is left to the shared state.
+//! A refresh of a session with a store. Publishing the grant is left to the shared state.
 
 use std::prelude::rust_2024::*;
 
@@ -16,7 +15,8 @@ use crate::store::{StoreError, StoredGrant, Swap, Version, Versioned};
 use crate::time::Draw;
 use crate::token::Grant;
 
-/// One refresh, and what it has seen of the store so far.
+/// One refresh, and what it has seen of the store so far. Rule F2: "The order MUST be intent, exchange,
+/// persist, publish."
 pub(crate) struct StoredExchange<'a> {
     ports: &'a Ports,
     store: TimedStore<'a>,
@@ -28,10 +28,10 @@ pub(crate) struct StoredExchange<'a> {
     answer: Option<AnswerGuard>,
 }
 
-/// What the store says before anything is sent.
+/// What to do after the store was read, before anything is sent.
 enum Ready {
     Land(Outcome),
-    /// Ask, to renew what is stored at this version, if anything is.
+    /// Ask for a grant, to renew the one stored at this version, if there is one.
     Ask(Option<StoredGrant>, Version),
 }
 
@@ -50,7 +50,7 @@ impl<'a> StoredExchange<'a> {
         Report { saved, answer, ..Report::new(outcome, version, launched) }
     }
 
-    /// Stores what is unsaved, reads what is there, and adopts it where it is newer.
+    /// Stores what is unsaved, reads the store, and adopts its grant where that is newer.
     async fn prepare(&mut self) -> Result<Ready, StoreError> {
         if let Some(unsaved) = &self.params.unsaved {
             let persisted = persist(self.store, &unsaved.received, unsaved.over).await?;
@@ -77,7 +77,8 @@ impl<'a> StoredExchange<'a> {
         }
         let known = self.params.version;
         let content = match (self.store.load().await, known, &self.params.grant) {
-            // Nothing is a logout only where somebody has written it: this was lost, and is written back.
+            // An empty store means a logout only where somebody has written that: this grant was lost,
+            // and is written back.
             (Err(error), Some(version), Some(held)) if error.is_emptied() => {
                 let record = StoredGrant::over(held.clone(), self.ports.settings.clock.wall());
                 return Ok(Ready::Ask(Some(record), self.version.unwrap_or(version)));
@@ -99,7 +100,7 @@ impl<'a> StoredExchange<'a> {
             (_, None, _) => Ok(Ready::Ask(None, version)),
             (Some(_), Some(stored), held) => {
                 let newer = held.as_ref().is_none_or(|held| !same_credential(&stored.grant, held));
-                // One whose access token is of no use any more is renewed at once.
+                // A grant whose access token cannot be used any more is renewed at once.
                 if newer && self.is_usable(&stored) {
                     Ok(Ready::Land(Outcome::Adopted { stored, received: None }))
                 } else {
@@ -112,7 +113,7 @@ impl<'a> StoredExchange<'a> {
     /// Stores the grant that the session was built with.
     async fn store_first(&mut self, seed: &Grant, empty: Version) -> Result<Outcome, StoreError> {
         let record = StoredGrant::new(seed.clone(), self.ports.built_at);
-        // Until it is stored nothing was read: the next refresh begins anew.
+        // Until it is stored, the store counts as unread: the next refresh starts from there.
         self.version = None;
         match self.store.swap(empty, Some(record.clone())).await? {
             Swap::Done(version) => {
@@ -127,12 +128,12 @@ impl<'a> StoredExchange<'a> {
         }
     }
 
-    /// Whether a login or a logout has ended the epoch of this refresh.
+    /// Returns whether a login or a logout has ended the epoch of this refresh.
     fn is_superseded(&self) -> bool {
         self.params.epoch_fence.includes(self.params.flight)
     }
 
-    /// Whether the access token of `stored` can be handed out at this moment.
+    /// Returns whether the access token of `stored` can be handed out at this moment.
     fn is_usable(&self, stored: &StoredGrant) -> bool {
         let settings = &self.ports.settings;
         let (now, wall) = (settings.clock.now(), settings.clock.wall());
@@ -147,7 +148,7 @@ impl<'a> StoredExchange<'a> {
         mut version: Version,
     ) -> Outcome {
         if let Some(before) = &before {
-            // An earlier sending of unknown outcome still counts: the window runs from the first.
+            // An earlier request of unknown outcome still counts: the window runs from the first.
             let intent = before.intent.or_else(|| Some(self.ports.settings.clock.wall()));
             let noted = StoredGrant { intent, ..before.clone() };
             match self.store.swap(version, Some(noted)).await {
@@ -155,7 +156,7 @@ impl<'a> StoredExchange<'a> {
                 Ok(Swap::Conflict(content)) => {
                     self.version = Some(content.version);
                     return match content.grant {
-                        // Another holder has noted that they are about to present it.
+                        // Another holder has noted that it is about to present the same grant.
                         Some(stored) if stored.grant == before.grant => Outcome::Failed(
                             RefreshError::unavailable("another holder presents the same grant"),
                         ),
@@ -174,10 +175,10 @@ impl<'a> StoredExchange<'a> {
         self.answer = Some(AnswerGuard::counted_in(&self.params.answers));
         let over = Some(version);
         if self.is_superseded() {
-            // An orphan: what a login or a logout has left in the store stays.
+            // An orphan: what a login or a logout has written to the store stays.
             return Outcome::Granted(Granted { received, over, stored: Stored::NotNeeded });
         }
-        // An answer that came too late for those who waited has time of its own to be stored.
+        // A response that came too late for its waiters has time of its own to be stored.
         let store = match self.store.panic.call(|| self.ports.settings.clock.now()) {
             Some(now) if now >= self.params.deadline => self.store.until_later(now),
             Some(_) | None => self.store,
@@ -197,8 +198,9 @@ impl<'a> StoredExchange<'a> {
         }
     }
 
-    /// No grant came. Where the refresh token was not spent, the store may say so: should that fail, a
-    /// restart takes the outcome for unknown, which is safe.
+    /// Handles a request that got no grant. Where the refresh token was not spent, the note of intent
+    /// is removed from the store. If that fails, a restart takes the outcome for unknown, which is
+    /// safe.
     async fn not_granted(
         &mut self,
         version: Version,
@@ -224,8 +226,9 @@ impl<'a> StoredExchange<'a> {
             Ok(Swap::Conflict(content)) if declined => content,
             Ok(Swap::Conflict(_)) | Err(_) => return Outcome::Failed(error),
         };
-        // Somebody else has written: a grant that is newer than the one declined, or the note that
-        // they present the same one. Then theirs may be the answer that was granted.
+        // Another holder has written: either a newer grant than the declined one, or its note that it
+        // presents the same one. In the latter case the server may have granted the other holder's
+        // request.
         self.version = Some(content.version);
         match content.grant {
             Some(stored) if same_credential(&stored.grant, &presented) => Outcome::Failed(

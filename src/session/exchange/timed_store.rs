@@ -1,4 +1,4 @@
-//! The store as a flight uses it: within the flight's time, and a panic is only a failure.
+//! The store as a flight uses it: within the flight's deadline, with a panic as an ordinary failure.
 
 use core::future::poll_fn;
 use core::task::Poll;
@@ -11,22 +11,22 @@ use crate::session::ports::Ports;
 use crate::store::{AnyStore, StoreError, StoredGrant, Swap, Version, Versioned};
 use crate::time::Timestamp;
 
-/// A store that has failed where it has no answer by `deadline`.
+/// A store whose operations fail where they have not completed by `deadline`.
 ///
-/// That is noticed by the poll that comes before the flight is judged (rule B13): so a store that
-/// hangs before anything was sent leaves no doubt of the refresh token, and one that hangs after
-/// the answer costs no grant (rules B6, F2).
+/// The poll that comes before the flight is judged notices that (rule B13). So a store that hangs
+/// before anything was sent leaves no doubt about the refresh token, and one that hangs after the
+/// response costs no grant (rules B6, F2).
 #[derive(Copy, Clone)]
 pub(crate) struct TimedStore<'a> {
     pub(crate) store: &'a dyn AnyStore,
     pub(crate) ports: &'a Ports,
     pub(crate) deadline: Timestamp,
-    /// A clock that panics while the store is waited for has not shown the deadline.
+    /// A clock that panics while the store is waited for does not expire the deadline.
     pub(crate) panic: &'a FirstPanic,
 }
 
 impl TimedStore<'_> {
-    /// The same with a refresh's time from `now` on.
+    /// Returns the same store with the time of a whole refresh from `now` on.
     pub(crate) fn until_later(self, now: Timestamp) -> Self {
         let deadline = now.saturating_add(self.ports.settings.longest());
         Self { deadline, ..self }
@@ -68,12 +68,12 @@ impl TimedStore<'_> {
             Err(_) => Poll::Ready(Err(panicked())),
         })
         .await;
-        // What it said is not lost to a destructor that panics.
+        // The result is not lost to a destructor that panics.
         discard([answer]);
         result
     }
 
-    /// Whether `deadline` has come. Where the clock went back it is pulled in (rule A5).
+    /// Returns whether `deadline` has expired. If the clock went back, it is pulled in (rule A5).
     fn is_over(self, deadline: &mut Timestamp) -> bool {
         let Some(now) = self.panic.call(|| self.ports.settings.clock.now()) else { return false };
         if self.deadline < Timestamp::MAX {
@@ -83,7 +83,7 @@ impl TimedStore<'_> {
     }
 }
 
-/// What is there instead may hold an access token that could not be sent.
+/// Drops an access token that could not be sent from the conflicting content.
 fn sendable(mut swap: Swap) -> Swap {
     if let Swap::Conflict(content) = &mut swap {
         content.grant = content.grant.take().map(StoredGrant::sendable);

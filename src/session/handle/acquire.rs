@@ -1,4 +1,4 @@
-//! A caller that wants a token: one wait, asynchronous or blocking.
+//! Acquiring a token: one caller's wait, asynchronous or blocking.
 
 mod ends;
 
@@ -28,20 +28,20 @@ use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
 
 impl Session {
-    /// A usable token: at once while there is one, else after the refresh, which this caller joins
-    /// or starts. Await it, or call [`Acquire::wait`] on a plain thread.
+    /// Returns a usable token: at once while there is one, otherwise after the refresh, which this
+    /// caller joins or starts. Await it, or call [`Acquire::wait`] on a plain thread.
     ///
     /// # Errors
-    /// See [`Error`]. A bare call ends with the first attempt that fails; see
+    /// See [`Error`]. By default the first refresh that fails ends the wait; see
     /// [`Acquire::retry_for`].
     ///
     /// # Cancellation
-    /// Dropping the future neither cancels nor repeats the refresh (rule C4).
+    /// Dropping the future neither cancels nor repeats the refresh.
     pub fn token(&self) -> Acquire<'_> {
         Acquire::new(self)
     }
 
-    /// A usable token, waiting on this thread. The same as `token().wait()`.
+    /// Returns a usable token, and blocks this thread until there is one. The same as `token().wait()`.
     ///
     /// # Errors
     /// As for [`token`](Session::token).
@@ -49,29 +49,30 @@ impl Session {
         self.token().wait()
     }
 
-    /// A usable token within `limit`, through failures and backoff. The limit ends the wait and
-    /// not the refresh (rule C8).
+    /// Returns a usable token within `limit`, and keeps waiting through failures and backoff until
+    /// then. The limit ends the wait, not the refresh.
     ///
-    /// Async without a timer, neither the limit nor the backoff can wake the caller.
+    /// When awaited without a timer, neither the limit nor the end of a backoff wakes the caller.
     pub fn token_within(&self, limit: Duration) -> Acquire<'_> {
         self.token().retry_for(limit).within(limit)
     }
 
-    /// A token that stays usable for at least `duration`, refreshed first where the held one does
-    /// not (and paid from the budget of rule B9 where it was not due).
+    /// Returns a token that stays usable for at least `duration`, after a refresh where the current one
+    /// does not. A refresh that was not due is paid from the budget
+    /// ([B9](crate::spec#b-the-client-machine)).
     pub fn token_valid_for(&self, duration: Duration) -> Acquire<'_> {
         self.token().valid_for(duration)
     }
 }
 
-/// A wait for a token: await it, or [`wait`](Acquire::wait) on a plain thread.
+/// A wait for a token: await it, or call [`wait`](Acquire::wait) on a plain thread.
 ///
-/// Made by [`Session::token`](super::Session::token). Settings are chosen before the first poll.
-/// It borrows the session: a task that outlives its maker takes a clone of the session along,
-/// `async move { session.token().await }`.
+/// Created by [`Session::token`]. Choose its settings before the first poll. It
+/// borrows the session; a task that outlives its creator owns a clone of the session: `async move {
+/// session.token().await }`.
 ///
 /// # Cancellation
-/// Dropping it at any point neither cancels nor repeats the refresh (rule C4).
+/// Dropping it at any point neither cancels nor repeats the refresh.
 #[must_use = "a wait does nothing until it is awaited, or `wait` is called"]
 pub struct Acquire<'a> {
     session: &'a Session,
@@ -80,17 +81,17 @@ pub struct Acquire<'a> {
     joined: Option<NonZeroU64>,
     retry_for: Span,
     within: Option<Duration>,
-    /// For the limit, where the session has no timer.
+    /// The timer for the limit, where the session has none.
     fallback: Option<&'a Arc<dyn Timer>>,
-    /// Made when first needed: most callers need none, and there may be very many.
+    /// Created when first needed: most callers need none, and there may be very many.
     options: Option<Box<Options>>,
 }
 
-/// What one look at the session came to.
+/// What a caller does after one look at the session.
 enum Next {
     Done(Result<AccessToken, Error>),
-    /// Poll what is in the air once, and leave with this token (rule C7). Where the refresh is
-    /// overdue it is judged by the way (rule B13): nobody may be waiting for it.
+    /// Poll what is in flight once, and leave with this token (rule C7). An overdue refresh is judged
+    /// as well (rule B13), since nobody else may be waiting for it.
     Leave {
         token: AccessToken,
         overdue: bool,
@@ -114,35 +115,37 @@ impl<'a> Acquire<'a> {
         }
     }
 
-    /// How long failures are waited through \[none\]: the first attempt that fails after this ends
-    /// the wait (rule B7). Async, it needs a timer; without one the next attempt is not waited
-    /// for, and the error says when it may start.
+    /// Keeps waiting through failed refreshes for this long: the first one that fails later ends the
+    /// wait. Default: zero; the first failure is returned.
+    ///
+    /// When awaited, it needs a timer; without one the next attempt is not waited for, and the error
+    /// says when it may start.
     pub fn retry_for(mut self, retry_for: Duration) -> Self {
         self.retry_for = retry_for.into();
         self
     }
 
-    /// Ends the wait after this long, and not the refresh (rule C8). Async without a timer, the
-    /// limit is noticed only when something else wakes the wait.
+    /// Ends the wait after this long. The refresh continues. When awaited without a timer, the limit is
+    /// noticed only when something else wakes the wait. Default: none.
     pub fn within(mut self, limit: Duration) -> Self {
         self.within = Some(limit);
         self
     }
 
-    /// Keeps the limit on time by this timer, where the session has none.
+    /// Uses this timer for the limit, where the session has none.
     #[cfg(feature = "http")]
     pub(crate) fn alarmed_by(mut self, timer: &'a Arc<dyn Timer>) -> Self {
         self.fallback = Some(timer);
         self
     }
 
-    /// Asks for a token that stays usable for at least this long.
+    /// Requires a token that stays usable for at least this long. Default: zero.
     pub fn valid_for(mut self, duration: Duration) -> Self {
         self.options().usable_for = duration.into();
         self
     }
 
-    /// Waits on this thread.
+    /// Blocks this thread until the wait ends.
     ///
     /// # Errors
     /// As for awaiting it.
@@ -167,7 +170,7 @@ impl<'a> Acquire<'a> {
         })
     }
 
-    /// Its limits, which count from the first time that this is asked.
+    /// Returns the caller's limits, which count from the first call.
     fn limits(&mut self, now: Timestamp) -> Limits {
         if self.options.is_none() && self.retry_for == Span::ZERO && self.within.is_none() {
             return Limits::NONE;
@@ -182,7 +185,7 @@ impl<'a> Acquire<'a> {
         self.options.as_ref().map_or(Span::ZERO, |options| options.usable_for)
     }
 
-    /// The token, where it can be had with no question asked (rule C1).
+    /// Returns the token, where it can be had without asking the lifecycle (rule C1).
     #[inline]
     fn read(&self, now: Timestamp) -> Option<AccessToken> {
         if self.usable_for() > Span::ZERO {
@@ -191,7 +194,7 @@ impl<'a> Acquire<'a> {
         self.session.shared.slot.read_at(now, AccessToken::clone)
     }
 
-    /// Asks the lifecycle, and takes its answer for this caller.
+    /// Asks the lifecycle, and decides what this caller does.
     fn look(
         &mut self,
         inner: &mut Inner,
@@ -254,8 +257,8 @@ impl<'a> Acquire<'a> {
         }
     }
 
-    /// Asks the lifecycle, but for a refresh that would begin within a millisecond of this caller's
-    /// last one, however short the backoff was.
+    /// Asks the lifecycle, but starts no refresh within a millisecond of this caller's last one,
+    /// however short the backoff was.
     fn handle(&mut self, inner: &mut Inner, now: Timestamp) -> Requested<Timestamp> {
         let policy = self.session.shared.policy();
         let mut next = inner.lifecycle;
@@ -277,7 +280,7 @@ impl<'a> Acquire<'a> {
         }
     }
 
-    /// Waits for the refresh that is out, until its deadline.
+    /// Waits for the refresh in flight, until its deadline.
     fn joins(&mut self, inner: &Inner, deadline: Timestamp) -> Next {
         self.joined = NonZeroU64::new(inner.lifecycle.newest_flight().number());
         if let Some(options) =
@@ -292,7 +295,7 @@ impl<'a> Acquire<'a> {
 impl Wait for Acquire<'_> {
     type Output = Result<AccessToken, Error>;
 
-    /// Looks at the session, and does what a caller must.
+    /// Looks at the session once, and acts on it.
     fn turn(&mut self, waker: &Waker, caller: Caller, now: Timestamp) -> WaitStep<Self::Output> {
         let shared = &self.session.shared;
         let limits = self.limits(now);
@@ -310,7 +313,7 @@ impl Wait for Acquire<'_> {
                 }
                 Next::Done(_) | Next::Leave { .. } => {}
             }
-            // Nothing that readers may see has changed for one that only joins.
+            // A caller that only joins has changed nothing that readers may see.
             if started || matches!(look, Next::Leave { .. }) {
                 inner.publish(&shared.slot, &shared.ports.settings, now, &mut deferred);
             }
@@ -322,7 +325,7 @@ impl Wait for Acquire<'_> {
         }
         match look {
             Next::Done(Err(error)) if !error.is_reentrant() => {
-                // The late answer of a refresh that was given up may lie in the air.
+                // The late response of an abandoned refresh may still be in flight.
                 if woken && shared.drive(self.key) {
                     WaitStep::Again
                 } else {

@@ -1,4 +1,4 @@
-//! Putting a session together.
+//! Building a session.
 
 use core::fmt;
 use core::future::Future;
@@ -25,7 +25,8 @@ use crate::store::{AnyStore, Store};
 use crate::token::Grant;
 
 impl Session {
-    /// A session that asks `refresh`, a closure that returns a future, for new grants.
+    /// Returns a builder of a session that asks `refresh`, a closure that returns a future, for new
+    /// grants.
     pub fn builder<F, Fut>(refresh: F) -> Builder
     where
         F: Fn(Request) -> Fut + Send + Sync + 'static,
@@ -34,14 +35,16 @@ impl Session {
         Builder::of_fn(refresh)
     }
 
-    /// A session that asks `refresher` for new grants.
+    /// Returns a builder of a session that asks `refresher` for new grants.
     pub fn builder_with(refresher: impl Refresh) -> Builder {
         Builder::of(refresher)
     }
 
-    /// A session that asks `refresh`, a closure that blocks, for new grants. It runs on a short-lived
-    /// thread of its own, unless [`Builder::spawn_blocking`] says otherwise, so that a server that hangs keeps
-    /// no caller beyond the refresh's deadline, and what it answers later is still heard.
+    /// Returns a builder of a session that asks `refresh`, a closure that blocks, for new grants.
+    ///
+    /// The closure runs on a short-lived thread of its own, unless [`Builder::spawn_blocking`] says
+    /// otherwise. So a server that hangs keeps no caller beyond the deadline of the refresh, and a
+    /// response that comes later is still used.
     pub fn builder_blocking<F>(refresh: F) -> Builder
     where
         F: Fn(Request) -> Result<Grant, RefreshError> + Send + Sync + 'static,
@@ -50,7 +53,7 @@ impl Session {
     }
 }
 
-/// Makes a refresher of where blocking work runs, and after how long it ends by itself.
+/// Creates a refresher, given where blocking work runs and after how long it ends by itself.
 type Making = dyn FnOnce(Arc<Hook>, Option<Duration>) -> Box<dyn AnyRefresh> + Send;
 
 /// Builds a [`Session`].
@@ -118,64 +121,70 @@ impl Builder {
         }
     }
 
-    /// The grant to start from, as of now. With a store, it is only used where that is empty.
+    /// Sets the grant to start from, as of now. With a store, it is only used where the store is empty.
+    /// Default: none.
     pub fn grant(mut self, grant: Grant) -> Self {
         self.grant = Some(grant);
         self
     }
 
-    /// Where the grant is kept. The first caller reads it; what it holds comes before
-    /// [`grant`](Builder::grant).
+    /// Sets where the grant is kept. The first caller reads it; what it holds takes precedence over
+    /// [`grant`](Builder::grant). Default: none; the grant is only in memory.
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Box::new(store));
         self
     }
 
-    /// The refresher needs no grant to start from: client credentials, or asking the program.
+    /// Declares that the refresher needs no grant to start from, as with client credentials, or where
+    /// it asks the program.
     pub fn without_grant(mut self) -> Self {
         self.needs_grant = false;
         self
     }
 
-    /// The windows, backoff, budget and declared server behaviour.
+    /// Sets the refresh windows, the backoff, the budget, and how the server is declared to behave.
+    /// Default: [`Policy::default`].
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Another clock than the standard one.
+    /// Sets another clock than the standard one.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = SessionClock::Other(Arc::new(clock));
         self
     }
 
-    /// A timer, so that async callers are woken at deadlines and after backoff. Without one a
-    /// deadline is kept when a caller is next polled, and waiting through backoff becomes an error
-    /// (rule B13).
+    /// Sets a timer, which wakes async callers at deadlines and after backoff. Default: none; then a
+    /// deadline is noticed when a caller is next polled, and an async caller gets an error instead of
+    /// waiting through backoff ([B13](crate::spec#b-the-client-machine)).
     ///
-    /// Whoever waits asks it, also plain threads: a closure over `tokio::time::sleep` would panic
-    /// there, and the `tokio` adapter does not.
+    /// Any waiting caller polls its sleeps, plain threads included. A closure over `tokio::time::sleep`
+    /// would panic there; the `tokio` adapter does not.
     pub fn timer(mut self, timer: impl Timer) -> Self {
         self.timer = Some(Arc::new(timer));
         self
     }
 
-    /// Has refreshes driven by a spawned task, such as `|task| { tokio::spawn(task); }`, so that
-    /// they go on when all callers are gone. Without it callers drive them.
+    /// Has refreshes driven by a spawned task, such as `|task| { tokio::spawn(task); }`, so that they
+    /// continue when all callers are gone. Default: none; callers drive them.
     pub fn spawner(mut self, spawner: impl Fn(BoxFuture<()>) + Send + Sync + 'static) -> Self {
         self.spawner = Some(Box::new(spawner));
         self
     }
 
-    /// Says that a blocking refresher ends by itself within `limit`, as by its HTTP client's timeout. A
-    /// plain thread that waits for a token at least that long, and has nothing else to use meanwhile, then
-    /// runs it itself; for all others it runs where [`spawn_blocking`](Builder::spawn_blocking) says.
+    /// Declares that a blocking refresher ends by itself within `limit`, for example by its HTTP
+    /// client's timeout.
+    ///
+    /// A plain thread that waits for a token at least that long, and has no usable token meanwhile,
+    /// then runs the refresher itself; for all others it runs where
+    /// [`spawn_blocking`](Builder::spawn_blocking) says. Default: not declared.
     pub fn ends_within(mut self, limit: Duration) -> Self {
         self.ends_within = Some(limit);
         self
     }
 
-    /// Where a blocking refresher runs [a short-lived thread].
+    /// Sets where a blocking refresher runs. Default: a short-lived thread.
     pub fn spawn_blocking(
         mut self,
         hook: impl Fn(Job) -> io::Result<()> + Send + Sync + 'static,
@@ -184,48 +193,49 @@ impl Builder {
         self
     }
 
-    /// Where the refresher is polled, for closures that cannot say it themselves and need a runtime:
-    /// `.poll_in(PollIn::Runtime(Arc::new(Tokio::current()?)))`. It goes before
-    /// [`Refresh::poll_in`].
+    /// Sets where the refresher is polled, for closures that need a runtime and cannot declare it
+    /// themselves: `.poll_in(PollIn::Runtime(Arc::new(Tokio::current()?)))`. It takes precedence over
+    /// [`Refresh::poll_in`], which is the default.
     pub fn poll_in(mut self, poll_in: PollIn) -> Self {
         self.poll_in = Some(poll_in);
         self
     }
 
-    /// What sessions of one client share where its server does not accept it (rule B6). Adapters bring
-    /// one with their client; for closures, give each session a clone of one.
+    /// Sets the backoff that all sessions of one client share while its server does not accept the
+    /// client ([B6](crate::spec#b-the-client-machine)). Adapters bring one with their client; for
+    /// closures, pass a clone of the same one to each session.
     pub fn client_backoff(mut self, shared: ClientBackoff) -> Self {
         self.client_backoff = shared;
         self
     }
 
-    /// Turns off the jitter that spreads early refreshes. Backoff is drawn all the same.
+    /// Turns off the jitter that spreads early refreshes. Backoff stays random.
     pub fn without_jitter(mut self) -> Self {
         self.jitter = false;
         self
     }
 
-    /// Another source of uniformly drawn numbers, for reproducible runs.
+    /// Sets another source of uniformly distributed numbers, for reproducible runs.
     pub fn random(mut self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Self {
         self.draw = Box::new(draw);
         self
     }
 
-    /// Called with each new grant before its access token is handed out, for programs that keep
-    /// grants elsewhere than in a [`Store`].
+    /// Sets a hook that is called with each new grant before its access token is handed out, for
+    /// programs that keep grants elsewhere than in a [`Store`].
     pub fn on_rotate(mut self, hook: impl Fn(&Grant) + Send + Sync + 'static) -> Self {
         self.hooks.on_rotate = Some(Box::new(hook));
         self
     }
 
-    /// Called with a grant that came after a logout or a login, instead of having the refresher
-    /// revoke it (rule B14).
+    /// Sets a hook that is called with a grant that lands after a logout or a login. Default: the
+    /// refresher revokes such a grant ([B14](crate::spec#b-the-client-machine)).
     pub fn on_orphan(mut self, hook: impl Fn(Grant) + Send + Sync + 'static) -> Self {
         self.hooks.on_orphan = Some(Box::new(hook));
         self
     }
 
-    /// What any number of sessions can have in common.
+    /// Returns the settings that any number of sessions can share.
     #[cfg(feature = "keyed")]
     pub(crate) fn into_settings(self) -> Settings {
         Settings {
@@ -243,7 +253,7 @@ impl Builder {
     /// Builds the session. Nothing is sent or read yet.
     ///
     /// # Errors
-    /// Where the grant holds a token that could not be sent.
+    /// If the grant holds a token that could not be sent.
     pub fn build(self) -> Result<Session, BuildError> {
         self.grant.as_ref().map_or(Ok(()), check_sendable)?;
         let (refresher, poll_in) = ((self.refresher)(self.hook, self.ends_within), self.poll_in);
@@ -264,14 +274,15 @@ impl Builder {
     }
 }
 
-/// A number that nobody can foresee, uniformly drawn. The standard library keys each hasher at
-/// random; jitter asks for no more, and not for another crate.
+/// Returns an unpredictable, uniformly distributed number. The standard library keys each hasher at
+/// random; jitter needs no more, and no other crate.
 fn any_number() -> u32 {
     let [_, _, _, _, high @ ..] = RandomState::new().hash_one(()).to_be_bytes();
     u32::from_be_bytes(high)
 }
 
-/// Numbers the sessions of this process, so that no token is taken for another session's.
+/// Returns a number for the next session of this process, so that no token is taken for another
+/// session's.
 pub(crate) fn next_session() -> u64 {
     // Not of `primitives`: nothing but the numbers differs between interleavings.
     static SESSIONS: AtomicU64 = AtomicU64::new(0);

@@ -11,14 +11,16 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 impl Session {
-    /// Ends when something has changed since this call: a new token, a rejection, a failure, a
-    /// login or a logout. The passing of time alone is not told.
+    /// Returns a future that completes when the session has changed since this call: by a new token, a
+    /// rejection, a failure, a login or a logout. The passing of time alone is not a change.
     pub fn changed(&self) -> Changed {
         Changed::new(&self.shared)
     }
 }
 
-/// Ends when the session has changed. Made by [`Session::changed`](super::Session::changed).
+/// A future that completes when the session has changed.
+///
+/// Created by [`Session::changed`].
 #[must_use = "a watch does nothing until it is awaited"]
 pub struct Changed {
     shared: Arc<Shared>,

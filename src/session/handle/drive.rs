@@ -1,4 +1,4 @@
-//! Driving a refresh without a caller: the spawned driver, and what `close` waits with.
+//! Driving a refresh without a caller: the spawned driver, and the wait of `close`.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -17,7 +17,7 @@ use crate::session::shared::inner::Inner;
 use crate::session::singleflight::waiters::WaiterKey;
 use crate::time::Timestamp;
 
-/// Hands the flight to the program's spawner, where it has given one.
+/// Hands the flight to the program's spawner, if there is one.
 pub(crate) fn spawn(shared: &Arc<Shared>) {
     if let Some(spawner) = &shared.ports.settings.spawner {
         let drive = Drive::new(Arc::clone(shared), DriveUntil::Landing);
@@ -47,8 +47,8 @@ pub(crate) fn change_and_start<T>(
     (started, result)
 }
 
-/// Drives what is in the air until nothing is. Keeps the session alive meanwhile. Rule C9: "What
-/// was sent and is spawned runs on until it has landed and is persisted".
+/// Drives what is in flight until nothing is, and keeps the session alive meanwhile. Rule C9: "What was
+/// sent and is spawned runs on until it has landed and is persisted".
 pub(crate) struct Drive {
     shared: Arc<Shared>,
     extent: DriveUntil,
@@ -56,12 +56,12 @@ pub(crate) struct Drive {
     alarm: Alarm,
 }
 
-/// How long to drive what is in the air.
+/// How long to drive what is in flight.
 #[derive(Copy, Clone)]
 pub(crate) enum DriveUntil {
     /// Until it has landed.
     Landing,
-    /// Until it has landed, or should have.
+    /// Until it has landed, or its deadline has expired.
     Deadline,
 }
 
@@ -103,15 +103,15 @@ impl Wait for Drive {
                 air.flight.map_or(WaitStep::Pending(None), WaitStep::Parked)
             }
             (DriveUntil::Deadline, Some(all)) if now >= all => {
-                // Nothing is left to judge, but what is in the air is polled once more.
+                // Nothing is left to judge, but what is in flight is polled once more.
                 self.shared.expire(self.waiter);
                 let mut inner = self.shared.lock();
                 let newest = inner.lifecycle.newest_flight();
                 match inner.flights.deadline(self.shared.longest(now)) {
                     _ if inner.flights.is_empty() => WaitStep::Ready(Ok(())),
-                    // What has landed has sent up a revocation (rule B14).
+                    // What has landed has launched a revocation (rule B14).
                     Some(all) if now < all => WaitStep::Again,
-                    // Whatever a superseded one would still bring, the session does without.
+                    // The result of a superseded refresh is of no use to the session.
                     Some(_) | None if inner.epoch_fence.includes(newest) => WaitStep::Ready(Ok(())),
                     Some(_) | None if !inner.flights.has_in_flight(newest) => {
                         WaitStep::Ready(Ok(()))
@@ -149,18 +149,18 @@ impl Drop for Drive {
     }
 }
 
-/// What is in the air.
+/// What is in flight.
 pub(crate) struct InFlightStatus {
     clear: bool,
-    /// This thread is polling it.
+    /// Whether this thread is polling it.
     reentrant: bool,
-    /// The deadline of the refresh that is out.
+    /// The deadline of the refresh in flight.
     pub(crate) flight: Option<Timestamp>,
     /// When all of it should have landed.
     all: Option<Timestamp>,
 }
 
-/// Registers for what is in the air. It is `now`.
+/// Registers to be woken for what is in flight. `now` is the present time.
 pub(crate) fn watch(
     shared: &Shared,
     waiter: &mut Option<WaiterKey>,

@@ -1,4 +1,4 @@
-//! The keeper, which renews a token by itself.
+//! The keeper, which renews a token without any caller.
 
 use core::fmt;
 use core::future::Future;
@@ -17,21 +17,21 @@ use crate::session::singleflight::waiters::WaiterKey;
 use crate::time::Timestamp;
 
 impl Session {
-    /// A future that renews the token when it is due, without any caller. Spawn it; it ends once
-    /// the last handle of the session is dropped.
+    /// Returns a future that renews the token when it is due, without any caller. Spawn it; it ends
+    /// once the last handle of the session is dropped.
     pub fn keep_fresh(&self, timer: impl Timer) -> KeepFresh {
         KeepFresh::new(&self.shared, Arc::new(timer))
     }
 }
 
-/// Renews the token by itself: a future that never ends while a handle of its session is left.
+/// A future that renews the token when it is due, as long as a handle of its session is left.
 ///
-/// Made by [`Session::keep_fresh`](super::Session::keep_fresh). Spawn it, or await it beside the
-/// program's main future. It starts at most one refresh each time that it is polled, and no two within
-/// a millisecond, however short the backoff or the tokens' lives are.
+/// Created by [`Session::keep_fresh`]. Spawn it, or await it beside the
+/// program's main future. It starts at most one refresh per poll, and no two within a millisecond,
+/// however short the backoff or the tokens' lifetimes are.
 ///
 /// # Cancellation
-/// Dropping it stops the renewal by itself, and nothing else.
+/// Dropping it stops the automatic renewal, and nothing else.
 #[must_use = "nothing is renewed until this is spawned or awaited"]
 pub struct KeepFresh {
     shared: Weak<Shared>,
@@ -40,7 +40,7 @@ pub struct KeepFresh {
     pace: Pace,
 }
 
-/// How often a timer may ring early within one poll, before others on the executor have a turn.
+/// How often a timer may fire early within one poll, before this yields to others on the executor.
 const EARLY_RINGS: usize = 8;
 
 impl KeepFresh {
@@ -49,7 +49,7 @@ impl KeepFresh {
         Self { shared: Arc::downgrade(shared), waiter: None, alarm, pace: Pace::default() }
     }
 
-    /// Starts what is due, unless something `has_started` in this poll. Gives whether it has started
+    /// Starts what is due, unless something `has_started` in this poll. Returns whether it has started
     /// something, and when to look again.
     fn tend(
         &mut self,

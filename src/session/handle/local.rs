@@ -1,7 +1,8 @@
-//! The `!Send` twin of the session, for single-threaded runtimes (rule C2).
+//! The `!Send` variant of the session, for single-threaded runtimes.
 //!
-//! It decides nothing: an ordinary session does, whose refresher, spawner and hooks are stand-ins
-//! for those that stay on their thread (see `bound`). What would let it leave the thread is `!Send`.
+//! It decides nothing itself: it wraps an ordinary session, whose refresher, spawner and hooks are
+//! proxies for those that stay on their thread (see `bound`). Whatever could take it off the thread is
+//! `!Send`.
 
 mod bound;
 pub(in crate::session) mod builder;
@@ -24,11 +25,12 @@ use crate::session::handle::session::Session;
 use crate::token::{AccessToken, Grant};
 use crate::verdict::Rejection;
 
-/// A [`Session`] for single-threaded runtimes: its refresher may hold `Rc` and `RefCell`, and its
-/// tasks are spawned without leaving the thread.
+/// A [`Session`] for single-threaded runtimes: its refresher may hold `Rc` and `RefCell`, and its tasks
+/// are spawned without leaving the thread.
 ///
-/// Cloning it gives another handle to the same session. All that is said of [`Session`] holds here,
-/// method by method; it is `!Send`, and so are the futures that drive a refresh.
+/// Cloning it creates another handle to the same session. Each method does what the method of
+/// [`Session`] with the same name does; but this is `!Send`, and so are the futures that drive a
+/// refresh.
 ///
 /// ```
 /// use core::{cell::Cell, time::Duration};
@@ -61,10 +63,9 @@ use crate::verdict::Rejection;
 /// ```
 ///
 /// # Deliberately absent
-/// A [`Reader`](super::Reader), which gives away the session that it reads; and the `_blocking`
-/// methods. A thread that blocks stops the one executor that the refresher's future
-/// lives on, its timers and sockets included: it would wait for itself. Where a thread may block,
-/// use [`Session`].
+/// A [`Reader`](crate::session::Reader), which exposes the session that it reads; and the `_blocking`
+/// methods. A thread that blocks stops the executor on which the refresher's future lives, with its
+/// timers and sockets: it would wait for itself. Where a thread may block, use [`Session`].
 #[derive(Clone)]
 pub struct LocalSession {
     session: Session,
@@ -165,7 +166,7 @@ impl LocalSession {
         self.session.close().await
     }
 
-    /// As [`Session::keep_fresh`]: spawn it on this thread.
+    /// As [`Session::keep_fresh`]. Spawn the future on this thread.
     pub fn keep_fresh<T: Timer>(&self, timer: T) -> impl Future<Output = ()> + 'static + use<T> {
         let keeper = self.session.keep_fresh(timer);
         // Weak: the keeper ends with the last handle.
@@ -186,11 +187,11 @@ impl fmt::Debug for LocalSession {
 /// A wait for a token of a [`LocalSession`]: an [`Acquire`] that stays on its thread.
 ///
 /// # Cancellation
-/// Dropping it at any point neither cancels nor repeats the refresh (rule C4).
+/// Dropping it at any point neither cancels nor repeats the refresh.
 #[must_use = "a wait does nothing until it is awaited"]
 pub struct LocalAcquire<'a> {
     acquire: Acquire<'a>,
-    /// Makes it `!Send`, and is there while it is polled.
+    /// Makes this `!Send`, and keeps the refresher alive while this is polled.
     _local: &'a Rc<Local>,
 }
 

@@ -17,37 +17,39 @@ use crate::store::{AnyStore, StoreError, StoredGrant, Swap, Version};
 use crate::time::Timestamp;
 use crate::token::Grant;
 
-/// A login, a logout or a close that has begun.
+/// A login, a logout or a close that has started.
 #[derive(Copy, Clone)]
 struct Begun {
     number: Number,
     sample: Sample,
-    /// Of all that it asks of the store.
+    /// The deadline of all its operations on the store.
     deadline: Timestamp,
-    /// The store's version by then, as far as the session knew.
+    /// The store's version at that time, as far as the session knew it.
     version: Option<Version>,
 }
 
 impl Session {
-    /// Installs the grant of a login: persists it, then hands it out. What was there before is
-    /// replaced, and a refresh of it that is still out lands as an orphan (rules B4, B14).
+    /// Installs the grant of a login: stores it, then hands it out. It replaces the previous grant; a
+    /// refresh of that one which is still in flight lands as an orphan
+    /// ([B14](crate::spec#b-the-client-machine)).
     ///
-    /// It begins with the first poll. Of several logins and logouts of one session the one that began last
-    /// wins, in memory and in the store; between processes the last write does (rule B11).
+    /// The login starts with the first poll. Of several logins and logouts of one session the one that
+    /// started last wins, in memory and in the store; between processes the last write wins
+    /// ([B11](crate::spec#b-the-client-machine)).
     ///
     /// # Errors
-    /// Where the store could not be written within the refresh's deadline, or the grant holds a token that
-    /// could not be sent; it is not installed then, though a store that did not answer may hold it. And
-    /// where a later login or logout took its place ([`Error::is_superseded`]).
+    /// If the store could not be written within the deadline of a refresh, or the grant holds a token
+    /// that could not be sent. The grant is not installed then, though a store that did not respond may
+    /// hold it. Also if a later login or logout replaced this one ([`Error::is_superseded`]).
     ///
     /// # Cancellation
-    /// Dropped before it ends, the grant may be stored and not yet handed out.
+    /// If the future is dropped before it completes, the grant may be stored and not handed out yet.
     pub async fn install(&self, grant: Grant) -> Result<(), Error> {
         check_sendable(&grant)?;
         self.installing(grant).await
     }
 
-    /// [`install`](Session::install), waiting on this thread.
+    /// Does the same as [`install`](Session::install), and blocks this thread until it is done.
     ///
     /// # Errors
     /// As for [`install`](Session::install).
@@ -56,21 +58,22 @@ impl Session {
         self.installing(grant).wait()
     }
 
-    /// Logs out: from the first poll on nothing of the grant is handed out any more (rule B11);
-    /// then the store forgets it.
+    /// Logs out: from the first poll on, nothing of the grant is handed out any more; then it is
+    /// removed from the store ([B11](crate::spec#b-the-client-machine)).
     ///
     /// # Errors
-    /// Where the store could not be written within the refresh's deadline. The session is logged out all
-    /// the same, but a restart would find the grant again: call it once more. And where a later login took
-    /// its place, or has begun to ([`Error::is_superseded`]).
+    /// If the store could not be written within the deadline of a refresh. The session is logged out
+    /// all the same, but a restart would find the grant again: call this once more. Also if a later
+    /// login replaced the logout, or has started to ([`Error::is_superseded`]).
     ///
     /// # Cancellation
-    /// Dropped before it ends, the session is logged out, and the store may still hold the grant.
+    /// If the future is dropped before it completes, the session is logged out, and the store may still
+    /// hold the grant.
     pub async fn logout(&self) -> Result<(), Error> {
         self.logging_out().await
     }
 
-    /// [`logout`](Session::logout), waiting on this thread.
+    /// Does the same as [`logout`](Session::logout), and blocks this thread until it is done.
     ///
     /// # Errors
     /// As for [`logout`](Session::logout).
@@ -78,16 +81,20 @@ impl Session {
         self.logging_out().wait()
     }
 
-    /// Waits until nothing is in the air, and stores what could not be stored before. The session
-    /// can still be used afterwards. A refresh that hangs is waited for until its deadline: on a
-    /// timer's word, or async without one when something else wakes this. One that a later refresh has
-    /// superseded, or a login or a logout, is not waited for any longer than that.
+    /// Waits until nothing is in flight, and stores what could not be stored before. The session can
+    /// still be used afterwards.
+    ///
+    /// A refresh that hangs is waited for until its deadline, which the timer keeps; when awaited
+    /// without a timer, the deadline is noticed when something else wakes this. A refresh that was
+    /// superseded, by a later one or by a login or a logout, is waited for no longer than that either
+    /// ([C9](crate::spec#c-the-shared-session)).
     ///
     /// # Errors
-    /// Where the store still could not be written, or the newest refresh has met its deadline.
+    /// If the store still could not be written, or the deadline of the newest refresh has expired.
     ///
     /// # Cancellation
-    /// Dropped before it ends, nothing is lost: what is in the air stays there.
+    /// If the future is dropped before it completes, nothing is lost: what is in flight stays in
+    /// flight.
     pub async fn close(&self) -> Result<(), Error> {
         let begun = self.begin();
         let landed = Drive::new(Arc::clone(&self.shared), DriveUntil::Deadline).await;
@@ -95,7 +102,7 @@ impl Session {
         landed
     }
 
-    /// [`close`](Session::close), waiting on this thread.
+    /// Does the same as [`close`](Session::close), and blocks this thread until it is done.
     ///
     /// # Errors
     /// As for [`close`](Session::close).
@@ -125,7 +132,7 @@ impl Session {
         let sample = ports.settings.sample();
         let begun = self.shared.change(sample.now, |inner, deferred| {
             let number = inner.precedence.logout();
-            // Not known until the store has forgotten it: `keyed` tells by that whether it has.
+            // Unknown until the grant is removed from the store: `keyed` tells by that whether it was.
             let version = inner.version.take();
             inner.clear(&ports.settings.policy, sample.now, deferred);
             inner.release_held_back(ports, sample, deferred);
@@ -155,7 +162,7 @@ impl Session {
         Begun { number: inner.precedence.draw(), sample, deadline, version: inner.version }
     }
 
-    /// The grant of a login is in the store, if there is one.
+    /// Puts a login into effect, once its grant is in the store, if there is one.
     fn takes_effect(
         &self,
         begun: Begun,
@@ -172,12 +179,13 @@ impl Session {
             }
             let seen = |version| has_been_seen(inner.version, begun.version, version);
             if found || version.is_some_and(seen) {
-                // A refresh has found it in the store, or what came after it, and that stays: its token
-                // may have been rejected and renewed since. Or another process has logged out.
+                // A refresh has found the grant in the store, or one that followed it, and that stays:
+                // its token may have been rejected and renewed since. Or another process has logged
+                // out.
                 return inner.grant.as_ref().map(drop).ok_or(Error::new(Kind::Superseded));
             }
             inner.version = version.or(inner.version);
-            // The very refresh token may be out, and its answer is waited for (rule B6).
+            // The very refresh token may be in flight, and its response is waited for (rule B6).
             stored.intent = inner
                 .sent_of(&stored.grant, ports.settings.longest())
                 .map(|sent| sample.wall.saturating_sub(sample.now.since(sent)));
@@ -198,7 +206,7 @@ impl Session {
         let ports = &self.shared.ports;
         let unsaved = {
             let inner = self.shared.lock();
-            // What a login or a logout has replaced since is no longer there to be stored.
+            // A grant that a login or a logout has replaced since is not to be stored any more.
             inner.unsaved.clone().filter(|_| inner.precedence.stands(number))
         };
         let (Some(store), Some(unsaved)) = (&ports.store, unsaved) else {
@@ -210,7 +218,7 @@ impl Session {
         panic.resume_unwinding();
         let persisted = persisted?;
         let mut inner = self.shared.lock();
-        // Another grant may have come meanwhile.
+        // Another grant may have been received meanwhile.
         if inner
             .unsaved
             .as_ref()
@@ -224,7 +232,7 @@ impl Session {
         Ok(())
     }
 
-    /// Writes over whatever the store holds, unless a later login or logout has begun to.
+    /// Writes over whatever the store holds, unless a later login or logout has started to.
     async fn overwrite(
         &self,
         begun: Begun,

@@ -1,4 +1,4 @@
-//! What a program holds and calls.
+//! The handles: what a program holds and calls.
 
 pub(super) mod acquire;
 pub(super) mod builder;

@@ -1,20 +1,20 @@
-//! What a caller of a session asks for, and for how long it waits.
+//! The options of one caller: what it asks for, and how long it waits.
 
 use crate::session::alarm::Alarm;
 use crate::time::{Span, Timestamp};
 
-/// What a caller wants beyond a token that works now.
+/// What a caller asks for beyond a token that works now.
 pub(crate) struct Options {
     pub(crate) usable_for: Span,
-    /// From the first poll on.
+    /// Set with the first poll.
     pub(crate) limits: Option<Limits>,
-    /// How many tokens there had been when a longer-lived one was asked for.
+    /// How many tokens had been published when a longer-lived one was asked for.
     pub(crate) too_brief: Option<u64>,
     pub(crate) alarm: Alarm,
     pub(crate) pace: Pace,
 }
 
-/// The caller's limits as instants.
+/// The caller's limits, as instants.
 #[derive(Copy, Clone)]
 pub(crate) struct Limits {
     pub(crate) retry_for: Timestamp,
@@ -22,31 +22,32 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Of a bare call: the first attempt that fails ends it.
+    /// The limits of a plain call: the first attempt that fails ends it.
     pub(crate) const NONE: Self = Self { retry_for: Timestamp::MIN, within: None };
 }
 
-/// Keeps the refreshes that one waiter starts apart: a backoff may have been drawn as nothing, and a token
-/// may be over when it comes. Rule B7: "no waiter may start two refreshes within a millisecond".
+/// Keeps the refreshes that one waiter starts apart, since a backoff may be drawn as zero, and a token
+/// may have expired when it is received. Rule B7: "no waiter may start two refreshes within a
+/// millisecond".
 #[derive(Default)]
 pub(crate) struct Pace {
-    /// Before this nothing is started.
+    /// Nothing is started before this.
     until: Option<Timestamp>,
 }
 
 impl Pace {
-    /// When another one may start after what was started `now`.
+    /// Returns when the next refresh may start after one that was started `now`.
     pub(crate) fn after(now: Timestamp) -> Timestamp {
         now.saturating_add(Span::from_millis(1))
     }
 
-    /// It has started something.
+    /// Records that a refresh was started.
     pub(crate) fn start(&mut self, now: Timestamp) {
         self.until = Some(Self::after(now));
     }
 
-    /// Until when to wait, if that lies ahead: by a millisecond at most, also where the clock went back
-    /// (rule A5).
+    /// Returns until when to wait, if that lies ahead: a millisecond at most, even if the clock went
+    /// back (rule A5).
     pub(crate) fn rest(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.until =
             self.until.filter(|until| now < *until).map(|until| until.min(Self::after(now)));

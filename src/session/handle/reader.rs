@@ -9,23 +9,23 @@ use crate::session::shared::snapshot::Snapshot;
 use crate::token::AccessToken;
 
 impl Session {
-    /// A handle of one's own for hot loops, that keeps the token at hand.
+    /// Returns a handle for one hot loop, which keeps the token at hand.
     pub fn reader(&self) -> Reader {
         Reader::new(self.clone())
     }
 }
 
-/// A handle for one hot loop: it keeps the last snapshot, and looks for another only once the
-/// session has published one. The cheapest read there is (rule C1).
+/// A handle for one hot loop: it keeps the last snapshot, and loads another only once the session has
+/// published one. It is the cheapest way to read a token.
 ///
-/// Made by [`Session::reader`]. Each thread or task has its own; cloning gives another. It keeps
+/// Created by [`Session::reader`]. Each thread or task owns its own; cloning creates another. It keeps
 /// one replaced token in memory until its next use.
 #[derive(Clone)]
 pub struct Reader {
     session: Session,
     version: u64,
     kept: Option<Arc<Snapshot>>,
-    /// What was lent last where the session had no token that is handed out as it is.
+    /// The token lent last, where the session had published none that is handed out as it is.
     asked: Option<AccessToken>,
 }
 
@@ -36,8 +36,7 @@ impl Reader {
         Self { session, version, kept, asked: None }
     }
 
-    /// Lends the token, if there is one to hand out without waiting; as
-    /// [`Session::try_token`].
+    /// Lends the token, if there is one to hand out without waiting, as [`Session::try_token`] does.
     ///
     /// # Errors
     /// As for [`Session::try_token`].
@@ -56,7 +55,7 @@ impl Reader {
         }
     }
 
-    /// The session that this reads.
+    /// Returns the session that this reads.
     pub fn session(&self) -> &Session {
         &self.session
     }

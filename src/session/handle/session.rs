@@ -13,30 +13,32 @@ use crate::verdict::Rejection;
 
 /// A grant that renews itself, shared by any number of tasks and threads.
 ///
-/// Cloning it gives another handle to the same session.
+/// Cloning it creates another handle to the same session.
 pub struct Session {
     pub(crate) shared: Arc<Shared>,
 }
 
 impl Session {
-    /// What its clock shows.
+    /// Returns the time on the session's clock.
     #[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
     pub(crate) fn now(&self) -> crate::time::Timestamp {
         self.shared.now()
     }
 
-    /// The token, if one can be handed out without waiting. Starts no refresh unless a spawner
-    /// can drive it.
+    /// Returns the token, if one can be handed out without waiting. Starts a refresh only where a
+    /// spawner can drive it.
     ///
     /// # Errors
-    /// Where there is none: log in, or use a call that waits.
+    /// Where no token is ready: log in, or use a call that waits.
     pub fn try_token(&self) -> Result<AccessToken, Error> {
         self.with_token(AccessToken::clone)
     }
 
-    /// Lends the token to `lend`, if there is one to hand out without waiting: the cheapest way to
-    /// put it into a request. A valid token costs a reading of the clock, a load and a compare; no
-    /// lock is taken, nothing that others read is written, nothing is allocated (rule C1).
+    /// Lends the token to `lend`, if there is one to hand out without waiting.
+    ///
+    /// This is the cheapest way to put a token into a request: a valid one costs one reading of the
+    /// clock, one load and one comparison. No lock is taken, no shared memory is written, nothing is
+    /// allocated ([C1](crate::spec#c-the-shared-session)).
     ///
     /// ```
     /// # use core::time::Duration;
@@ -72,7 +74,8 @@ impl Session {
             let mut next = inner.lifecycle;
             let requested = next.handle_requested(&ports.settings.policy, now);
             let start = requested.start().filter(|_| ports.settings.spawner.is_some());
-            // What nobody would drive is not started; what the clock shows is remembered (rule A5).
+            // A refresh that nobody would drive is not started; what the clock has shown is remembered
+            // (rule A5).
             if requested == Requested::Use || start.is_some() {
                 inner.lifecycle = next;
             } else {
@@ -88,9 +91,11 @@ impl Session {
         result
     }
 
-    /// Says that a resource server rejected `token`. A stale one changes nothing (rule B8). Where
-    /// too many refreshes have not helped, the token stays in use: replay the request only if the
-    /// answer is not [`Rejection::Kept`] (rule B9).
+    /// Reports that a resource server rejected `token`. A token that is not the current one changes
+    /// nothing.
+    ///
+    /// After too many refreshes that did not help, the token stays in use. Replay the request only
+    /// where the result is not [`Rejection::Kept`] ([B9](crate::spec#b-the-client-machine)).
     pub fn reject(&self, token: &AccessToken) -> Rejection {
         let now = self.shared.now();
         let policy = self.shared.policy();
@@ -106,8 +111,10 @@ impl Session {
         })
     }
 
-    /// Says that a request whose token had been rejected succeeded with `token`: the refresh helped,
-    /// and gives back what the rejection was paid with (rule B9). Interceptors say so by themselves.
+    /// Reports that a request whose token had been rejected succeeded with `token`, its replacement.
+    ///
+    /// The refresh has helped, so what the rejection was paid with is returned to its allowance
+    /// ([B9](crate::spec#b-the-client-machine)). Interceptors report this by themselves.
     pub fn recovered(&self, token: &AccessToken) {
         let now = self.shared.now();
         let policy = self.shared.policy();
@@ -115,31 +122,36 @@ impl Session {
         token.set_accepted();
     }
 
-    /// Says that a resource server accepted `token`, so that its rejection later on is paid from the
-    /// allowance of tokens that had worked (rule B9). Once it is known, further calls take no lock.
+    /// Reports that a resource server accepted `token`.
+    ///
+    /// A later rejection of it is then paid from the allowance for tokens that have worked
+    /// ([B9](crate::spec#b-the-client-machine)). Once it is recorded, further calls take no lock.
     pub fn accept(&self, token: &AccessToken) {
         if !token.is_accepted() {
             let now = self.shared.now();
             let policy = self.shared.policy();
             self.shared.lock().lifecycle.handle_accepted(policy, token.generation(), now);
-            // Only now: who finds it set may reject the token at once.
+            // Set last, since whoever finds it set may reject the token at once.
             token.set_accepted();
         }
     }
 
-    /// The state that callers would meet now.
+    /// Returns the state that a caller would meet now.
     pub fn state(&self) -> State {
         let now = self.shared.now();
         self.shared.lock().lifecycle.state(now)
     }
 
-    /// The grant, with the further fields of the last answer such as `scope` and `id_token`.
+    /// Returns the grant, with the additional fields of the last response such as `scope` and
+    /// `id_token`.
     pub fn grant(&self) -> Option<Grant> {
         self.shared.lock().grant.clone()
     }
 
-    /// Whether everything that was granted is in the store. False after a store failed, until a
-    /// later refresh or [`close`](Session::close) has caught up (rule F2). True without a store.
+    /// Returns whether everything that was granted is in the store.
+    ///
+    /// False after the store has failed, until a later refresh or [`close`](Session::close) has stored
+    /// the grant. Always true without a store.
     pub fn is_saved(&self) -> bool {
         self.shared.lock().unsaved.is_none()
     }

@@ -1,4 +1,4 @@
-//! A session put away, and taken up again: for programs that keep very many (`keyed`).
+//! Suspending a session and resuming it, for programs that keep very many (`keyed`).
 
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::store::{AnyStore, Version};
 use crate::time::Timestamp;
 use crate::token::{AccessToken, Grant};
 
-/// What is left of a session that nobody uses.
+/// The state that is kept of a session that nobody uses.
 pub(crate) struct Suspended {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) grant: Option<Grant>,
@@ -25,14 +25,14 @@ pub(crate) struct Suspended {
 }
 
 impl Suspended {
-    /// Of a session that never was: it has its first grant, or its store will tell.
+    /// Returns the state of a new session, which has its first grant, or a store to read it from.
     pub(crate) fn first(settings: &Settings, store: bool, grant: Option<Grant>) -> Self {
         let (lifecycle, _) = Shared::begin(settings, store, next_session(), grant.as_ref());
         Self { lifecycle, grant, version: None, refused: Refused::Never }
     }
 }
 
-/// What a session is taken up again with. Made outside of any lock: it is the program's code.
+/// What a session is resumed with. Created outside of any lock, since it is the program's code.
 pub(crate) struct Prepared {
     ports: Ports,
     now: Timestamp,
@@ -53,7 +53,7 @@ impl Prepared {
 }
 
 impl Session {
-    /// The session that `rest` is left of. Calls none of the program's code.
+    /// Resumes a session from its suspended state. Calls none of the program's code.
     pub(crate) fn resume(prepared: Prepared, rest: Suspended) -> Self {
         let Suspended { lifecycle, grant, version, refused } = rest;
         let secret = grant.as_ref().and_then(Grant::access_token);
@@ -71,10 +71,9 @@ impl Session {
         Self { shared: Shared::resume(ports, &lifecycle, token, grant, version, refused, now) }
     }
 
-    /// What is left of this session, where nobody else has it, nothing is in the air at `now` but what
-    /// has had its time, nobody waits
-    /// and everything is saved. It is not to be used afterwards; dropping it calls the program's
-    /// code.
+    /// Suspends this session, and returns its state, where nobody else has a handle, nobody waits,
+    /// everything is saved, and nothing is in flight at `now` but what has no time left. The session
+    /// must not be used afterwards; dropping it calls the program's code.
     pub(crate) fn suspend(&self, now: Timestamp) -> Option<Suspended> {
         if Arc::strong_count(&self.shared) > 1 {
             return None;
@@ -85,7 +84,7 @@ impl Session {
             && inner.watchers.wakers.is_empty()
             && inner.unsaved.is_none();
         at_rest.then(|| Suspended {
-            // Whoever has not heard of it yet, as its keeper, begins nothing any more.
+            // Whoever still refers to it, such as its keeper, starts nothing any more.
             lifecycle: core::mem::replace(&mut inner.lifecycle, Lifecycle::new(0)),
             grant: inner.grant.take(),
             version: inner.version,
@@ -93,14 +92,14 @@ impl Session {
         })
     }
 
-    /// When the session next changes by itself, and whether it wants a refresh now.
+    /// Returns when the session next changes without an event, and whether it needs a refresh now.
     pub(crate) fn outlook(&self, now: Timestamp) -> (Option<Timestamp>, bool) {
         let policy = self.shared.policy();
         let inner = self.shared.lock();
         outlook(&inner.lifecycle, policy, now)
     }
 
-    /// Renews the token where it is due, and drives that until it has landed or failed.
+    /// Renews the token where it is due, and drives the refresh until it has landed or failed.
     pub(crate) fn renew(&self) -> BoxFuture<()> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
@@ -113,18 +112,18 @@ impl Session {
     }
 }
 
-/// There is no session to ask.
+/// Returns the error for a key that has no session.
 pub(crate) fn no_such_session() -> Error {
     Error::new(Kind::NoGrant)
 }
 
-/// Whether the tokens of `grant` can be sent.
+/// Checks that the tokens of `grant` can be sent.
 pub(crate) fn check_grant(grant: &Grant) -> Result<(), Error> {
     Ok(check_sendable(grant)?)
 }
 
-/// When `lifecycle` next changes by itself, and whether a caller that comes now would start a
-/// refresh.
+/// Returns when `lifecycle` next changes without an event, and whether a caller that comes now would
+/// start a refresh.
 pub(crate) fn outlook(
     lifecycle: &Lifecycle,
     policy: &Policy,
@@ -136,7 +135,7 @@ pub(crate) fn outlook(
 }
 
 impl Settings {
-    /// What the session's clock shows.
+    /// Returns the time on the sessions' clock.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -1,4 +1,4 @@
-//! A wait with a deadline that its future keeps when it is polled: this has it polled then.
+//! A wait whose future keeps a deadline when it is polled: this has it polled at the deadline.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -12,8 +12,9 @@ use crate::session::panics::FirstPanic;
 use crate::session::shared::Shared;
 use crate::time::Timestamp;
 
-/// Waits for what a [`TimedStore`](super::timed_store::TimedStore) says: on a timer's word, or on a
-/// plain thread, it is over at `until`. Async without a timer it is over at the first poll after that.
+/// Waits for a future that uses a [`TimedStore`](crate::session::exchange::timed_store::TimedStore).
+/// With a timer, or on a plain thread, it ends at `until`; when awaited without a timer, at the first
+/// poll after that.
 pub(crate) struct Timed<'a, F> {
     future: Pin<Box<F>>,
     shared: &'a Shared,
@@ -28,7 +29,7 @@ impl<'a, F: Future> Timed<'a, F> {
         Self { future: Box::pin(future), shared, until, alarm, panic: FirstPanic::default() }
     }
 
-    /// Waits on this thread.
+    /// Blocks this thread until the wait ends.
     pub(crate) fn wait(mut self) -> F::Output {
         let parker = Parker::new();
         let waker = parker.waker();
@@ -40,20 +41,21 @@ impl<'a, F: Future> Timed<'a, F> {
         }
     }
 
-    /// Polls, and once more where the deadline has come. Gives for how long it has to wait.
+    /// Polls, and once more where the deadline has expired. Returns how long to wait where it is
+    /// pending.
     fn turn(&mut self, waker: &Waker) -> Result<F::Output, Duration> {
         let mut cx = Context::from_waker(waker);
         let mut readable = true;
         for _ in 0..EARLY_RINGS {
             if let Poll::Ready(output) = self.future.as_mut().poll(&mut cx) {
-                // A clock or a timer that panicked while this waited has cost nothing.
+                // A clock or a timer that panicked during the wait has cost nothing.
                 self.panic.resume_unwinding();
                 return Ok(output);
             }
             let (shared, until, alarm) = (self.shared, self.until, &mut self.alarm);
             let left = self.panic.call(|| {
                 let now = shared.now();
-                // Where the clock went back, no more than a refresh may take (rule A5).
+                // If the clock went back, the time left is at most what a refresh may take (rule A5).
                 let until = until.min(shared.longest(now));
                 let due = alarm.is_due(until, now, waker);
                 (!due).then(|| until.since(now).to_duration())
@@ -64,10 +66,10 @@ impl<'a, F: Future> Timed<'a, F> {
             }
         }
         if !readable {
-            // There is no time to go by: the store is waited for.
+            // The clock cannot be read: the store is waited for.
             return Err(self.shared.policy().refresh_deadline());
         }
-        // The timer rings early again and again: others on the executor have a turn.
+        // The timer fires early again and again: yields to others on the executor.
         waker.wake_by_ref();
         Err(Duration::ZERO)
     }

@@ -20,10 +20,10 @@ pub(crate) enum Caller {
 pub(crate) enum WaitStep<T> {
     Ready(T),
     Again,
-    /// Not before it is woken. A refresh that is out rings at its deadline, which is then: only a
-    /// thread, which needs no timer for that, looks at the clock itself.
+    /// Look again when woken. The alarm of a refresh in flight fires at its deadline, which is the
+    /// instant here; only a thread, which needs no timer for that, reads the clock itself.
     Parked(Timestamp),
-    /// When it is woken, or at this instant.
+    /// Look again when woken, or at this instant.
     Pending(Option<Timestamp>),
 }
 
@@ -31,7 +31,7 @@ pub(crate) enum WaitStep<T> {
 pub(crate) trait Wait {
     type Output;
 
-    /// Looks at the session once, and does what must be done. Where it is pending, `waker` is
+    /// Looks at the session once, and does what must be done. Where it returns pending, `waker` is
     /// registered.
     fn turn(&mut self, waker: &Waker, caller: Caller, now: Timestamp) -> WaitStep<Self::Output>;
 
@@ -40,11 +40,11 @@ pub(crate) trait Wait {
     fn alarm(&mut self) -> &mut Alarm;
 }
 
-/// How many turns are made within one poll, before others on the executor have theirs: a server that
-/// fails at once, or a timer that rings early, could keep a patient caller turning.
+/// How many turns are made within one poll, before others on the executor have theirs. A server that
+/// fails at once, or a timer that fires early, could keep a patient caller busy for ever.
 const TURNS: u32 = 32;
 
-/// Turns until there is nothing to do but wait, on an executor. It is `now` at first.
+/// Makes turns until there is nothing to do but wait, on an executor. `now` is the present time.
 pub(crate) fn poll<W: Wait>(
     wait: &mut W,
     cx: &mut Context<'_>,
@@ -68,7 +68,7 @@ pub(crate) fn poll<W: Wait>(
     Poll::Pending
 }
 
-/// Turns until the end, on this thread. It is `now` at first.
+/// Makes turns until the wait is over, on this thread. `now` is the present time.
 pub(crate) fn wait<W: Wait>(wait: &mut W, mut now: Timestamp) -> W::Output {
     let parker = Parker::new();
     let waker = parker.waker();
@@ -80,7 +80,7 @@ pub(crate) fn wait<W: Wait>(wait: &mut W, mut now: Timestamp) -> W::Output {
             WaitStep::Pending(None) => parker.park(),
             WaitStep::Pending(Some(until)) => {
                 let now = wait.shared().now();
-                // The timer, which may be a virtual one, is asked as well. It is not relied on:
+                // The timer, which may be a virtual one, is asked as well. It is not relied on, since
                 // its runtime may stand still while this thread waits.
                 if !wait.alarm().is_due(until, now, &waker) {
                     park_until(&parker, until, wait.shared());

@@ -1,4 +1,4 @@
-//! What waits for the session's lock to be released.
+//! What is deferred until the session's lock is released.
 
 use core::task::Waker;
 use std::prelude::rust_2024::*;
@@ -11,22 +11,23 @@ use crate::session::shared::snapshot::Snapshot;
 use crate::session::singleflight::flights::InFlight;
 use crate::token::Grant;
 
-/// What is to be done once the lock is released: wake, drop, and call the user's code.
+/// Work to do once the lock is released: wake, drop, and call the user's code.
 #[derive(Default)]
 pub(crate) struct Deferred {
     pub(crate) wakers: Vec<Option<Waker>>,
     pub(crate) orphans: Vec<Grant>,
-    /// To be dropped; their destructors are the program's code.
+    /// Values to drop; their destructors are the program's code.
     pub(crate) jobs: Vec<InFlight<Report>>,
     pub(crate) errors: Vec<Error>,
     pub(crate) replaced: Option<Waker>,
     pub(crate) snapshots: Vec<Arc<Snapshot>>,
-    /// Of the program's clocks and hooks. The first goes on, once all else is done.
+    /// Panics of the program's clocks and hooks. The first is resumed once all else is done.
     pub(crate) panics: Vec<Panic>,
 }
 
 impl Deferred {
-    /// Whether there is nothing to do, as for most of those who come while a refresh is out.
+    /// Returns whether there is nothing to do, as for most callers that come while a refresh is in
+    /// flight.
     pub(crate) fn is_empty(&self) -> bool {
         self.wakers.is_empty()
             && self.orphans.is_empty()
@@ -37,7 +38,7 @@ impl Deferred {
             && self.panics.is_empty()
     }
 
-    /// Wakes all of `wakers`.
+    /// Adds `wakers` to those to wake.
     pub(crate) fn wake(&mut self, mut wakers: Vec<Option<Waker>>) {
         if self.wakers.is_empty() {
             self.wakers = wakers;

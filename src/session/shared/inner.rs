@@ -32,36 +32,37 @@ pub(crate) struct Inner {
     pub(crate) exposed: bool,
     /// The grant to renew.
     pub(crate) grant: Option<Grant>,
-    /// The store's version, once it was read.
+    /// The store's version, once the store was read.
     pub(crate) version: Option<Version>,
     pub(crate) unsaved: Option<Unsaved>,
-    /// What a refresh of this epoch has stored last, if nothing else was found there since.
+    /// The grant that a refresh of this epoch has stored last, if no other was found in the store
+    /// since.
     pub(crate) last_stored: Option<Grant>,
     pub(crate) flights: Flights<Report>,
-    /// Which flights are of an epoch that has ended.
+    /// The flights of epochs that have ended.
     pub(crate) epoch_fence: Arc<EpochFence>,
-    /// The answers that have come to flights of this epoch.
+    /// Counts the grants received by flights of this epoch.
     pub(crate) answers: Arc<AnswerCount>,
     /// How far the newest flight has come.
     pub(crate) stage: Arc<Stage>,
-    /// An answer whose repetition is out.
+    /// A received grant whose repetition is in flight.
     pub(crate) held_back: Option<HeldBack>,
-    /// The last attempt that failed, and how: told to all who waited for it.
+    /// The last attempt that failed, and its error, which all who waited for it get.
     pub(crate) last_failure: Option<(FlightId, Error)>,
-    /// What the refusals of its client tell (rule B6).
+    /// Whether the server has refused this session's client (rule B6).
     pub(crate) refused: Refused,
     pub(crate) precedence: Precedence,
     pub(crate) watchers: Watchers,
 }
 
-/// An answer that came while its repetition was out, under confirm by use (rule B14).
+/// A grant that was received while its repetition was in flight, under confirm by use (rule B14).
 pub(crate) struct HeldBack {
     pub(crate) flight: FlightId,
     pub(crate) grant: Grant,
     pub(crate) times: TokenTimes<Timestamp>,
 }
 
-/// Who watches for changes.
+/// All who watch for changes.
 #[derive(Default)]
 pub(crate) struct Watchers {
     /// Counts the changes.
@@ -71,7 +72,7 @@ pub(crate) struct Watchers {
 }
 
 impl Inner {
-    /// Launches the flight that the lifecycle ordered. The future is built when first polled.
+    /// Launches the refresh that the lifecycle ordered. The future is built when first polled.
     pub(crate) fn launch(
         &mut self,
         ports: &Arc<Ports>,
@@ -111,7 +112,7 @@ impl Inner {
         self.notify_all(deferred);
     }
 
-    /// The new state is in place; all who wait or watch are to look at it (rule C3).
+    /// Wakes all who wait or watch, since a new state is in place (rule C3).
     pub(crate) fn notify_all(&mut self, deferred: &mut Deferred) {
         self.watchers.changes += 1;
         deferred.wake(self.flights.waiters.take_all());
@@ -119,8 +120,8 @@ impl Inner {
         deferred.wake(watchers.into_values().map(Some).collect());
     }
 
-    /// Publishes the token, where it can be handed out with no question asked, and for how long;
-    /// withdraws it otherwise (rules B2, C1).
+    /// Publishes the token, with the time for which it can be handed out without asking the lifecycle;
+    /// withdraws it where it cannot (rules B2, C1).
     pub(crate) fn publish(
         &mut self,
         slot: &Slot,
@@ -128,7 +129,7 @@ impl Inner {
         now: Timestamp,
         deferred: &mut Deferred,
     ) {
-        // What is in the air and has no task of its own is polled by whoever comes (rule C4).
+        // Without a task of its own, what is in flight is polled by whichever caller comes (rule C4).
         let attended = settings.spawner.is_some()
             || self.flights.is_over(now, now.saturating_add(settings.longest()));
         let token = self.token.clone().filter(|_| attended);
@@ -143,16 +144,16 @@ impl Inner {
     }
 }
 
-/// Until when callers are simply given the token; `None` where one that comes now is not.
+/// Returns until when callers simply get the token; `None` where a caller that comes now does not.
 fn undisturbed_until(lifecycle: &Lifecycle, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
     let mut next = *lifecycle;
     let requested = next.handle_requested(policy, now);
-    // Nothing visible changes before the timeout, and that answer is visible (rule B12).
+    // Nothing visible changes before the timeout, and what a caller gets is visible (rule B12).
     let until = lifecycle.poll_timeout(policy, now).map_or(Timestamp::MAX, |timeout| timeout.at);
     (requested == Requested::Use).then_some(until)
 }
 
-/// The access token of `grant`, which `lifecycle` has published as this `generation`.
+/// Returns the access token of `grant`, which `lifecycle` has published as this `generation`.
 pub(crate) fn access_token(
     lifecycle: &Lifecycle,
     generation: Generation,

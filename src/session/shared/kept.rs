@@ -1,4 +1,4 @@
-//! Which refresh token is held once an answer has come, where another one came before it (rule B14).
+//! Which refresh token is kept once a response has come, where another one came before it.
 
 use crate::lifecycle::FlightId;
 use crate::session::exchange::received::Received;
@@ -8,9 +8,11 @@ use crate::time::{Span, Timestamp};
 use crate::token::Grant;
 
 impl Inner {
-    /// The grant that `received` brought, with the refresh token to hold once it has landed. Where the answer brought
-    /// none, it has the one that was presented, which a late answer may have replaced since. Where there
-    /// is a store, that has decided it, and the one presented may be newer than the one held here.
+    /// Returns the received grant with the refresh token to keep once it has landed.
+    ///
+    /// A response without a refresh token has left the presented one in the grant, which a late
+    /// response may have replaced since. With a store, the store has decided already, and the presented
+    /// one may be newer than the one held here.
     pub(crate) fn keeping_refresh_token(
         &self,
         ports: &Ports,
@@ -29,8 +31,9 @@ impl Inner {
         }
     }
 
-    /// A newer refresh has landed before `received`. Rule B14: "A refresh token that was received MUST NOT be
-    /// thrown away while its grant is installed", unless the newer one brought another.
+    /// Keeps the refresh token of `received`, which a newer refresh has overtaken. Rule B14: "A refresh
+    /// token that was received MUST NOT be thrown away while its grant is installed", unless the newer
+    /// one brought another.
     pub(crate) fn keep_refresh_token_of(&mut self, received: &Received) {
         if brought_one(received) && self.holds_presented_by(received) {
             let held = self.grant.take();
@@ -38,16 +41,17 @@ impl Inner {
         }
     }
 
-    /// Whether `stored` is what this session has stored last, and it holds another grant by now, which could
-    /// not be stored.
+    /// Returns whether `stored` is what this session has stored last, while it holds another grant by
+    /// now that could not be stored.
     pub(crate) fn has_outgrown(&self, stored: &Grant) -> bool {
         self.last_stored.as_ref() == Some(stored)
             && self.unsaved.is_some()
             && self.grant.as_ref() != Some(stored)
     }
 
-    /// When the refresh token of `grant`, which is held, was sent by the newest refresh, if that has no
-    /// answer and may take `longest`. Rather too early: a window counts from it.
+    /// Returns when the refresh token of `grant` was sent by the newest refresh, where that refresh
+    /// token is held, and the refresh is still in flight. `longest` is how long a refresh may take.
+    /// Rather too early than too late, since a window counts from it.
     pub(crate) fn sent_of(&self, grant: &Grant, longest: Span) -> Option<Timestamp> {
         let newest = self.lifecycle.newest_flight();
         let out = self.flights.has_in_flight(newest) && !self.epoch_fence.includes(newest);
@@ -58,13 +62,14 @@ impl Inner {
         deadline.map(|deadline| deadline.saturating_sub(longest))
     }
 
-    /// Whether the refresh token that the request for `received` presented is still the one that is held.
+    /// Returns whether the refresh token that the request for `received` presented is still the one
+    /// held.
     pub(crate) fn holds_presented_by(&self, received: &Received) -> bool {
         received.renewed.as_ref().is_some_and(|presented| self.holds_refresh_token_of(presented))
     }
 
-    /// Whether `received` came with the refresh token that is held, in exchange for another: an answer
-    /// that the server has given before.
+    /// Returns whether `received` holds the refresh token that is held, in exchange for another: the
+    /// server has repeated an earlier response.
     pub(crate) fn repeats(&self, received: &Received) -> bool {
         self.holds_refresh_token_of(&received.record.grant) && brought_one(received)
     }
@@ -75,7 +80,7 @@ impl Inner {
     }
 }
 
-/// Whether the answer brought a refresh token other than the one that was presented for it.
+/// Returns whether the response held a refresh token other than the one presented for it.
 fn brought_one(received: &Received) -> bool {
     let presented = received.renewed.as_ref().and_then(Grant::refresh_token);
     received.record.grant.refresh_token() != presented

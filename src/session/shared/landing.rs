@@ -1,4 +1,4 @@
-//! What becomes of what a flight brought back, of a login and of a logout.
+//! Landing: how the report of a flight, a login and a logout change the state.
 
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use crate::store::{StoredGrant, on_timeline, times_of_answer};
 use crate::time::{Draw, Timestamp};
 use crate::token::{AccessToken, Grant};
 
-/// Whether the session holds on to a grant that has come.
+/// Whether the session keeps a grant that was received.
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum Landed {
     Kept,
-    /// A newer one has landed.
+    /// A newer refresh has landed.
     Late,
     /// Its epoch has ended.
     Orphaned,
 }
 
 impl Inner {
-    /// Takes in what a flight brought back.
+    /// Applies the report of a flight.
     pub(crate) fn settle(
         &mut self,
         ports: &Arc<Ports>,
@@ -61,8 +61,8 @@ impl Inner {
             self.unsaved.take_if(|unsaved| report.saved.as_ref() == Some(&unsaved.received.record));
         }
         match report.outcome {
-            // Rule B3: "A superseded result MUST change nothing but what B14 says": the refresh token that
-            // it has received is held already, and what a later refresh has shown of it stands.
+            // Rule B3: "A superseded result MUST change nothing but what B14 says": the refresh token
+            // that it has received is held already, and what a later refresh has shown of it stands.
             Outcome::Granted(Granted { received, stored, .. })
                 if of_this_epoch && !newest && self.repeats(&received) =>
             {
@@ -71,7 +71,8 @@ impl Inner {
                     deferred.errors.push(error.into());
                 }
             }
-            // A login with the very refresh token that was out: the answer renews what it has installed.
+            // A login with the very refresh token that was in flight: the response renews what the
+            // login installed.
             Outcome::Granted(Granted { received, over, .. })
                 if !of_this_epoch && self.holds_presented_by(&received) =>
             {
@@ -81,7 +82,7 @@ impl Inner {
             Outcome::Granted(granted) => {
                 self.granted(ports, flight, granted, sample, deferred);
             }
-            // What this session has stored itself, and holds a newer one than, is nobody's news.
+            // The store holds what this session wrote last, and the session has a newer grant by now.
             Outcome::Adopted { stored, .. }
                 if of_this_epoch && self.has_outgrown(&stored.grant) =>
             {
@@ -89,7 +90,8 @@ impl Inner {
                 let failure = Failure::Unavailable { retry_after: None };
                 self.refuse(ports, flight, failure, error, sample, deferred);
             }
-            // A login that is on its way: what was received is of the grant that it replaces.
+            // A login that has not returned yet: what was received belongs to the grant that it
+            // replaces.
             Outcome::Adopted { stored, received }
                 if of_this_epoch && self.precedence.finds_login(&stored.grant) =>
             {
@@ -97,13 +99,13 @@ impl Inner {
                 self.install(ports, stored, sample, deferred);
                 self.orphan(ports, received, now, deferred);
             }
-            // Nor is what the store holds news to any but the newest flight, which looks for itself.
+            // What the store holds concerns the newest flight only, which reads the store itself.
             Outcome::Adopted { stored, received }
                 if of_this_epoch
                     && !newest
                     && (received.is_none() || self.holds_refresh_token_of(&stored.grant)) => {}
             Outcome::Adopted { stored, received } if of_this_epoch => {
-                // What was received is of the grant that somebody else has renewed meanwhile.
+                // The received grant belongs to one that another holder has renewed meanwhile.
                 drop(received);
                 self.last_stored = None;
                 let nothing = times_of_answer(&stored.grant, now, wall, jitter);
@@ -120,12 +122,13 @@ impl Inner {
                 if newest {
                     self.clear(&ports.settings.policy, now, deferred);
                 }
-                // Deferred: it may be the very grant that was held until now.
+                // Only now, after `clear`: it may be the very grant that was held until now.
                 self.orphan(ports, received, now, deferred);
             }
             Outcome::Failed(error) => {
                 let failure = error.failure();
-                // What was not sent, since the client had been refused, waits as long as that one does.
+                // A request that was not sent, since the client was refused before, waits as long as
+                // that refusal says.
                 let waits = newest && !self.stage.is_sent();
                 let draw = match failure {
                     Failure::Misconfigured { .. } if waits => Draw::NONE,
@@ -146,8 +149,8 @@ impl Inner {
         }
     }
 
-    /// Judges the deadline of the flight that is out, where it has passed. Rule B13: "A refresh MUST
-    /// have a deadline [30 s], after which it is *unknown* if it was sent, and unavailable if not."
+    /// Judges the flight's deadline, where it has expired. Rule B13: "A refresh MUST have a deadline
+    /// [30 s], after which it is *unknown* if it was sent, and unavailable if not."
     pub(crate) fn expire(&mut self, ports: &Arc<Ports>, sample: Sample, deferred: &mut Deferred) {
         let Sample { now, draw, .. } = sample;
         let policy = &ports.settings.policy;
@@ -163,7 +166,8 @@ impl Inner {
         self.release_held_back(ports, sample, deferred);
     }
 
-    /// Rule B14: "is handed out once the repetition has landed or has met its deadline".
+    /// Lands the held-back grant, if its time has come. Rule B14: "is handed out once the repetition
+    /// has landed or has met its deadline".
     pub(crate) fn release_held_back(
         &mut self,
         ports: &Arc<Ports>,
@@ -177,7 +181,7 @@ impl Inner {
         }
     }
 
-    /// A flight that ended without a grant.
+    /// Applies the failure of a flight that ended without a grant.
     fn refuse(
         &mut self,
         ports: &Ports,
@@ -196,7 +200,7 @@ impl Inner {
                     self.refused =
                         ports.client_backoff.hold(self.refused, until, now, &ports.settings.policy);
                 }
-                // It was the refresh token that was refused, and not who presented it.
+                // The refresh token was refused, and not the client that presented it.
                 (Failure::Declined, true, _) => ports.client_backoff.lift(),
                 _ => {}
             }
@@ -206,7 +210,7 @@ impl Inner {
         }
     }
 
-    /// A refresh has brought a grant, and has stored it or not.
+    /// Applies a grant that a refresh has received, stored or not.
     fn granted(
         &mut self,
         ports: &Arc<Ports>,
@@ -234,7 +238,8 @@ impl Inner {
             }
             Stored::Failed(error) => Error::from(error),
         };
-        // It is to be stored over what is there: another response to the same refresh token, maybe.
+        // It is to be stored over what is there, which may be another response to the same refresh
+        // token.
         received.renewed = self.last_stored.clone().or(received.renewed);
         let mut next = self.lifecycle;
         let keeps = match self.refreshed(&mut next, ports, flight, &grant, times, sample) {
@@ -254,7 +259,7 @@ impl Inner {
         }
     }
 
-    /// A grant has come by a flight.
+    /// Lands a grant that a flight has received.
     fn land(
         &mut self,
         ports: &Arc<Ports>,
@@ -288,7 +293,7 @@ impl Inner {
                 Landed::Orphaned
             }
             Refreshed::HoldBack => {
-                // Of several that came for one refresh token the newest lives longest.
+                // Of several grants received for one refresh token, the newest lives longest.
                 if self.held_back.as_ref().is_none_or(|held| held.flight < flight) {
                     self.held_back = Some(HeldBack { flight, grant, times });
                 }
@@ -298,7 +303,7 @@ impl Inner {
         }
     }
 
-    /// What `lifecycle` makes of a grant that a refresh has brought.
+    /// Returns how `lifecycle` takes a grant that a refresh has received, and changes it accordingly.
     fn refreshed(
         &self,
         lifecycle: &mut Lifecycle,
@@ -314,8 +319,9 @@ impl Inner {
         lifecycle.handle_refreshed(&ports.settings.policy, flight, times, novelty, draw, now)
     }
 
-    /// A grant belongs to nobody any more. Rule B14: "A grant that lands after a logout or a login
-    /// MUST be offered to `on_orphan`, or else revoked; a revocation has [one refresh deadline]."
+    /// Releases a grant that belongs to nobody any more. Rule B14: "A grant that lands after a logout
+    /// or a login MUST be offered to `on_orphan`, or else revoked; a revocation has [one refresh
+    /// deadline]."
     fn orphan(
         &mut self,
         ports: &Arc<Ports>,
@@ -324,7 +330,7 @@ impl Inner {
         deferred: &mut Deferred,
     ) {
         let held = self.grant.as_ref().and_then(Grant::refresh_token);
-        // A server that answers twice may have given the very grant that is held.
+        // A server that repeats a response may have sent the very grant that is held.
         let grant = grant.filter(|grant| held.is_none() || held != grant.refresh_token());
         if ports.hooks.on_orphan.is_some() {
             deferred.orphans.extend(grant);
@@ -335,7 +341,7 @@ impl Inner {
         }
     }
 
-    /// A grant has come from outside: a login, or what the store held at the start.
+    /// Installs a grant that no flight requested: of a login, or what the store held at the start.
     pub(crate) fn install(
         &mut self,
         ports: &Ports,
@@ -356,9 +362,10 @@ impl Inner {
         self.end_epoch(deferred);
     }
 
-    /// The grant is gone: a logout, here or elsewhere. Rule B11: "nothing of it is handed out any
-    /// more, waiters are told, and nothing of it comes back".
+    /// Removes the grant, after a logout here or elsewhere.
     pub(crate) fn clear(&mut self, policy: &Policy, now: Timestamp, deferred: &mut Deferred) {
+        // Rule B11: "nothing of it is handed out any more, waiters are told, and nothing of it comes
+        // back".
         self.lifecycle.handle_cleared(policy, now);
         self.token = None;
         self.grant = None;
@@ -368,7 +375,7 @@ impl Inner {
     fn end_epoch(&mut self, deferred: &mut Deferred) {
         self.last_stored = None;
         self.epoch_fence.through(self.lifecycle.newest_flight());
-        // What they bring is of another grant than the one to come.
+        // Grants received by earlier flights do not concern the grant to come.
         self.answers = Arc::default();
         self.unsaved = None;
         deferred.errors.extend(self.last_failure.take().map(|(_, error)| error));

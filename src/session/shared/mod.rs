@@ -1,5 +1,4 @@
-//! What all handles of a session share: its ports, its published snapshot, and its state behind a
-//! lock.
+//! What all handles of a session share: its ports, its published snapshot, and its state behind a lock.
 
 pub(super) mod deferred;
 pub(super) mod inner;
@@ -30,7 +29,7 @@ use crate::token::{AccessToken, Grant};
 
 /// What all handles of one session share.
 pub(crate) struct Shared {
-    /// What readers see.
+    /// The published snapshot, which readers see.
     pub(crate) slot: Slot,
     pub(crate) ports: Arc<Ports>,
     inner: Mutex<Inner>,
@@ -45,8 +44,8 @@ impl Shared {
         Self::resume(ports, &lifecycle, token, grant, None, Refused::Never, now)
     }
 
-    /// The state that a session begins in. With a store, the first flight reads it; what it holds
-    /// comes before `grant`.
+    /// Returns the state that a session starts in. With a store, the first flight reads the store, and
+    /// what it holds takes precedence over `grant`.
     pub(crate) fn begin(
         settings: &Settings,
         store: bool,
@@ -72,7 +71,7 @@ impl Shared {
         (lifecycle, token)
     }
 
-    /// A session in some state.
+    /// Creates a session in the given state.
     pub(crate) fn resume(
         ports: Ports,
         lifecycle: &Lifecycle,
@@ -109,15 +108,15 @@ impl Shared {
         shared
     }
 
-    /// Takes the lock, once what was given up and still lies in the air has been heard, where it
-    /// wants to be: its answer comes before another try with the same refresh token (rule B14).
+    /// Takes the lock, after it has polled abandoned refreshes that are still in flight and have been
+    /// woken: their responses come before another request with the same refresh token (rule B14).
     pub(crate) fn lock_after_draining(&self, driver: Option<WaiterKey>) -> MutexGuard<'_, Inner> {
         let mut inner = self.lock();
         if inner.lifecycle.refresh_deadline().is_some() {
             return inner;
         }
         if inner.answers.is_landing() {
-            // A store that hangs wakes nobody, and the time that it has may be over.
+            // A store that hangs wakes nobody, and its deadline may have expired.
             inner.flights.mark_all_woken();
         }
         if !inner.flights.has_woken() {
@@ -128,8 +127,8 @@ impl Shared {
         self.lock()
     }
 
-    /// Changes the state under the lock, publishes what readers may see of it, and only then wakes
-    /// and drops. Rule C3: "New state MUST be published before anybody is woken."
+    /// Changes the state under the lock, publishes what readers may see of it, and only then wakes and
+    /// drops. Rule C3: "New state MUST be published before anybody is woken."
     pub(crate) fn change<R>(
         &self,
         now: Timestamp,
@@ -146,7 +145,7 @@ impl Shared {
         result
     }
 
-    /// What the session's clock shows.
+    /// Returns the time on the session's clock.
     #[inline]
     pub(crate) fn now(&self) -> Timestamp {
         self.slot.clock.now()
@@ -156,18 +155,18 @@ impl Shared {
         &self.ports.settings.policy
     }
 
-    /// When what is launched `now` should have landed.
+    /// Returns by when a refresh that is launched `now` should have landed.
     pub(crate) fn longest(&self, now: Timestamp) -> Timestamp {
         now.saturating_add(self.ports.settings.longest())
     }
 
-    /// Takes the lock. It is never poisoned for long: nothing under it can panic but by a bug, and
-    /// what it guards is whole between statements (rule C5: "No lock stays poisoned").
+    /// Takes the lock. A poisoned lock is used as it is: nothing under it can panic but by a bug, and
+    /// what it guards is consistent between statements (rule C5: "No lock stays poisoned").
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Polls once what is woken and unattended in the air. True where something landed.
+    /// Polls once whatever is in flight, woken and unattended. Returns true where something landed.
     pub(crate) fn drive(&self, driver: Option<WaiterKey>) -> bool {
         let Some(mut jobs) = self.lock().flights.take_woken(driver) else {
             return false;
@@ -182,7 +181,7 @@ impl Shared {
             wake_all([successor]);
             return false;
         }
-        // A clock that panics costs no grant, and does not leave the air attended for ever.
+        // A clock that panics costs no grant, and does not leave the flights attended for ever.
         let panic = FirstPanic::default();
         let sample = panic.call(|| self.ports.settings.sample());
         let launched = landed.iter().flatten().map(|(_, report)| report.launched.now).max();
@@ -194,14 +193,14 @@ impl Shared {
                 let sample = sample.unwrap_or(Sample::of(report.launched));
                 inner.settle(&self.ports, flight, report, sample, deferred);
             }
-            // Also those who only wait until the air is clear.
+            // This includes those who only wait until nothing is in flight.
             deferred.wake(inner.flights.waiters.take_all());
             deferred.panics.extend(panic.take());
         });
         true
     }
 
-    /// Does what had to wait for the lock's release. Rule C6: "No user code may run under a lock."
+    /// Does the deferred work. Rule C6: "No user code may run under a lock."
     #[inline]
     pub(crate) fn finish(&self, deferred: Deferred) {
         if !deferred.is_empty() {
@@ -227,8 +226,8 @@ impl Shared {
         }
     }
 
-    /// Forgets a waiter, and hands over what it may have been woken for. Rule C4: "Dropping any
-    /// caller, at any await point, or all of them, MUST neither cancel nor repeat the flight."
+    /// Removes a waiter, and passes on the wake-up that it may have got. Rule C4: "Dropping any caller,
+    /// at any await point, or all of them, MUST neither cancel nor repeat the flight."
     pub(crate) fn leave(&self, waiter: WaiterKey) {
         let (waker, successor) = {
             let mut inner = self.lock();
@@ -242,7 +241,7 @@ impl Shared {
         }
     }
 
-    /// Judges the flight's deadline, where it has passed. Rule B13: "A refresh MUST be polled once
+    /// Judges the flight's deadline, where it has expired. Rule B13: "A refresh MUST be polled once
     /// more before its deadline is judged: an answer wins."
     pub(crate) fn expire(&self, driver: Option<WaiterKey>) {
         self.lock().flights.mark_all_woken();
@@ -255,7 +254,7 @@ impl Shared {
 }
 
 impl Drop for Shared {
-    /// The last handle is gone: what only watches is told, and ends.
+    /// Wakes those who only watch, since the last handle is gone: they end.
     fn drop(&mut self) {
         let wakers = self.lock().flights.waiters.take_all();
         wake_all(wakers);

@@ -1,5 +1,5 @@
-//! The snapshot that readers see: the token, and how long it may be handed out with no question
-//! asked. Reading it takes no lock and writes nothing (rule C1).
+//! The snapshot that readers see: the token, and how long it may be handed out without asking the
+//! lifecycle. Reading it takes no lock and writes nothing.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use crate::session::ports::SessionClock;
 use crate::time::Timestamp;
 use crate::token::AccessToken;
 
-/// A token that is handed out as it is while `since <= now < until`. Outside of that, or without
-/// one, the session's lifecycle is asked.
+/// A token that is handed out as it is while `since <= now < until`. At other times, or without one,
+/// the session's lifecycle is asked.
 pub(crate) struct Snapshot {
     pub(crate) token: AccessToken,
-    /// When it was published. A clock that shows less went back (rule A5).
+    /// When it was published. A clock that shows less has gone back (rule A5).
     since: Timestamp,
-    /// The first instant at which anything changes by itself (rule B12).
+    /// The first instant at which anything changes without an event (rule B12).
     until: Timestamp,
 }
 
@@ -28,14 +28,14 @@ impl Snapshot {
     }
 }
 
-/// Where the snapshot is published. On cache lines of its own: what waiters write besides must
-/// not slow readers down.
+/// The place where the snapshot is published. It has cache lines of its own, so that what waiters write
+/// does not slow readers down.
 #[repr(align(128))]
 pub(crate) struct Slot {
     latest: Latest<Snapshot>,
-    /// Counts what was published.
+    /// Counts the publications.
     version: AtomicU64,
-    /// Beside the snapshot, since readers need both.
+    /// Kept beside the snapshot, since readers need both.
     pub(crate) clock: SessionClock,
 }
 
@@ -50,8 +50,8 @@ impl Slot {
         self.read_at(self.clock.now(), take)
     }
 
-    /// The same at `now`. Rule C1: "Reading a valid token MUST take no lock, write no shared memory
-    /// and allocate nothing".
+    /// Lends the token to `take`, where it may be handed out at `now`. Rule C1: "Reading a valid token
+    /// MUST take no lock, write no shared memory and allocate nothing".
     #[inline]
     pub(crate) fn read_at<R>(
         &self,
@@ -65,20 +65,20 @@ impl Slot {
         }
     }
 
-    /// Which publication a reader would see.
+    /// Returns the number of the publication that a reader would see.
     #[inline]
     pub(crate) fn version(&self) -> u64 {
         // Acquire, with the release in `publish`: who sees a version sees its snapshot or a newer.
         self.version.load(Ordering::Acquire)
     }
 
-    /// The snapshot, to be kept while the version stays what it was before this call.
+    /// Returns the snapshot, which may be kept while the version stays what it was before this call.
     pub(crate) fn latest(&self) -> Option<Arc<Snapshot>> {
         self.latest.load_full()
     }
 
-    /// Publishes `next`. Under the session's lock, so that the order is that of the changes. Gives
-    /// what it replaces, to be dropped outside.
+    /// Publishes `next`. Called under the session's lock, so that publications are ordered as the
+    /// changes are. Returns the replaced snapshot, to be dropped outside the lock.
     pub(crate) fn publish(&self, next: Option<Snapshot>) -> Option<Arc<Snapshot>> {
         let replaced = self.latest.swap(next.map(Arc::new));
         // Release, after the snapshot is in place: see `version`.

@@ -3,8 +3,8 @@
 //! A refresh belongs to its session and not to the caller that started it. To poll it, a caller takes
 //! what has been woken out of the flights, polls it outside the lock, and puts back what is still
 //! pending. Each job is polled with a waker of its own, which marks the job as woken and wakes the
-//! last driver and one more waiter; a caller that finds a job woken and attended by nobody takes over
-//! (rule C4). Nothing here knows what a refresh brings.
+//! last driver and one more waiter; a caller that finds a job woken and attended by nobody takes over.
+//! Nothing here knows what a refresh returns.
 
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
@@ -31,25 +31,25 @@ pub(crate) trait Host<R>: Send + Sync {
     fn with_flights(&self, change: &mut dyn FnMut(&mut Flights<R>));
 }
 
-/// Something that is polled until it is ready. `R` is what a refresh brings.
+/// Something that is polled until it is ready. `R` is what a refresh returns.
 pub(crate) enum Job<R> {
     Refresh(RefreshJob<R>),
     /// The revocation of a grant that belongs to nobody.
     Revocation(BoxFuture<()>),
 }
 
-/// A refresh that is out, and the alarm that is set for its deadline, once for all who wait.
+/// A refresh in flight, and the alarm that is set for its deadline, once for all waiters.
 pub(crate) struct RefreshJob<R> {
     pub(crate) id: FlightId,
     pub(crate) future: BoxFuture<R>,
     pub(crate) deadline: Timestamp,
-    /// What a refresh that panics brings.
+    /// Returns the report of a refresh that panicked.
     pub(crate) on_panic: Box<dyn Fn(&Panic) -> R + Send>,
     pub(crate) alarm: Option<BoxFuture<()>>,
 }
 
 impl<R: 'static> Job<R> {
-    /// Polls once, within the refresher's runtime. Ready with `None` after a revocation.
+    /// Polls once, within the refresher's runtime. Returns ready with `None` after a revocation.
     fn poll(&mut self, ports: &Ports, waker: &Arc<FlightWaker<R>>) -> Poll<Option<(FlightId, R)>> {
         let as_waker = Waker::from(Arc::clone(waker));
         let mut cx = Context::from_waker(&as_waker);
@@ -72,7 +72,7 @@ impl<R: 'static> Job<R> {
             }
         });
         if polled.is_ready() {
-            // A result is not lost to a panic that came after it.
+            // A result is not lost to a panic that follows it.
             return polled;
         }
         match (caught, self) {
@@ -92,7 +92,7 @@ impl<R: 'static> Job<R> {
 }
 
 impl<R: 'static> RefreshJob<R> {
-    /// Has all waiters woken at the deadline, where there is a timer (rule B13).
+    /// Sets the alarm that wakes all waiters at the deadline, where there is a timer (rule B13).
     fn set_alarm(&mut self, ports: &Ports, waker: &Arc<FlightWaker<R>>) {
         let Some(timer) = &ports.settings.timer else { return };
         let deadline_waker = Waker::from(Arc::new(DeadlineWaker(Arc::clone(waker))));
@@ -102,8 +102,8 @@ impl<R: 'static> RefreshJob<R> {
                 self.alarm = None;
                 return;
             }
-            // Further ahead than a refresh may take means that the clock went back: those who are
-            // woken by then pull in the deadline (rule A5), and the alarm is set again.
+            // A deadline further ahead than a refresh may take means that the clock went back: those
+            // who are woken at the alarm pull in the deadline (rule A5), and the alarm is set again.
             let left = self.deadline.since(now).to_duration();
             let alarm = self.alarm.get_or_insert_with(|| {
                 timer.sleep(left.min(ports.settings.policy.refresh_deadline()))
@@ -111,10 +111,10 @@ impl<R: 'static> RefreshJob<R> {
             if alarm.as_mut().poll(&mut Context::from_waker(&deadline_waker)).is_pending() {
                 return;
             }
-            // It rang early: the timer's clock is ahead of the session's.
+            // It fired early: the timer's clock is ahead of the session's.
             self.alarm = None;
         }
-        // Others on the executor have a turn.
+        // Yields to others on the executor.
         Waker::from(Arc::clone(waker)).wake();
     }
 }
@@ -127,7 +127,7 @@ pub(crate) struct InFlight<R> {
 }
 
 impl<R> InFlight<R> {
-    /// The number of the refresh, if it is one.
+    /// Returns the number of the refresh, if it is one.
     fn id(&self) -> Option<FlightId> {
         match &self.job {
             Job::Refresh(refresh) => Some(refresh.id),
@@ -173,7 +173,7 @@ impl<R: 'static> Wake for DeadlineWaker<R> {
     }
 }
 
-/// Polls all of `jobs` and keeps those that are pending. Returns what the others brought: `None` for
+/// Polls all of `jobs` and keeps those that are pending. Returns the results of the others: `None` for
 /// a revocation.
 pub(crate) fn poll_all<R: 'static>(
     jobs: &mut Vec<InFlight<R>>,
@@ -232,7 +232,7 @@ impl<R> Flights<R> {
     /// Adds a job that should be ready by `deadline`. Returns the oldest refresh where there are too
     /// many, to be dropped outside the lock.
     pub(crate) fn launch(&mut self, job: Job<R>, deadline: Timestamp) -> Option<InFlight<R>> {
-        // A revocation whose time is over ends with its next poll.
+        // A revocation whose time has run out ends with its next poll.
         for job in self.parked.iter().filter(|it| matches!(it.job, Job::Revocation(_))) {
             job.waker.woken.store(true, Ordering::Relaxed);
         }
@@ -247,19 +247,19 @@ impl<R> Flights<R> {
         }
     }
 
-    /// Whether nothing is in flight.
+    /// Returns whether nothing is in flight.
     pub(crate) fn is_empty(&self) -> bool {
         self.parked.is_empty() && self.attending.is_empty()
     }
 
-    /// Whether `newest`, the newest refresh of all, is still in flight.
+    /// Returns whether `newest`, the newest refresh of all, is still in flight.
     pub(crate) fn has_in_flight(&self, newest: FlightId) -> bool {
         let attended = self.attending.iter().filter_map(|(_, refresh)| *refresh);
         self.parked.iter().filter_map(InFlight::id).chain(attended).any(|id| id == newest)
     }
 
-    /// Whether what is left in flight at `now` has no time left and keeps nobody waiting: revocations
-    /// that have not ended. None has time beyond `longest` (rule A5).
+    /// Returns whether all that is left in flight at `now` are revocations that have no time left,
+    /// which keep nobody waiting. None has time beyond `longest` (rule A5).
     pub(crate) fn is_over(&mut self, now: Timestamp, longest: Timestamp) -> bool {
         if self.is_empty() {
             return true;
@@ -272,14 +272,15 @@ impl<R> Flights<R> {
         self.attending.is_empty() && self.parked.iter().all(over)
     }
 
-    /// The deadline of the refresh `id`, where it is in flight and nobody polls it at this moment.
+    /// Returns the deadline of the refresh `id`, where it is in flight and nobody polls it at this
+    /// moment.
     pub(crate) fn deadline_of(&self, id: FlightId) -> Option<Timestamp> {
         self.parked.iter().find(|it| it.id() == Some(id)).map(|it| it.deadline)
     }
 
-    /// When all that is in flight should be ready, at most at `longest`: a later deadline means that the
-    /// clock went back (rule A5). What came and went meanwhile does not defer it, since somebody may be
-    /// waiting for this (rule C3).
+    /// Returns when all that is in flight should be ready, at most `longest`: a later deadline means
+    /// that the clock went back (rule A5). Jobs that were launched and completed meanwhile do not defer
+    /// it, since somebody may be waiting for this (rule C3).
     pub(crate) fn deadline(&mut self, longest: Timestamp) -> Option<Timestamp> {
         for job in &mut self.parked {
             job.deadline = job.deadline.min(longest);
@@ -290,13 +291,13 @@ impl<R> Flights<R> {
         if self.attending.is_empty() { parked } else { parked.max(self.last) }
     }
 
-    /// Whether the present thread is inside a poll of a flight: the refresher asks its own session.
+    /// Returns whether this thread is inside a poll of a flight: the refresher asks its own session.
     pub(crate) fn is_reentrant(&self) -> bool {
         let present = thread::current().id();
         self.attending.iter().any(|(thread, _)| *thread == present)
     }
 
-    /// Has all that nobody polls at this moment polled once more, woken or not.
+    /// Marks all that nobody polls at this moment as woken, so that it is polled once more.
     pub(crate) fn mark_all_woken(&mut self) {
         for job in &self.parked {
             job.waker.woken.store(true, Ordering::Relaxed);
@@ -327,7 +328,7 @@ impl<R> Flights<R> {
         }
     }
 
-    /// Whether something is woken that nobody polls at this moment.
+    /// Returns whether something is woken that nobody polls at this moment.
     pub(crate) fn has_woken(&self) -> bool {
         self.parked.iter().any(|job| job.waker.woken.load(Ordering::Relaxed))
     }

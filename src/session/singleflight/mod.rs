@@ -1,4 +1,4 @@
-//! Who polls what is in the air, and who is woken.
+//! The flights of a session: who polls what is in flight, and who is woken.
 
 pub(super) mod flights;
 pub(super) mod waiters;

@@ -1,23 +1,24 @@
-//! Who waits, and the wakers by which they are told: a place each, 16 bytes and a bit.
+//! The waiters: a place with a waker for each, at 16 bytes and one bit.
 
 use core::num::NonZeroU32;
 use core::task::Waker;
 use std::prelude::rust_2024::*;
 
-/// A waiter's place, which is its own until all are told.
+/// A waiter's place, valid until all waiters are woken.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WaiterKey {
     round: NonZeroU32,
     index: u32,
 }
 
-/// Those who wait. Lives under the session's lock; no waker is called, cloned or dropped here.
+/// All who wait. Lives under the session's lock; no waker is called, cloned or dropped here.
 pub(crate) struct Waiters {
-    /// Counts how often all were told. A ticket of an earlier round holds no place.
+    /// Counts how often all were woken. A key of an earlier round has no place.
     round: NonZeroU32,
-    /// A place has no waker while it is free, or while its waiter has been called and not come.
+    /// A place has no waker while it is free, or after its waiter was woken and has not registered
+    /// again.
     places: Vec<Option<Waker>>,
-    /// One bit a place: whether there is a waker.
+    /// One bit per place: whether there is a waker.
     callable: Vec<u64>,
     free: Vec<u32>,
 }
@@ -29,7 +30,8 @@ impl Default for Waiters {
 }
 
 impl Waiters {
-    /// Gives a waiter a place, or its waker anew. Gives the waker that it replaces.
+    /// Registers `waker` at the waiter's place, which it gets now if it has none. Returns the waker
+    /// replaced.
     pub(crate) fn register(&mut self, key: &mut Option<WaiterKey>, waker: Waker) -> Option<Waker> {
         let held = key.filter(|key| key.round == self.round);
         let WaiterKey { index, .. } = *key.insert(held.unwrap_or_else(|| self.place()));
@@ -37,7 +39,7 @@ impl Waiters {
         self.places.get_mut(index as usize)?.replace(waker)
     }
 
-    /// Frees a place. Gives the waker that was there.
+    /// Frees a place. Returns the waker that was there.
     pub(crate) fn leave(&mut self, key: WaiterKey) -> Option<Waker> {
         if key.round != self.round {
             return None;
@@ -56,7 +58,7 @@ impl Waiters {
         self.places.get_mut(key.index as usize)?.take()
     }
 
-    /// Takes out the waker of any waiter but `except`.
+    /// Takes out the waker of any waiter other than `except`.
     pub(crate) fn take_another(&mut self, except: Option<WaiterKey>) -> Option<Waker> {
         let except = except.filter(|key| key.round == self.round).map(|key| key.index);
         let index = (0_u32..).zip(&self.callable).find_map(|(word, bits)| {
@@ -68,7 +70,7 @@ impl Waiters {
         self.take(WaiterKey { round: self.round, index })
     }
 
-    /// Takes out all wakers, and frees all places: whoever still waits must come again (rule C3).
+    /// Takes out all wakers, and frees all places: whoever still waits must register again (rule C3).
     pub(crate) fn take_all(&mut self) -> Vec<Option<Waker>> {
         self.round = self.round.checked_add(1).unwrap_or(NonZeroU32::MIN);
         self.callable = Vec::new();
@@ -76,7 +78,7 @@ impl Waiters {
         core::mem::take(&mut self.places)
     }
 
-    /// Whether nobody has a place.
+    /// Returns whether nobody has a place.
     #[cfg(feature = "keyed")]
     pub(crate) fn is_empty(&self) -> bool {
         self.places.len() == self.free.len()
@@ -85,7 +87,7 @@ impl Waiters {
     fn place(&mut self) -> WaiterKey {
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(None);
-            // More callers at once than memory could hold would have to wait for this to be wrong.
+            // That many callers would not fit into memory.
             u32::try_from(self.places.len() - 1).expect("fewer than four billion callers wait")
         });
         WaiterKey { round: self.round, index }
@@ -110,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// Which wakers were called, by number.
+    /// The numbers of the wakers that were called.
     type Called = Arc<Mutex<Vec<usize>>>;
 
     struct Numbered(usize, Called);
@@ -121,7 +123,7 @@ mod tests {
         }
     }
 
-    /// So many who wait, numbered from 0, and where their calls arrive.
+    /// Returns `count` waiters, numbered from 0, and the record of their calls.
     fn waiting(count: usize) -> (Waiters, Vec<Option<WaiterKey>>, Called) {
         let (mut waiters, called) = (Waiters::default(), Called::default());
         let mut keys = vec![None; count];
@@ -132,7 +134,7 @@ mod tests {
         (waiters, keys, called)
     }
 
-    /// Calls others than `except` until there is none, and gives who they were.
+    /// Wakes waiters other than `except` until none is left, and returns their numbers.
     fn call_others(
         waiters: &mut Waiters,
         except: Option<WaiterKey>,
@@ -158,7 +160,7 @@ mod tests {
         }
         let (mut waiters, keys, called) = waiting(COUNT);
         assert_eq!(call_others(&mut waiters, None, &called), (0..COUNT).collect::<Vec<_>>());
-        // A ticket of an earlier round spares nobody, and calls nobody.
+        // A key of an earlier round excepts nobody, and wakes nobody.
         let (mut later, mut again, _) = waiting(1);
         assert_eq!(later.take_all().len(), 1);
         let stale = again[0];
@@ -182,7 +184,7 @@ mod tests {
         }
         let expected = (0..70).filter(|number| ![3, 66].contains(number)).chain([103, 166]);
         assert_eq!(call_others(&mut waiters, None, &called), expected.collect::<Vec<_>>());
-        // Called, and come again.
+        // Woken, and registered again.
         let waker = Waker::from(Arc::new(Numbered(5, Arc::clone(&called))));
         assert!(waiters.register(&mut keys[5], waker).is_none());
         assert_eq!(call_others(&mut waiters, keys[4], &called), [5]);

@@ -1,4 +1,5 @@
-//! Requests and answers of HTTP/1.1 as bytes: as much of RFC 9112 as a proxy on one machine needs.
+//! Requests and responses of HTTP/1.1 as bytes: as much of RFC 9112 as a proxy on one machine
+//! needs.
 
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
@@ -47,15 +48,15 @@ fn is_whole(request: &[u8]) -> bool {
     request.len() - end >= length
 }
 
-/// A head and the rest of a message, where each line of the head has gone through `change`; those
-/// that it makes nothing of are left out. `last` ends the head, if it is not empty.
+/// Returns a message with each line of its head passed through `change`; lines for which that
+/// returns nothing are left out. `last` ends the head, if it is not empty.
 fn changed(
     message: &[u8],
     last: &str,
     mut change: impl FnMut(&str) -> Option<String>,
 ) -> Option<Vec<u8>> {
     let end = head_of(message)?;
-    // Bytes beyond UTF-8 would not come out as they came in: such a head is passed on as it is.
+    // Bytes that are not UTF-8 would be changed: such a head is passed on as it is.
     let head = core::str::from_utf8(&message[..end - 4]).ok()?;
     let mut lines: Vec<String> = head.split("\r\n").filter_map(&mut change).collect();
     if !last.is_empty() {
@@ -72,8 +73,8 @@ fn value<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     found.eq_ignore_ascii_case(name).then(|| value.trim())
 }
 
-/// The request as it goes to the server: it names that one, and says that the connection is closed
-/// behind the answer.
+/// Returns the request for the server: it names that server, and asks it to close the connection
+/// after the response.
 pub(super) fn for_server(request: &[u8], authority: &str) -> Vec<u8> {
     let line = |line: &str| match (value(line, "host"), value(line, "connection")) {
         (Some(_), _) => Some(format!("host: {authority}")),
@@ -83,8 +84,7 @@ pub(super) fn for_server(request: &[u8], authority: &str) -> Vec<u8> {
     changed(request, "connection: close", line).unwrap_or_else(|| request.into())
 }
 
-/// The answer as it goes to the client: what it is redirected to on the server it is to ask of the
-/// proxy.
+/// Returns the response for the client: a redirect to the server is changed to one to the proxy.
 pub(super) fn for_client(answer: &[u8], authority: &str, proxy: SocketAddr) -> Vec<u8> {
     let line = |line: &str| {
         let rest = value(line, "location")
@@ -93,11 +93,11 @@ pub(super) fn for_client(answer: &[u8], authority: &str, proxy: SocketAddr) -> V
             .filter(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']));
         Some(rest.map_or_else(|| line.into(), |rest| format!("location: http://{proxy}{rest}")))
     };
-    // Whatever is no answer of HTTP passes as it is.
+    // A response that is not HTTP is passed on unchanged.
     changed(answer, "", line).unwrap_or_else(|| answer.into())
 }
 
-/// The answer with these bytes before its body, and a head that counts them in.
+/// Returns the response with these bytes before its body, and a head that counts them.
 pub(super) fn with_prefix(answer: &[u8], prefix: &[u8]) -> Vec<u8> {
     let mut chunked = false;
     let line = |line: &str| {

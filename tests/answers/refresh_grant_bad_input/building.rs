@@ -79,7 +79,7 @@ fn a_refresher_built_outside_a_runtime_is_an_error_that_names_the_fix() {
     assert!(matches!(error, TransportError::NoRuntime), "{error:?}");
     assert_eq!(
         error.to_string(),
-        "no tokio runtime here: build this inside one, or give its handle to `on`"
+        "no tokio runtime here: build this inside one, or pass its handle to `on`"
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let handle = runtime.expect("a runtime").handle().clone();

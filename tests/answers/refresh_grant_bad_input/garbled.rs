@@ -217,7 +217,7 @@ async fn an_answer_of_a_byte_a_second_ends_at_the_deadline_and_still_counts_at_i
         scene.time.advance(Duration::from_secs(1));
     }
     let error = soon(caller).await.expect("a caller").expect_err("a deadline");
-    assert_eq!(error.to_string(), "the refresh was sent and no answer was understood");
+    assert_eq!(error.to_string(), "the refresh was sent, but no response was understood");
     assert_mannered(&error);
     // The connection is open still, and what comes late is kept.
     let changed = scene.session.changed();

@@ -86,5 +86,5 @@ async fn the_answer_to_a_request_that_a_middleware_made_of_it_is_not_taken() {
     assert_mannered(&error);
     let (failure, text) = told(&error);
     assert_eq!(failure, Failure::Unknown, "the token was sent: {text}");
-    assert!(text.contains("led on to another URL"), "{text}");
+    assert!(text.contains("redirected to another URL"), "{text}");
 }

@@ -96,7 +96,7 @@ async fn an_answer_that_refuses_for_now_is_unavailable_and_costs_nothing() {
         let error = mends_after(bad, "refresh-1").await;
         assert_eq!(
             error.to_string(),
-            "the authorization server could not be reached or would not answer"
+            "the authorization server could not be reached or is unavailable"
         );
         let unavailable = Failure::Unavailable { retry_after: None };
         assert_eq!(told(&error), (unavailable, format!("the token endpoint answered {text}")));

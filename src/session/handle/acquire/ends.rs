@@ -13,7 +13,7 @@ use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
 
 impl Acquire<'_> {
-    /// Waits for the attempt, driving it where it is `lit` and nobody else does.
+    /// Waits for the attempt, and drives it where it is `woken` and nobody else does.
     pub(crate) fn join(
         &self,
         limits: Limits,
@@ -44,11 +44,11 @@ impl Acquire<'_> {
         }
     }
 
-    /// Whether this caller's wait has ended, also where the new token is no longer-lived than the
-    /// old. Rule B7: "A failed attempt MUST end the waiting only of callers whose patience is
-    /// spent". Rule C8: "A caller's own time limit MUST end its wait and not the flight."
+    /// Returns why this caller's wait has ended, if it has; that includes a new token that lives no
+    /// longer than the old one. Rule B7: "A failed attempt MUST end the waiting only of callers whose
+    /// patience is spent". Rule C8: "A caller's own time limit MUST end its wait and not the flight."
     pub(crate) fn spent(&self, inner: &Inner, limits: Limits, now: Timestamp) -> Option<Error> {
-        // One that has waited for nothing yet has not waited in vain.
+        // A caller that has not waited for anything yet has not waited in vain.
         let joined = self.joined?;
         let usable = match inner.lifecycle.state(now) {
             State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => true,
@@ -75,13 +75,13 @@ impl Acquire<'_> {
         None
     }
 
-    /// What the lifecycle would answer this caller.
+    /// Returns what the lifecycle would have this caller do.
     pub(crate) fn ask(&self, inner: &Inner, now: Timestamp) -> Requested<Timestamp> {
         let mut next = inner.lifecycle;
         next.handle_requested_for(self.session.shared.policy(), self.usable_for(), now)
     }
 
-    /// When one like this caller would be answered otherwise.
+    /// Returns when the lifecycle would have a caller like this one do something else.
     pub(crate) fn retry_at(&self, inner: &Inner, now: Timestamp) -> Option<Timestamp> {
         let requested = self.ask(inner, now);
         if let Requested::Wait { until } | Requested::BackOff { until, .. } = requested {

@@ -1,8 +1,8 @@
 //! What is bound to one thread, and how a session that knows nothing of threads reaches it.
 //!
-//! The `!Send` things of a local session stay in a [`Local`] on their thread. What the inner session
-//! gets is [`Address`]es and [`Away`]s: they may be sent anywhere, and find those things only on the
-//! thread that keeps them. No other thread ever asks, since whatever polls the inner session is
+//! The `!Send` parts of a local session stay in a [`Local`] on their thread. The inner session gets
+//! [`Address`]es and [`Away`]s, which may be sent anywhere, and find those parts only on the thread
+//! that keeps them. No other thread ever looks them up, since whatever polls the inner session is
 //! `!Send` itself; at most an `Away` is dropped elsewhere, by a waker that outlived the session.
 
 use core::cell::{Cell, RefCell};
@@ -24,26 +24,26 @@ std::thread_local! {
     static HERE: RefCell<BTreeMap<Address, Weak<Local>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Where one local session's things are found, on their own thread.
+/// The key under which one local session's parts are found on their thread.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Address(u64);
 
 impl Address {
-    /// One that nobody has.
+    /// Returns an address that is not in use.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         // Relaxed: only that no two get the same number matters.
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// What is kept there; `None` on another thread, and once it is gone.
+    /// Returns what is kept at this address; `None` on another thread, and once it is gone.
     pub(crate) fn find(self) -> Option<Rc<Local>> {
         let found = HERE.try_with(|here| here.borrow().get(&self).and_then(Weak::upgrade));
         found.ok().flatten()
     }
 }
 
-/// What the program has given that need not be `Send`.
+/// The program's parts that need not be `Send`.
 pub(crate) struct LocalPorts {
     pub(crate) refresh: Box<dyn Fn(Request) -> LocalBoxFuture<Result<Grant, RefreshError>>>,
     pub(crate) revoke: Box<dyn Fn(Grant) -> LocalBoxFuture<()>>,
@@ -55,11 +55,11 @@ pub(crate) struct LocalPorts {
 type OnRotate = dyn Fn(&Grant);
 type OnOrphan = dyn Fn(Grant);
 
-/// The things of one local session that stay on their thread.
+/// The parts of one local session that stay on their thread.
 pub(crate) struct Local {
     address: Address,
     pub(crate) ports: LocalPorts,
-    /// The futures that wait for an answer, by number. No user code runs while it is borrowed.
+    /// The futures that are still pending, by number. No user code runs while this is borrowed.
     out: RefCell<BTreeMap<u64, LocalBoxFuture<()>>>,
     next: Cell<u64>,
 }
@@ -70,19 +70,19 @@ impl Local {
         let (out, next) = (RefCell::default(), Cell::new(0));
         let local = Rc::new(Self { address, ports, out, next });
         let weak = Rc::downgrade(&local);
-        // Fails only where the thread is at its end; then nothing is found, and nothing is asked.
+        // Fails only where the thread is ending; then nothing is found, and nothing is asked.
         let _ = HERE.try_with(|here| here.borrow_mut().insert(address, weak));
         local
     }
 
-    /// Keeps `future` here, and gives what stands for it elsewhere.
+    /// Keeps `future` here, and returns its `Send` proxy.
     fn keep<T: 'static>(&self, mut future: LocalBoxFuture<T>) -> Away<T> {
         let (said, heard) = mpsc::channel();
         let number = self.next.get();
         self.next.set(number + 1);
         let kept = Box::pin(async move {
             let answer = poll_fn(|cx| future.as_mut().poll(cx)).await;
-            // What came is not lost to a destructor that panics (rule B14).
+            // The result is not lost to a destructor that panics (rule B14).
             discard([future]);
             drop(said.send(answer));
         });
@@ -94,7 +94,7 @@ impl Local {
         self.out.borrow_mut().remove(&number)
     }
 
-    /// Polls a future outside of what keeps it; one that panics is gone.
+    /// Polls a future after taking it out; one that panics is not put back.
     fn poll(&self, number: u64, cx: &mut Context<'_>) {
         if let Some(mut future) = self.take(number) {
             if future.as_mut().poll(cx).is_pending() {
@@ -110,8 +110,8 @@ impl Drop for Local {
     }
 }
 
-/// A future that is kept on its thread, as one that may be sent. Ends with `None` where it is
-/// polled on another thread, or what it stands for is gone.
+/// The `Send` proxy of a future that stays on its thread. Returns `None` where it is polled on another
+/// thread, or the future is gone.
 struct Away<T> {
     address: Address,
     number: u64,
@@ -135,14 +135,14 @@ impl<T> Future for Away<T> {
 }
 
 impl<T> Drop for Away<T> {
-    /// On another thread the future stays where it is, until its session's last handle goes.
+    /// On another thread the future stays where it is, until its session's last handle is dropped.
     fn drop(&mut self) {
         let future = self.address.find().and_then(|local| local.take(self.number));
         drop(future);
     }
 }
 
-/// The refresher that the inner session is given.
+/// The refresher of the inner session.
 pub(crate) struct Proxy {
     pub(crate) address: Address,
     pub(crate) poll_in: PollIn,

@@ -1,5 +1,5 @@
-//! Putting a local session together: a [`Builder`](crate::session::Builder) whose refresher,
-//! spawner and hooks stay on their thread.
+//! Building a local session: a [`Builder`](crate::session::Builder) whose refresher, spawner and hooks
+//! stay on their thread.
 
 use core::fmt;
 use std::prelude::rust_2024::*;
@@ -16,7 +16,8 @@ use crate::store::Store;
 use crate::token::Grant;
 
 impl LocalSession {
-    /// A session that asks `refresh`, a closure that returns a future, for new grants.
+    /// Returns a builder of a session that asks `refresh`, a closure that returns a future, for new
+    /// grants.
     pub fn builder<F, Fut>(refresh: F) -> LocalBuilder
     where
         F: Fn(Request) -> Fut + 'static,
@@ -25,7 +26,7 @@ impl LocalSession {
         LocalBuilder::of_fn(refresh)
     }
 
-    /// A session that asks `refresher` for new grants.
+    /// Returns a builder of a session that asks `refresher` for new grants.
     pub fn builder_with(refresher: impl LocalRefresh) -> LocalBuilder {
         LocalBuilder::of(refresher)
     }
@@ -102,7 +103,7 @@ impl LocalBuilder {
         self.with(|builder| builder.clock(clock))
     }
 
-    /// As [`Builder::timer`]; it and its sleeps are `Send`, as there.
+    /// As [`Builder::timer`]; the timer and its sleeps must be `Send`, as there.
     pub fn timer(self, timer: impl Timer) -> Self {
         self.with(|builder| builder.timer(timer))
     }
@@ -116,7 +117,8 @@ impl LocalBuilder {
             builder.spawner(move |task| {
                 let Some(local) = address.find() else { return };
                 if let Some(spawner) = &local.ports.spawner {
-                    // What is in the air outlives the session's handles with this task (rule C9).
+                    // This task keeps what is in flight alive after the session's last handle (rule
+                    // C9).
                     let kept = Rc::clone(&local);
                     spawner(Box::pin(async move {
                         task.await;
@@ -173,7 +175,7 @@ impl LocalBuilder {
     /// Builds the session, to stay on this thread. Nothing is sent or read yet.
     ///
     /// # Errors
-    /// Where the grant holds a token that could not be sent.
+    /// If the grant holds a token that could not be sent.
     pub fn build(self) -> Result<LocalSession, BuildError> {
         let session = self.builder.build()?;
         Ok(LocalSession { session, local: Local::settle(self.address, self.ports) })

@@ -1,0 +1,97 @@
+//! The language of the public pages: the field's words, and no rule number in place of an explanation.
+
+use std::fs;
+use std::path::Path;
+
+use crate::traceability::book::files;
+
+/// What a reader stumbles over, found in earlier texts.
+const ODD: [&str; 14] = [
+    "Gives ",
+    "gives back what",
+    "borne",
+    "comes to bear",
+    "is told",
+    "are told",
+    "liked",
+    "in the air",
+    "aloft",
+    "that is none",
+    "nobody's word",
+    "comes to nothing",
+    "Tells ",
+    "as it bears",
+];
+
+#[test]
+fn public_docs_have_no_odd_words() {
+    let mut found = Vec::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in pages() {
+        let text = fs::read_to_string(root.join(&page)).expect("the page is there");
+        for (number, line) in doc_lines(&page, &text) {
+            for odd in ODD.iter().filter(|odd| line.contains(**odd)) {
+                found.push(format!("{page}:{number}: {odd:?}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn public_docs_cite_a_rule_only_by_a_link() {
+    let mut found = Vec::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in pages() {
+        let text = fs::read_to_string(root.join(&page)).expect("the page is there");
+        let public = |number: usize| page.ends_with(".md") || is_public(&text, number);
+        for (number, line) in doc_lines(&page, &text) {
+            if names_a_rule(line) && public(number) {
+                found.push(format!("{page}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// The pages and sources whose docs are published, but for the rules themselves and who cites them.
+fn pages() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = files(root, "src", &["rs", "md"]).into_iter();
+    let rules = ["src/spec.md", "src/traceability.md", "src/links.md", "src/faults.md"];
+    let published = sources.filter(|file| !rules.contains(&file.as_str()));
+    let pages: Vec<_> = published.chain(["README.md".to_owned(), "SECURITY.md".to_owned()]).collect();
+    assert!(pages.len() > 100, "are the sources still read?");
+    pages
+}
+
+/// The lines of a page that are documentation, with their numbers from 0.
+fn doc_lines<'a>(page: &str, text: &'a str) -> Vec<(usize, &'a str)> {
+    let docs = |line: &str| {
+        let line = line.trim_start();
+        page.ends_with(".md") || line.starts_with("//!") || line.starts_with("///")
+    };
+    text.lines().enumerate().filter(|(_, line)| docs(line)).collect()
+}
+
+/// Whether the item that line `number` documents is public.
+fn is_public(text: &str, number: usize) -> bool {
+    let line = text.lines().nth(number).unwrap_or_default().trim_start();
+    if line.starts_with("//!") {
+        return true;
+    }
+    let mut after = text.lines().skip(number).map(str::trim_start);
+    let item = after.find(|line| !line.starts_with("///") && !line.starts_with("#["));
+    item.is_some_and(|item| item.starts_with("pub ") || item.starts_with("pub async"))
+}
+
+/// Whether a line cites a rule by its number alone.
+fn names_a_rule(line: &str) -> bool {
+    ["rule ", "rules ", "Rule ", "Rules "].into_iter().any(|word| {
+        line.match_indices(word).any(|(at, _)| {
+            let mut rest = line[at + word.len()..].chars();
+            let letter = rest.next().is_some_and(|it| ('A'..='G').contains(&it));
+            letter && rest.next().is_some_and(|it| it.is_ascii_digit())
+        })
+    })
+}
