@@ -19,6 +19,43 @@
 //! A resource server that verifies such a token by itself accepts it until it expires, even if the
 //! family was revoked. [`Issuer::authenticate`](crate::issue::Issuer::authenticate) also checks the
 //! family.
+//!
+//! # The backend of `jsonwebtoken`
+//!
+//! `jsonwebtoken` signs and verifies by a `CryptoProvider` of which a process has one: the first that is
+//! installed, or else, at its first use, the only one that is compiled in; with none or with two it
+//! panics there. The choice belongs to the program. This module reads and writes headers with that
+//! crate, signs and verifies by itself (`ed25519-dalek`, `hmac`), and neither installs nor asks a
+//! provider: with any backend, with both and with none it works alike.
+//!
+//! A program that calls `jsonwebtoken` itself chooses by its features `rust_crypto` and `aws_lc_rs`, or by
+//! those of this crate that pass them on, `jwt-rust-crypto` and `jwt-aws-lc`. Where both are on, whoever
+//! turned them on, it installs one before its first use:
+//!
+//! ```
+//! # use perennial::adapters::jwt::{Jwt, SigningKey};
+//! # use perennial::issue::{AccessTokens as _, Claims, FamilyId, Identity};
+//! # use perennial::time::Timestamp;
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (family, at) = (FamilyId::from_bytes([1; 16]), Timestamp::from_secs);
+//! # let claims = Claims { family, number: 1, issued_at: at(1), expires_at: at(2), id: 3 };
+//! # let identity = Identity { subject: "ada".into(), client: "app".into(), scope: None };
+//! # for key in [SigningKey::ed25519([7; 32]), SigningKey::hs256([7; 32])?] {
+//! #     let tokens = Jwt::new("https://auth.example.com", "https://api.example.com", key);
+//! #     let token = tokens.mint(&claims, &identity)?;
+//! #     assert_eq!(tokens.verify(token.expose())?.0, claims); // and still nobody has chosen
+//! # }
+//! use jsonwebtoken::crypto::rust_crypto;
+//!
+//! rust_crypto::DEFAULT_PROVIDER.install_default().expect("nobody has installed one before");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! An audit of a build with `jwt-rust-crypto` reports RUSTSEC-2023-0071 (the Marvin attack) for the crate
+//! `rsa`, which that backend brings: timing tells of private RSA keys, and no fixed version is out. It
+//! concerns a program that signs with RSA keys through `jsonwebtoken`, and no key of this module, which are
+//! for `EdDSA` and HS256. No other feature of this crate brings `rsa`.
 
 use core::fmt;
 use std::string::String;
@@ -27,11 +64,10 @@ use std::vec::Vec;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::Signer as _;
 use ed25519_dalek::pkcs8::DecodePrivateKey as _;
+use ed25519_dalek::{Signature, Signer as _};
 use hmac::{Hmac, Mac as _};
-use jsonwebtoken::crypto::rust_crypto;
-use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, Header, decode_header};
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -58,9 +94,6 @@ pub struct Jwt {
 impl Jwt {
     /// Returns a format for tokens of `issuer` (`iss`) for `audience` (`aud`), signed with `key`.
     pub fn new(issuer: impl Into<String>, audience: impl Into<String>, key: SigningKey) -> Self {
-        // `jsonwebtoken` cannot choose if another provider is compiled in as well. One that is
-        // installed already will do.
-        let _ = rust_crypto::DEFAULT_PROVIDER.install_default();
         let (issuer, audience) = (issuer.into(), audience.into());
         Self { issuer, audience, current: key, older: Vec::new() }
     }
@@ -103,8 +136,9 @@ pub struct SigningKey {
     public: Option<Value>,
 }
 
-/// The private part of a key. Signing is done here, since `jsonwebtoken` does not zeroise keys; the
-/// key stays in one place in memory, which its owners share.
+/// The private part of a key. Signing is done here, since `jsonwebtoken` does not zeroise keys, and so
+/// is verifying, which there asks the provider that the whole process shares. The key stays in one
+/// place in memory, which its owners share.
 enum Private {
     Ed25519(ed25519_dalek::SigningKey),
     Shared(Zeroizing<Vec<u8>>),
@@ -129,26 +163,18 @@ impl Private {
     /// Returns the payload of a token that this key has signed, with the key's own algorithm,
     /// whatever the token's header says (RFC 8725, section 3.1).
     fn payload(&self, token: &str, said: Algorithm) -> Option<Payload> {
+        let (parts, signature) = token.rsplit_once('.')?;
+        let (_, payload) = parts.split_once('.')?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         match self {
             Self::Ed25519(key) => {
-                let mut validation = Validation::new(Algorithm::EdDSA);
-                validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-                // The caller checks the audience; the issuer checks the times, by its own clock.
-                validation.validate_aud = false;
-                validation.validate_exp = false;
-                let public = DecodingKey::from_ed_der(key.verifying_key().as_bytes());
-                decode::<Payload>(token, &public, &validation).ok().map(|decoded| decoded.claims)
+                key.verify(parts.as_bytes(), &Signature::from_slice(&signature).ok()?).ok()?;
             }
-            Self::Shared(key) => {
-                let (parts, signature) = token.rsplit_once('.')?;
-                let (_, payload) = parts.split_once('.')?;
-                let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-                // Rule D4: "what is presented MUST be compared in constant time".
-                mac(key, parts).verify_slice(&signature).ok()?;
-                let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
-                (said == Algorithm::HS256).then(|| serde_json::from_slice(&payload).ok())?
-            }
+            // Rule D4: "what is presented MUST be compared in constant time".
+            Self::Shared(key) => mac(key, parts).verify_slice(&signature).ok()?,
         }
+        let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+        (said == self.algorithm()).then(|| serde_json::from_slice(&payload).ok())?
     }
 }
 

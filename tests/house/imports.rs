@@ -145,7 +145,7 @@ impl Graph {
         while let Some((name, further)) = rest.split_first() {
             let inside = format!("{here}::{name}");
             if name == "super" {
-                here = here.rsplit_once("::")?.0.to_owned();
+                here.truncate(here.rfind("::")?);
             } else if self.files.contains_key(&inside) {
                 here = inside;
             } else {

@@ -24,16 +24,13 @@ pub(crate) async fn run(ports: Arc<Ports>, params: ExchangeParams) -> Report {
         return Report::new(Outcome::Failed(outrun()), params.version, launched);
     }
     let panic = FirstPanic::default();
-    let report = match &ports.store {
-        Some(store) => {
-            let (store, deadline) = (&**store, params.deadline);
-            let store = TimedStore { store, ports: &ports, deadline, panic: &panic };
-            StoredExchange::new(&ports, store, &params).run(launched).await
-        }
-        None => {
-            let (outcome, answer) = unstored(&ports, &params, &panic).await;
-            Report { answer, ..Report::new(outcome, params.version, launched) }
-        }
+    let report = if let Some(store) = &ports.store {
+        let (store, deadline) = (&**store, params.deadline);
+        let store = TimedStore { store, ports: &ports, deadline, panic: &panic };
+        StoredExchange::new(&ports, store, &params).run(launched).await
+    } else {
+        let (outcome, answer) = unstored(&ports, &params, &panic).await;
+        Report { answer, ..Report::new(outcome, params.version, launched) }
     };
     Report { panic: panic.take(), ..report }
 }

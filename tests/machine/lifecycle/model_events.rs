@@ -331,7 +331,7 @@ impl Model {
         }
     }
 
-    /// TimeoutReason only a login can help.
+    /// Why only a login can help.
     pub(crate) fn ending(&self) -> Option<Ending> {
         match self.grant().map(|index| self.trust(index, self.step())) {
             None => Some(Ending::NoGrant),
