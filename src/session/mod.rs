@@ -53,7 +53,7 @@
 //   session.rs         `Session`: reads, rejects and accepts tokens, without waiting.
 //   builder.rs         `Builder`: the ports and the first grant of a session.
 //   acquire.rs         `Acquire`: one caller's wait for a token, awaited or blocking.
-//   acquire/ends.rs    Whether that wait has ended without a token.
+//   acquire/ends.rs    Waiting for a refresh, and when that has ended without a token.
 //   options.rs         What a caller asks for: its limits, and the pace of the refreshes it starts.
 //   login.rs           Login, logout and close, with what they write to the store.
 //   timed.rs           `Timed`: has a login, a logout or a close polled at its deadline.
