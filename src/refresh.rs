@@ -152,6 +152,8 @@ impl<R: Refresh> LocalRefresh for R {
 }
 
 /// Where a refresher's futures may be polled.
+///
+/// Exhaustive on purpose: a session obeys every variant.
 #[derive(Clone)]
 pub enum PollIn {
     /// On any thread, without a runtime.

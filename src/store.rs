@@ -140,6 +140,8 @@ impl Versioned {
 }
 
 /// The result of a compare-and-swap.
+///
+/// Exhaustive on purpose: every store returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Swap {
     /// The grant was written, with this version.

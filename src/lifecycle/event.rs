@@ -5,6 +5,8 @@ use super::state::{FlightId, Generation};
 use crate::time::{Draw, Time};
 
 /// Something that has happened.
+///
+/// Exhaustive on purpose: a model or a port that replays events handles each of them.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event<T: Time> {
     /// A caller wants a token that stays usable for at least `usable_for` (often zero).
@@ -68,6 +70,8 @@ pub enum Event<T: Time> {
 }
 
 /// Whether a response contains another access token than the one that is held.
+///
+/// Exhaustive on purpose: a token is the same or it is not.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Novelty {
     /// Another token.
@@ -77,6 +81,8 @@ pub enum Novelty {
 }
 
 /// The ways in which a refresh fails. See rule [B6](crate::spec#b-the-client-machine).
+///
+/// Exhaustive on purpose: a refresher that named another would not say what may follow it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Failure<T: Time> {
     /// The server will not accept this grant again: `invalid_grant` and the like.
@@ -105,6 +111,8 @@ pub enum Failure<T: Time> {
 }
 
 /// What the caller of the machine must do.
+///
+/// Exhaustive on purpose: a shell that ignored an effect would break the protocol.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Effect<T: Time> {
@@ -193,6 +201,8 @@ pub struct Start<T: Time> {
 }
 
 /// Why a refresh is needed.
+///
+/// Exhaustive on purpose: models and figures tell each cause.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// There is a grant but no access token.
@@ -208,6 +218,8 @@ pub enum Cause {
 }
 
 /// Why a refresh may not start yet.
+///
+/// Exhaustive on purpose: a caller that waits shows each.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Delay {
     /// A refresh failed; the next one waits for its backoff.
@@ -226,6 +238,8 @@ pub enum Delay {
 }
 
 /// Why only a new login can help.
+///
+/// Exhaustive on purpose: nothing else ends a grant.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Ending {
     /// There is no grant: none was installed, or it was cleared.

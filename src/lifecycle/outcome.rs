@@ -5,6 +5,8 @@ use super::state::Generation;
 use crate::time::Time;
 
 /// What can follow [`Event::Requested`](super::Event::Requested).
+///
+/// Exhaustive, as [`Effect`] is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Requested<T: Time> {
@@ -32,6 +34,8 @@ pub enum Requested<T: Time> {
 }
 
 /// What can follow [`Event::Refreshed`](super::Event::Refreshed).
+///
+/// Exhaustive, as [`Effect`] is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Refreshed {
@@ -53,6 +57,8 @@ pub enum Refreshed {
 
 /// What can follow [`Event::RefreshFailed`](super::Event::RefreshFailed) and
 /// [`Event::TimePassed`](super::Event::TimePassed).
+///
+/// Exhaustive, as [`Effect`] is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Failed {
@@ -63,6 +69,8 @@ pub enum Failed {
 }
 
 /// What can follow [`Event::Rejected`](super::Event::Rejected).
+///
+/// Exhaustive, as [`Effect`] is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Rejected {
@@ -76,6 +84,8 @@ pub enum Rejected {
 }
 
 /// What can follow [`Event::Installed`](super::Event::Installed).
+///
+/// Exhaustive, as [`Effect`] is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Installed {

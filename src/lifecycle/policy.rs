@@ -33,6 +33,8 @@ pub struct Policy<T: Time = Timestamp> {
 }
 
 /// What a token response without a lifetime means. See rule [A4](crate::spec#a-time).
+///
+/// Exhaustive on purpose: a token without a lifetime is taken for one or the other.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MissingLifetime<T: Time = Timestamp> {
     /// The token is assumed to live this long.
@@ -46,6 +48,8 @@ pub enum MissingLifetime<T: Time = Timestamp> {
 /// It determines what may follow a refresh whose outcome is unknown: see rule
 /// [B6](crate::spec#b-the-client-machine). If the server's documentation says nothing,
 /// [`Reuse::Strict`] is the safe choice.
+///
+/// Exhaustive on purpose: models and the page of faults compute each.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Reuse<T: Time = Timestamp> {
     /// The server refuses it, and may revoke the grant. Also for servers whose behaviour is not

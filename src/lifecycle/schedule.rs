@@ -17,6 +17,8 @@ pub struct Deadlines<T: Time> {
 }
 
 /// How long a token is usable.
+///
+/// Exhaustive on purpose: a token ends at a time or when it is rejected.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Schedule<T: Time> {
     /// Until a resource server rejects it: its lifetime was not stated.
@@ -26,6 +28,8 @@ pub enum Schedule<T: Time> {
 }
 
 /// How far a token's life has come, by the clock alone. Later stages are greater.
+///
+/// Exhaustive on purpose: the order of the deadlines leaves no other.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Freshness {
     /// Before its `refresh_after`.

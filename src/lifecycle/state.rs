@@ -6,6 +6,8 @@ use super::schedule::{Freshness, Schedule};
 use crate::time::Time;
 
 /// The public view of a [`Lifecycle`](super::Lifecycle) at some instant.
+///
+/// Exhaustive on purpose: a program that shows a state shows each.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// The token is handed out, and is not due for refresh.
@@ -19,6 +21,8 @@ pub enum State {
 }
 
 /// What callers get while a refresh is in flight.
+///
+/// Exhaustive on purpose: the old token works or it does not.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Meanwhile {
     /// The old token, which still works.
@@ -28,6 +32,8 @@ pub enum Meanwhile {
 }
 
 /// What would bring a token back.
+///
+/// Exhaustive on purpose: a program acts on each.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Remedy {
     /// The next caller's refresh, immediately or after backoff.

@@ -18,6 +18,8 @@ pub struct Timeout<T: Time> {
 }
 
 /// Why a [`Timeout`] happens.
+///
+/// Exhaustive on purpose: the machine has no other deadline.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TimeoutReason {
     /// The token becomes due for refresh: refresh it to keep it fresh without traffic.

@@ -266,6 +266,8 @@ pub enum BuildError {
 }
 
 /// A part of a grant, as named by [`BuildError`].
+///
+/// Exhaustive on purpose: a grant has no other part that is sent.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// The access token.

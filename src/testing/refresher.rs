@@ -16,6 +16,7 @@ use crate::token::{Grant, Secret};
 
 /// What a scripted refresher does with one request.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Answer {
     /// Returns this grant.
     Grant(Grant),

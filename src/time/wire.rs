@@ -119,6 +119,8 @@ fn millis_below(seconds: f64) -> i128 {
 }
 
 /// Whether an issuer's `iat` is the time of the response.
+///
+/// Exhaustive on purpose: an issuer does one or the other.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Minting {
     /// The issuer may return a token that it made earlier, so `iat` says nothing about the present.
@@ -129,6 +131,8 @@ pub enum Minting {
 }
 
 /// How long an access token lives, as the response stated it. See rule [A3](crate::spec#a-time).
+///
+/// Exhaustive on purpose: the machine computes with each form.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Lifetime {
     /// A relative lifetime, counted from when the request was sent.
