@@ -44,7 +44,7 @@ fn public_docs_cite_a_rule_only_by_a_link() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for page in pages() {
         let text = fs::read_to_string(root.join(&page)).expect("the page is there");
-        let public = |number: usize| page.ends_with(".md") || is_public(&page, &text, number);
+        let public = |number: usize| is_markdown(&page) || is_public(&page, &text, number);
         for (number, line) in doc_lines(&page, &text) {
             if names_a_rule(line) && public(number) {
                 found.push(format!("{page}:{number}: {}", line.trim()));
@@ -70,9 +70,13 @@ fn pages() -> Vec<String> {
 fn doc_lines<'a>(page: &str, text: &'a str) -> Vec<(usize, &'a str)> {
     let docs = |line: &str| {
         let line = line.trim_start();
-        page.ends_with(".md") || line.starts_with("//!") || line.starts_with("///")
+        is_markdown(page) || line.starts_with("//!") || line.starts_with("///")
     };
     text.lines().enumerate().filter(|(_, line)| docs(line)).collect()
+}
+
+fn is_markdown(page: &str) -> bool {
+    Path::new(page).extension().is_some_and(|it| it == "md")
 }
 
 /// Whether the item that line `number` of the page documents is public.
