@@ -157,7 +157,10 @@ pub(super) fn latched<T: Time>(step: &Step<T>) -> Verdict {
     ensure(is.freshness >= by_clock(&is.schedule, step.now), "what now shows was not remembered")?;
     let most = was.freshness.max(by_clock(&is.schedule, step.now));
     ensure(is.freshness <= most, "a token is held for older than anything has shown it to be")?;
-    ensure(is_withdrawn(is.acceptance) || !is_withdrawn(was.acceptance), "a withdrawal was forgotten")
+    ensure(
+        is_withdrawn(is.acceptance) || !is_withdrawn(was.acceptance),
+        "a withdrawal was forgotten",
+    )
 }
 
 pub(super) fn pulled_in<T: Time>(step: &Step<T>) -> Verdict {

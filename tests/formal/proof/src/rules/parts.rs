@@ -1,7 +1,7 @@
 //! What the rules say of the parts of a state: small questions that several properties ask.
 
 use perennial::lifecycle::formal::{
-    Credential, Flight, Held, Holding, Parts, Pause, Refund, Acceptance, Trouble,
+    Acceptance, Credential, Flight, Held, Holding, Parts, Pause, Refund, Trouble,
 };
 use perennial::lifecycle::{Deadlines, Freshness, Reuse, Schedule};
 use perennial::time::Time;

@@ -1,7 +1,7 @@
 //! What resource servers say, and what is paid for it: rules B8 and B9.
 
 use perennial::lifecycle::formal::{
-    Budget, Held, Holding, Parts, Pause, Refund, Rejections, Acceptance, generation,
+    Acceptance, Budget, Held, Holding, Parts, Pause, Refund, Rejections, generation,
 };
 use perennial::lifecycle::{Delay, Effect, Event, Freshness, Generation, Schedule};
 use perennial::time::Time;
@@ -34,7 +34,9 @@ pub(super) fn rejected<T: Time>(step: &Step<T>) -> Verdict {
     if accepts {
         let acceptance = match held.acceptance {
             Acceptance::Untried => Acceptance::Accepted,
-            Acceptance::Accepted | Acceptance::Withdrawn | Acceptance::WithdrawnPaid => held.acceptance,
+            Acceptance::Accepted | Acceptance::Withdrawn | Acceptance::WithdrawnPaid => {
+                held.acceptance
+            }
         };
         ensure(effect == Effect::Nothing, "an acceptance has an effect")?;
         let rejections = match step.event {
@@ -180,7 +182,10 @@ pub(super) fn budget<T: Time>(step: &Step<T>) -> Verdict {
     if effect.start().is_some()
         && let Some(held) = token(&after)
     {
-        ensure(held.acceptance != Acceptance::WithdrawnPaid, "what was paid for once is free twice")?;
+        ensure(
+            held.acceptance != Acceptance::WithdrawnPaid,
+            "what was paid for once is free twice",
+        )?;
     }
     if let Effect::BackOff { until, reason: Delay::Budget } = effect {
         ensure(!can_be_paid(step) && !is_free(&shown), "refused though it could be paid")?;

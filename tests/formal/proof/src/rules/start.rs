@@ -1,6 +1,6 @@
 //! Which refreshes start: rules B3, B5, B6, B9.
 
-use perennial::lifecycle::formal::{Attempt, Flight, Holding, Parts, Pause, Acceptance, flight_id};
+use perennial::lifecycle::formal::{Acceptance, Attempt, Flight, Holding, Parts, Pause, flight_id};
 use perennial::lifecycle::{Cause, Effect, Event, Freshness};
 use perennial::time::Time;
 

@@ -1,8 +1,8 @@
 //! Any policy, state, event: drawn, each part from all that it can be.
 
 use perennial::lifecycle::formal::{
-    Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Refund, Rejections, Acceptance,
-    Trouble, flight_id, generation,
+    Acceptance, Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Refund,
+    Rejections, Trouble, flight_id, generation,
 };
 use perennial::lifecycle::{
     Deadlines, Event, Failure, Freshness, MissingLifetime, Novelty, RawPolicy, Reuse, Schedule,

@@ -2,8 +2,8 @@
 //! and spans any at all.
 
 use perennial::lifecycle::formal::{
-    Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Refund, Rejections, Acceptance,
-    Trouble,
+    Acceptance, Attempt, Budget, Credential, Flight, Held, Holding, Parts, Pause, Refund,
+    Rejections, Trouble,
 };
 use perennial::lifecycle::{Deadlines, Freshness, MissingLifetime, RawPolicy, Reuse, Schedule};
 

@@ -2,7 +2,7 @@
 //! decision of it, and little more.
 
 use perennial::lifecycle::formal::{
-    Attempt, Budget, Credential, Flight, Holding, Parts, Pause, Acceptance, Trouble,
+    Acceptance, Attempt, Budget, Credential, Flight, Holding, Parts, Pause, Trouble,
 };
 use perennial::lifecycle::{Freshness, Reuse, Schedule};
 
