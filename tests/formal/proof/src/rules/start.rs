@@ -39,7 +39,7 @@ pub(super) fn one_out<T: Time>(step: &Step<T>) -> Verdict {
     ensure(after == rest, "a refresh that starts changed more than that it is out, and paid for")
 }
 
-/// TimeoutReason a refresh would be sent.
+/// Why a refresh would be sent.
 fn cause<T: Time>(step: &Step<T>) -> Cause {
     match token(&step.shown) {
         None => Cause::NoToken,
