@@ -3,6 +3,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 started=$SECONDS
 
+# Stages that run side by side may both have something to install.
+apt-get() { flock "${TMPDIR:-/tmp}/apt-get.lock" apt-get "$@"; }
+
 # finish STAGE 'key=value' …: prints the stage's figures as one line of JSON.
 finish() {
   local stage=$1 figures=""
