@@ -6,6 +6,10 @@ started=$SECONDS
 # Stages that run side by side may both have something to install.
 apt-get() { flock "${TMPDIR:-/tmp}/apt-get.lock" apt-get "$@"; }
 
+# features: each feature, one a line, but for one that only passes a feature of `jsonwebtoken` on, which compiles
+# a C library for minutes and changes no line here; `.ci/deny` looks at what it brings.
+features() { sed -n '/^\[features\]/,/^\[/p' Cargo.toml | grep -oE '^[a-z0-9-]+ =' | tr -d ' =' | grep -v '^jwt-aws-lc$'; }
+
 # finish STAGE 'key=value' …: prints the stage's figures as one line of JSON.
 finish() {
   local stage=$1 figures=""
