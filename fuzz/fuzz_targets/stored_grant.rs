@@ -33,5 +33,5 @@ fn quotes_nothing(error: &StoreError) {
     assert!(REASONS.split("; ").any(|known| known == reason), "{text}");
     assert!(place.replace(" column ", "").bytes().all(|byte| byte.is_ascii_digit()), "{text}");
     let shown = format!("{error:?}").replace(&format!("{text:?}"), "");
-    assert_eq!(shown, "StoreError { damaged: true, message: , source: None }");
+    assert_eq!(shown, "StoreError { damaged: true, emptied: false, message: , source: None }");
 }

@@ -32,7 +32,7 @@ const CODES: &str = "400 invalid_request; 400 invalid_client; 400 invalid_grant;
     400 unauthorized_client; 400 unsupported_grant_type; 401 invalid_client; 413 invalid_request";
 
 const REASONS: &str = "the content type must be application/x-www-form-urlencoded; \
-    the form is too long, or was cut off; a parameter is repeated; grant_type is missing; \
+    the form is too long or incomplete; a parameter is repeated; grant_type is missing; \
     client_id is missing; refresh_token is missing; the client authenticates in two ways; \
     the client gives itself two names; client authentication failed; \
     the refresh token does not work; this client may not act for itself; \
