@@ -65,14 +65,7 @@ pub struct Builder {
     poll_in: Option<PollIn>,
     grant: Option<Grant>,
     store: Option<Box<dyn AnyStore>>,
-    policy: Policy,
-    clock: SessionClock,
-    timer: Option<Arc<dyn Timer>>,
-    spawner: Option<Box<dyn Fn(BoxFuture<()>) + Send + Sync>>,
-    draw: Box<dyn Fn() -> u32 + Send + Sync>,
-    jitter: bool,
-    needs_grant: bool,
-    client_backoff: ClientBackoff,
+    settings: Settings,
     hooks: Hooks,
 }
 
@@ -109,14 +102,16 @@ impl Builder {
             poll_in: None,
             grant: None,
             store: None,
-            policy: Policy::default(),
-            clock: SessionClock::Standard,
-            timer: None,
-            spawner: None,
-            draw: Box::new(any_number),
-            jitter: true,
-            needs_grant: true,
-            client_backoff: ClientBackoff::default(),
+            settings: Settings {
+                policy: Policy::default(),
+                clock: SessionClock::Standard,
+                timer: None,
+                spawner: None,
+                draw: Box::new(any_number),
+                jitter: true,
+                needs_grant: true,
+                client_backoff: ClientBackoff::default(),
+            },
             hooks: Hooks::default(),
         }
     }
@@ -138,20 +133,20 @@ impl Builder {
     /// Declares that the refresher needs no grant to start from, as with client credentials, or where
     /// it asks the program.
     pub fn without_grant(mut self) -> Self {
-        self.needs_grant = false;
+        self.settings.needs_grant = false;
         self
     }
 
     /// Sets the refresh windows, the backoff, the budget, and how the server is declared to behave.
     /// Default: [`Policy::default`].
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+        self.settings.policy = policy;
         self
     }
 
     /// Sets another clock than the standard one.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = SessionClock::Other(Arc::new(clock));
+        self.settings.clock = SessionClock::Other(Arc::new(clock));
         self
     }
 
@@ -162,14 +157,14 @@ impl Builder {
     /// Any waiting caller polls its sleeps, plain threads included. A closure over `tokio::time::sleep`
     /// would panic there; the `tokio` adapter does not.
     pub fn timer(mut self, timer: impl Timer) -> Self {
-        self.timer = Some(Arc::new(timer));
+        self.settings.timer = Some(Arc::new(timer));
         self
     }
 
     /// Has refreshes driven by a spawned task, such as `|task| { tokio::spawn(task); }`, so that they
     /// continue when all callers are gone. Default: none; callers drive them.
     pub fn spawner(mut self, spawner: impl Fn(BoxFuture<()>) + Send + Sync + 'static) -> Self {
-        self.spawner = Some(Box::new(spawner));
+        self.settings.spawner = Some(Box::new(spawner));
         self
     }
 
@@ -205,19 +200,19 @@ impl Builder {
     /// client ([B6](crate::spec#b-the-client-machine)). Adapters bring one with their client; for
     /// closures, pass a clone of the same one to each session.
     pub fn client_backoff(mut self, shared: ClientBackoff) -> Self {
-        self.client_backoff = shared;
+        self.settings.client_backoff = shared;
         self
     }
 
     /// Turns off the jitter that spreads early refreshes. Backoff stays random.
     pub fn without_jitter(mut self) -> Self {
-        self.jitter = false;
+        self.settings.jitter = false;
         self
     }
 
     /// Sets another source of uniformly distributed numbers, for reproducible runs.
     pub fn random(mut self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Self {
-        self.draw = Box::new(draw);
+        self.settings.draw = Box::new(draw);
         self
     }
 
@@ -238,16 +233,7 @@ impl Builder {
     /// Returns the settings that any number of sessions can share.
     #[cfg(feature = "keyed")]
     pub(crate) fn into_settings(self) -> Settings {
-        Settings {
-            policy: self.policy,
-            clock: self.clock,
-            timer: self.timer,
-            spawner: self.spawner,
-            draw: self.draw,
-            jitter: self.jitter,
-            needs_grant: self.needs_grant,
-            client_backoff: self.client_backoff,
-        }
+        self.settings
     }
 
     /// Builds the session. Nothing is sent or read yet.
@@ -258,18 +244,8 @@ impl Builder {
         self.grant.as_ref().map_or(Ok(()), check_sendable)?;
         let (refresher, poll_in) = ((self.refresher)(self.hook, self.ends_within), self.poll_in);
         let (store, hooks, grant) = (self.store, self.hooks, self.grant);
-        let settings = Settings {
-            policy: self.policy,
-            clock: self.clock,
-            timer: self.timer,
-            spawner: self.spawner,
-            draw: self.draw,
-            jitter: self.jitter,
-            needs_grant: self.needs_grant,
-            client_backoff: self.client_backoff,
-        };
         let poll_in = poll_in.unwrap_or_else(|| refresher.poll_in());
-        let ports = Ports::new(Arc::new(settings), refresher, poll_in, store, hooks);
+        let ports = Ports::new(Arc::new(self.settings), refresher, poll_in, store, hooks);
         Ok(Session { shared: Shared::new(ports, next_session(), grant) })
     }
 }
@@ -292,7 +268,10 @@ pub(crate) fn next_session() -> u64 {
 
 impl fmt::Debug for Builder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Builder").field("policy", &self.policy).finish_non_exhaustive()
+        formatter
+            .debug_struct("Builder")
+            .field("policy", &self.settings.policy)
+            .finish_non_exhaustive()
     }
 }
 
