@@ -10,7 +10,8 @@ impl<T: Time> Turn<T> {
     /// Handles a request that can be sent: call it immediately before. See [`Event::Prepared`].
     ///
     /// [`Event::Prepared`]: super::Event::Prepared
-    // Rule F3: "Immediately before sending, the lease and the version MUST be checked".
+    // Rule F3: "Immediately before sending, the lease and the version MUST be checked, and at least a
+    // margin of the term be left".
     pub fn handle_prepared(&mut self, policy: &Policy<T>, version: u64, now: T) -> Prepared<T> {
         self.observe(now);
         let lease = match self.phase {
@@ -179,8 +180,8 @@ impl<T: Time> Turn<T> {
     /// Handles a response with a grant, which is kept in any case. See [`Event::Answered`].
     ///
     /// [`Event::Answered`]: super::Event::Answered
-    // Rule F3: "What is received after the lease was lost MUST be kept, and stored only where nobody
-    // has written meanwhile."
+    // Rule F3: "What is received after it was lost MUST be kept, and stored only where nobody has
+    // written meanwhile."
     pub fn handle_answered(&mut self, now: T) -> Answered {
         self.observe(now);
         let after = self.version;
@@ -224,7 +225,7 @@ impl<T: Time> Turn<T> {
     }
 
     /// Sends under a lease that was renewed for that, or gives up: it is renewed once.
-    // Rule F3: "a lease that cannot be renewed is lost, and nothing MUST be sent under it".
+    // Rule F3: "under one that cannot be renewed nothing may be sent".
     fn send_renewed(&mut self, policy: &Policy<T>, lease: Lease<T>, now: T) -> Renewed<T> {
         match lease.deadline {
             Limit::Over => Renewed::GiveUp(self.abandon(lease, GiveUpReason::Overdue)),
@@ -245,14 +246,8 @@ impl<T: Time> Turn<T> {
 }
 
 impl<T: Time> Lease<T> {
-    /// Returns what follows from what the store holds, now that the lease was acquired.
-    pub(super) fn begin(
-        &self,
-        policy: &Policy<T>,
-        term: Term<T>,
-        found: Found<T>,
-        now: T,
-    ) -> Acquired<T> {
+    /// Returns what follows from what the store holds, read after the lease was acquired.
+    pub(super) fn begin(policy: &Policy<T>, term: Term<T>, found: Found<T>, now: T) -> Acquired<T> {
         match (found, term) {
             // Rule F3: "a newer usable grant MUST be adopted rather than refreshed".
             (Found::Newer, _) => Acquired::Adopt,

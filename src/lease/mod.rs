@@ -59,6 +59,8 @@
 //! and the store's run at the same rate is assumed, with the margin as the allowance.
 
 mod event;
+#[cfg(formal)]
+pub mod formal;
 mod holding;
 mod outcome;
 mod policy;

@@ -43,7 +43,7 @@ pub struct RawPolicy<T: Time> {
 impl<T: Time> From<RawPolicy<T>> for Policy<T> {
     /// Raises the margin to the refresh deadline, and the term to the margin, where they are less.
     fn from(raw: RawPolicy<T>) -> Self {
-        // Rule F3: "a margin, not below the refresh deadline".
+        // Rule F3: "at least a margin of the term be left, not below the refresh deadline".
         let margin = raw.margin.max(raw.refresh_deadline);
         Self {
             refresh_deadline: raw.refresh_deadline,

@@ -80,7 +80,7 @@ impl<T: Time> Turn<T> {
                     Acquired::GiveUp(GiveUpReason::WentBack)
                 } else {
                     self.version = fence;
-                    lease.begin(policy, term, found, now)
+                    Lease::begin(policy, term, found, now)
                 };
                 match outcome {
                     Acquired::Prepare { .. } => {}
@@ -148,12 +148,12 @@ impl<T: Time> Turn<T> {
             self.phase = Phase::Over;
             return NoteFound::GiveUp(GiveUpReason::WentBack);
         }
-        let found = match until {
-            Some(until) => Limit::at(until, policy.term, now),
-            None => {
-                let longest = policy.refresh_deadline;
-                Limit::at(sent.saturating_add(longest), longest, now)
-            }
+        // Rule A5: "pulled in to that"; no holder takes the lease for longer than a term.
+        let found = if let Some(until) = until {
+            Limit::at(until, policy.term, now)
+        } else {
+            let longest = policy.refresh_deadline;
+            Limit::at(sent.saturating_add(longest), longest, now)
         };
         // A note seen before ends no later for being found again: the clock that wrote it may be far
         // ahead.
