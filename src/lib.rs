@@ -51,7 +51,7 @@
 //! | issue rotating refresh tokens, and JWTs | [`issue`], [`adapters::jwt`] | `issue`, `jwt` |
 //! | … behind a token endpoint | [`adapters::axum`] | `axum` |
 //! | test a program without a clock or a network | [`testing`] | `testing` |
-//! | embed the state machines alone, without `std` or `alloc` | [`lifecycle`], [`rotation`], [`time`], [`verdict`] | |
+//! | embed the state machines alone, without `std` or `alloc` | [`lifecycle`], [`rotation`], [`lease`], [`time`], [`verdict`] | |
 //!
 //! What each feature adds to the build is on the page [`dependencies`]. The default is `std` alone: no HTTP
 //! client and no runtime.
@@ -180,6 +180,7 @@ pub mod interceptor;
 pub mod issue;
 #[cfg(feature = "keyed")]
 pub mod keyed;
+pub mod lease;
 pub mod lifecycle;
 #[cfg(feature = "std")]
 mod offload;
