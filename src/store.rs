@@ -77,6 +77,9 @@ pub struct Intent {
     /// In a store without a [`Lease`] of its own, other holders do not send the refresh token
     /// before this instant.
     pub until: Option<Timestamp>,
+    /// A random number, by which the session that wrote the note recognizes it; `None` in a record
+    /// of format 1. Below 2^53, so that every JSON parser reads it exactly.
+    pub holder: Option<u64>,
 }
 
 impl StoredGrant {
@@ -95,6 +98,11 @@ impl StoredGrant {
     /// Creates a stored grant with an expired access token: when it was obtained is not known.
     pub(crate) fn over(grant: Grant, wall: Timestamp) -> Self {
         Self { grant, acquired_at: wall, expires_at: Some(wall), intent: None }
+    }
+
+    /// Returns this with an access token that has expired.
+    pub(crate) fn lapsed(self) -> Self {
+        Self { expires_at: Some(self.acquired_at), ..self }
     }
 
     /// Returns the access token's times on a session's own timeline, where `now` corresponds to
@@ -346,6 +354,7 @@ pub(crate) trait AnyStore: Send + Sync {
         next: Option<StoredGrant>,
     ) -> BoxFuture<Result<Swap, StoreError>>;
     fn replace_damaged(&self, next: Option<StoredGrant>) -> BoxFuture<Result<Swap, StoreError>>;
+    fn lease(&self) -> Option<Arc<dyn Lease>>;
 }
 
 impl<S: Store> AnyStore for S {
@@ -363,5 +372,9 @@ impl<S: Store> AnyStore for S {
 
     fn replace_damaged(&self, next: Option<StoredGrant>) -> BoxFuture<Result<Swap, StoreError>> {
         Box::pin(Store::replace_damaged(self, next))
+    }
+
+    fn lease(&self) -> Option<Arc<dyn Lease>> {
+        Store::lease(self)
     }
 }

@@ -177,6 +177,14 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
+    /// Returns whether the refresh token was sent with unknown outcome, and no outcome is known since.
+    pub fn is_in_doubt(&self) -> bool {
+        match self.credential {
+            Credential::InDoubtUntil(_) | Credential::InDoubt => true,
+            Credential::Absent | Credential::Ready | Credential::Declined => false,
+        }
+    }
+
     /// Returns whether a resource server has accepted the held token, and none has rejected it
     /// since.
     pub fn is_accepted(&self) -> bool {

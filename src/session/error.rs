@@ -9,7 +9,7 @@ use thiserror::Error as ThisError;
 use crate::lifecycle::{Delay, Ending, Failure, Remedy, State};
 use crate::refresh::RefreshError;
 use crate::store::StoreError;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::token::Grant;
 
 /// Why a session returned no token, or could not do what it was asked.
@@ -55,6 +55,8 @@ pub(crate) enum Kind {
     NotReady,
     #[error("the refresher asked its own session for a token")]
     Reentrant,
+    #[error("another process is refreshing this grant")]
+    Busy,
     #[error("the store could not be read or written")]
     Store,
     #[error("what the store holds cannot be understood; it was left as it is")]
@@ -68,6 +70,16 @@ pub(crate) enum Kind {
 impl Error {
     pub(crate) fn new(kind: Kind) -> Self {
         Self { kind, retry_at: None, source: None }
+    }
+
+    /// Returns the error for a grant that another process is refreshing, for at most `remaining` if
+    /// that is known.
+    pub(crate) fn busy(remaining: Option<Span>) -> Self {
+        let error = Self::new(Kind::Busy);
+        match remaining {
+            Some(remaining) => error.with_source(Arc::new(Remaining(remaining))),
+            None => error,
+        }
     }
 
     pub(crate) fn from_ending(ending: Ending) -> Self {
@@ -142,6 +154,7 @@ impl Error {
         matches!(
             self.kind,
             Kind::Unavailable
+                | Kind::Busy
                 | Kind::Unexplained
                 | Kind::LoginMayHelp
                 | Kind::Unknown
@@ -203,6 +216,11 @@ impl Error {
         self.retry_at
     }
 }
+
+/// How long another process may go on.
+#[derive(Debug, ThisError)]
+#[error("it may take another {:?}", .0.to_duration())]
+struct Remaining(Span);
 
 impl From<RefreshError> for Error {
     fn from(error: RefreshError) -> Self {

@@ -1,5 +1,7 @@
 //! The ports: what a session was built with.
 
+use core::hash::{BuildHasher, Hasher};
+use std::hash::RandomState;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
@@ -47,6 +49,9 @@ impl SessionClock {
         }
     }
 }
+
+/// The numbers of holders: those that every JSON parser reads exactly.
+const HOLDERS: u64 = (1 << 53) - 1;
 
 /// When a flight was launched.
 #[derive(Copy, Clone)]
@@ -108,6 +113,8 @@ pub(crate) struct Ports {
     pub(crate) refresher: Box<dyn AnyRefresh>,
     pub(crate) poll_in: PollIn,
     pub(crate) store: Option<Box<dyn AnyStore>>,
+    /// A random number, by which the session recognizes its own notes of intent in the store.
+    pub(crate) holder: u64,
     pub(crate) hooks: Hooks,
 }
 
@@ -148,6 +155,7 @@ impl Ports {
             refresher,
             poll_in,
             store,
+            holder: RandomState::new().build_hasher().finish() & HOLDERS,
             hooks,
         }
     }

@@ -21,7 +21,7 @@ use super::{Intent, StoreError, StoredGrant, Version, Versioned};
 use crate::time::{Lifetime, Span, Timestamp};
 use crate::token::{Grant, Secret};
 
-/// The format that is written. Format 1, which lacks `intent_until`, is read as well.
+/// The format that is written. Format 1, which lacks `intent_until` and `intent_holder`, is read as well.
 const FORMAT: u64 = 2;
 
 /// Only the format, whatever else there is.
@@ -55,9 +55,11 @@ struct Body<T> {
     refresh_in: Option<Span>,
     #[serde(deserialize_with = "required")]
     intent: Option<Timestamp>,
-    /// Missing in format 1, and there alone.
+    /// This and the next are missing in format 1, and there alone.
     #[serde(default, deserialize_with = "present")]
     intent_until: Option<Option<Timestamp>>,
+    #[serde(default, deserialize_with = "present")]
+    intent_holder: Option<Option<u64>>,
     fields: BTreeMap<String, T>,
 }
 
@@ -136,6 +138,7 @@ impl<'a> Body<&'a str> {
             refresh_in: grant.refresh_in(),
             intent: stored.intent.map(|intent| intent.since),
             intent_until: Some(stored.intent.and_then(|intent| intent.until)),
+            intent_holder: Some(stored.intent.and_then(|intent| intent.holder)),
             fields: grant.fields().map(|(name, it)| (name.into(), it.expose())).collect(),
         }
     }
@@ -169,11 +172,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Versioned, String> {
     if content.version == Version::EMPTY.number() {
         return Err("its version is that of a file that was never written".into());
     }
-    if content.grant.as_ref().is_some_and(|grant| grant.intent_until.is_some() != (head.format > 1))
-    {
-        return Err(
-            "it has `intent_until`, which format 2 has and format 1 has not, or lacks it".into()
-        );
+    let is_later =
+        |grant: &Body<Text>| [grant.intent_until.is_some(), grant.intent_holder.is_some()];
+    if content.grant.as_ref().is_some_and(|grant| is_later(grant) != [head.format > 1; 2]) {
+        return Err("its note of intent is not that of its format".into());
     }
     let grant = content.grant.map(Body::into_stored).transpose()?;
     Ok(Versioned { version: Version::new(content.version), grant })
@@ -201,7 +203,11 @@ impl Body<Text> {
             grant,
             acquired_at: self.acquired_at,
             expires_at: self.expires_at,
-            intent: self.intent.map(|since| Intent { since, until: self.intent_until.flatten() }),
+            intent: self.intent.map(|since| Intent {
+                since,
+                until: self.intent_until.flatten(),
+                holder: self.intent_holder.flatten(),
+            }),
         })
     }
 }

@@ -69,10 +69,15 @@ fn a_peers_note_on_a_grant_in_doubt_does_not_clear_the_doubt() {
     time.advance(30 * SECOND);
     assert!(at_once(session.token()).expect_err("no answer came").is_unavailable());
     time.advance(SECOND);
-    ledger.raced(Some(stored(first_grant())));
-    assert!(at_once(session.token()).expect_err("a peer is at it").is_unavailable());
+    let now = START.saturating_add((2 * HOUR + 31 * SECOND).into());
+    let until = Some(now.saturating_add((30 * SECOND).into()));
+    let note = Intent { since: now, until, holder: Some(7) };
+    ledger.raced(Some(StoredGrant { intent: Some(note), ..stored(first_grant()) }));
+    let mut first = waiting(&session);
+    time.advance(30 * SECOND);
+    assert!(first.ready().expect_err("a peer was at it").is_unavailable());
     assert_eq!(script.requests(), 1);
-    time.advance(35 * SECOND);
+    time.advance(5 * SECOND);
     let mut second = waiting(&session);
     time.advance(23 * SECOND);
     second.pending();
@@ -473,8 +478,10 @@ fn a_thread_that_logs_in_or_out_waits_for_a_store_that_takes_its_time() {
 // Rules B6, F2. An intent in the store means that the refresh token was sent.
 #[test]
 fn a_longer_life_is_not_asked_for_while_the_refresh_token_is_in_doubt() {
-    let noted =
-        StoredGrant { intent: Some(Intent { since: START, until: None }), ..stored(first_grant()) };
+    let noted = StoredGrant {
+        intent: Some(Intent { since: START, until: None, holder: None }),
+        ..stored(first_grant())
+    };
     let (time, ledger) = (VirtualTime::at(START), Ledger::holding(noted));
     let script = Scripted::new();
     let session = ledger.builder(&script, &time).build().expect("nothing to check");

@@ -68,11 +68,11 @@ fn every_field_is_read_back_as_it_was_written() {
     let sent = Timestamp::from_millis(1_700_000_000_123);
     let grants = [
         StoredGrant {
-            intent: Some(Intent { since: Timestamp::from_millis(-1), until: None }),
+            intent: Some(Intent { since: Timestamp::from_millis(-1), until: None, holder: None }),
             ..StoredGrant::new(full.clone(), sent)
         },
         StoredGrant {
-            intent: Some(Intent { since: sent, until: Some(Timestamp::MAX) }),
+            intent: Some(Intent { since: sent, until: Some(Timestamp::MAX), holder: Some(7) }),
             ..StoredGrant::new(full, sent)
         },
         StoredGrant::new(Grant::of_access_token("at", Lifetime::Unstated), Timestamp::MIN),
@@ -203,6 +203,7 @@ fn a_damaged_file_is_an_error_that_quotes_nothing_and_is_not_overwritten() {
         edit("\"format\":2", "\"format\":3"),
         edit("\"format\":2", "\"format\":\"rt-planted\""),
         edit("\"intent_until\":null,", ""),
+        edit("\"intent_holder\":null,", ""),
         edit("\"version\":1", "\"version\":-1"),
         edit("\"version\":1", "\"version\":0"),
         edit("\"version\":1", "\"version\":1.5"),
@@ -366,14 +367,15 @@ fn the_file_holds_what_the_stored_form_says_byte_for_byte() {
 fn a_record_of_format_1_is_read_and_its_note_of_intent_has_no_deadline() {
     let (_directory, store) = store();
     let noted = |until| {
-        let intent = Some(Intent { since: Timestamp::from_secs(1_700_000_100), until });
+        let intent =
+            Some(Intent { since: Timestamp::from_secs(1_700_000_100), until, holder: None });
         StoredGrant { intent, ..sample() }
     };
     put(&store, Some(&noted(Some(Timestamp::from_secs(1_700_000_130)))));
     let written = fs::read_to_string(store.path()).expect("the file");
     let earlier = written
         .replace("\"format\":2", "\"format\":1")
-        .replace(",\"intent_until\":1700000130000", "");
+        .replace(",\"intent_until\":1700000130000,\"intent_holder\":null", "");
     assert!(earlier.len() < written.len() - 20, "{written}");
     fs::write(store.path(), earlier).expect("a file of format 1");
     assert_eq!(load(&store).grant, Some(noted(None)));

@@ -1,8 +1,9 @@
-//! One refresh: load, note the intent, ask, persist. Nothing here knows who waits for it.
+//! One refresh: take turns, note the intent, ask, persist. Nothing here knows who waits for it.
 
 pub(super) mod answers;
 pub(super) mod ask;
 pub(super) mod epoch;
+mod lease_turn;
 pub(super) mod params;
 pub(super) mod persist;
 pub(super) mod received;
@@ -10,4 +11,5 @@ pub(super) mod revoke;
 pub(super) mod run;
 pub(super) mod stage;
 mod stored;
+mod take_turn;
 pub(super) mod timed_store;

@@ -23,6 +23,8 @@ pub(crate) struct ExchangeParams {
     /// The store's version at which `grant` was read or written; `None` before the store was first
     /// read.
     pub(crate) version: Option<Version>,
+    /// Whether the refresh token of `grant` was sent before with unknown outcome.
+    pub(crate) in_doubt: bool,
     /// A grant that was received and could not be stored.
     pub(crate) unsaved: Option<Unsaved>,
     pub(crate) refused: Refused,

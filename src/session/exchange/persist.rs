@@ -35,6 +35,13 @@ pub(crate) async fn persist(
                         // It is stored already, and another holder presents it: their note stays.
                         return Ok(Persisted::Done(content.version));
                     }
+                } else if content.grant.as_ref().is_some_and(|it| store.is_presented_by_another(it))
+                {
+                    // Rule F3: "What is received after it was lost MUST be kept, and stored only where
+                    // nobody has written meanwhile."
+                    return Err(StoreError::unreachable(
+                        "another process is refreshing this grant",
+                    ));
                 }
                 expected = content.version;
             }

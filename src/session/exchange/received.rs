@@ -7,7 +7,7 @@ use crate::session::exchange::answers::AnswerGuard;
 use crate::session::panics::Panic;
 use crate::session::ports::Launched;
 use crate::store::{StoreError, StoredGrant, Version};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::token::Grant;
 
 /// A grant that a refresh has received.
@@ -77,6 +77,11 @@ pub(crate) enum Outcome {
         stored: StoredGrant,
         received: Option<Grant>,
     },
+    /// The store holds this grant, whose refresh token another holder has sent with unknown outcome.
+    InDoubt(StoredGrant),
+    /// Another holder is refreshing the grant, and was waited for in vain. It may have the lease for
+    /// this long, if that is known.
+    Busy(Option<Span>),
     /// The store holds no grant: nobody has logged in, or somebody has logged out.
     Empty {
         received: Option<Grant>,

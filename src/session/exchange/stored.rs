@@ -2,56 +2,57 @@
 
 use std::prelude::rust_2024::*;
 
-use crate::lifecycle::{Failure, Freshness, Schedule};
+use crate::lifecycle::Failure;
 use crate::refresh::RefreshError;
 use crate::session::exchange::answers::AnswerGuard;
 use crate::session::exchange::ask::ask;
+use crate::session::exchange::lease_turn::LeaseTurn;
 use crate::session::exchange::params::ExchangeParams;
 use crate::session::exchange::persist::{Persisted, persist};
 use crate::session::exchange::received::{Granted, Outcome, Report, Stored, same_credential};
 use crate::session::exchange::timed_store::TimedStore;
 use crate::session::ports::{Launched, Ports};
-use crate::store::{Intent, StoreError, StoredGrant, Swap, Version, Versioned};
-use crate::time::Draw;
+use crate::store::{StoreError, StoredGrant, Swap, Version, Versioned};
 use crate::token::Grant;
 
 /// One refresh, and what it has seen of the store so far. Rule F2: "The order MUST be intent, exchange,
 /// persist, publish."
 pub(crate) struct StoredExchange<'a> {
-    ports: &'a Ports,
-    store: TimedStore<'a>,
-    params: &'a ExchangeParams,
+    pub(super) ports: &'a Ports,
+    pub(super) store: TimedStore<'a>,
+    pub(super) params: &'a ExchangeParams,
     /// The store's version, as last seen.
-    version: Option<Version>,
+    pub(super) version: Option<Version>,
     /// The unsaved grant that this refresh started with, if it is stored now.
     saved: Option<StoredGrant>,
     answer: Option<AnswerGuard>,
-}
-
-/// What to do after the store was read, before anything is sent.
-enum Ready {
-    Land(Outcome),
-    /// Ask for a grant, to renew the one stored at this version, if there is one.
-    Ask(Option<StoredGrant>, Version),
+    /// What was read first, as long as it was not looked at.
+    pub(super) first: Option<Versioned>,
+    /// Whether a store that has lost its content was given the held grant.
+    pub(super) written_back: bool,
 }
 
 impl<'a> StoredExchange<'a> {
     pub(crate) fn new(ports: &'a Ports, store: TimedStore<'a>, params: &'a ExchangeParams) -> Self {
-        Self { ports, store, params, version: params.version, saved: None, answer: None }
+        Self {
+            ports,
+            store,
+            params,
+            version: params.version,
+            saved: None,
+            answer: None,
+            first: None,
+            written_back: false,
+        }
     }
 
     pub(crate) async fn run(mut self, launched: Launched) -> Report {
-        let outcome = match self.prepare().await {
-            Ok(Ready::Land(outcome)) => outcome,
-            Ok(Ready::Ask(before, version)) => self.ask_and_store(before, version).await,
-            Err(error) => Outcome::StoreFailed(error),
-        };
+        let outcome = self.outcome().await.unwrap_or_else(Outcome::StoreFailed);
         let Self { version, saved, answer, .. } = self;
         Report { saved, answer, ..Report::new(outcome, version, launched) }
     }
 
-    /// Stores what is unsaved, reads the store, and adopts its grant where that is newer.
-    async fn prepare(&mut self) -> Result<Ready, StoreError> {
+    async fn outcome(&mut self) -> Result<Outcome, StoreError> {
         if let Some(unsaved) = &self.params.unsaved {
             let persisted = persist(self.store, &unsaved.received, unsaved.over).await?;
             self.saved = Some(unsaved.received.record.clone());
@@ -61,51 +62,40 @@ impl<'a> StoredExchange<'a> {
                     if !unsaved.published {
                         let (received, over) = (unsaved.received.clone(), Some(unsaved.over));
                         let stored = Stored::Done;
-                        return Ok(Ready::Land(Outcome::Granted(Granted {
-                            received,
-                            over,
-                            stored,
-                        })));
+                        return Ok(Outcome::Granted(Granted { received, over, stored }));
                     }
                 }
                 Persisted::Outpaced(stored, version) => {
                     self.version = Some(version);
                     let received = Some(unsaved.received.record.grant.clone());
-                    return Ok(Ready::Land(Outcome::outpaced(stored, received)));
+                    return Ok(Outcome::outpaced(stored, received));
                 }
             }
         }
-        let known = self.params.version;
-        let content = match (self.store.load().await, known, &self.params.grant) {
-            // An empty store means a logout only where somebody has written that: this grant was lost,
-            // and is written back.
-            (Err(error), Some(version), Some(held)) if error.is_emptied() => {
-                let record = StoredGrant::over(held.clone(), self.ports.settings.clock.wall());
-                return Ok(Ready::Ask(Some(record), self.version.unwrap_or(version)));
-            }
-            (Err(error), _, _) if error.is_emptied() => Versioned::EMPTY,
-            (content, _, _) => content?,
+        match self.params.version {
+            Some(known) => self.take_turn(known).await,
+            None => self.load_first().await,
+        }
+    }
+
+    /// Reads the store for the first time.
+    async fn load_first(&mut self) -> Result<Outcome, StoreError> {
+        let content = match self.store.load().await {
+            Err(error) if error.is_emptied() => Versioned::EMPTY,
+            content => content?,
         };
         let version = content.version;
         self.version = Some(version);
-        match (known, content.grant, &self.params.grant) {
-            (None, Some(stored), _) => Ok(Ready::Land(Outcome::Loaded(stored))),
-            (None, None, Some(_)) if self.is_superseded() => {
-                Ok(Ready::Land(Outcome::Empty { received: None }))
+        match (content.grant, &self.params.grant) {
+            (Some(stored), _) => Ok(Outcome::Loaded(stored)),
+            (None, Some(_)) if self.is_superseded() => Ok(Outcome::Empty { received: None }),
+            (None, Some(seed)) => self.store_first(seed, version).await,
+            (None, None) if self.ports.settings.needs_grant => {
+                Ok(Outcome::Empty { received: None })
             }
-            (None, None, Some(seed)) => self.store_first(seed, version).await.map(Ready::Land),
-            (_, None, _) if self.ports.settings.needs_grant => {
-                Ok(Ready::Land(Outcome::Empty { received: None }))
-            }
-            (_, None, _) => Ok(Ready::Ask(None, version)),
-            (Some(_), Some(stored), held) => {
-                let newer = held.as_ref().is_none_or(|held| !same_credential(&stored.grant, held));
-                // A grant whose access token cannot be used any more is renewed at once.
-                if newer && self.is_usable(&stored) {
-                    Ok(Ready::Land(Outcome::Adopted { stored, received: None }))
-                } else {
-                    Ok(Ready::Ask(Some(stored), version))
-                }
+            (None, None) => {
+                self.first = Some(Versioned { version, grant: None });
+                self.take_turn(version).await
             }
         }
     }
@@ -133,49 +123,16 @@ impl<'a> StoredExchange<'a> {
         self.params.epoch_fence.includes(self.params.flight)
     }
 
-    /// Returns whether the access token of `stored` can be handed out at this moment.
-    fn is_usable(&self, stored: &StoredGrant) -> bool {
-        let settings = &self.ports.settings;
-        let (now, wall) = (settings.clock.now(), settings.clock.wall());
-        stored.times(now, wall, Draw::NONE).is_some_and(|times| {
-            Schedule::of(&settings.policy, times, now).freshness(now) != Freshness::Lapsed
-        })
-    }
-
-    /// Returns the note that the refresh token of `before` is about to be sent.
-    fn intent(&self, before: &StoredGrant) -> Intent {
-        let clock = &self.ports.settings.clock;
-        let (now, wall) = (clock.now(), clock.wall());
-        // An earlier request of unknown outcome still counts: the window runs from the first.
-        let since = before.intent.map_or(wall, |earlier| earlier.since);
-        Intent { since, until: Some(wall.saturating_add(self.params.deadline.since(now))) }
-    }
-
-    async fn ask_and_store(
+    /// Asks for a grant in place of `before`, whose note of intent is stored at `version`, and stores it.
+    pub(super) async fn ask_and_store(
         &mut self,
+        turn: &mut LeaseTurn<'_>,
         before: Option<StoredGrant>,
-        mut version: Version,
+        version: Version,
     ) -> Outcome {
-        if let Some(before) = &before {
-            let noted = StoredGrant { intent: Some(self.intent(before)), ..before.clone() };
-            match self.store.swap(version, Some(noted)).await {
-                Ok(Swap::Done(noted)) => version = noted,
-                Ok(Swap::Conflict(content)) => {
-                    self.version = Some(content.version);
-                    return match content.grant {
-                        // Another holder has noted that it is about to present the same grant.
-                        Some(stored) if stored.grant == before.grant => Outcome::Failed(
-                            RefreshError::unavailable("another holder presents the same grant"),
-                        ),
-                        newer => Outcome::outpaced(newer, None),
-                    };
-                }
-                Err(error) => return Outcome::StoreFailed(error),
-            }
-            self.version = Some(version);
-        }
         let grant = before.as_ref().map(|stored| stored.grant.clone());
-        let received = match ask(self.ports, self.params, grant, self.store.panic).await {
+        let request = ask(self.ports, self.params, grant, self.store.panic);
+        let received = match turn.keeping(request).await {
             Ok(received) => received,
             Err(error) => return self.not_granted(version, before, error).await,
         };
@@ -208,7 +165,7 @@ impl<'a> StoredExchange<'a> {
     /// Handles a request that got no grant. Where the refresh token was not spent, the note of intent
     /// is removed from the store. If that fails, a restart takes the outcome for unknown, which is
     /// safe.
-    async fn not_granted(
+    pub(super) async fn not_granted(
         &mut self,
         version: Version,
         before: Option<StoredGrant>,

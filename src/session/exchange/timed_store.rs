@@ -8,8 +8,8 @@ use crate::primitives::{contained, discard};
 use crate::refresh::BoxFuture;
 use crate::session::panics::FirstPanic;
 use crate::session::ports::Ports;
-use crate::store::{AnyStore, StoreError, StoredGrant, Swap, Version, Versioned};
-use crate::time::Timestamp;
+use crate::store::{Acquired, AnyStore, Lease, StoreError, StoredGrant, Swap, Version, Versioned};
+use crate::time::{Span, Timestamp};
 
 /// A store whose operations fail where they have not completed by `deadline`.
 ///
@@ -32,6 +32,17 @@ impl TimedStore<'_> {
         Self { deadline, ..self }
     }
 
+    /// Returns whether another holder has noted that it presents `stored`, and may be doing so still.
+    pub(crate) fn is_presented_by_another(self, stored: &StoredGrant) -> bool {
+        let Some(intent) = stored.intent.filter(|intent| intent.holder != Some(self.ports.holder))
+        else {
+            return false;
+        };
+        let settings = &self.ports.settings;
+        let until = intent.until.unwrap_or(intent.since.saturating_add(settings.longest()));
+        self.panic.call(|| settings.clock.wall()).is_some_and(|wall| wall < until)
+    }
+
     pub(crate) async fn load(self) -> Result<Versioned, StoreError> {
         let mut content = self.answer(|| self.store.load()).await?;
         content.grant = content.grant.map(StoredGrant::sendable);
@@ -51,6 +62,32 @@ impl TimedStore<'_> {
         next: Option<StoredGrant>,
     ) -> Result<Swap, StoreError> {
         self.answer(|| self.store.replace_damaged(next)).await.map(sendable)
+    }
+
+    pub(crate) async fn acquire(
+        self,
+        lease: &dyn Lease,
+        term: Span,
+    ) -> Result<Acquired, StoreError> {
+        let mut acquired = self.answer(|| lease.acquire(term.to_duration())).await?;
+        if let Acquired::Held(content) = &mut acquired {
+            content.grant = content.grant.take().map(StoredGrant::sendable);
+        }
+        Ok(acquired)
+    }
+
+    pub(crate) async fn renew(
+        self,
+        lease: &dyn Lease,
+        fence: Version,
+        term: Span,
+    ) -> Result<bool, StoreError> {
+        self.answer(|| lease.renew(fence, term.to_duration())).await
+    }
+
+    /// Releases the lease; if that fails, it ends with its term.
+    pub(crate) async fn release(self, lease: &dyn Lease, fence: Version) {
+        let _ = self.answer(|| lease.release(fence)).await;
     }
 
     async fn answer<T>(

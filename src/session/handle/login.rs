@@ -189,7 +189,7 @@ impl Session {
             stored.intent = inner
                 .sent_of(&stored.grant, ports.settings.longest())
                 .map(|sent| sample.wall.saturating_sub(sample.now.since(sent)))
-                .map(|since| Intent { since, until: None });
+                .map(|since| Intent { since, until: None, holder: None });
             inner.install(ports, stored, sample, deferred);
             inner.release_held_back(ports, sample, deferred);
             Ok(())

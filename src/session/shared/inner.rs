@@ -87,6 +87,7 @@ impl Inner {
             deadline: start.deadline,
             grant: self.grant.clone(),
             version: self.version,
+            in_doubt: self.lifecycle.is_in_doubt(),
             unsaved: self.unsaved.clone(),
             refused: self.refused,
             epoch_fence: Arc::clone(&self.epoch_fence),

@@ -118,6 +118,15 @@ impl Inner {
                 self.install(ports, stored, sample, deferred);
             }
             Outcome::Loaded(_) => {}
+            Outcome::InDoubt(stored) if newest => {
+                let stored = if self.token.is_some() { stored } else { stored.lapsed() };
+                self.install(ports, stored, sample, deferred);
+            }
+            Outcome::InDoubt(_) => {}
+            Outcome::Busy(remaining) => {
+                let failure = Failure::Unavailable { retry_after: None };
+                self.refuse(ports, flight, failure, Error::busy(remaining), sample, deferred);
+            }
             Outcome::Empty { received } => {
                 if newest {
                     self.clear(&ports.settings.policy, now, deferred);
