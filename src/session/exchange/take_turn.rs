@@ -5,7 +5,7 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use crate::lease::{Found, GiveUpReason};
-use crate::lifecycle::{Freshness, Schedule};
+use crate::lifecycle::{Freshness, Reuse, Schedule};
 use crate::session::exchange::ask::not_sent;
 use crate::session::exchange::lease_turn::{LeaseTurn, Step};
 use crate::session::exchange::received::{Outcome, same_credential};
@@ -234,6 +234,14 @@ impl StoredExchange<'_> {
     /// may be spent. Rule F3: "a note of intent that is found then MUST be taken over as a request of
     /// unknown outcome".
     fn is_news_of_doubt(&self, stored: &StoredGrant) -> bool {
+        match self.ports.settings.policy.reuse() {
+            // A refresh token that may be presented again at any time is never in doubt.
+            Reuse::ConfirmByUse | Reuse::Unrotated => return false,
+            Reuse::Strict
+            | Reuse::OverlapAccessOnly(_)
+            | Reuse::OverlapSuccessors(_)
+            | Reuse::Idempotent(_) => {}
+        }
         let held = self.params.grant.as_ref();
         let known =
             self.params.in_doubt && held.is_some_and(|it| same_credential(it, &stored.grant));
