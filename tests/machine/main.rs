@@ -1,5 +1,6 @@
 //! The two state machines, and the time that they reckon with, as values: no session, no I/O.
 
+mod lease;
 mod lifecycle;
 mod rotation;
 mod tick;
