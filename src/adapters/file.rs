@@ -54,6 +54,7 @@
 //! killed process holds no lock.
 
 mod lane;
+mod lease;
 mod lock;
 mod said;
 mod trust;
@@ -71,9 +72,10 @@ use atomic_write_file::AtomicWriteFile;
 use secrecy::zeroize::Zeroizing;
 
 use self::lane::{Claim, Lane};
+use self::lease::{FileLease, Shared};
 use self::lock::Lock;
 use self::said::{damaged, emptied, failed, given_up, irreplaceable, no_file};
-use crate::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned, json};
+use crate::store::{Lease, Store, StoreError, StoredGrant, Swap, Version, Versioned, json};
 
 /// A store that keeps a grant in a file. Clones share the file.
 #[derive(Clone)]
@@ -83,6 +85,7 @@ pub struct FileStore {
     /// Separate, so that reading does not wait for the lock.
     reads: Arc<Lane>,
     writes: Arc<Lane>,
+    lease: Arc<FileLease>,
 }
 
 impl FileStore {
@@ -111,7 +114,8 @@ impl FileStore {
         let tried =
             lock::try_out(lock, || options().open(&path).and_then(AtomicWriteFile::discard));
         tried.map_err(|error| failed("replaced", &path, error))?;
-        Ok(Self { path: path.into(), reads: Arc::default(), writes: Arc::default() })
+        let lease = FileLease::of(&path);
+        Ok(Self { path: path.into(), reads: Arc::default(), writes: Arc::default(), lease })
     }
 
     /// Returns the path of the file, with all symbolic links resolved.
@@ -168,6 +172,10 @@ impl Store for FileStore {
         next: Option<StoredGrant>,
     ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
         self.write(move |path, claim| replace_damaged(path, next.as_ref(), claim))
+    }
+
+    fn lease(&self) -> Option<Arc<dyn Lease>> {
+        Some(Arc::new(Shared(Arc::clone(&self.lease))))
     }
 }
 

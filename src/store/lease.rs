@@ -49,6 +49,15 @@ pub trait Lease: Send + Sync + 'static {
         let _ = fence;
     }
 
+    /// Returns whether this is a lock that ends with its process: it is never lost while the process
+    /// lives, and a note of intent that is found under it is of a holder that has died or has ended
+    /// its turn. It is acquired for what is left of the refresh's time, and never renewed.
+    ///
+    /// Default: false.
+    fn is_lock(&self) -> bool {
+        false
+    }
+
     /// Completes when another holder may have released the lease or written to the store since this
     /// was called. A hint: it may come late, too often, or never.
     ///

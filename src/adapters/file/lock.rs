@@ -72,7 +72,11 @@ pub(super) fn try_out(file: File, make: impl FnOnce() -> io::Result<()>) -> io::
 /// Opens the lock file of the grant file at `path`, and creates it if there is none. It is not
 /// changed before it is known to be this user's own.
 pub(super) fn open(path: &Path) -> Result<File, StoreError> {
-    let path = &beside(path);
+    open_at(&beside(path))
+}
+
+/// Opens the file to lock at `path`, as [`open`] does.
+pub(super) fn open_at(path: &Path) -> Result<File, StoreError> {
     trust::place(path)?;
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);

@@ -67,9 +67,12 @@ impl<'a> LeaseTurn<'a> {
         self.lease.as_ref()
     }
 
-    /// Returns for how long a lease or a note is asked for.
+    /// Returns for how long a lease is asked for: a lock to the end of the refresh.
     pub(super) fn term(&self) -> Span {
-        self.policy.term()
+        match &self.lease {
+            Some(lease) if lease.is_lock() => self.store.deadline.since(self.now()),
+            Some(_) | None => self.policy.term(),
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -78,7 +81,11 @@ impl<'a> LeaseTurn<'a> {
 
     /// Records that the store granted the lease, or that the own note is written, at version `fence`.
     pub(super) fn acquired(&mut self, fence: Version, found: Found<Timestamp>) -> Step {
-        let (term, now) = (Term::For(self.policy.term()), self.now());
+        let now = self.now();
+        let term = match &self.lease {
+            Some(lease) if lease.is_lock() => Term::WhileHeld,
+            Some(_) | None => Term::For(self.policy.term()),
+        };
         match self.turn.handle_acquired(&self.policy, fence.number(), term, found, now) {
             Acquired::Prepare { .. } | Acquired::Adopt => Step::Prepare,
             Acquired::GiveUp(reason) => Step::GiveUp(reason),
