@@ -1,11 +1,13 @@
 //! That the page `src/verification.md` speaks of what is there: its commands, its files, and the
 //! figures that the repository itself holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::traceability::citations;
+
+const PAGE: &str = "src/verification.md";
 
 /// What a row says as long as its command has not been run.
 const UNMEASURED: &str = "(to be measured)";
@@ -18,9 +20,62 @@ fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
+/// The page as a reader sees it: without the names of its figures.
+fn page() -> String {
+    let page = read(PAGE);
+    let mut shown = String::new();
+    let mut rest = page.as_str();
+    while let Some((before, after)) = rest.split_once("<!-- ") {
+        shown += before;
+        rest = after.split_once("-->").expect("a comment has an end").1;
+    }
+    shown + rest
+}
+
+/// The figures of the last run of each stage, by `stage.name`, or `stage.full.name` for `.ci/nightly`.
+fn figures() -> BTreeMap<String, String> {
+    let mut figures = BTreeMap::new();
+    for line in read(".ci/figures.jsonl").lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        let stage = line["stage"].as_str().expect("each line names its stage");
+        let form = if line["full"] == true { ".full" } else { "" };
+        for (name, value) in line.as_object().expect("an object") {
+            let text = value.as_u64().map_or_else(|| value.to_string(), thousands);
+            figures.insert(format!("{stage}{form}.{name}"), text);
+        }
+    }
+    figures
+}
+
+/// The page with each figure from `figures`: between `<!-- its name -->` and `<!-- -->`.
+fn filled(page: &str, figures: &BTreeMap<String, String>) -> (String, Vec<String>) {
+    let (mut filled, mut names) = (String::new(), Vec::new());
+    let mut rest = page;
+    while let Some((before, after)) = rest.split_once("<!-- ") {
+        let (name, after) = after.split_once(" -->").expect("the name of a figure has an end");
+        let (_, after) = after.split_once("<!-- -->").expect("a figure has an end");
+        let figure = figures.get(name).unwrap_or_else(|| panic!("no stage has printed {name}"));
+        filled += &format!("{before}<!-- {name} -->{figure}<!-- -->");
+        names.push(name.to_owned());
+        rest = after;
+    }
+    (filled + rest, names)
+}
+
+#[test]
+fn the_figures_of_the_page_are_those_that_the_stages_printed_last() {
+    let (page, (filled, names)) = (read(PAGE), filled(&read(PAGE), &figures()));
+    assert!(names.len() > 20, "are they still found? {names:?}");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(root().join(PAGE), &filled).expect("the page can be written");
+        return;
+    }
+    assert_eq!(page, filled, "UPDATE_EXPECT=1 cargo test --test house");
+}
+
 /// What stands in backticks on the page, where its row is measured.
 fn named() -> BTreeSet<String> {
-    let page = read("src/verification.md");
+    let page = page();
     page.lines()
         .filter(|line| !line.contains(UNMEASURED))
         .flat_map(|line| line.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>())
@@ -29,19 +84,19 @@ fn named() -> BTreeSet<String> {
 
 /// The row of the page that names a command.
 fn row(command: &str) -> String {
-    let page = read("src/verification.md");
+    let page = page();
     let row = page.lines().find(|line| line.starts_with('|') && line.contains(command));
     row.unwrap_or_else(|| panic!("no row names {command}")).to_owned()
 }
 
-/// The scripts that are stages: executable, and not the one that runs them.
+/// The scripts that are stages: executable, and not those that run them.
 fn stages() -> BTreeSet<String> {
     let entries = fs::read_dir(root().join(".ci")).expect(".ci is there");
     let stages: BTreeSet<_> = entries
         .flatten()
         .filter(|entry| is_executable(&entry.path()))
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name != "run")
+        .filter(|name| name != "run" && name != "nightly")
         .collect();
     assert!(stages.len() > 10, "are they still found? {stages:?}");
     stages
@@ -91,7 +146,7 @@ fn every_test_program_that_the_page_names_is_there() {
 
 #[test]
 fn every_stage_is_on_the_page() {
-    let page = read("src/verification.md");
+    let page = page();
     let absent: Vec<_> =
         stages().into_iter().filter(|stage| !page.contains(&format!("`.ci/{stage}`"))).collect();
     assert!(absent.is_empty(), "not on the page: {absent:?}");
@@ -100,12 +155,15 @@ fn every_stage_is_on_the_page() {
 #[test]
 fn every_stage_is_run_for_each_change_or_its_head_says_why_it_is_not() {
     let run = read(".ci/run");
-    // One after another, or in two lanes beside each other.
+    // One after another, or in two lanes beside each other, which also remove folders: `-asan`.
     let lists = run
         .lines()
-        .filter_map(|line| line.strip_prefix("stages ").or(line.strip_prefix("beside ")));
-    let listed: Vec<_> =
-        lists.flat_map(|list| list.split([' ', '"']).filter(|stage| !stage.is_empty())).collect();
+        .filter_map(|line| line.strip_prefix("stages ").or(line.strip_prefix("  \"")))
+        .filter(|line| !line.contains('$'));
+    let listed: Vec<_> = lists
+        .flat_map(|list| list.split([' ', '"', '\\']))
+        .filter(|stage| !stage.is_empty() && !stage.starts_with('-'))
+        .collect();
     let twice = listed.len() - listed.iter().collect::<BTreeSet<_>>().len();
     assert!(!listed.is_empty() && twice == 0, "{listed:?}");
     let stages = stages();
@@ -120,6 +178,8 @@ fn every_stage_is_run_for_each_change_or_its_head_says_why_it_is_not() {
             listed.contains(&stage.as_str()) != excused,
             ".ci/{stage}: either .ci/run lists it, or its head says `Not in .ci/run:` and why"
         );
+        let budgeted = head.iter().any(|line| line.contains("Budget: "));
+        assert!(budgeted, ".ci/{stage}: its head says what time it may take, as `Budget: 60 s`");
     }
 }
 
