@@ -126,7 +126,7 @@ pub(crate) fn on_timeline(instant: Timestamp, now: Timestamp, wall: Timestamp) -
 }
 
 /// Returns the times of a grant that was requested at `sent`, when the wall clock showed `wall`.
-pub(crate) fn times_of_answer(
+pub(crate) fn times_of_grant(
     grant: &Grant,
     sent: Timestamp,
     wall: Timestamp,

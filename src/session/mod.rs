@@ -91,7 +91,7 @@
 //   received.rs        `Report`, `Outcome`, `Received`: what a refresh returns.
 //   stage.rs           `Stage`: whether it was sent or called off.
 //   epoch.rs           `EpochFence`: which flights a login or a logout has superseded.
-//   answers.rs         `AnswerCount`: the grants that were received, and those that have landed.
+//   grant_count.rs     `GrantCount`: the grants that were received, and those that have landed.
 //
 // ports.rs             `Ports`, `Settings`, `Hooks`, `Sample`: what a session was built with.
 // error.rs             `Error`, `BuildError`: why there is no token, or no session.

@@ -4,8 +4,8 @@ use std::prelude::rust_2024::*;
 
 use crate::lifecycle::{Failure, Freshness, Schedule};
 use crate::refresh::RefreshError;
-use crate::session::exchange::answers::AnswerGuard;
 use crate::session::exchange::ask::ask;
+use crate::session::exchange::grant_count::GrantGuard;
 use crate::session::exchange::params::ExchangeParams;
 use crate::session::exchange::persist::{Persisted, persist};
 use crate::session::exchange::received::{Granted, Outcome, Report, Stored, same_credential};
@@ -25,7 +25,7 @@ pub(crate) struct StoredExchange<'a> {
     version: Option<Version>,
     /// The unsaved grant that this refresh started with, if it is stored now.
     saved: Option<StoredGrant>,
-    answer: Option<AnswerGuard>,
+    guard: Option<GrantGuard>,
 }
 
 /// What to do after the store was read, before anything is sent.
@@ -37,7 +37,7 @@ enum Ready {
 
 impl<'a> StoredExchange<'a> {
     pub(crate) fn new(ports: &'a Ports, store: TimedStore<'a>, params: &'a ExchangeParams) -> Self {
-        Self { ports, store, params, version: params.version, saved: None, answer: None }
+        Self { ports, store, params, version: params.version, saved: None, guard: None }
     }
 
     pub(crate) async fn run(mut self, launched: Launched) -> Report {
@@ -46,8 +46,8 @@ impl<'a> StoredExchange<'a> {
             Ok(Ready::Ask(before, version)) => self.ask_and_store(before, version).await,
             Err(error) => Outcome::StoreFailed(error),
         };
-        let Self { version, saved, answer, .. } = self;
-        Report { saved, answer, ..Report::new(outcome, version, launched) }
+        let Self { version, saved, guard, .. } = self;
+        Report { saved, guard, ..Report::new(outcome, version, launched) }
     }
 
     /// Stores what is unsaved, reads the store, and adopts its grant where that is newer.
@@ -179,7 +179,7 @@ impl<'a> StoredExchange<'a> {
             Ok(received) => received,
             Err(error) => return self.not_granted(version, before, error).await,
         };
-        self.answer = Some(AnswerGuard::counted_in(&self.params.answers));
+        self.guard = Some(GrantGuard::counted_in(&self.params.grants));
         let over = Some(version);
         if self.is_superseded() {
             // An orphan: what a login or a logout has written to the store stays.
