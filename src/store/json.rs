@@ -4,7 +4,7 @@
 //! Invariants: this is the only place where secrets become bytes (rule G2); those bytes are
 //! zeroised; errors quote nothing of what they met (rule G1).
 //!
-//! Deliberately absent: leniency. Every key is always written, so a missing or unknown key means
+//! Out of scope: leniency. Every key is always written, so a missing or unknown key means
 //! that something else wrote the file, and it is not touched (rule F5).
 
 use core::fmt;

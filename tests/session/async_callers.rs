@@ -145,7 +145,7 @@ fn with_a_timer_the_deadline_wakes_those_who_wait() {
         assert!(caller.woken() > 0);
         let error = caller.ready().expect_err("its deadline has passed");
         assert!(error.is_unavailable());
-        assert_eq!(error.to_string(), "the refresh was sent, but no response was understood");
+        assert_eq!(error.to_string(), "the refresh was sent, but its outcome is unknown");
     }
 }
 

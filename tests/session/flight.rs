@@ -228,7 +228,7 @@ fn a_panicking_refresher_harms_only_its_own_flight() {
     let (session, time) = unrotated(Session::builder_with(script.clone()));
     let error = at_once(session.token()).expect_err("it panicked");
     assert!(error.is_unavailable() && !error.is_login_required());
-    assert_eq!(error.to_string(), "the refresh was sent, but no response was understood");
+    assert_eq!(error.to_string(), "the refresh was sent, but its outcome is unknown");
     let why = std::error::Error::source(&error).expect("it says why").to_string();
     assert_eq!(why, "the refresher panicked");
     time.advance(SECOND);

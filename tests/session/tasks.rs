@@ -312,7 +312,7 @@ fn closing_waits_for_what_hangs_until_its_deadline() {
     time.advance(30 * SECOND);
     assert!(closing.woken() > 0);
     let error = closing.ready().expect_err("its outcome is unknown");
-    assert_eq!(error.to_string(), "the refresh was sent, but no response was understood");
+    assert_eq!(error.to_string(), "the refresh was sent, but its outcome is unknown");
     assert_eq!(script.dropped(), 0);
 }
 

@@ -23,7 +23,7 @@ fn a_panicking_refresher_harms_only_its_own_flight() {
     let (session, time) = lapsed(&script);
     let error = at_once(session.token()).expect_err("it panicked");
     assert!(error.is_unavailable() && !error.is_login_required());
-    assert_eq!(error.to_string(), "the refresh was sent, but no response was understood");
+    assert_eq!(error.to_string(), "the refresh was sent, but its outcome is unknown");
     time.advance(SECOND);
     assert_eq!(text(at_once(session.token())), "at-3");
 }
