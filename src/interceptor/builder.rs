@@ -52,7 +52,8 @@ pub enum InterceptorError {
 
 impl Interceptor {
     /// Returns a builder for an interceptor that attaches `session`'s token. Without a timer in the
-    /// session, requests do not retry through failures of the authorization server.
+    /// session, requests do not retry through failures of the authorization server. A
+    /// [`LocalSession`](crate::session::LocalSession) cannot be used with an interceptor.
     pub fn builder(session: Session) -> InterceptorBuilder {
         InterceptorBuilder {
             session,
