@@ -51,8 +51,8 @@
 //!
 //! # Out of scope
 //! Coordinating refreshes between processes: none overwrites what another has stored, but two that
-//! refresh at about the same time may both present the same refresh token. Encryption at rest, and a limit on waiting for the lock: that is the session's deadline, and a
-//! killed process holds no lock.
+//! refresh at about the same time may both present the same refresh token. Encryption at rest. A limit
+//! on waiting for the lock: that is the session's deadline, and a killed process holds no lock.
 
 mod lane;
 mod lock;

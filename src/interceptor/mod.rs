@@ -43,11 +43,10 @@
 //!     http: ClientWithMiddleware,
 //! }
 //!
-//! /// After a login. With the `oauth2` crate's `TokenResponse`: `access_token().secret()`,
-//! /// `refresh_token()` and `expires_in()`.
-//! async fn logged_in(app: &App, access: &str, refresh: &str, expires_in: Option<Duration>) -> Result<(), session::Error> {
-//!     let lifetime = expires_in.map_or(Lifetime::Unstated, Lifetime::from);
-//!     app.session.install(Grant::new(access, refresh, lifetime)).await
+//! /// Converts the `oauth2` crate's `TokenResponse`: its `access_token().secret()`, the secret of its
+//! /// `refresh_token()`, and its `expires_in()`. After a login: `app.session.install(grant).await`.
+//! fn grant(access: &str, refresh: &str, expires_in: Option<Duration>) -> Grant {
+//!     Grant::new(access, refresh, expires_in.map_or(Lifetime::Unstated, Lifetime::from))
 //! }
 //!
 //! async fn things(State(app): State<App>) -> Response {
@@ -128,9 +127,9 @@
 //!
 //! # Out of scope
 //! Sending requests. [`LocalSession`](crate::session::LocalSession): an interceptor takes a
-//! [`Session`](crate::session::Session). Reading bodies: a program that finds an error there (GraphQL's, say) takes the
-//! [`AccessToken`](crate::token::AccessToken) from the response's extensions, and calls
-//! [`Session::reject`](crate::session::Session::reject).
+//! [`Session`](crate::session::Session). Reading bodies: a program that finds an error there
+//! (GraphQL's, say) takes the [`AccessToken`](crate::token::AccessToken) from the response's
+//! extensions, and calls [`Session::reject`](crate::session::Session::reject).
 
 mod attach;
 mod builder;

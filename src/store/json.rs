@@ -57,6 +57,7 @@ struct Body<T> {
     intent: Option<Timestamp>,
     /// Missing in format 1, and there alone.
     #[serde(default, deserialize_with = "present")]
+    #[expect(clippy::option_option, reason = "null and missing are not the same")]
     intent_until: Option<Option<Timestamp>>,
     fields: BTreeMap<String, T>,
 }
@@ -69,6 +70,7 @@ fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 }
 
 /// A value that may be null, or missing.
+#[expect(clippy::option_option, reason = "null and missing are not the same")]
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
