@@ -1,8 +1,8 @@
-# Shared by the address and the leak sanitizer: real sessions, threads and runtimes under them. The
-# former's runtime brings the latter, so both have one build, which takes the longest of it all. The
-# standard library is not instrumented, but its allocations are, which is what both go by.
+# Shared by the address and the leak sanitizer: real sessions, threads and runtimes under them.
+# AddressSanitizer includes LeakSanitizer, so one build serves both; it takes longest. The standard
+# library is not instrumented, but its allocations are, which is what both check.
 
-# Those that drop what is in the air, callers who wait, sessions, stores and timers, on threads.
+# Those that drop refreshes in flight, waiting callers, sessions, stores and timers, on threads.
 # Each is a test program, and those of its modules that are run, or none for all of it.
 runs=(
   "stress"

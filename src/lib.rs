@@ -43,13 +43,15 @@
 //! | … without a runtime | [`adapters::ureq::refresh_grant`] | `ureq` |
 //! | … with another HTTP client | [`wire`]: builds the request, reads the response | `wire` |
 //! | attach tokens to requests, and replay after a 401 | [`adapters::reqwest`], [`adapters::tower`], [`adapters::ureq`] | of the same name |
-//! | say to which origins a token goes | [`interceptor`] | `http` |
+//! | configure to which origins a token is sent | [`interceptor`] | `http` |
+//! | call APIs from a service in axum or another framework | [`interceptor`](interceptor#in-a-service) | `reqwest`; not `axum` |
 //! | keep the grant in a file | [`adapters::file`] | `file` |
 //! | … anywhere else | [`store::Store`], or [`on_rotate`](session::Builder::on_rotate) | |
 //! | wake tasks on time, and spawn refreshes | [`adapters::tokio`], [`adapters::smol`] | of the same name |
-//! | declare what an authorization server does | [`provider`], [`lifecycle::PolicyBuilder::reuse`] | |
+//! | wake tasks on an executor without a timer | [`adapters::thread`] | |
+//! | declare how the authorization server treats a refresh token presented twice | [`provider`], [`lifecycle::PolicyBuilder::reuse`] | |
 //! | issue rotating refresh tokens, and JWTs | [`issue`], [`adapters::jwt`] | `issue`, `jwt` |
-//! | … behind a token endpoint | [`adapters::axum`] | `axum` |
+//! | … in an authorization server of your own, with axum | [`adapters::axum`] | `axum` |
 //! | test a program without a clock or a network | [`testing`] | `testing` |
 //! | embed the state machines alone, without `std` or `alloc` | [`lifecycle`], [`rotation`], [`lease`], [`time`], [`verdict`] | |
 //!
@@ -71,9 +73,11 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let auth = Client::builder("https://auth.example.com/token", "my-client").build()?;
+//! let tokio = Tokio::current()?;
 //! let session = Session::builder_with(RefreshGrant::new(auth)?)
 //!     .store(FileStore::open("grant.json")?)
-//!     .timer(Tokio::current()?)
+//!     .timer(tokio.clone()) // wakes tasks at deadlines and after backoff
+//!     .spawner(tokio.spawner()) // completes refreshes also while no caller waits
 //!     .policy(Policy::builder().reuse(OKTA.reuse()).build()?)
 //!     .build()?;
 //! // After a login: `session.install(grant).await?`.
@@ -128,14 +132,14 @@
 //!
 //! | setting | default | set by |
 //! |---|---|---|
-//! | what the server does with a refresh token that it sees twice | refuses it | [`reuse`](lifecycle::PolicyBuilder::reuse) |
-//! | how long before expiry a token is refreshed | 5 minutes, at half its lifetime at the earliest | [`refresh_window`](lifecycle::PolicyBuilder::refresh_window) |
-//! | how long before expiry it is no longer handed out | 10 s, or an eighth of its lifetime | [`margin`](lifecycle::PolicyBuilder::margin) |
+//! | how the server treats a refresh token presented twice | it refuses it | [`reuse`](lifecycle::PolicyBuilder::reuse) |
+//! | how long before expiry a token is refreshed | 5 minutes, but not before half its lifetime has passed | [`refresh_window`](lifecycle::PolicyBuilder::refresh_window) |
+//! | how long before expiry it is no longer handed out | 10 s, or an eighth of its lifetime if that is less | [`margin`](lifecycle::PolicyBuilder::margin) |
 //! | the lifetime of a token whose response states none | 1 hour | [`missing_lifetime`](lifecycle::PolicyBuilder::missing_lifetime) |
-//! | how long a refresh may take | 30 s | [`refresh_deadline`](lifecycle::PolicyBuilder::refresh_deadline) |
-//! | the backoff after failures | up to 1 s, doubling, up to 60 s | [`backoff`](lifecycle::PolicyBuilder::backoff) |
-//! | how long a caller waits through failed attempts | not at all; 10 s for requests | [`Acquire::retry_for`](session::Acquire::retry_for), [`InterceptorBuilder::retry_for`](interceptor::InterceptorBuilder::retry_for) |
-//! | how long a caller waits in all | no limit; 10 s for requests | [`Acquire::within`](session::Acquire::within), [`wait_limit`](interceptor::InterceptorBuilder::wait_limit) |
+//! | how long a refresh may take | 30 s, or a third of the declared reuse window if that is less | [`refresh_deadline`](lifecycle::PolicyBuilder::refresh_deadline) |
+//! | the backoff after failures | random: at most 1 s after the first failure, doubling with each, at most 60 s | [`backoff`](lifecycle::PolicyBuilder::backoff) |
+//! | how long a caller waits through failed attempts | not at all; 10 s for requests through an interceptor | [`Acquire::retry_for`](session::Acquire::retry_for), [`InterceptorBuilder::retry_for`](interceptor::InterceptorBuilder::retry_for) |
+//! | how long a caller waits in all | no limit; 10 s for requests through an interceptor | [`Acquire::within`](session::Acquire::within), [`wait_limit`](interceptor::InterceptorBuilder::wait_limit) |
 //! | where the grant is kept | in memory | [`store`](session::Builder::store), [`on_rotate`](session::Builder::on_rotate) |
 //! | what wakes tasks at deadlines and after backoff | nothing; to wait through backoff is then an error | [`timer`](session::Builder::timer) |
 //! | who polls a refresh | the callers that wait for it | [`spawner`](session::Builder::spawner), [`poll_in`](session::Builder::poll_in) |
@@ -144,10 +148,20 @@
 //! | where random numbers come from | the standard library's hasher | [`random`](session::Builder::random) |
 //!
 //! # Errors
-//! [`session::Error`] says what to do: [`is_login_required`](session::Error::is_login_required) is the one
-//! that sends a user to log in, [`is_misconfigured`](session::Error::is_misconfigured) names the setting to
-//! correct, and [`when_to_retry`](session::Error::when_to_retry) is there for the rest. Errors of HTTP clients
-//! hold it: [`session::Error::find`].
+//! [`session::Error`] tells the program what to do. [`is_login_required`](session::Error::is_login_required):
+//! send the user to log in. [`is_misconfigured`](session::Error::is_misconfigured): correct the setting that
+//! the error's [`source`](core::error::Error::source) names. Otherwise
+//! [`when_to_retry`](session::Error::when_to_retry) returns when to try again, if known, on the session's
+//! clock; with the standard clock, [`to_system_time`](time::Timestamp::to_system_time) converts it.
+//!
+//! An HTTP client's error contains it, and [`session::Error::find`] returns it from there. Between the two is
+//! [`interceptor::Refused::NoToken`], whose field `retry_in` is the delay until `when_to_retry`. How a service
+//! turns the error into a response is shown under [`interceptor`](interceptor#in-a-service).
+//!
+//! Nothing is logged, and no metrics are collected. [`Session::changed`](session::Session::changed) completes
+//! after each success and failure, and [`Session::state`](session::Session::state) tells the state. To record
+//! the error of each failed refresh, wrap the refresher: implement [`refresh::Refresh`], call the inner one
+//! and record its result.
 //!
 //! # Further pages
 //! - [`spec`]: the numbered rules that the code keeps; where these docs cite a rule, it is one of them.
@@ -157,10 +171,10 @@
 //!   [`traceability`]: which code keeps a rule, and which tests defend it.
 //! - [`figures`]: benchmarks. [`dependencies`]: features, and the reason for each dependency.
 //!
-//! The package also has `SECURITY.md`, with the threat model. The repository has `examples/`, among them an
-//! authorization server to try a client on.
+//! The package also contains `SECURITY.md`, the threat model. The repository has `examples/`, among them an
+//! authorization server to try a client on. There is no public address to link to yet.
 //!
-//! # Deliberately absent
+//! # Out of scope
 //! The login itself (authorization code, device flow), and sender-constrained tokens (`DPoP`, mTLS).
 
 #![no_std]
@@ -205,16 +219,26 @@ pub mod verdict;
 #[cfg(feature = "wire")]
 pub mod wire;
 
+// Of a link's definitions the first one counts. Here: where it leads to among these pages; in the file:
+// where it leads to among the sources.
+
 pub mod spec {
+    #![doc = "[`states`]: crate::states"]
+    #![doc = ""]
     #![doc = include_str!("spec.md")]
 }
 
 pub mod faults {
+    #![doc = "[client machine]: crate::lifecycle"]
+    #![doc = "[policy]: crate::rotation::Reuse"]
+    #![doc = "[server machine]: crate::rotation"]
+    #![doc = ""]
     #![doc = include_str!("faults.md")]
 }
 
 pub mod states {
-    // As in `traceability`: where its links lead to on this page.
+    #![doc = "[`State`]: crate::lifecycle::State"]
+    #![doc = "[`apply`]: crate::lifecycle::apply"]
     #![doc = "[diagram]: #diagram"]
     #![doc = "[transitions]: #transitions"]
     #![doc = ""]
@@ -226,20 +250,34 @@ pub mod states {
 }
 
 pub mod figures {
+    #![doc = "[A2]: crate::spec#a-time"]
+    #![doc = ""]
     #![doc = include_str!("figures.md")]
 }
 
 pub mod dependencies {
+    #![doc = "[`adapters::jwt`]: crate::adapters::jwt"]
+    #![doc = "[`lifecycle`]: crate::lifecycle"]
+    #![doc = "[`provider`]: crate::provider"]
+    #![doc = "[`rotation`]: crate::rotation"]
+    #![doc = "[`time`]: crate::time"]
+    #![doc = "[`verdict`]: crate::verdict"]
+    #![doc = ""]
     #![doc = include_str!("dependencies.md")]
 }
 
 pub mod traceability {
-    // Of a link's definitions the first one counts: here, where it leads to among these pages.
     #![doc = include_str!("links.md")]
     #![doc = include_str!("traceability.md")]
 }
 
 pub mod verification {
+    #![doc = "[`faults`]: crate::faults"]
+    #![doc = "[B13]: crate::spec#b-the-client-machine"]
+    #![doc = "[D1]: crate::spec#d-the-authorization-server"]
+    #![doc = "[D4]: crate::spec#d-the-authorization-server"]
+    #![doc = "[D7]: crate::spec#d-the-authorization-server"]
+    #![doc = ""]
     #![doc = include_str!("links.md")]
     #![doc = include_str!("verification.md")]
 }

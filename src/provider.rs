@@ -33,7 +33,7 @@
 //! assert_eq!(OURS.reuse(), Reuse::Strict);
 //! ```
 //!
-//! # Deliberately absent
+//! # Out of scope
 //! Endpoints, and providers whose documentation says none of this. No provider is listed with
 //! [`Reuse::OverlapAccessOnly`](crate::lifecycle::Reuse::OverlapAccessOnly): none was found that
 //! documents it.

@@ -232,8 +232,8 @@ impl RefreshError {
         Self { failure, message: message.into(), source: None }
     }
 
-    /// Creates an error for a request that had no effect: no connection, a 429, or a 503 that says
-    /// so. The session backs off.
+    /// Creates an error for a request that the server did not act on: no connection, a 429, or a 503
+    /// with `Retry-After` or an OAuth `error`. The session backs off.
     pub fn unavailable(message: impl Into<String>) -> Self {
         let failure = Failure::Unavailable { retry_after: None };
         Self { failure, message: message.into(), source: None }

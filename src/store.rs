@@ -48,9 +48,9 @@ impl Version {
     }
 }
 
-/// A grant as it is stored: with instants of the wall clock, which other processes understand.
+/// A grant as it is stored: its times are wall-clock times, so that other processes can use them.
 ///
-/// Skew between hosts lengthens or shortens the token's life by as much.
+/// Clock skew between hosts makes the token appear to expire that much earlier or later.
 // Rule A3: "skew between hosts lengthens or shortens its life by as much".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredGrant {
@@ -134,7 +134,7 @@ pub(crate) fn on_timeline(instant: Timestamp, now: Timestamp, wall: Timestamp) -
 }
 
 /// Returns the times of a grant that was requested at `sent`, when the wall clock showed `wall`.
-pub(crate) fn times_of_answer(
+pub(crate) fn times_of_grant(
     grant: &Grant,
     sent: Timestamp,
     wall: Timestamp,

@@ -12,7 +12,7 @@
 //! Invariants: nothing in this module overflows, panics or reads a clock
 //! ([A1](crate::spec#a-time)).
 //!
-//! Deliberately absent: time zones, calendars and formatting. Convert to the `time` crate (feature
+//! Out of scope: time zones, calendars and formatting. Convert to the `time` crate (feature
 //! `time`) or to [`std::time::SystemTime`] for those.
 
 mod convert;

@@ -13,7 +13,7 @@
 //! zeroised on drop; equality is constant-time ([G1](crate::spec#g-secrets),
 //! [G2](crate::spec#g-secrets)).
 //!
-//! Deliberately absent: `Display` and `Serialize` for anything that holds a secret.
+//! Out of scope: `Display` and `Serialize` for anything that holds a secret.
 
 mod reading;
 mod secret;

@@ -29,7 +29,7 @@
 //! But for [`Challenge`], the enums here are exhaustive on purpose: an adapter obeys every variant,
 //! and a new one must not be missed.
 //!
-//! # Deliberately absent
+//! # Out of scope
 //! HTTP types and the session. `interceptor` reads headers and holds the session.
 
 /// What is known about a request before it is sent.

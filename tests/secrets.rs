@@ -11,7 +11,7 @@ use perennial::clock::SharedClock;
 use perennial::refresh::{PollIn, RefreshError, Request};
 use perennial::session::Session;
 use perennial::store::{MemoryStore, StoreError, StoredGrant, Swap, Version, Versioned};
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::{Grant, Secret};
 use session_support::ledger::{Fault, Ledger};
 use session_support::{HOUR, Hand, SECOND, START, at_once, builder, waiting};
@@ -66,9 +66,9 @@ fn what_holds_a_secret_does_not_show_it() {
     let mut shown = Shown::default();
     shown.debug(&grant).debug(&stored).debug(&versioned).debug(&Swap::Conflict(versioned.clone()));
     shown.debug(&Secret::new(PLANTED)).debug(&grant.fields().collect::<Vec<_>>());
-    shown.debug(&Answer::Grant(grant.clone())).debug(&time).debug(&SharedClock);
+    shown.debug(&Response::Grant(grant.clone())).debug(&time).debug(&SharedClock);
 
-    let script = Scripted::new().then(Answer::Grant(planted("y"))).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Grant(planted("y"))).then(Response::Hang);
     let store = MemoryStore::new();
     let unbuilt = builder(&script, &time).grant(grant).store(store.clone());
     shown.debug(&unbuilt).debug(&Session::builder_with(script.clone()));
@@ -83,7 +83,7 @@ fn what_holds_a_secret_does_not_show_it() {
     time.advance(HOUR);
     drop(waiting(&session));
     at_once(session.logout()).expect("stored");
-    script.release(Answer::Grant(planted("z")));
+    script.release(Response::Grant(planted("z")));
     at_once(session.close()).expect("revoked");
     assert!(script.revoked()[0].contains(PLANTED) && script.presented().len() == 2);
     shown.debug(&script).debug(&session.token()).debug(&session);
@@ -119,7 +119,7 @@ fn no_error_shows_a_secret() {
     ];
     for failure in failures {
         shown.error(&failure);
-        for answer in [Answer::Fail(failure), Answer::Panic] {
+        for answer in [Response::Fail(failure), Response::Panic] {
             let script = Scripted::new().then(answer);
             let time = VirtualTime::at(START);
             let session = builder(&script, &time).grant(planted("x")).build().expect("sendable");
@@ -172,7 +172,7 @@ fn no_panic_shows_a_secret() {
     }));
     let caught = catch_unwind(AssertUnwindSafe(|| {
         for fault in [Fault::None, Fault::Panics] {
-            let script = Scripted::new().then(Answer::Panic);
+            let script = Scripted::new().then(Response::Panic);
             let time = VirtualTime::at(START);
             let ledger = Ledger::holding(StoredGrant::new(planted("s"), START));
             let session = ledger.builder(&script, &time).build().expect("sendable");

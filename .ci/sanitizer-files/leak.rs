@@ -1,5 +1,5 @@
-//! Two that own each other, and nobody else does: what LeakSanitizer must find, or it finds nothing
-//! else either. A session whose flight held it alive would look like this.
+//! Control: the sanitizer must report this. Two values that own each other, and that nothing else owns. A
+//! session kept alive by its own refresh would look like this.
 
 use std::cell::RefCell;
 use std::hint::black_box;

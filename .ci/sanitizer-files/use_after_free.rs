@@ -1,4 +1,4 @@
-//! Reads what was freed: what AddressSanitizer must find, or it finds nothing else either.
+//! Control: the sanitizer must report this. Reads freed memory.
 
 fn main() {
     let place = Box::into_raw(Box::new(7_u64));

@@ -1,4 +1,4 @@
-//! Two threads write to one place: what ThreadSanitizer must find, or it finds nothing else either.
+//! Control: the sanitizer must report this. Two threads write to one place.
 
 static mut PLACE: u64 = 0;
 

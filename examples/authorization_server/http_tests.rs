@@ -68,7 +68,7 @@ async fn an_unavailable_server_has_not_handled_the_request() {
 
 #[tokio::test]
 async fn a_lost_answer_has_rotated_and_a_hanging_one_too() {
-    for (fault, is_timeout) in [(Fault::LoseAnswer, false), (Fault::Hang(LONG), true)] {
+    for (fault, is_timeout) in [(Fault::LoseResponse, false), (Fault::Hang(LONG), true)] {
         let running = start_faulty(fault).await;
         let login = seed(&running);
         let error = tokens(refresh(&running, &login.refresh_token).await)

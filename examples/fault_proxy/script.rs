@@ -70,12 +70,12 @@ fn named(text: &str) -> Result<Fault, String> {
         ("bom", None) => Fault::byte_order_mark(),
         ("reset", None) => Fault::ResetBefore,
         ("reset-after", None) => Fault::ResetAfter,
-        ("lose", None) => Fault::LoseAnswer,
+        ("lose", None) => Fault::LoseResponse,
         ("gateway", Some(value)) => {
             Fault::replacing(status(value)?, Some(("content-type", "text/html")), PAGE)
         }
         ("status", Some(value)) => {
-            Fault::answer(status(value)?, Some(("content-type", "text/html")), PAGE)
+            Fault::responding(status(value)?, Some(("content-type", "text/html")), PAGE)
         }
         ("delay", Some(value)) => Fault::Delay(seconds(value)?),
         ("truncate", Some(value)) => {

@@ -1,5 +1,5 @@
-//! The main job: many callers, short-lived tokens, a hostile authorization server, and nobody
-//! notices.
+//! A demonstration: many callers, short-lived tokens, a hostile authorization server, and no request
+//! fails.
 //!
 //! Starts an authorization server on loopback whose access tokens live two seconds, which revokes
 //! tokens at random, answers 503 now and then and loses some of its answers. Many sessions are

@@ -142,7 +142,7 @@ fn faults(seed: u64) -> Faults {
     let dice = Mutex::new(fastrand::Rng::with_seed(seed));
     Faults::new(move |_: &Presentation| match lock(&dice).u32(0..100) {
         0..6 => Fault::Unavailable { retry_after: None },
-        6..12 => Fault::LoseAnswer,
+        6..12 => Fault::LoseResponse,
         12..14 => Fault::Hang(Duration::from_secs(3)),
         _ => Fault::None,
     })

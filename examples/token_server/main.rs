@@ -38,7 +38,7 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Rotation::Idempotent)]
     rotation: Rotation,
 
-    /// How long such a token is borne, for overlap and idempotent
+    /// How long such a token is tolerated, for overlap and idempotent
     #[arg(long, value_name = "DUR", default_value = "30s", value_parser = humantime::parse_duration)]
     overlap: Duration,
 

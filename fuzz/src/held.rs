@@ -30,7 +30,7 @@ pub fn held(body: &[u8]) -> BTreeSet<String> {
 
 fn values_in(text: &str, held: &mut BTreeSet<String>) {
     let mut made_twice = Vec::new();
-    // Line breaks within a string are no JSON, and are borne.
+    // Line breaks within a string are no JSON, and are tolerated.
     let escaped = text.replace('\r', "\\r").replace('\n', "\\n").replace('\t', "\\t");
     for (at, _) in escaped.match_indices('"') {
         let before = without_white_space_behind(&escaped[..at]);

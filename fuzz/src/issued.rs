@@ -11,7 +11,7 @@ use perennial::token::Secret;
 
 use crate::Draws;
 
-/// An issuer that bears no reuse, and refresh tokens that have to do with it.
+/// An issuer that tolerates no reuse, and refresh tokens that have to do with it.
 #[derive(Debug)]
 pub struct Issued {
     /// The issuer, whose keys were changed once.

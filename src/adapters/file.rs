@@ -1,5 +1,5 @@
-//! A grant in a file (feature `file`): owner-only, replaced atomically, synced, and safe to share
-//! between processes.
+//! A grant in a file (feature `file`): owner-only, replaced atomically, synced, and written by
+//! compare-and-swap, also between processes.
 //!
 //! ```
 //! use perennial::adapters::file::FileStore;
@@ -49,9 +49,10 @@
 //! access control lists are not checked. The lock file must not be removed while the store is in
 //! use. Log out instead of removing the file: a file removed by hand starts its versions anew.
 //!
-//! # Deliberately absent
-//! Encryption at rest, and a limit on waiting for the lock: that is the session's deadline, and a
-//! killed process holds no lock.
+//! # Out of scope
+//! Coordinating refreshes between processes: none overwrites what another has stored, but two that
+//! refresh at about the same time may both present the same refresh token. Encryption at rest. A limit
+//! on waiting for the lock: that is the session's deadline, and a killed process holds no lock.
 
 mod lane;
 mod lease;

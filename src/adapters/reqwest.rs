@@ -8,7 +8,7 @@
 //! # async fn example(session: Session) -> Result<(), Box<dyn std::error::Error>> {
 //! let interceptor = Interceptor::builder(session).origin("https://api.example.com").build()?;
 //! let client = BearerMiddleware::client(interceptor, reqwest::Client::builder())?.build();
-//! let answer = client.get("https://api.example.com/things").send().await?;
+//! let response = client.get("https://api.example.com/things").send().await?;
 //! # Ok(())
 //! # }
 //! ```

@@ -16,7 +16,7 @@ use crate::thread_timer::ThreadTimer;
 use crate::verdict::{Classification, Transport};
 
 /// How long a request retries through failures of the authorization server by default.
-pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
+pub const DEFAULT_RETRY_FOR: Duration = Duration::from_secs(10);
 
 /// How long one request waits for tokens at most by default.
 pub const DEFAULT_WAIT_LIMIT: Duration = Duration::from_secs(10);
@@ -52,14 +52,15 @@ pub enum InterceptorError {
 
 impl Interceptor {
     /// Returns a builder for an interceptor that attaches `session`'s token. Without a timer in the
-    /// session, requests do not retry through failures of the authorization server.
+    /// session, requests do not retry through failures of the authorization server. A
+    /// [`LocalSession`](crate::session::LocalSession) cannot be used with an interceptor.
     pub fn builder(session: Session) -> InterceptorBuilder {
         InterceptorBuilder {
             session,
             origins: Vec::new(),
             any_origin: false,
             allow_plain_http: false,
-            retry_for: DEFAULT_PATIENCE,
+            retry_for: DEFAULT_RETRY_FOR,
             wait_limit: None,
             timer: None,
             max_redirects: DEFAULT_MAX_REDIRECTS,
@@ -92,7 +93,8 @@ impl InterceptorBuilder {
     }
 
     /// Sets how long one request waits for tokens at most, before it is sent and before a replay
-    /// taken together. Default: 10 s, or the patience if that is longer.
+    /// taken together. Default: 10 s, or
+    /// [`retry_for`](InterceptorBuilder::retry_for) if that is longer.
     ///
     /// After that the request fails, and the error says when to try again; the refresh goes on (see
     /// rule [C8](crate::spec#c-the-shared-session)). The limit holds whether or not the session has

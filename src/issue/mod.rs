@@ -31,7 +31,7 @@
 //!   ([D4](crate::spec#d-the-authorization-server)).
 //! - Nothing is written for a token that this issuer has not made.
 //!
-//! # Deliberately absent
+//! # Out of scope
 //! The login itself. The caller of [`Issuer::login`] has authenticated the subject.
 
 mod builder;

@@ -165,7 +165,7 @@ impl PolicyBuilder {
         self
     }
 
-    /// Declares what the server does with a refresh token that it sees twice. Default:
+    /// Declares what the server does with a refresh token presented twice. Default:
     /// [`Reuse::Strict`].
     pub fn reuse(mut self, reuse: Reuse) -> Self {
         self.reuse = reuse;

@@ -94,7 +94,8 @@ pub enum Failure<T: Time> {
         /// that the client's sessions share.
         retry_after: Option<T::Span>,
     },
-    /// The request had no effect: no connection, a 429, or a 503 that says so.
+    /// The server did not act on the request: no connection, a 429, or a 503 with `Retry-After` or an
+    /// OAuth `error`.
     Unavailable {
         /// How long the server asks clients to wait, if it said so.
         retry_after: Option<T::Span>,

@@ -35,7 +35,7 @@
 //! - At most one refresh is in flight ([B3](crate::spec#b-the-client-machine)), and generations
 //!   only grow ([B4](crate::spec#b-the-client-machine)).
 //!
-//! # Deliberately absent
+//! # Out of scope
 //! Token material, clocks, randomness, I/O and waiting. Waiting is done by [`crate::session`].
 
 mod builder;

@@ -29,7 +29,7 @@
 //! Rule D7: "Which fault an honest holder survives under which policy, without being told to log
 //! in, MUST be known": see [`faults`](crate::faults).
 //!
-//! # Deliberately absent
+//! # Out of scope
 //! Tokens, digests, clients and storage: those are in `issue`.
 
 mod event;

@@ -137,7 +137,7 @@ impl<T: Time> Family<T> {
                 self.used = now;
                 Presented::RepeatSuccessor { number: self.newest }
             }
-            // Rule D3: "Reuse that the policy does not bear MUST revoke the family for good".
+            // Rule D3: "Reuse that the policy does not tolerate MUST revoke the family for good".
             (Age::Predecessor, Tolerance::Closed)
             | (Age::Older, Tolerance::Closed | Tolerance::Open { .. } | Tolerance::Unconfirmed) => {
                 self.life = Life::Revoked;

@@ -37,19 +37,19 @@ pub(crate) enum Kind {
     Unexplained,
     #[error("the authorization server keeps refusing without saying why: a login may be needed")]
     LoginMayHelp,
-    #[error("the refresh was sent, but no response was understood")]
+    #[error("the refresh was sent, but its outcome is unknown")]
     Unknown,
     #[error("the access token was no longer usable when it arrived")]
     DeadOnArrival,
-    #[error("the authorization server answered with no access token that can be used")]
+    #[error("the token response contained no usable access token")]
     Unusable,
-    #[error("too many refreshes failed, or brought a token that was not needed: retry later")]
+    #[error("the budget for retries and early refreshes is spent: retry later")]
     OverBudget,
     #[error("the refresh token may have been used already, and is not sent again yet")]
     InDoubt,
     #[error("the caller's time limit passed while the refresh went on")]
     TimedOut,
-    #[error("no new token lives as long as was asked for")]
+    #[error("even a new token does not stay usable for the requested duration")]
     TooBrief,
     #[error("no token is ready, and this call never waits")]
     NotReady,
@@ -59,7 +59,7 @@ pub(crate) enum Kind {
     Busy,
     #[error("the store could not be read or written")]
     Store,
-    #[error("what the store holds cannot be understood; it was left as it is")]
+    #[error("the stored grant is damaged; it was left unchanged")]
     Damaged,
     #[error("the grant cannot be installed")]
     Unsendable,
@@ -149,7 +149,7 @@ impl Error {
         self.is_login_required() || self.kind == Kind::LoginMayHelp
     }
 
-    /// Returns whether the authorization server, or the store, may well respond later.
+    /// Returns whether the failure may be temporary, of the authorization server or of the store.
     pub fn is_unavailable(&self) -> bool {
         matches!(
             self.kind,
@@ -173,8 +173,10 @@ impl Error {
         self.kind == Kind::Misconfigured
     }
 
-    /// Returns whether the refresh budget ([B9](crate::spec#b-the-client-machine)) is spent, which pays
-    /// for retries after a failure and for tokens that must live longer than the current one.
+    /// Returns whether the refresh budget ([B9](crate::spec#b-the-client-machine)) is spent. It pays for
+    /// retries after a failure, for replacing a token that was rejected before it was ever accepted, and
+    /// for tokens that must stay usable longer than the current one. See
+    /// [`PolicyBuilder::budget`](crate::lifecycle::PolicyBuilder::budget).
     pub fn is_over_budget(&self) -> bool {
         self.kind == Kind::OverBudget
     }
@@ -195,7 +197,8 @@ impl Error {
         self.kind == Kind::NotReady
     }
 
-    /// Returns whether no token lives as long as was asked for.
+    /// Returns whether even a new token does not stay usable for the duration that the caller requires
+    /// ([`token_valid_for`](crate::session::Session::token_valid_for)).
     pub fn is_too_brief(&self) -> bool {
         self.kind == Kind::TooBrief
     }

@@ -21,7 +21,8 @@
 //! # }
 //! ```
 //!
-//! For single-threaded runtimes there is a `!Send` variant, [`LocalSession`].
+//! For single-threaded runtimes there is a `!Send` variant, [`LocalSession`]. The middleware for HTTP
+//! clients takes a [`Session`] only.
 //!
 //! # How a refresh is driven
 //! By default, by its callers: each caller that waits polls the refresh, one at a time, on its own
@@ -35,18 +36,22 @@
 //! the lifecycle, publish the new snapshot, release the lock, and only then wake those who wait.
 //!
 //! # Invariants
-//! - One refresh is in flight at a time, whoever asks, and all who wait for it get its failure
+//! - At most one refresh is in flight. If it fails, each caller that waits for it gets the error, unless
+//!   its [`retry_for`](Acquire::retry_for) lets it wait for the next attempt
 //!   ([B3, B7](crate::spec#b-the-client-machine)).
 //! - Dropping callers neither cancels nor repeats it ([C4](crate::spec#c-the-shared-session)). While the
 //!   old token works, nobody waits for it ([C7](crate::spec#c-the-shared-session)).
-//! - A grant is persisted before its token is handed out ([F2](crate::spec#f-storage)).
+//! - A new grant is written to the store before its access token is handed out. If that fails, it is kept
+//!   in memory, the write is retried, and [`Session::is_saved`] returns false. Meanwhile its access token
+//!   is used, except under [`Reuse::ConfirmByUse`](crate::lifecycle::Reuse::ConfirmByUse), where the old
+//!   one is ([F2](crate::spec#f-storage)).
 //! - No user code runs under the session's lock ([C6](crate::spec#c-the-shared-session)).
 //!
-//! # Deliberately absent
+//! # Out of scope
 //! Background threads (only a blocking refresher gets a short-lived one), a runtime of its own, and
 //! requests to resource servers, which the adapters make.
 
-// The rooms of the session, highest first. Each imports only from lower ones; singleflight and exchange
+// The folders of the session, highest first. Each imports only from lower ones; singleflight and exchange
 // know nothing of each other.
 //
 // handle/              What a program holds and calls.
@@ -91,7 +96,7 @@
 //   received.rs        `Report`, `Outcome`, `Received`: what a refresh returns.
 //   stage.rs           `Stage`: whether it was sent or called off.
 //   epoch.rs           `EpochFence`: which flights a login or a logout has superseded.
-//   answers.rs         `AnswerCount`: the grants that were received, and those that have landed.
+//   grant_count.rs     `GrantCount`: the grants that were received, and those that have landed.
 //
 // ports.rs             `Ports`, `Settings`, `Hooks`, `Sample`: what a session was built with.
 // error.rs             `Error`, `BuildError`: why there is no token, or no session.

@@ -4,7 +4,7 @@
 //! Invariants: this is the only place where secrets become bytes (rule G2); those bytes are
 //! zeroised; errors quote nothing of what they met (rule G1).
 //!
-//! Deliberately absent: leniency. Every key is always written, so a missing or unknown key means
+//! Out of scope: leniency. Every key is always written, so a missing or unknown key means
 //! that something else wrote the file, and it is not touched (rule F5).
 
 use core::fmt;
@@ -57,6 +57,7 @@ struct Body<T> {
     intent: Option<Timestamp>,
     /// This and the next are missing in format 1, and there alone.
     #[serde(default, deserialize_with = "present")]
+    #[expect(clippy::option_option, reason = "null and missing are not the same")]
     intent_until: Option<Option<Timestamp>>,
     #[serde(default, deserialize_with = "present")]
     intent_holder: Option<Option<u64>>,
@@ -71,6 +72,7 @@ fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 }
 
 /// A value that may be null, or missing.
+#[expect(clippy::option_option, reason = "null and missing are not the same")]
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {

@@ -20,7 +20,7 @@ pub enum Fault {
     /// No fault: the request is forwarded, and the response returned.
     Pass,
     /// The server handles the request; the connection is closed instead of a response.
-    LoseAnswer,
+    LoseResponse,
     /// The connection is reset, and the server never sees the request.
     ResetBefore,
     /// The server never sees the request, and there is no response until [`FaultProxy::release`].
@@ -40,15 +40,15 @@ pub enum Fault {
     /// The server handles the request; these bytes are sent instead of its response.
     Replace(Vec<u8>),
     /// The server never sees the request; these bytes are sent as the response.
-    Answer(Vec<u8>),
+    Respond(Vec<u8>),
     /// The server never sees the request; the response is a 200 with a body of this many bytes.
     Flood(u64),
 }
 
 impl Fault {
     /// Returns a response with a status, a header and a body; the server never sees the request.
-    pub fn answer(status: u16, header: Option<(&str, &str)>, body: &str) -> Self {
-        Self::Answer(written(status, header, body))
+    pub fn responding(status: u16, header: Option<(&str, &str)>, body: &str) -> Self {
+        Self::Respond(written(status, header, body))
     }
 
     /// Returns a response with a status, a header and a body, sent after the server has handled the
@@ -59,7 +59,11 @@ impl Fault {
 
     /// Returns a 200 with an HTML page, as from a captive portal.
     pub fn html() -> Self {
-        Self::answer(200, Some(("content-type", "text/html")), "<!doctype html><h1>Welcome</h1>")
+        Self::responding(
+            200,
+            Some(("content-type", "text/html")),
+            "<!doctype html><h1>Welcome</h1>",
+        )
     }
 
     /// Returns the fault that puts a byte order mark before the response's body (RFC 8259, section
@@ -70,7 +74,7 @@ impl Fault {
 
     /// Returns a response that is not HTTP.
     pub fn garbage() -> Self {
-        Self::Answer(b"\x00\xff\x16\x03 this is no answer\n\n".to_vec())
+        Self::Respond(b"\x00\xff\x16\x03 this is not HTTP\n\n".to_vec())
     }
 }
 
@@ -97,13 +101,13 @@ fn written(status: u16, header: Option<(&str, &str)>, body: &str) -> Vec<u8> {
 ///
 /// let server = TcpListener::bind("127.0.0.1:0")?;
 /// let proxy = FaultProxy::before(server.local_addr()?)?;
-/// proxy.next(Fault::answer(503, Some(("retry-after", "7")), ""));
+/// proxy.next(Fault::responding(503, Some(("retry-after", "7")), ""));
 ///
 /// let mut client = TcpStream::connect(proxy.address())?;
 /// client.write_all(b"POST /token HTTP/1.1\r\ncontent-length: 0\r\n\r\n")?;
-/// let mut answer = String::new();
-/// client.read_to_string(&mut answer)?;
-/// assert!(answer.starts_with("HTTP/1.1 503"));
+/// let mut response = String::new();
+/// client.read_to_string(&mut response)?;
+/// assert!(response.starts_with("HTTP/1.1 503"));
 /// assert_eq!((proxy.connections(), proxy.forwarded()), (1, 0));
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -259,10 +263,10 @@ impl Shared {
         client.set_nodelay(true)?;
         match fault {
             Fault::Pass => {
-                let answer = self.forward(&mut client, Rest::Nothing)?;
-                client.write_all(&answer)?;
+                let response = self.forward(&mut client, Rest::Nothing)?;
+                client.write_all(&response)?;
             }
-            Fault::LoseAnswer => drop(self.forward(&mut client, Rest::Nothing)?),
+            Fault::LoseResponse => drop(self.forward(&mut client, Rest::Nothing)?),
             // A socket that is closed with unread data is reset.
             Fault::ResetBefore => {
                 receive(&mut client, Rest::LastByte)?;
@@ -277,14 +281,14 @@ impl Shared {
                 return Ok(());
             }
             Fault::Hold => {
-                let answer = self.forward(&mut client, Rest::Nothing)?;
+                let response = self.forward(&mut client, Rest::Nothing)?;
                 self.hold();
-                client.write_all(&answer)?;
+                client.write_all(&response)?;
             }
             Fault::Truncate(length) => {
-                let mut answer = self.forward(&mut client, Rest::Nothing)?;
-                answer.truncate(length);
-                client.write_all(&answer)?;
+                let mut response = self.forward(&mut client, Rest::Nothing)?;
+                response.truncate(length);
+                client.write_all(&response)?;
             }
             Fault::Drip(pause) => {
                 for byte in self.forward(&mut client, Rest::Nothing)? {
@@ -293,21 +297,21 @@ impl Shared {
                 }
             }
             Fault::Delay(delay) => {
-                let answer = self.forward(&mut client, Rest::Nothing)?;
+                let response = self.forward(&mut client, Rest::Nothing)?;
                 thread::sleep(delay);
-                client.write_all(&answer)?;
+                client.write_all(&response)?;
             }
             Fault::Prefix(prefix) => {
-                let answer = self.forward(&mut client, Rest::Nothing)?;
-                client.write_all(&with_prefix(&answer, &prefix))?;
+                let response = self.forward(&mut client, Rest::Nothing)?;
+                client.write_all(&with_prefix(&response, &prefix))?;
             }
-            Fault::Replace(answer) => {
+            Fault::Replace(response) => {
                 self.forward(&mut client, Rest::Nothing)?;
-                client.write_all(&answer)?;
+                client.write_all(&response)?;
             }
-            Fault::Answer(answer) => {
+            Fault::Respond(response) => {
                 receive(&mut client, Rest::Nothing)?;
-                client.write_all(&answer)?;
+                client.write_all(&response)?;
             }
             Fault::Flood(length) => {
                 receive(&mut client, Rest::Nothing)?;
@@ -334,10 +338,10 @@ impl Shared {
         let request = receive(client, rest)?;
         let mut server = TcpStream::connect(&*self.server)?;
         server.write_all(&for_server(&request, &self.authority))?;
-        let mut answer = Vec::new();
-        server.read_to_end(&mut answer)?;
+        let mut response = Vec::new();
+        server.read_to_end(&mut response)?;
         self.lock().forwarded += 1;
-        Ok(for_client(&answer, &self.authority, self.proxy))
+        Ok(for_client(&response, &self.authority, self.proxy))
     }
 }
 

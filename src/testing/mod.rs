@@ -11,5 +11,5 @@ mod virtual_time;
 #[cfg(feature = "issue")]
 pub use families::family_store_conforms;
 pub use fault_proxy::{Fault, FaultProxy};
-pub use refresher::{Answer, Scripted};
+pub use refresher::{Response, Scripted};
 pub use virtual_time::VirtualTime;

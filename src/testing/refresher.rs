@@ -17,7 +17,7 @@ use crate::token::{Grant, Secret};
 /// What a scripted refresher does with one request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Answer {
+pub enum Response {
     /// Returns this grant.
     Grant(Grant),
     /// Returns this error.
@@ -37,19 +37,19 @@ pub struct Scripted(Arc<Mutex<Script>>);
 
 #[derive(Default)]
 struct Script {
-    answers: VecDeque<Answer>,
+    responses: VecDeque<Response>,
     presented: Vec<Option<String>>,
     dropped: usize,
     revoked: Vec<String>,
     /// Results for which no request is pending yet.
-    released: VecDeque<Answer>,
+    released: VecDeque<Response>,
     /// The pending requests, oldest first.
     hanging: Vec<Hanging>,
 }
 
 struct Hanging {
     request: usize,
-    answer: Option<Answer>,
+    response: Option<Response>,
     waker: Option<Waker>,
 }
 
@@ -61,8 +61,8 @@ impl Scripted {
 
     /// Appends a step to the script.
     #[must_use]
-    pub fn then(self, answer: Answer) -> Self {
-        self.lock().answers.push_back(answer);
+    pub fn then(self, response: Response) -> Self {
+        self.lock().responses.push_back(response);
         self
     }
 
@@ -74,15 +74,15 @@ impl Scripted {
 
     /// Completes the oldest pending request. If there is none, the result is kept for the next
     /// request that hangs.
-    pub fn release(&self, answer: Answer) {
+    pub fn release(&self, response: Response) {
         let waker = {
             let mut script = self.lock();
-            let hanging = script.hanging.iter_mut().find(|hanging| hanging.answer.is_none());
+            let hanging = script.hanging.iter_mut().find(|hanging| hanging.response.is_none());
             if let Some(hanging) = hanging {
-                hanging.answer = Some(answer);
+                hanging.response = Some(response);
                 hanging.waker.take()
             } else {
-                script.released.push_back(answer);
+                script.released.push_back(response);
                 None
             }
         };
@@ -136,12 +136,12 @@ impl Refresh for Scripted {
         let mut script = self.lock();
         script.presented.push(request.refresh_token().map(|token| token.expose().to_string()));
         let number = script.presented.len();
-        let answer = script.answers.pop_front().unwrap_or(Answer::Grant(Self::grant(number)));
-        if matches!(answer, Answer::Hang) {
-            let answer = script.released.pop_front();
-            script.hanging.push(Hanging { request: number, answer, waker: None });
+        let response = script.responses.pop_front().unwrap_or(Response::Grant(Self::grant(number)));
+        if matches!(response, Response::Hang) {
+            let response = script.released.pop_front();
+            script.hanging.push(Hanging { request: number, response, waker: None });
         }
-        Answering { script: self.clone(), number, answer: Some(answer) }
+        Responding { script: self.clone(), number, response: Some(response) }
     }
 
     fn revoke(&self, grant: Grant) -> impl Future<Output = ()> + Send + 'static {
@@ -151,50 +151,50 @@ impl Refresh for Scripted {
     }
 }
 
-/// One request; `answer` is taken once it was returned.
-struct Answering {
+/// One request; `response` is taken once it was returned.
+struct Responding {
     script: Scripted,
     number: usize,
-    answer: Option<Answer>,
+    response: Option<Response>,
 }
 
-impl Answering {
+impl Responding {
     /// Returns the result that was released to it, if it hung. Otherwise `waker` is kept.
-    fn released(&self, waker: Waker) -> Option<Answer> {
+    fn released(&self, waker: Waker) -> Option<Response> {
         let mut script = self.script.lock();
         let index = script.hanging.iter().position(|it| it.request == self.number)?;
         let hanging = &mut script.hanging[index];
         let replaced = hanging.waker.replace(waker);
-        let answer = hanging.answer.take();
-        if answer.is_some() {
+        let response = hanging.response.take();
+        if response.is_some() {
             script.hanging.remove(index);
         }
         drop(script);
         drop(replaced);
-        answer
+        response
     }
 }
 
-impl Future for Answering {
+impl Future for Responding {
     type Output = Result<Grant, RefreshError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if matches!(self.answer, Some(Answer::Hang)) {
-            let Some(answer) = self.released(cx.waker().clone()) else { return Poll::Pending };
-            self.answer = Some(answer);
+        if matches!(self.response, Some(Response::Hang)) {
+            let Some(response) = self.released(cx.waker().clone()) else { return Poll::Pending };
+            self.response = Some(response);
         }
-        match self.answer.take() {
-            Some(Answer::Grant(grant)) => Poll::Ready(Ok(grant)),
-            Some(Answer::Fail(error)) => Poll::Ready(Err(error)),
-            Some(Answer::Panic) => panic!("the script says to panic"),
-            Some(Answer::Hang) | None => Poll::Pending,
+        match self.response.take() {
+            Some(Response::Grant(grant)) => Poll::Ready(Ok(grant)),
+            Some(Response::Fail(error)) => Poll::Ready(Err(error)),
+            Some(Response::Panic) => panic!("the script says to panic"),
+            Some(Response::Hang) | None => Poll::Pending,
         }
     }
 }
 
-impl Drop for Answering {
+impl Drop for Responding {
     fn drop(&mut self) {
-        if self.answer.is_some() {
+        if self.response.is_some() {
             let mut script = self.script.lock();
             script.dropped += 1;
             let index = script.hanging.iter().position(|it| it.request == self.number);

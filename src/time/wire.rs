@@ -156,7 +156,7 @@ impl Lifetime {
     ///
     /// `expires_in` takes precedence over `exp`. `exp` is counted from the `Date` of the response,
     /// or from `iat` if the issuer is declared to mint tokens afresh.
-    pub fn of_answer(
+    pub fn from_response(
         expires_in: Option<ExpiresIn>,
         exp: Option<NumericDate>,
         date: Option<Timestamp>,

@@ -90,7 +90,7 @@ pub enum Unusable {
 #[derive(Clone, Default)]
 pub(super) struct Reading {
     /// One bit for each of [`Leniency::ALL`]: a grant is passed around by value.
-    borne: u16,
+    tolerated: u16,
     pub(super) unusable: Option<Unusable>,
     /// Where a refresh token was found, in words that contain nothing of the response but known
     /// names.
@@ -100,12 +100,12 @@ pub(super) struct Reading {
 impl Reading {
     #[cfg(feature = "wire")]
     pub(super) fn note(&mut self, leniency: Leniency) {
-        self.borne |= leniency.bit();
+        self.tolerated |= leniency.bit();
     }
 
     pub(super) fn leniencies(&self) -> impl Iterator<Item = Leniency> {
-        let borne = self.borne;
-        Leniency::ALL.into_iter().filter(move |leniency| borne & leniency.bit() != 0)
+        let tolerated = self.tolerated;
+        Leniency::ALL.into_iter().filter(move |leniency| tolerated & leniency.bit() != 0)
     }
 }
 

@@ -88,7 +88,7 @@
 //!   ([G1](crate::spec#g-secrets)).
 //! - Secrets go to https endpoints, or stay on this machine.
 //!
-//! # Deliberately absent
+//! # Out of scope
 //! I/O. The caller decides how long to wait for a response, how much of it to read, and what a
 //! request without a response means ([B6](crate::spec#b-the-client-machine)).
 

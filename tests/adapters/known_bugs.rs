@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use perennial::session::Session;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 
 use crate::client::Adapter;
 use crate::wire::scene::{HOUR, START, in_virtual_time};
@@ -16,7 +16,7 @@ use crate::world::{
 // Rules C5, C3.
 async fn a_refresh_that_panics_fails_its_own_requests_and_the_next_one_runs(on: Adapter) {
     // ktor#3599: a refresh callback throws, and the next refresh waits for ever.
-    let refresher = Scripted::new().then(Answer::Panic);
+    let refresher = Scripted::new().then(Response::Panic);
     let time = VirtualTime::at(START);
     let session = in_virtual_time(Session::builder_with(refresher.clone()), &time);
     let session = session.grant(logged_in()).build().expect("a session");

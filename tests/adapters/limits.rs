@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use perennial::interceptor::{Interceptor, Refused};
 use perennial::session::Session;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Grant;
 
 use crate::client::{Adapter, Answered, Failed};
@@ -67,7 +67,7 @@ async fn without_a_timer_in_the_session_it_waits_no_longer(on: Adapter) {
 
 // Rule C8. Case X54.
 async fn a_thread_keeps_the_limit_where_nobody_brought_a_timer(on: Adapter) {
-    let session = Session::builder_with(Scripted::new().then(Answer::Hang));
+    let session = Session::builder_with(Scripted::new().then(Response::Hang));
     let session = session.grant(Grant::of_refresh_token("refresh-1")).build().expect("a session");
     let api = Server::answering(|_| answer("200 OK", &[], "")).await;
     let world = World::with(on, minting().await, api, VirtualTime::at(START), session);

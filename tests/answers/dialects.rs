@@ -13,7 +13,7 @@ const IN_DATA: Dialect = Dialect::new().inside(&["data"]);
 // Rule B14. Case X12.
 #[test]
 fn an_envelope_is_read_as_leniently_as_the_top() {
-    for (data, borne) in [
+    for (data, tolerated) in [
         (
             r#"{"access_token":"at-2","n":NaN,"refresh_token":"rt-2","expires_in":600}"#,
             &[Leniency::Unreadable][..],
@@ -38,7 +38,7 @@ fn an_envelope_is_read_as_leniently_as_the_top() {
         let body = format!(r#"{{"code":0,"data":{data}}}"#);
         let read = read_by(client().provider(&provider::LARK), 200, &[JSON], body.as_bytes());
         assert!(read.is_ok(), "{body}: {read:?}");
-        assert_good(read, borne);
+        assert_good(read, tolerated);
     }
     let body = [
         br#"{"ok":true,"authed_user":{"name":"f"#.as_slice(),

@@ -79,12 +79,12 @@ fn tokens(grant: &Grant) -> (Option<&str>, Option<&str>) {
     (grant.access_token().map(Secret::expose), grant.refresh_token().map(Secret::expose))
 }
 
-/// A grant of the answer of ten minutes, and what had to be borne for it.
+/// A grant of the answer of ten minutes, and what had to be tolerated for it.
 #[track_caller]
-fn assert_good(read: Result<Grant, RefreshError>, borne: &[Leniency]) {
+fn assert_good(read: Result<Grant, RefreshError>, tolerated: &[Leniency]) {
     let grant = read.expect("a grant");
     assert_eq!(tokens(&grant), (Some("at-2"), Some("rt-2")));
     let now = Timestamp::from_secs(1_700_000_000);
     assert_eq!(grant.lifetime().span(now), Some(Duration::from_secs(600).into()));
-    assert_eq!(grant.leniencies().collect::<Vec<_>>(), borne);
+    assert_eq!(grant.leniencies().collect::<Vec<_>>(), tolerated);
 }

@@ -123,7 +123,7 @@ fn a_web_page_by_a_success_leaves_the_outcome_unknown() {
 #[test]
 fn wrappings_from_the_reports_of_others() {
     let tokens = r#""access_token":"at-2","refresh_token":"rt-2","expires_in":600"#;
-    for (what, body, borne) in [
+    for (what, body, tolerated) in [
         ("JSON Lines", format!("{{\"level\":\"warn\"}}\n{{{tokens}}}\n"), &[Leniency::Framed][..]),
         ("an event stream", format!("data: {{{tokens}}}\n\n"), &[Leniency::Framed]),
         ("chunks left in", format!("4b\r\n{{{tokens}}}\r\n0\r\n\r\n"), &[Leniency::Framed]),
@@ -145,7 +145,7 @@ fn wrappings_from_the_reports_of_others() {
     ] {
         let read = read(200, &[JSON], &body);
         assert!(read.is_ok(), "{what}: {read:?}");
-        assert_good(read, borne);
+        assert_good(read, tolerated);
     }
 }
 

@@ -222,8 +222,8 @@ fn white_space_around_a_token_is_no_part_of_it() {
 #[test]
 fn a_grant_is_a_grant_whatever_the_status() {
     for status in [200, 201, 202, 203, 206, 226, 400, 401, 409, 429, 500, 502, 503, 504] {
-        let borne: &[_] = if status < 300 { &[] } else { &[Leniency::Status] };
-        assert_good(read(status, &[JSON], GOOD), borne);
+        let tolerated: &[_] = if status < 300 { &[] } else { &[Leniency::Status] };
+        assert_good(read(status, &[JSON], GOOD), tolerated);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Imports point one way: down the floors, from room to room of the session, and never in a circle.
+//! Imports point one way: to a lower layer, between the session's folders in one direction, never in a circle.
 //!
 //! Each path of the code is resolved to the file that defines what it names: `crate::`, `super::` and
 //! `self::` paths, and names that a module only passes on (`pub use`). What stands in a file's own tests
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Each module's floor. Imports point down only: to a lower floor, or within the module itself.
+/// Each module's layer. Imports go only to a lower layer, or stay within the module.
 const FLOORS: [(&str, u32); 20] = [
     ("primitives", 0),
     ("time", 0),
@@ -32,7 +32,7 @@ const FLOORS: [(&str, u32); 20] = [
     ("adapters", 7),
 ];
 
-/// The rooms of the session, lowest first. Those of one rank know nothing of each other.
+/// The session's folders, lowest first. Those of one rank know nothing of each other.
 const ROOMS: [(&str, u32); 8] = [
     ("error", 0),
     ("panics", 0),
@@ -52,13 +52,13 @@ fn imports_point_down_only() {
     for (from, to) in graph.edges() {
         let (Some(above), Some(below)) = (top(from), top(to)) else { continue };
         let (Some(floor), Some(target)) = (floors.get(above), floors.get(below)) else {
-            wrong.push(format!("`{above}` or `{below}` has no floor in tests/house/imports.rs"));
+            wrong.push(format!("`{above}` or `{below}` has no layer in tests/house/imports.rs"));
             continue;
         };
         let within = above == below && (above != "adapters" || second(from) == second(to));
         let face = above == "adapters" && to == "crate::adapters";
         if target >= floor && !within && !face {
-            wrong.push(format!("{from} (floor {floor}) names {to} (floor {target})"));
+            wrong.push(format!("{from} (layer {floor}) names {to} (layer {target})"));
         }
     }
     assert!(wrong.is_empty(), "imports that do not point down:\n{}", wrong.join("\n"));
@@ -74,12 +74,12 @@ fn imports_between_the_rooms_of_the_session_point_one_way() {
             continue;
         }
         let (Some(above), Some(below)) = (second(from), second(to)) else {
-            // The face passes on what the rooms have, and takes nothing else from them.
+            // The face passes on what the folders have, and takes nothing else from them.
             wrong.push(format!("{from} names {to}"));
             continue;
         };
         let (Some(rank), Some(target)) = (rooms.get(above), rooms.get(below)) else {
-            wrong.push(format!("`{above}` or `{below}` is no room in tests/house/imports.rs"));
+            wrong.push(format!("`{above}` or `{below}` is no folder in tests/house/imports.rs"));
             continue;
         };
         if target >= rank && above != below {

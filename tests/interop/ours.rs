@@ -10,7 +10,7 @@ use std::time::Duration;
 use perennial::rotation::{Policy, Reuse};
 use server::{Config, Server, Store};
 
-/// A server that bears no reuse, whose access tokens are opaque and live for `seconds`.
+/// A server that tolerates no reuse, whose access tokens are opaque and live for `seconds`.
 pub(crate) fn strict(seconds: u64) -> Config {
     Config {
         policy: Policy::new(Reuse::Strict),

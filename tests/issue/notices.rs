@@ -69,7 +69,7 @@ fn what_is_issued_is_told_once_with_its_family_and_its_numbers() {
     let login = rig.log_in();
     rig.present(&refresh_token(&login)).expect("it works");
     told.take();
-    rig.present(&refresh_token(&login)).expect("it is borne");
+    rig.present(&refresh_token(&login)).expect("it is tolerated");
     let expected = ["access renewed: client web, family F, refresh token 1"];
     assert_eq!(named(told.take(), login.family), expected);
 }

@@ -14,7 +14,7 @@ use perennial::clock::Timer;
 use perennial::lifecycle::{Policy, Reuse};
 use perennial::refresh::{BoxFuture, Refresh, RefreshError, Request};
 use perennial::session::Session;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Grant;
 
 /// A timer that rings at once the first few times, and sleeps by virtual time from then on.
@@ -39,8 +39,8 @@ impl Timer for Hasty {
     }
 }
 
-fn unavailable() -> Answer {
-    Answer::Fail(RefreshError::unavailable("no connection"))
+fn unavailable() -> Response {
+    Response::Fail(RefreshError::unavailable("no connection"))
 }
 
 /// A session whose token has just lapsed, with a timer that rings early three times.
@@ -81,7 +81,7 @@ fn a_timer_that_rings_early_ends_no_backoff_of_a_thread() {
 // Rule B13.
 #[test]
 fn a_timer_that_rings_early_gives_up_no_refresh() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = hasty(&script);
     let mut caller = waiting(&session);
     time.advance(29 * SECOND);
@@ -95,7 +95,7 @@ fn a_timer_that_rings_early_gives_up_no_refresh() {
 // Rules A5, B13, C3. The machine's clock is set back while a timer that counts by itself is set.
 #[test]
 fn a_clock_that_goes_back_does_not_defer_the_deadline_of_a_refresh_by_as_much() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (time, elapsed) = (VirtualTime::at(START), VirtualTime::at(START));
     let session = builder(&script, &time).timer(elapsed.clone()).build().expect("sendable");
     time.advance(HOUR);
@@ -183,13 +183,13 @@ fn a_limit_that_ends_before_the_backoff_does_is_not_waited_for() {
 // Rules B13, B14.
 #[test]
 fn a_late_answer_ends_the_wait_of_one_who_waits_through_backoff() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed_with_timer(&script);
     let mut caller = Hand::new(session.token().retry_for(HOUR));
     caller.pending();
     time.advance(30 * SECOND);
     caller.pending(); // judged unknown
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(caller.ready()), "at-2");
     assert_eq!(script.requests(), 1);
 }
@@ -230,7 +230,7 @@ fn a_late_answer_that_takes_another_poll_is_not_left_lying_by_one_who_waits_thro
 // Rules B14, C6.
 #[test]
 fn an_orphan_that_lands_while_nobody_waits_is_offered_all_the_same() {
-    let (script, time) = (Scripted::new().then(Answer::Hang), VirtualTime::at(START));
+    let (script, time) = (Scripted::new().then(Response::Hang), VirtualTime::at(START));
     let offered = Arc::new(Mutex::new(Vec::new()));
     let hears = Arc::clone(&offered);
     let builder = builder(&script, &time).on_orphan(move |grant| {
@@ -240,7 +240,7 @@ fn an_orphan_that_lands_while_nobody_waits_is_offered_all_the_same() {
     time.advance(HOUR);
     drop(waiting(&session));
     assert!(at_once(session.logout()).is_ok());
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert!(session.try_token().is_err());
     assert_eq!(*offered.lock().expect("no panic"), [Scripted::grant(1)]);
 }
@@ -248,12 +248,12 @@ fn an_orphan_that_lands_while_nobody_waits_is_offered_all_the_same() {
 // Rules B9, B13.
 #[test]
 fn who_waits_for_a_longer_life_of_a_lapsed_token_waits_for_the_answer() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let mut caller = Hand::new(session.token_valid_for(HOUR / 2));
     caller.pending();
     caller.pending();
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(caller.ready()), "at-2");
 }
 
@@ -334,13 +334,13 @@ where
     F: Fn() -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let (script, time) = (Scripted::new().then(Answer::Hang), VirtualTime::at(START));
+    let (script, time) = (Scripted::new().then(Response::Hang), VirtualTime::at(START));
     let builder = standard(Session::builder_with(Revoking(script.clone(), revoke)), &time);
     let session = builder.build().expect("sendable");
     time.advance(HOUR);
     let mut caller = waiting(&session);
     assert!(at_once(session.logout()).is_ok());
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert!(caller.ready().is_err());
     drop(caller);
     (session, time)

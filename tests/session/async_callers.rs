@@ -13,17 +13,17 @@ use crate::session_support::{
 use perennial::lifecycle::{Policy, Remedy, State};
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Grant;
 
-fn unavailable() -> Answer {
-    Answer::Fail(RefreshError::unavailable("no connection"))
+fn unavailable() -> Response {
+    Response::Fail(RefreshError::unavailable("no connection"))
 }
 
 // Rule C7.
 #[test]
 fn nobody_waits_while_the_old_token_works() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let time = VirtualTime::at(START);
     let session = session(&script, &time);
     time.advance(DUE);
@@ -31,7 +31,7 @@ fn nobody_waits_while_the_old_token_works() {
         assert_eq!(text(at_once(session.token())), "at-1");
     }
     assert_eq!(script.requests(), 1);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     // The caller that finds the answer leaves with what worked when it came.
     assert_eq!(text(at_once(session.token())), "at-1");
     assert_eq!(text(at_once(session.token())), "at-2");
@@ -41,14 +41,14 @@ fn nobody_waits_while_the_old_token_works() {
 // Rule C7.
 #[test]
 fn nobody_waits_for_a_spawned_refresh_while_the_old_token_works() {
-    let (script, tasks) = (Scripted::new().then(Answer::Hang), Tasks::default());
+    let (script, tasks) = (Scripted::new().then(Response::Hang), Tasks::default());
     let time = VirtualTime::at(START);
     let session = builder(&script, &time).spawner(tasks.spawner()).build().expect("sendable");
     time.advance(DUE);
     assert_eq!(text(at_once(session.token())), "at-1");
     assert_eq!(tasks.len(), 1);
     tasks.run();
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     tasks.run();
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!((tasks.len(), script.requests()), (0, 1));
@@ -75,7 +75,7 @@ fn a_failed_early_refresh_takes_nothing_and_is_not_repeated_before_its_backoff()
 // Rules B5, B6. The user keeps what works though the server has declined.
 #[test]
 fn a_declined_refresh_lets_the_old_token_serve_out_its_life() {
-    let script = Scripted::new().then(Answer::Fail(RefreshError::declined("invalid_grant")));
+    let script = Scripted::new().then(Response::Fail(RefreshError::declined("invalid_grant")));
     let time = VirtualTime::at(START);
     let session = session(&script, &time);
     time.advance(DUE);
@@ -94,7 +94,7 @@ fn a_declined_refresh_lets_the_old_token_serve_out_its_life() {
 // Rule B6.
 #[test]
 fn one_who_waited_for_a_declined_refresh_is_not_told_to_retry() {
-    let script = Scripted::new().then(Answer::Fail(RefreshError::declined("invalid_grant")));
+    let script = Scripted::new().then(Response::Fail(RefreshError::declined("invalid_grant")));
     let (session, _) = lapsed(&script);
     let error = at_once(session.token()).expect_err("declined");
     assert!(error.is_login_required() && !error.is_unavailable());
@@ -105,7 +105,7 @@ fn one_who_waited_for_a_declined_refresh_is_not_told_to_retry() {
 // Rule C8. A background refresh inherits a caller's deadline: golang/oauth2#388.
 #[test]
 fn a_callers_own_limit_ends_its_wait_and_not_the_refresh() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed_with_timer(&script);
     let mut brief = Hand::new(session.token().within(SECOND));
     brief.pending();
@@ -115,7 +115,7 @@ fn a_callers_own_limit_ends_its_wait_and_not_the_refresh() {
     let error = brief.ready().expect_err("its time is up");
     assert!(error.is_timeout() && !error.is_unavailable());
     drop(brief);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(other.ready()), "at-2");
     assert_eq!((script.requests(), script.dropped()), (1, 0));
 }
@@ -123,19 +123,19 @@ fn a_callers_own_limit_ends_its_wait_and_not_the_refresh() {
 // Rules B13, C8.
 #[test]
 fn an_answer_that_has_come_wins_over_a_limit_that_has_passed() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     let mut brief = Hand::new(session.token().within(SECOND));
     brief.pending();
     time.advance(2 * SECOND);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(brief.ready()), "at-2");
 }
 
 // Rules B13, C3.
 #[test]
 fn with_a_timer_the_deadline_wakes_those_who_wait() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed_with_timer(&script);
     let mut callers = [waiting(&session), waiting(&session)];
     time.advance(Duration::from_millis(29_999));
@@ -145,14 +145,14 @@ fn with_a_timer_the_deadline_wakes_those_who_wait() {
         assert!(caller.woken() > 0);
         let error = caller.ready().expect_err("its deadline has passed");
         assert!(error.is_unavailable());
-        assert_eq!(error.to_string(), "the refresh was sent, but no response was understood");
+        assert_eq!(error.to_string(), "the refresh was sent, but its outcome is unknown");
     }
 }
 
 // Rule B13.
 #[test]
 fn without_a_timer_the_deadline_is_kept_by_the_next_poll() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     let mut caller = waiting(&session);
     time.advance(29 * SECOND);
@@ -187,12 +187,12 @@ fn a_refresh_is_polled_once_more_before_its_deadline_is_judged() {
 // Rules B3, B14.
 #[test]
 fn the_late_answer_of_a_refresh_that_was_given_up_still_counts() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     let mut caller = waiting(&session);
     time.advance(30 * SECOND);
     assert!(caller.ready().is_err());
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     // Though no refresh may start before its backoff.
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!((script.requests(), script.dropped()), (1, 0));
@@ -201,7 +201,7 @@ fn the_late_answer_of_a_refresh_that_was_given_up_still_counts() {
 // Rules B6, B14. Told to come back later, for want of the very answer that lies there.
 #[test]
 fn a_late_answer_is_found_while_a_refresh_token_in_doubt_is_held_back() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang).then(Response::Hang);
     let (session, time) = lapsed(&script);
     for _ in 0..2 {
         let mut caller = waiting(&session);
@@ -214,7 +214,7 @@ fn a_late_answer_is_found_while_a_refresh_token_in_doubt_is_held_back() {
     assert!(caller.ready().is_err());
     let error = at_once(session.token()).expect_err("its late answer is waited for");
     assert!(error.is_unavailable() && error.when_to_retry().is_some(), "{error:?}");
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!(script.presented().len(), 3);
 }
@@ -222,7 +222,7 @@ fn a_late_answer_is_found_while_a_refresh_token_in_doubt_is_held_back() {
 // Rule B7.
 #[test]
 fn a_failure_ends_the_impatient_and_the_patient_stay_for_the_next_attempt() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed_with_timer(&script);
     let mut bare = waiting(&session);
     let mut patient =
@@ -256,7 +256,7 @@ fn without_a_timer_patience_becomes_an_error_that_says_when_to_come_back() {
 // Rule B7. N waiters after a failure make N serial tries: aws-smithy's lazy cache, azure_core.
 #[test]
 fn any_number_of_waiters_share_one_failure_and_one_backoff() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     let mut callers: Vec<_> = (0..20).map(|_| waiting(&session)).collect();
     script.release(unavailable());
@@ -280,7 +280,7 @@ fn any_number_of_waiters_share_one_failure_and_one_backoff() {
 // Rule B7. Also one who is polled so late that the next attempt could start.
 #[test]
 fn an_impatient_caller_whose_attempt_failed_does_not_start_another_one() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     let [mut first, mut second] = [waiting(&session), waiting(&session)];
     script.release(unavailable());
@@ -296,7 +296,7 @@ fn an_impatient_caller_whose_attempt_failed_does_not_start_another_one() {
 #[test]
 fn a_servers_retry_after_is_honoured() {
     let busy = RefreshError::unavailable("429").retry_after(60 * SECOND);
-    let script = Scripted::new().then(Answer::Fail(busy));
+    let script = Scripted::new().then(Response::Fail(busy));
     let (session, time) = lapsed(&script);
     let error = at_once(session.token()).expect_err("busy");
     assert_eq!(error.when_to_retry(), Some(START.saturating_add((HOUR + 60 * SECOND).into())));
@@ -310,7 +310,7 @@ fn a_servers_retry_after_is_honoured() {
 #[test]
 fn a_token_born_dead_backs_off_and_its_refresh_token_is_kept() {
     let dead = Grant::new("at-2", "rt-2", Duration::ZERO);
-    let script = Scripted::new().then(Answer::Grant(dead));
+    let script = Scripted::new().then(Response::Grant(dead));
     let (session, time) = lapsed(&script);
     let error = at_once(session.token()).expect_err("of no use");
     assert_eq!(error.to_string(), "the access token was no longer usable when it arrived");
@@ -325,11 +325,11 @@ fn a_token_born_dead_backs_off_and_its_refresh_token_is_kept() {
 // Rule B1. A lifetime counts from when the request was sent, not from when the answer came.
 #[test]
 fn a_lifetime_is_counted_from_the_request() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     let mut caller = waiting(&session);
     time.advance(20 * SECOND);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     let token = caller.ready().expect("granted");
     assert_eq!(token.expires_at(), Some(START.saturating_add((2 * HOUR).into())));
 }

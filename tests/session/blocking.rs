@@ -14,7 +14,7 @@ use crate::session_support::{
 use perennial::lifecycle::{Policy, Reuse};
 use perennial::refresh::{Job, RefreshError, Request};
 use perennial::session::{Builder, Session};
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::time::Timestamp;
 
 fn lapsed_from(builder: Builder) -> (Session, VirtualTime) {
@@ -28,7 +28,7 @@ fn lapsed_from(builder: Builder) -> (Session, VirtualTime) {
 // Rules C2, B3.
 #[test]
 fn any_number_of_threads_make_one_request() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let threads: Vec<_> = (0..8)
         .map(|_| {
@@ -40,7 +40,7 @@ fn any_number_of_threads_make_one_request() {
         let script = script.clone();
         move || until(|| script.requests() == 1)
     });
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     let tokens: Vec<String> =
         watched(|| threads.into_iter().map(|thread| thread.join().expect("no panic")).collect());
     assert_eq!(tokens, ["at-2"; 8]);
@@ -257,7 +257,7 @@ fn a_thread_that_waits_looks_at_the_clock_a_few_times_only() {
 // Rules B7, B13.
 #[test]
 fn a_blocking_caller_waits_through_backoff_with_no_timer() {
-    let script = Scripted::new().then(Answer::Fail(RefreshError::unavailable("no connection")));
+    let script = Scripted::new().then(Response::Fail(RefreshError::unavailable("no connection")));
     let policy = Policy::builder().backoff(Duration::from_millis(5), Duration::from_millis(5));
     let session = Session::builder_with(script.clone())
         .policy(policy.build().expect("valid"))
@@ -273,7 +273,7 @@ fn a_blocking_caller_waits_through_backoff_with_no_timer() {
 // Rules B7, B13.
 #[test]
 fn a_virtual_timer_wakes_blocking_callers() {
-    let script = Scripted::new().then(Answer::Fail(RefreshError::unavailable("no connection")));
+    let script = Scripted::new().then(Response::Fail(RefreshError::unavailable("no connection")));
     // Far longer than the watchdog waits: nothing but virtual time can end this wait.
     let policy = Policy::builder().backoff(HOUR, HOUR).build().expect("valid");
     let time = VirtualTime::at(START);

@@ -9,12 +9,12 @@ use perennial::clock::Clock;
 use perennial::lifecycle::Policy;
 use perennial::refresh::{ClientBackoff, Refresh, RefreshError, Request};
 use perennial::session::Session;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::time::Span;
 use perennial::token::Grant;
 
-fn refused() -> Answer {
-    Answer::Fail(RefreshError::misconfigured("invalid_client"))
+fn refused() -> Response {
+    Response::Fail(RefreshError::misconfigured("invalid_client"))
 }
 
 /// Sessions of one client on one clock, whose tokens have lapsed.
@@ -79,12 +79,12 @@ fn a_refresher_may_bring_what_its_sessions_share() {
 // Rule B6.
 #[test]
 fn the_first_success_lifts_it_for_all_who_have_not_been_refused() {
-    let (first, second) = (Scripted::new().then(refused()), Scripted::new().then(Answer::Hang));
+    let (first, second) = (Scripted::new().then(refused()), Scripted::new().then(Response::Hang));
     let third = Scripted::new();
     let ([one, other, last], _time) = lapsed([&first, &second, &third]);
     let mut waits = waiting(&other);
     assert!(at_once(one.token()).expect_err("refused").is_misconfigured());
-    second.release(Answer::Grant(Scripted::grant(1)));
+    second.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(waits.ready()), "at-2");
     assert_eq!(text(at_once(last.token())), "at-2");
 }
@@ -93,14 +93,14 @@ fn the_first_success_lifts_it_for_all_who_have_not_been_refused() {
 #[test]
 fn once_it_is_over_one_session_asks_and_the_others_wait_for_what_it_is_told() {
     let (first, second) = (Scripted::new().then(refused()), Scripted::new());
-    let third = Scripted::new().then(Answer::Hang);
+    let third = Scripted::new().then(Response::Hang);
     let ([one, other, last], time) = lapsed([&first, &second, &third]);
     assert!(at_once(one.token()).expect_err("refused").is_misconfigured());
     time.advance(30 * SECOND);
     let mut asks = waiting(&last);
     assert!(at_once(other.token()).expect_err("another one asks").is_misconfigured());
     assert_eq!((second.requests(), third.requests()), (0, 1));
-    third.release(Answer::Grant(Scripted::grant(1)));
+    third.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(asks.ready()), "at-2");
     time.advance(30 * SECOND);
     assert_eq!(text(at_once(other.token())), "at-2");
@@ -111,7 +111,7 @@ fn once_it_is_over_one_session_asks_and_the_others_wait_for_what_it_is_told() {
 fn a_refusal_that_is_heard_late_does_not_let_others_ask_sooner() {
     // Its own backoff, for want of an answer, is not over yet, or is.
     for wait in [HALF_A_SECOND / 2, HALF_A_SECOND] {
-        let first = Scripted::new().then(Answer::Hang);
+        let first = Scripted::new().then(Response::Hang);
         let (second, third) = (Scripted::new().then(refused()), Scripted::new());
         let ([one, other, last], time) = lapsed([&first, &second, &third]);
         drop(waiting(&one));
@@ -197,7 +197,7 @@ fn a_session_that_is_refused_for_ever_keeps_no_other_from_asking_for_more_than_h
 #[test]
 fn the_refusal_of_a_refresh_token_lifts_it() {
     let (first, third) = (Scripted::new().then(refused()), Scripted::new());
-    let second = Scripted::new().then(Answer::Fail(RefreshError::declined("invalid_grant")));
+    let second = Scripted::new().then(Response::Fail(RefreshError::declined("invalid_grant")));
     let ([one, other, last], time) = lapsed([&first, &second, &third]);
     assert!(at_once(one.token()).expect_err("refused").is_misconfigured());
     time.advance(30 * SECOND);

@@ -8,7 +8,7 @@ use crate::session_support::{
 use perennial::lifecycle::{Remedy, State};
 use perennial::refresh::RefreshError;
 use perennial::session::{Builder, Session};
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::{Grant, Secret};
 
 const LOGGED_OUT: State = State::Expired(Remedy::LogIn);
@@ -44,7 +44,7 @@ fn with_hooks(builder: Builder) -> (Session, Told, Told) {
 // Rules B11, C3. Logout during a refresh: tokens reappear, MSAL.NET#1070.
 #[test]
 fn a_logout_ends_all_waits_and_nothing_comes_back() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     let mut callers = [waiting(&session), waiting(&session)];
     at_once(session.logout()).expect("no store");
@@ -52,7 +52,7 @@ fn a_logout_ends_all_waits_and_nothing_comes_back() {
         assert!(caller.woken() > 0);
         assert!(caller.ready().expect_err("logged out").is_login_required());
     }
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     for _ in 0..3 {
         assert!(at_once(session.token()).expect_err("logged out").is_login_required());
         time.advance(HOUR);
@@ -78,13 +78,13 @@ fn a_logout_withdraws_a_token_that_works() {
 // Rules B11, B14.
 #[test]
 fn a_grant_that_lands_after_a_logout_is_offered_to_the_hook() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let time = VirtualTime::at(START);
     let (session, rotated, orphaned) = with_hooks(builder(&script, &time));
     time.advance(HOUR);
     drop(waiting(&session));
     at_once(session.logout()).expect("no store");
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     at_once(session.close()).expect("it has landed");
     assert_eq!(orphaned.take(), ["rt-2"]);
     // A program that keeps grants by the other hook would have it back after the logout.
@@ -95,11 +95,11 @@ fn a_grant_that_lands_after_a_logout_is_offered_to_the_hook() {
 // Rule B14.
 #[test]
 fn a_grant_that_lands_after_a_logout_is_revoked_where_there_is_no_hook() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     drop(waiting(&session));
     at_once(session.logout()).expect("no store");
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     let closing = session.clone();
     watched(move || closing.close_blocking()).expect("it has landed, and is revoked");
     assert_eq!(script.revoked(), ["rt-2"]);
@@ -109,7 +109,7 @@ fn a_grant_that_lands_after_a_logout_is_revoked_where_there_is_no_hook() {
 // Rules B4, B14. A late success overwrites a login.
 #[test]
 fn a_grant_that_lands_after_a_login_does_not_replace_it() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let time = VirtualTime::at(START);
     let (session, rotated, orphaned) = with_hooks(builder(&script, &time));
     time.advance(HOUR);
@@ -117,7 +117,7 @@ fn a_grant_that_lands_after_a_login_does_not_replace_it() {
     at_once(session.install(login())).expect("no store");
     assert!(caller.woken() > 0);
     assert_eq!(text(caller.ready()), "at-login");
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     at_once(session.close()).expect("it has landed");
     assert_eq!(text(at_once(session.token())), "at-login");
     let held = session.grant().expect("logged in");
@@ -129,11 +129,11 @@ fn a_grant_that_lands_after_a_login_does_not_replace_it() {
 #[test]
 fn a_refusal_of_the_old_grant_says_nothing_of_the_new_login() {
     for answer in [RefreshError::declined("invalid_grant"), RefreshError::unknown("reset")] {
-        let script = Scripted::new().then(Answer::Hang);
+        let script = Scripted::new().then(Response::Hang);
         let (session, time) = lapsed(&script);
         drop(waiting(&session));
         at_once(session.install(login())).expect("no store");
-        script.release(Answer::Fail(answer));
+        script.release(Response::Fail(answer));
         at_once(session.close()).expect("it has landed");
         assert_eq!(text(at_once(session.token())), "at-login");
         time.advance(HOUR);
@@ -144,11 +144,11 @@ fn a_refusal_of_the_old_grant_says_nothing_of_the_new_login() {
 // Rules B3, B14. A server that answers twice may give the very grant that is held.
 #[test]
 fn the_grant_that_is_held_is_never_revoked_as_an_orphan() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     drop(waiting(&session));
     at_once(session.install(Scripted::grant(1))).expect("no store");
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     at_once(session.close()).expect("it has landed");
     assert!(script.revoked().is_empty());
     assert_eq!(text(at_once(session.token())), "at-2");
@@ -171,7 +171,7 @@ fn a_token_from_before_a_login_is_stale() {
 // Rules B6, B11.
 #[test]
 fn a_login_after_a_declined_refresh_works_and_is_refreshed() {
-    let script = Scripted::new().then(Answer::Fail(RefreshError::declined("invalid_grant")));
+    let script = Scripted::new().then(Response::Fail(RefreshError::declined("invalid_grant")));
     let (session, time) = lapsed(&script);
     assert!(at_once(session.token()).is_err());
     at_once(session.install(login())).expect("no store");
@@ -215,7 +215,7 @@ fn each_new_grant_is_told_before_its_token_is_handed_out() {
 // Rules F2, B14. The hook sees the whole grant, with what the answer left unsaid.
 #[test]
 fn the_hook_is_told_of_a_grant_as_it_is_held() {
-    let script = Scripted::new().then(Answer::Grant(Grant::of_access_token("at-2", HOUR)));
+    let script = Scripted::new().then(Response::Grant(Grant::of_access_token("at-2", HOUR)));
     let time = VirtualTime::at(START);
     let (session, rotated, _) = with_hooks(builder(&script, &time));
     time.advance(HOUR);
@@ -226,14 +226,14 @@ fn the_hook_is_told_of_a_grant_as_it_is_held() {
 // Rules B3, B14. Of two answers the newer one stays, in whichever order they come.
 #[test]
 fn an_older_answer_never_replaces_a_newer_one() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     let mut caller = waiting(&session);
     time.advance(30 * SECOND);
     assert!(caller.ready().is_err());
     time.advance(30 * SECOND);
     assert_eq!(text(at_once(session.token())), "at-3");
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     at_once(session.close()).expect("both have landed");
     assert_eq!(text(at_once(session.token())), "at-3");
     let held = session.grant().expect("held");
@@ -244,7 +244,7 @@ fn an_older_answer_never_replaces_a_newer_one() {
 // Rules B3, B14. Superseded, and still listened to: its refresh token is the one that counts now.
 #[test]
 fn a_late_answer_counts_though_a_newer_refresh_is_out() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang);
     let (session, time) = lapsed(&script);
     let mut first = waiting(&session);
     time.advance(30 * SECOND);
@@ -253,12 +253,12 @@ fn a_late_answer_counts_though_a_newer_refresh_is_out() {
     let mut second = waiting(&session);
     assert_eq!(script.requests(), 2);
     // The oldest that hangs gets its answer.
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert!(second.woken() > 0);
     assert_eq!(text(second.ready()), "at-2");
     assert_eq!(script.dropped(), 0);
     // That the newer one presented what is spent by now is no reason to log out.
-    script.release(Answer::Fail(RefreshError::declined("invalid_grant")));
+    script.release(Response::Fail(RefreshError::declined("invalid_grant")));
     at_once(session.close()).expect("both have landed");
     time.advance(HOUR);
     assert_eq!(text(at_once(session.token())), "at-4");

@@ -13,7 +13,7 @@ use perennial::lifecycle::{Policy, Reuse};
 use perennial::session::Session;
 use perennial::store::{MemoryStore, Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::testing::VirtualTime;
-use perennial::testing::{Answer, Scripted};
+use perennial::testing::{Response, Scripted};
 
 /// A source that asks the session for its state when it is dropped, and counts that.
 #[derive(Clone, Default)]
@@ -86,7 +86,7 @@ fn the_error_of_a_store_that_a_repeated_answer_could_not_be_written_to_is_droppe
             fails: Arc::clone(&fails),
             asking: asking.clone(),
         };
-        let script = Scripted::new().then(Answer::Hang);
+        let script = Scripted::new().then(Response::Hang);
         let policy = Policy::builder().reuse(Reuse::idempotent(Duration::from_secs(300)));
         let builder = standard(Session::builder_with(script.clone()), &time).store(store);
         let builder = builder.policy(policy.build().expect("valid")).timer(time.clone());
@@ -102,7 +102,7 @@ fn the_error_of_a_store_that_a_repeated_answer_could_not_be_written_to_is_droppe
         assert_eq!(text(at_once(session.token())), "at-3");
         fails.store(true, Ordering::SeqCst);
         let before = asking.dropped.load(Ordering::SeqCst);
-        script.release(Answer::Grant(session.grant().expect("held")));
+        script.release(Response::Grant(session.grant().expect("held")));
         let _ = at_once(session.token());
         let _ = at_once(session.close());
         let dropped = asking.dropped.load(Ordering::SeqCst) - before;

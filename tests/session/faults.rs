@@ -13,7 +13,7 @@ use perennial::lifecycle::{Policy, Remedy, Reuse, State};
 use perennial::provider;
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::{Error, Session};
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::time::{Span, Timestamp};
 
 const EVERY_REUSE: [Reuse; 6] = [
@@ -34,8 +34,8 @@ fn cause(error: &Error) -> String {
     error.source().expect("it has a cause").to_string()
 }
 
-fn failing(error: &RefreshError) -> Answer {
-    Answer::Fail(error.clone())
+fn failing(error: &RefreshError) -> Response {
+    Response::Fail(error.clone())
 }
 
 // Rule B6. Case X51. The connection is reset before the request arrives; the server has seen nothing.
@@ -103,7 +103,7 @@ fn modes() -> impl Iterator<Item = Mode> {
 #[test]
 fn a_late_answer_is_waited_for_and_used_instead_of_asking_again() {
     for mode in modes() {
-        let (script, time) = (Scripted::new().then(Answer::Hang), VirtualTime::at(START));
+        let (script, time) = (Scripted::new().then(Response::Hang), VirtualTime::at(START));
         let tasks = Tasks::default();
         let brief = Policy::builder().refresh_deadline(2 * SECOND).build().expect("valid");
         let builder = builder(&script, &time).policy(brief);
@@ -127,7 +127,7 @@ fn a_late_answer_is_waited_for_and_used_instead_of_asking_again() {
             tasks.run();
         }
         ask().expect_err("its backoff is over, and the answer is late");
-        script.release(Answer::Grant(Scripted::grant(1)));
+        script.release(Response::Grant(Scripted::grant(1)));
         tasks.run();
         assert_eq!(text(ask()), "at-2", "{mode:?}");
         assert!(!waits || text(patient.ready()) == "at-2", "{mode:?}");
@@ -138,7 +138,7 @@ fn a_late_answer_is_waited_for_and_used_instead_of_asking_again() {
 // Rule B6. It is waited for as long again as a refresh may take, and no longer.
 #[test]
 fn a_late_answer_is_not_waited_for_longer_than_a_refresh_may_take() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     drop(waiting(&session));
     time.advance(30 * SECOND);

@@ -11,17 +11,17 @@ use crate::session_support::{
 use perennial::lifecycle::{Policy, Reuse, State};
 use perennial::refresh::{PollIn, Refresh, RefreshError, Request, Runtime};
 use perennial::session::Session;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Grant;
 
 // Rules B3, C2.
 #[test]
 fn any_number_of_callers_make_one_request() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let mut callers: Vec<_> = (0..50).map(|_| waiting(&session)).collect();
     assert_eq!(session.state(), WAITING);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     for caller in &mut callers {
         assert_eq!(text(caller.ready()), "at-2");
     }
@@ -36,7 +36,7 @@ fn dropping_any_callers_at_any_moment_neither_cancels_nor_repeats_the_refresh() 
     // answer has come, or not at all.
     for plan in 0..4_usize.pow(3) {
         let moments = [plan % 4, plan / 4 % 4, plan / 16 % 4];
-        let script = Scripted::new().then(Answer::Hang);
+        let script = Scripted::new().then(Response::Hang);
         let (session, _) = lapsed(&script);
         let mut callers: Vec<_> =
             moments.into_iter().map(|moment| Some((moment, Hand::new(session.token())))).collect();
@@ -48,7 +48,7 @@ fn dropping_any_callers_at_any_moment_neither_cancels_nor_repeats_the_refresh() 
         drop_at(0, &mut callers);
         callers.iter_mut().flatten().for_each(|(_, caller)| caller.pending());
         drop_at(1, &mut callers);
-        script.release(Answer::Grant(Scripted::grant(1)));
+        script.release(Response::Grant(Scripted::grant(1)));
         drop_at(2, &mut callers);
         for (_, mut caller) in callers.into_iter().flatten() {
             assert!(caller.woken() > 0 || session.state() == State::Valid, "{moments:?}");
@@ -62,11 +62,11 @@ fn dropping_any_callers_at_any_moment_neither_cancels_nor_repeats_the_refresh() 
 // Rules C3, C4.
 #[test]
 fn a_driver_that_is_no_longer_polled_blocks_nobody() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let driver = waiting(&session);
     let mut deputy = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!((driver.woken(), deputy.woken()), (1, 1));
     assert_eq!(text(deputy.ready()), "at-2");
     drop(driver);
@@ -76,12 +76,12 @@ fn a_driver_that_is_no_longer_polled_blocks_nobody() {
 // Rules C3, C4.
 #[test]
 fn a_driver_that_is_no_longer_polled_blocks_nobody_though_another_has_left() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let driver = waiting(&session);
     let mut deputy = waiting(&session);
     drop(waiting(&session));
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!((driver.woken(), deputy.woken()), (1, 1));
     assert_eq!(text(deputy.ready()), "at-2");
 }
@@ -89,23 +89,23 @@ fn a_driver_that_is_no_longer_polled_blocks_nobody_though_another_has_left() {
 // Rule C4.
 #[test]
 fn whoever_is_polled_while_the_flight_is_woken_takes_over() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let _stuck = [waiting(&session), waiting(&session)];
     let mut last = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(last.ready()), "at-2");
 }
 
 // Rules C3, C4.
 #[test]
 fn a_deputy_that_goes_away_hands_over_what_it_was_woken_for() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let driver = waiting(&session);
     let deputy = waiting(&session);
     let mut third = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(third.woken(), 0);
     drop(deputy);
     drop(driver);
@@ -116,10 +116,10 @@ fn a_deputy_that_goes_away_hands_over_what_it_was_woken_for() {
 // Rules C2, C3.
 #[test]
 fn a_landing_wakes_everybody_who_waits() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let mut callers: Vec<_> = (0..10).map(|_| waiting(&session)).collect();
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(callers[7].ready()), "at-2");
     for (index, caller) in callers.iter().enumerate() {
         assert!(index == 7 || caller.woken() > 0, "caller {index} was not told");
@@ -163,7 +163,7 @@ impl Wake for Panicking {
 // Rule C3.
 #[test]
 fn a_panicking_waker_does_not_stop_the_others() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let bad = Waker::from(Arc::new(Panicking));
     let mut callers: Vec<_> = (0..6).map(|_| Hand::new(session.token())).collect();
@@ -171,7 +171,7 @@ fn a_panicking_waker_does_not_stop_the_others() {
         let polled = if index % 2 == 0 { caller.poll_with(&bad) } else { caller.poll() };
         assert!(polled.is_pending());
     }
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(callers[1].ready()), "at-2");
     assert!(callers[3].woken() > 0 && callers[5].woken() > 0);
     assert_eq!(text(callers[0].ready()), "at-2");
@@ -194,7 +194,7 @@ impl Drop for PanickingDrop {
 // Rules C3, C4.
 #[test]
 fn a_waker_whose_drop_panics_keeps_nobody_from_being_told() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let _woken = [waiting(&session), waiting(&session)];
     let panics = Arc::new(AtomicUsize::new(0));
@@ -203,7 +203,7 @@ fn a_waker_whose_drop_panics_keeps_nobody_from_being_told() {
     assert!(bad.poll_with(&waker).is_pending());
     drop(waker);
     let mut last = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!((last.woken(), panics.load(Ordering::SeqCst)), (0, 0));
     // The session holds the last copy of the bad waker, and drops it as its caller leaves.
     drop(bad);
@@ -224,11 +224,11 @@ fn unrotated(builder: perennial::session::Builder) -> (Session, VirtualTime) {
 // completion that is never set: azure-sdk-for-net#45351.
 #[test]
 fn a_panicking_refresher_harms_only_its_own_flight() {
-    let script = Scripted::new().then(Answer::Panic);
+    let script = Scripted::new().then(Response::Panic);
     let (session, time) = unrotated(Session::builder_with(script.clone()));
     let error = at_once(session.token()).expect_err("it panicked");
     assert!(error.is_unavailable() && !error.is_login_required());
-    assert_eq!(error.to_string(), "the refresh was sent, but no response was understood");
+    assert_eq!(error.to_string(), "the refresh was sent, but its outcome is unknown");
     let why = std::error::Error::source(&error).expect("it says why").to_string();
     assert_eq!(why, "the refresher panicked");
     time.advance(SECOND);
@@ -338,16 +338,16 @@ impl Refresh for Homely {
 // Rule C2.
 #[test]
 fn a_refresher_with_a_home_is_called_and_polled_nowhere_else() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang);
     let (session, _) = unrotated(Session::builder_with(Homely::new(&script)));
     let mut caller = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     let token = caller.ready().expect("polled at home");
     session.reject(&token);
     // On a plain thread, and a revocation.
     let _second = waiting(&session);
     at_once(session.logout()).expect("no store");
-    script.release(Answer::Grant(Scripted::grant(2)));
+    script.release(Response::Grant(Scripted::grant(2)));
     let closing = session.clone();
     watched(move || closing.close_blocking()).expect("all has landed");
     assert_eq!(script.revoked(), ["rt-3"]);

@@ -12,7 +12,7 @@ use crate::session_support::{
 use perennial::lifecycle::{Remedy, State};
 use perennial::refresh::{LocalBoxFuture, PollIn, Refresh as _, RefreshError, Request};
 use perennial::session::{BuildError, Builder, Error, LocalSession, Part, Session};
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Grant;
 
 /// The names that `error` answers to.
@@ -32,7 +32,7 @@ fn names(error: &Error) -> Vec<&'static str> {
 }
 
 fn failing(failure: RefreshError) -> Error {
-    let (session, _) = lapsed(&Scripted::new().then(Answer::Fail(failure)));
+    let (session, _) = lapsed(&Scripted::new().then(Response::Fail(failure)));
     at_once(session.token()).expect_err("it fails")
 }
 
@@ -52,10 +52,10 @@ fn each_error_answers_to_its_own_names_and_to_no_other() {
     assert_eq!(names(&lapsing.try_token().expect_err("lapsed")), ["not ready"]);
 
     let dead = Grant::new("at-2", "rt-2", Duration::ZERO);
-    let (stillborn, _) = lapsed(&Scripted::new().then(Answer::Grant(dead)));
+    let (stillborn, _) = lapsed(&Scripted::new().then(Response::Grant(dead)));
     assert_eq!(names(&at_once(stillborn.token()).expect_err("dead")), ["unavailable"]);
 
-    let (hanging, time) = lapsed(&Scripted::new().then(Answer::Hang));
+    let (hanging, time) = lapsed(&Scripted::new().then(Response::Hang));
     let mut limited = Hand::new(hanging.token_within(SECOND));
     limited.pending();
     time.advance(SECOND);
@@ -86,7 +86,7 @@ fn each_error_answers_to_its_own_names_and_to_no_other() {
 // Rule B6.
 #[test]
 fn a_misconfigured_client_and_refusals_without_a_reason_have_names_of_their_own() {
-    let wrong = || Answer::Fail(RefreshError::misconfigured("invalid_client: check the secret"));
+    let wrong = || Response::Fail(RefreshError::misconfigured("invalid_client: check the secret"));
     let (session, _) = lapsed(&Scripted::new().then(wrong()));
     let error = at_once(session.token()).expect_err("a wrong secret");
     assert_eq!(names(&error), ["misconfigured"]);
@@ -97,7 +97,7 @@ fn a_misconfigured_client_and_refusals_without_a_reason_have_names_of_their_own(
         "the authorization server does not accept this client: correct its configuration"
     );
 
-    let refused = || Answer::Fail(RefreshError::unexplained("400 without an error"));
+    let refused = || Response::Fail(RefreshError::unexplained("400 without an error"));
     let script = (0..4).fold(Scripted::new(), |script, _| script.then(refused()));
     let (session, time) = lapsed(&script);
     for _ in 0..3 {
@@ -116,9 +116,9 @@ fn a_misconfigured_client_and_refusals_without_a_reason_have_names_of_their_own(
 // Rule B6. Giving up saves nothing: only the server itself can say that the grant is dead.
 #[test]
 fn a_doubt_that_is_not_resolved_ends_in_a_login_only_once_the_server_declines() {
-    let unknown = || Answer::Fail(RefreshError::unknown("no answer"));
+    let unknown = || Response::Fail(RefreshError::unknown("no answer"));
     let script = (0..20).fold(Scripted::new(), |script, _| script.then(unknown()));
-    let script = script.then(Answer::Fail(RefreshError::declined("invalid_grant")));
+    let script = script.then(Response::Fail(RefreshError::declined("invalid_grant")));
     let (session, time) = lapsed(&script);
     for tries in 1..=20 {
         let error = at_once(session.token()).expect_err("no answer is understood");
@@ -275,7 +275,7 @@ fn a_local_session_is_stored_and_closed_as_any_other() {
 // Rules C9, F2.
 #[test]
 fn a_local_session_says_that_a_grant_could_not_be_stored() {
-    let (script, time) = (Scripted::new().then(Answer::Hang), VirtualTime::at(START));
+    let (script, time) = (Scripted::new().then(Response::Hang), VirtualTime::at(START));
     let ledger = Ledger::holding(stored(first_grant()));
     let builder = LocalSession::builder(asking(&script));
     let builder = builder.clock(time.clone()).without_jitter().random(|| 0).store(ledger.clone());
@@ -285,7 +285,7 @@ fn a_local_session_says_that_a_grant_could_not_be_stored() {
     let mut caller = Hand::new(local.token());
     caller.pending();
     ledger.set(Fault::ReadOnly);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(caller.ready()), "at-2");
     assert!(!local.is_saved());
     assert!(at_once(local.close()).expect_err("it still cannot be stored").is_store());
@@ -308,7 +308,7 @@ fn a_local_session_that_needs_no_grant_asks_without_one() {
 // Rule B3.
 #[test]
 fn a_session_that_waits_shows_that_it_does() {
-    let (session, _) = lapsed(&Scripted::new().then(Answer::Hang));
+    let (session, _) = lapsed(&Scripted::new().then(Response::Hang));
     let _caller = waiting(&session);
     shows(&session, "Session { state: Refreshing(Wait)");
 }

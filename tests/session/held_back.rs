@@ -12,7 +12,7 @@ use crate::session_support::{
 use perennial::lifecycle::{Policy, Remedy, Reuse, State};
 use perennial::refresh::RefreshError;
 use perennial::session::Session;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::{Grant, Secret};
 
 fn confirm_by_use() -> Policy {
@@ -20,8 +20,8 @@ fn confirm_by_use() -> Policy {
 }
 
 /// What answers to one refresh token bring: another access token each, and the same successor.
-fn answer(number: u32) -> Answer {
-    Answer::Grant(Grant::new(format!("at-{number}"), "rt-2", HOUR))
+fn answer(number: u32) -> Response {
+    Response::Grant(Grant::new(format!("at-{number}"), "rt-2", HOUR))
 }
 
 /// Asks with a first refresh, which hangs beyond its deadline, and then with its repetition.
@@ -51,7 +51,7 @@ fn held_back(script: &Scripted) -> (Session, VirtualTime, Arc<Mutex<Vec<String>>
 }
 
 fn two_hang() -> Scripted {
-    Scripted::new().then(Answer::Hang).then(Answer::Hang)
+    Scripted::new().then(Response::Hang).then(Response::Hang)
 }
 
 fn refresh_token(session: &Session) -> Option<String> {
@@ -111,7 +111,7 @@ fn a_late_answer_that_was_held_back_outlives_the_failure_of_its_repetition() {
         let script = two_hang();
         let (session, _time, _) = held_back(&script);
         let mut caller = waiting(&session);
-        script.release(Answer::Fail(failure.clone()));
+        script.release(Response::Fail(failure.clone()));
         assert_eq!(text(caller.ready()), "at-2", "{failure}");
         assert_eq!((session.state(), script.requests()), (State::Valid, 2));
     }

@@ -13,7 +13,7 @@ use crate::session_support::{
 use perennial::lifecycle::{Remedy, State};
 use perennial::session::{Error, Session};
 use perennial::store::StoredGrant;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::{Grant, Secret};
 
 const LOGGED_OUT: State = State::Expired(Remedy::LogIn);
@@ -333,7 +333,7 @@ fn a_login_that_was_given_up_and_is_stored_all_the_same_is_found_by_the_next_ref
 // Rules C9, B3. Case X55.
 #[test]
 fn closing_a_session_that_is_well_succeeds_though_a_superseded_request_hangs() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     let mut caller = waiting(&session);
     time.advance(DEADLINE);
@@ -348,7 +348,7 @@ fn closing_a_session_that_is_well_succeeds_though_a_superseded_request_hangs() {
 // Rule C9. The newest refresh has no answer: what becomes of the grant is not known.
 #[test]
 fn closing_says_so_where_the_newest_refresh_hangs() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     let mut caller = waiting(&session);
     let mut close = Hand::new(session.close());
@@ -362,7 +362,7 @@ fn closing_says_so_where_the_newest_refresh_hangs() {
 // Rules C9, B11. What a refresh of before the logout may still bring is waited for until its deadline.
 #[test]
 fn closing_after_a_logout_waits_for_what_may_have_to_be_revoked_and_then_succeeds() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     drop(waiting(&session));
     at_once(session.logout()).expect("no store");
@@ -375,7 +375,7 @@ fn closing_after_a_logout_waits_for_what_may_have_to_be_revoked_and_then_succeed
 // Rules B11, B14. The program installs again what it has, from a database of its own, say.
 #[test]
 fn the_answer_to_a_refresh_token_that_is_installed_again_meanwhile_is_kept() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     drop(waiting(&session));
     at_once(session.install(first_grant())).expect("no store");
@@ -383,7 +383,7 @@ fn the_answer_to_a_refresh_token_that_is_installed_again_meanwhile_is_kept() {
     time.advance(HALF_A_SECOND);
     assert_eq!(text(at_once(session.token())), "at-1");
     assert_eq!(script.requests(), 1);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(at_once(session.token())), "at-2");
     at_once(session.close()).expect("all has landed");
     assert_eq!((refresh_token(&session).as_deref(), script.revoked()), (Some("rt-2"), vec![]));
@@ -392,12 +392,12 @@ fn the_answer_to_a_refresh_token_that_is_installed_again_meanwhile_is_kept() {
 // Rules B11, B14, F2. The same with a store.
 #[test]
 fn the_answer_to_a_refresh_token_that_is_stored_again_meanwhile_is_stored() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     drop(waiting(&session));
     at_once(session.install(first_grant())).expect("stored");
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(at_once(session.token())), "at-2");
     at_once(session.close()).expect("all is stored");
     let rt_2 = Some("rt-2".to_owned());

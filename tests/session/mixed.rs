@@ -13,14 +13,14 @@ use crate::session_support::{
 use perennial::lifecycle::{Policy, Reuse};
 use perennial::refresh::{BoxFuture, RefreshError, Request};
 use perennial::session::Session;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Grant;
 
 // Rules B3, C2.
 #[test]
 fn tasks_and_threads_share_one_flight_whoever_drives_it() {
     for blocking_first in [false, true] {
-        let script = Scripted::new().then(Answer::Hang);
+        let script = Scripted::new().then(Response::Hang);
         let (session, _) = lapsed(&script);
         let threads = |count: usize| -> Vec<_> {
             (0..count)
@@ -42,7 +42,7 @@ fn tasks_and_threads_share_one_flight_whoever_drives_it() {
         watched(move || until(|| sent.requests() == 1));
         let rest = threads(6);
         let mut by_hand = waiting(&session);
-        script.release(Answer::Grant(Scripted::grant(1)));
+        script.release(Response::Grant(Scripted::grant(1)));
         let all = first.into_iter().chain(rest);
         let tokens: Vec<String> =
             watched(move || all.map(|thread| thread.join().expect("no panic")).collect());
@@ -55,7 +55,7 @@ fn tasks_and_threads_share_one_flight_whoever_drives_it() {
 // Rules C3, C4.
 #[test]
 fn a_task_that_drove_and_is_dropped_leaves_the_flight_to_a_parked_thread() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let driver = waiting(&session);
     let parked = session.clone();
@@ -65,7 +65,7 @@ fn a_task_that_drove_and_is_dropped_leaves_the_flight_to_a_parked_thread() {
         text(parked.token_blocking())
     });
     is_ready.recv().expect("it began");
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     drop(driver);
     assert_eq!(watched(move || parked.join().expect("no panic")), "at-2");
     assert_eq!((script.requests(), script.dropped()), (1, 0));
@@ -210,7 +210,7 @@ impl Wake for Looking {
 // Rule C3. Waiters woken before the value is there: google-auth-library-java#692.
 #[test]
 fn whoever_is_told_finds_the_new_state() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let mut driver = waiting(&session);
     // The answer's own call goes to a deputy; all others are called when it has landed.
@@ -218,7 +218,7 @@ fn whoever_is_told_finds_the_new_state() {
     let looking = Arc::new(Looking { session: session.clone(), seen: Mutex::default() });
     let mut last = Hand::new(session.token());
     assert!(last.poll_with(&Waker::from(Arc::clone(&looking))).is_pending());
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(driver.ready()), "at-2");
     assert_eq!(*looking.seen.lock().expect("no panic"), [true]);
 }
@@ -226,13 +226,13 @@ fn whoever_is_told_finds_the_new_state() {
 // Rules B7, C2. One failure is told to tasks and threads alike.
 #[test]
 fn a_failure_ends_the_waits_of_tasks_and_threads() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let mut task = waiting(&session);
     let parked = session.clone();
     let parked = thread::spawn(move || parked.token_blocking().map(drop));
     // A thread that comes after the failure is told the same, within its backoff.
-    script.release(Answer::Fail(RefreshError::unavailable("no connection")));
+    script.release(Response::Fail(RefreshError::unavailable("no connection")));
     let first = task.ready().expect_err("the attempt failed");
     let second = watched(move || parked.join().expect("no panic")).expect_err("likewise");
     assert_eq!(first.when_to_retry(), second.when_to_retry());
@@ -242,7 +242,7 @@ fn a_failure_ends_the_waits_of_tasks_and_threads() {
 // Rules C2, B13. On tokio, with its virtual time as the session's timer.
 #[tokio::test(start_paused = true)]
 async fn on_tokio_a_deadline_and_a_backoff_are_kept_on_time() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let began = tokio::time::Instant::now();
     let clock = move || START.saturating_add(began.elapsed().into());
     let policy = Policy::builder().reuse(Reuse::Unrotated).build().expect("valid");
@@ -265,12 +265,12 @@ async fn on_tokio_a_deadline_and_a_backoff_are_kept_on_time() {
 // Rule B14.
 #[test]
 fn the_late_answer_of_a_refresh_that_was_given_up_comes_before_another_try() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed(&script);
     let mut caller = waiting(&session);
     time.advance(31 * SECOND);
     assert!(!caller.ready().expect_err("it met its deadline").is_login_required());
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     time.advance(60 * SECOND);
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!(script.requests(), 1);

@@ -5,25 +5,25 @@ use crate::session_support::ledger::{Fault, settled_with};
 use crate::session_support::{HOUR, SECOND, START, at_once, builder, text, waiting};
 use perennial::lifecycle::{Policy, Reuse};
 use perennial::session::Session;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::time::Timestamp;
 use perennial::token::{Grant, Secret};
 
 const EXPIRY: Timestamp = Timestamp::from_secs(2_000_000_000);
 
 /// The answer to the first request, which rotated the refresh token.
-fn rotated() -> Answer {
-    Answer::Grant(Grant::new("at-2", "rt-2", HOUR).with_refresh_token_expiry(EXPIRY))
+fn rotated() -> Response {
+    Response::Grant(Grant::new("at-2", "rt-2", HOUR).with_refresh_token_expiry(EXPIRY))
 }
 
 /// The answer to a repetition.
-fn access_token_alone() -> Answer {
-    Answer::Grant(Grant::of_access_token("at-3", HOUR))
+fn access_token_alone() -> Response {
+    Response::Grant(Grant::of_access_token("at-3", HOUR))
 }
 
 /// A session whose first refresh has no answer yet, and which is about to repeat it.
-fn repeated(repetition: Answer) -> (Session, VirtualTime, Scripted) {
-    let script = Scripted::new().then(Answer::Hang).then(repetition);
+fn repeated(repetition: Response) -> (Session, VirtualTime, Scripted) {
+    let script = Scripted::new().then(Response::Hang).then(repetition);
     let time = VirtualTime::at(START);
     let policy = Policy::builder().reuse(Reuse::overlap_access_only(120 * SECOND)).build();
     let builder = builder(&script, &time).policy(policy.expect("there is room for a retry"));
@@ -71,7 +71,7 @@ fn a_late_answers_refresh_token_is_kept_where_the_repetition_brought_none() {
 // Rule B14.
 #[test]
 fn a_repetition_that_brings_no_refresh_token_does_not_replace_one_that_came_late() {
-    let (session, time, script) = repeated(Answer::Hang);
+    let (session, time, script) = repeated(Response::Hang);
     let mut caller = waiting(&session);
     script.release(rotated());
     assert_eq!(text(caller.ready()), "at-2");
@@ -84,7 +84,7 @@ fn a_repetition_that_brings_no_refresh_token_does_not_replace_one_that_came_late
 // Rule B4.
 #[test]
 fn a_late_answers_refresh_token_does_not_replace_one_that_the_repetition_brought() {
-    let (session, time, script) = repeated(Answer::Grant(Grant::new("at-3", "rt-3", HOUR)));
+    let (session, time, script) = repeated(Response::Grant(Grant::new("at-3", "rt-3", HOUR)));
     assert_eq!(text(at_once(session.token())), "at-3");
     script.release(rotated());
     poll(&session);
@@ -96,7 +96,7 @@ fn a_late_answers_refresh_token_does_not_replace_one_that_the_repetition_brought
 // has outrun.
 #[test]
 fn a_token_that_was_rejected_does_not_come_back_by_way_of_the_store() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang);
     let policy = Policy::builder().reuse(Reuse::overlap_successors(90 * SECOND));
     let (session, time, ledger) = settled_with(&script, policy.build().expect("valid"));
     time.advance(2 * HOUR);
@@ -111,7 +111,7 @@ fn a_token_that_was_rejected_does_not_come_back_by_way_of_the_store() {
     assert_eq!(token.expose(), "at-2");
     let _ = session.reject(&token);
     let mut caller = waiting(&session);
-    script.release(Answer::Grant(Grant::new("at-3", "rt-3", HOUR)));
+    script.release(Response::Grant(Grant::new("at-3", "rt-3", HOUR)));
     assert!(caller.ready().expect_err("it was outrun").is_unavailable());
     assert_eq!(ledger.refresh_token().as_deref(), Some("rt-2"));
     time.advance(SECOND);
@@ -123,7 +123,7 @@ fn a_token_that_was_rejected_does_not_come_back_by_way_of_the_store() {
 // could not be stored; to the third the store shows the first, which is no news.
 #[test]
 fn what_the_session_has_stored_itself_replaces_no_newer_grant_that_could_not_be_stored() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang).then(Response::Hang);
     let policy = Policy::builder().reuse(Reuse::overlap_successors(300 * SECOND));
     let (session, time, ledger) = settled_with(&script, policy.build().expect("valid"));
     time.advance(2 * HOUR);
@@ -134,7 +134,7 @@ fn what_the_session_has_stored_itself_replaces_no_newer_grant_that_could_not_be_
             time.advance(SECOND);
         }
     }
-    let answer = |n: usize| Answer::Grant(Grant::new(format!("at-{n}"), format!("rt-{n}"), HOUR));
+    let answer = |n: usize| Response::Grant(Grant::new(format!("at-{n}"), format!("rt-{n}"), HOUR));
     script.release(answer(2));
     let first = at_once(session.token()).expect("the first");
     assert_eq!(first.expose(), "at-2");

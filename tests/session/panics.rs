@@ -11,7 +11,7 @@ use crate::session_support::{
 use perennial::clock::Clock;
 use perennial::lifecycle::{Remedy, State};
 use perennial::session::{Builder, Session};
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::time::Timestamp;
 use perennial::token::{Grant, Secret};
 
@@ -65,7 +65,7 @@ fn panics<T>(what: impl FnOnce() -> T) -> bool {
 fn at_each_reading(build: impl Fn(&Scripted, &VirtualTime) -> Builder) {
     let mut reading = 0;
     loop {
-        let script = Scripted::new().then(Answer::Hang);
+        let script = Scripted::new().then(Response::Hang);
         let time = VirtualTime::at(START);
         let clock = Fragile::new(&time);
         let session = build(&script, &time).clock(clock.clone()).build().expect("sendable");
@@ -73,7 +73,7 @@ fn at_each_reading(build: impl Fn(&Scripted, &VirtualTime) -> Builder) {
         time.advance(HOUR);
         let mut caller = Hand::new(session.token());
         caller.pending();
-        script.release(Answer::Grant(Scripted::grant(1)));
+        script.release(Response::Grant(Scripted::grant(1)));
         clock.after(reading);
         let panicked = panics(|| caller.poll());
         assert_eq!(panicked, clock.has_panicked(), "reading {reading}: the panic goes on");
@@ -151,7 +151,7 @@ fn a_clock_that_panics_once_a_login_is_stored_does_not_lose_the_login() {
 // Rules B14, C5.
 #[test]
 fn hooks_that_panic_cost_no_grant_and_the_panic_goes_on() {
-    let script = Scripted::new().then(Answer::Grant(Scripted::grant(1))).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Grant(Scripted::grant(1))).then(Response::Hang);
     let time = VirtualTime::at(START);
     let session = builder(&script, &time)
         .on_rotate(|_| panic!("a hook panics"))
@@ -165,7 +165,7 @@ fn hooks_that_panic_cost_no_grant_and_the_panic_goes_on() {
     time.advance(DUE);
     assert_eq!(text(at_once(session.token())), "at-2");
     at_once(session.logout()).expect("no store");
-    script.release(Answer::Grant(Scripted::grant(2)));
+    script.release(Response::Grant(Scripted::grant(2)));
     assert!(panics(|| at_once(session.close())), "of the hook for orphans");
     at_once(session.close()).expect("it has landed");
     assert_eq!(session.state(), State::Expired(Remedy::LogIn));
@@ -174,7 +174,7 @@ fn hooks_that_panic_cost_no_grant_and_the_panic_goes_on() {
 // Rules C3, C5.
 #[test]
 fn who_waits_beside_the_one_that_meets_a_hooks_panic_gets_the_token() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let time = VirtualTime::at(START);
     let hooked = builder(&script, &time).on_rotate(|_| panic!("a hook panics")).build();
     let session = hooked.expect("sendable");
@@ -183,7 +183,7 @@ fn who_waits_beside_the_one_that_meets_a_hooks_panic_gets_the_token() {
     first.pending();
     second.pending();
     let woken = second.woken();
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert!(panics(|| first.poll()));
     assert!(second.woken() > woken);
     assert_eq!(text(second.ready()), "at-2");
@@ -192,7 +192,7 @@ fn who_waits_beside_the_one_that_meets_a_hooks_panic_gets_the_token() {
 // Rules B14, C5. Several orphans at once: each is offered, though the hook panics at every one.
 #[test]
 fn each_orphan_is_offered_though_the_hook_panics() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang);
     let (time, offered) = (VirtualTime::at(START), Arc::new(AtomicUsize::new(0)));
     let count = Arc::clone(&offered);
     let hooked =
@@ -215,7 +215,7 @@ fn each_orphan_is_offered_though_the_hook_panics() {
     let out = script.requests();
     at_once(session.logout()).expect("no store");
     for n in 1..=out {
-        script.release(Answer::Grant(Scripted::grant(n)));
+        script.release(Response::Grant(Scripted::grant(n)));
     }
     drop(caller);
     while panics(|| at_once(session.close())) {}

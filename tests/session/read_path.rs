@@ -10,7 +10,7 @@ use crate::session_support::{
 use allocation_counter::measure;
 use perennial::lifecycle::{Meanwhile, State};
 use perennial::session::Session;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::time::Timestamp;
 
 /// A session on a clock that counts its readings.
@@ -100,7 +100,7 @@ fn a_reader_stops_at_the_very_instant_at_which_the_token_lapses() {
 #[test]
 fn a_clock_that_goes_back_gives_readers_no_token_that_was_seen_lapsed() {
     let time = VirtualTime::at(START);
-    let session = session(&Scripted::new().then(Answer::Hang), &time);
+    let session = session(&Scripted::new().then(Response::Hang), &time);
     let mut reader = session.reader();
     assert!(reader.token().is_ok());
     time.advance(HOUR);
@@ -126,7 +126,7 @@ fn a_token_that_was_refused_as_lapsed_is_not_handed_out_once_the_clock_goes_back
 #[test]
 fn a_token_whose_lapse_only_a_caller_out_of_time_has_seen_is_not_handed_out_either() {
     let time = VirtualTime::at(START);
-    let session = session(&Scripted::new().then(Answer::Hang), &time);
+    let session = session(&Scripted::new().then(Response::Hang), &time);
     time.advance(DUE);
     assert_eq!(text(at_once(session.token())), "at-1");
     let mut caller = Hand::new(session.token_within(SECOND).valid_for(HOUR));
@@ -154,7 +154,7 @@ fn a_reader_sees_the_new_token_as_soon_as_it_has_landed() {
 #[test]
 fn readers_go_on_with_the_old_token_while_a_task_refreshes_it() {
     let (time, tasks) = (VirtualTime::at(START), Tasks::default());
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let session = builder(&script, &time).spawner(tasks.spawner()).build().expect("sendable");
     time.advance(DUE);
     assert_eq!(text(session.try_token()), "at-1");
@@ -172,11 +172,11 @@ fn text_len(session: &Session) -> usize {
 #[test]
 fn where_callers_drive_the_refresh_each_that_asks_polls_it() {
     let time = VirtualTime::at(START);
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let session = session(&script, &time);
     time.advance(DUE);
     assert_eq!(text(at_once(session.token())), "at-1");
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     // The one that finds the answer still leaves with the old token, or has the new one.
     at_once(session.token()).expect("a token");
     assert_eq!(text(session.try_token()), "at-2");
@@ -186,7 +186,7 @@ fn where_callers_drive_the_refresh_each_that_asks_polls_it() {
 #[test]
 fn readers_of_a_token_in_backoff_take_the_short_way_again() {
     let time = VirtualTime::at(START);
-    let script = Scripted::new().then(Answer::Fail(
+    let script = Scripted::new().then(Response::Fail(
         perennial::refresh::RefreshError::unavailable("503").retry_after(SECOND),
     ));
     let session = session(&script, &time);
@@ -209,7 +209,7 @@ fn a_read_is_as_short_while_a_task_refreshes_as_before() {
         Timestamp::from_millis(START.as_millis() + 1000 * hand.load(Ordering::Relaxed))
     };
     let tasks = Tasks::default();
-    let session = Session::builder_with(Scripted::new().then(Answer::Hang)).clock(clock);
+    let session = Session::builder_with(Scripted::new().then(Response::Hang)).clock(clock);
     let session = session.spawner(tasks.spawner()).without_jitter().grant(first_grant()).build();
     let session = session.expect("sendable");
     now.store(3400, Ordering::Relaxed);
@@ -226,7 +226,7 @@ fn a_read_is_as_short_while_a_task_refreshes_as_before() {
 fn readers_whose_clock_went_back_ask_again_and_a_far_backoff_is_pulled_in() {
     let time = VirtualTime::at(START);
     let away = perennial::refresh::RefreshError::unavailable("503");
-    let script = Scripted::new().then(Answer::Fail(away));
+    let script = Scripted::new().then(Response::Fail(away));
     let session = session(&script, &time);
     time.advance(DUE);
     assert_eq!(text(at_once(session.token())), "at-1");

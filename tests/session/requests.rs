@@ -11,7 +11,7 @@ use crate::session_support::{
 use perennial::lifecycle::{Meanwhile, Policy, Remedy, Reuse, State};
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::{Rejection, Session};
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Grant;
 
 fn fresh(script: &Scripted) -> (Session, VirtualTime) {
@@ -53,7 +53,7 @@ fn a_token_of_another_session_is_stale() {
 // Rule B8. A 401 that comes while a refresh is running leaks to the caller, or starts another.
 #[test]
 fn a_rejection_joins_the_refresh_that_is_out() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = fresh(&script);
     time.advance(DUE);
     let old = at_once(session.token()).expect("due, and still good");
@@ -61,7 +61,7 @@ fn a_rejection_joins_the_refresh_that_is_out() {
     session.reject(&old);
     assert_eq!(session.state(), WAITING);
     let mut caller = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(caller.ready()), "at-2");
     session.reject(&old);
     assert_eq!(text(at_once(session.token())), "at-2");
@@ -174,14 +174,14 @@ fn who_wants_a_longer_life_than_the_server_grants_is_told_so_once() {
 // Rules C7, B5. Others are served while one waits for a longer life.
 #[test]
 fn waiting_for_a_longer_life_keeps_nobody_else_waiting() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = fresh(&script);
     time.advance(45 * 60 * SECOND);
     let mut demanding = Hand::new(session.token_valid_for(HOUR / 2));
     demanding.pending();
     demanding.pending();
     assert_eq!(text(at_once(session.token())), "at-1");
-    script.release(Answer::Fail(RefreshError::unavailable("no connection")));
+    script.release(Response::Fail(RefreshError::unavailable("no connection")));
     assert!(demanding.ready().expect_err("the attempt failed").is_unavailable());
     assert_eq!(text(at_once(session.token())), "at-1");
 }
@@ -262,7 +262,8 @@ fn what_an_answer_leaves_unsaid_stays_as_it_was() {
         Grant::new("at-3", "", HOUR),
         Grant::new("at-4", "rt-1", HOUR).with_field("scope", "b"),
     ];
-    let script = answers.into_iter().fold(Scripted::new(), |s, grant| s.then(Answer::Grant(grant)));
+    let script =
+        answers.into_iter().fold(Scripted::new(), |s, grant| s.then(Response::Grant(grant)));
     let time = VirtualTime::at(START);
     let seed =
         crate::session_support::first_grant().with_field("scope", "a").with_field("id_token", "i");
@@ -281,8 +282,8 @@ fn what_an_answer_leaves_unsaid_stays_as_it_was() {
 #[test]
 fn a_watch_ends_with_every_change_and_not_by_time_alone() {
     let script = Scripted::new()
-        .then(Answer::Grant(Scripted::grant(1)))
-        .then(Answer::Fail(RefreshError::unavailable("no connection")));
+        .then(Response::Grant(Scripted::grant(1)))
+        .then(Response::Fail(RefreshError::unavailable("no connection")));
     let (session, time) = fresh(&script);
     let watch = || {
         let mut watch = Hand::new(session.changed());
@@ -372,7 +373,7 @@ fn a_keeper_that_was_dropped_is_forgotten() {
 // Rule C4.
 #[test]
 fn a_caller_that_was_dropped_is_forgotten() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let counted = Arc::new(Counted);
     for _ in 0..10 {
@@ -401,7 +402,7 @@ fn a_login_with_a_token_that_could_not_be_sent_is_refused_and_changes_nothing() 
 #[test]
 fn an_access_token_that_could_not_be_sent_is_never_handed_out() {
     for bad in ["", "at\r\nX: y", "at-\u{e9}"] {
-        let script = Scripted::new().then(Answer::Grant(Grant::new(bad, "rt-2", HOUR)));
+        let script = Scripted::new().then(Response::Grant(Grant::new(bad, "rt-2", HOUR)));
         let (session, time) = lapsed(&script);
         assert!(at_once(session.token()).expect_err("of no use").is_unavailable());
         time.advance(SECOND);
@@ -431,7 +432,7 @@ fn an_unsendable_grant_is_refused_and_not_shown() {
 // Rules B5, B13, C7.
 #[test]
 fn an_early_refresh_that_hangs_is_given_up_at_its_deadline_though_nobody_waits_for_it() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let time = VirtualTime::at(START);
     let policy = Policy::builder().reuse(Reuse::Unrotated).build().expect("it can be kept");
     let session = builder(&script, &time).policy(policy).build().expect("the grant can be sent");

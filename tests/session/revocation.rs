@@ -10,7 +10,7 @@ use crate::session_support::{
 use perennial::clock::Clock;
 use perennial::refresh::{Refresh, RefreshError, Request};
 use perennial::session::{Builder, Session};
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::time::Timestamp;
 use perennial::token::Grant;
 
@@ -62,11 +62,11 @@ impl Stuck {
 
     /// A refresh is out while the session is logged out; what it brings is revoked.
     fn orphan(&self, session: &Session, time: &VirtualTime) {
-        let _ = self.script.clone().then(Answer::Hang);
+        let _ = self.script.clone().then(Response::Hang);
         time.advance(HOUR);
         let caller = waiting(session);
         at_once(session.logout()).expect("no store");
-        self.script.release(Answer::Grant(Scripted::grant(7)));
+        self.script.release(Response::Grant(Scripted::grant(7)));
         let mut caller = caller;
         assert!(caller.ready().is_err());
         at_once(session.install(first_grant())).expect("no store");
@@ -151,12 +151,12 @@ fn a_spawned_task_ends_with_a_revocation_at_its_deadline() {
     let (stuck, time, tasks) = (Stuck::new(), VirtualTime::at(START), Tasks::default());
     let builder = stuck.builder(&time).timer(time.clone()).spawner(tasks.spawner());
     let session = builder.build().expect("sendable");
-    let _ = stuck.script.clone().then(Answer::Hang);
+    let _ = stuck.script.clone().then(Response::Hang);
     time.advance(HOUR);
     let caller = waiting(&session);
     tasks.run();
     at_once(session.logout()).expect("no store");
-    stuck.script.release(Answer::Grant(Scripted::grant(7)));
+    stuck.script.release(Response::Grant(Scripted::grant(7)));
     tasks.run();
     tasks.run();
     drop(caller);

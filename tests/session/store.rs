@@ -11,7 +11,7 @@ use perennial::lifecycle::{Policy, Remedy, Reuse, State};
 use perennial::refresh::RefreshError;
 use perennial::session::{Error, Session};
 use perennial::store::{MemoryStore, Store, StoreError, StoredGrant, Swap, Version, Versioned};
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Grant;
 
 /// What the store said to it.
@@ -88,14 +88,14 @@ fn an_empty_store_and_no_grant_mean_log_in() {
 // Rule F2.
 #[test]
 fn the_order_is_intent_exchange_persist_publish() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let mut caller = waiting(&session);
     let noted = ledger.content().grant.expect("held").intent.map(|intent| intent.since);
     assert_eq!(noted, Some(START.saturating_add(HOUR.into())));
     ledger.set(Fault::WritesHang);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     caller.pending();
     assert!(session.try_token().is_err(), "published before it was persisted");
     ledger.set(Fault::None);
@@ -143,7 +143,7 @@ fn unsaved(script: &Scripted) -> (Session, VirtualTime, Ledger) {
     time.advance(HOUR);
     let mut caller = waiting(&session);
     ledger.set(Fault::Unreachable);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(caller.ready()), "at-2");
     assert!(!session.is_saved());
     assert_eq!(ledger.refresh_token().as_deref(), Some("rt-1"));
@@ -154,7 +154,7 @@ fn unsaved(script: &Scripted) -> (Session, VirtualTime, Ledger) {
 // Rule F2. A failed save replays a spent refresh token, or throws the new one away: aws-config.
 #[test]
 fn a_grant_that_could_not_be_stored_is_used_and_stored_by_the_next_refresh() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = unsaved(&script);
     time.advance(DUE);
     assert_eq!(text(at_once(session.token())), "at-2");
@@ -170,7 +170,7 @@ fn a_grant_that_could_not_be_stored_is_used_and_stored_by_the_next_refresh() {
 // Rules F2, C9.
 #[test]
 fn closing_stores_what_could_not_be_stored_before() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _, ledger) = unsaved(&script);
     assert!(at_once(session.close()).expect_err("still down").is_store());
     assert!(!session.is_saved());
@@ -189,14 +189,14 @@ fn a_write_whose_answer_was_lost_is_recognised() {
             Some(_) => first_grant(),
             None => Grant::of_access_token("at-1", HOUR),
         };
-        let script = Scripted::new().then(Answer::Hang);
+        let script = Scripted::new().then(Response::Hang);
         let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(seed)));
         let session = ledger.builder(&script, &time).build().expect("nothing to check");
         assert_eq!(text(at_once(session.token())), "at-1");
         time.advance(HOUR);
         let mut caller = waiting(&session);
         ledger.set(Fault::AnswersLost);
-        script.release(Answer::Grant(answer));
+        script.release(Response::Grant(answer));
         assert_eq!(text(caller.ready()), "at-2");
         assert!(!session.is_saved());
         ledger.set(Fault::None);
@@ -215,7 +215,7 @@ fn confirming(script: &Scripted) -> (Session, VirtualTime, Ledger) {
     time.advance(DUE);
     assert_eq!(text(at_once(session.token())), "at-1");
     ledger.set(Fault::Unreachable);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(at_once(session.token())), "at-1");
     assert!(!session.is_saved());
     (session, time, ledger)
@@ -224,7 +224,7 @@ fn confirming(script: &Scripted) -> (Session, VirtualTime, Ledger) {
 // Rule F2.
 #[test]
 fn under_confirm_by_use_the_old_token_serves_until_the_new_grant_is_safe() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = confirming(&script);
     assert_eq!(text(at_once(session.token())), "at-1");
     ledger.set(Fault::None);
@@ -238,7 +238,7 @@ fn under_confirm_by_use_the_old_token_serves_until_the_new_grant_is_safe() {
 // Rule F2.
 #[test]
 fn under_confirm_by_use_closing_stores_the_grant_and_it_is_published_later() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = confirming(&script);
     ledger.set(Fault::None);
     at_once(session.close()).expect("stored");
@@ -295,12 +295,12 @@ fn a_store_that_hangs_before_anything_is_sent_costs_no_login() {
 // Rules F2, B14, C3. What was received is not kept waiting with the store.
 #[test]
 fn a_store_that_hangs_after_the_exchange_costs_no_grant() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let mut caller = waiting(&session);
     ledger.set(Fault::Hangs);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     caller.pending();
     time.advance(30 * SECOND);
     assert_eq!(text(caller.ready()), "at-2");
@@ -313,7 +313,7 @@ fn a_store_that_hangs_after_the_exchange_costs_no_grant() {
 // Rules B11, C9, F2. What was given up is kept, and stored by whoever comes next.
 #[test]
 fn closing_waits_for_a_store_until_the_deadline_and_loses_nothing_with_it() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = unsaved(&script);
     ledger.set(Fault::Hangs);
     let mut closing = Hand::new(session.close());
@@ -331,12 +331,12 @@ fn closing_waits_for_a_store_until_the_deadline_and_loses_nothing_with_it() {
 // Rules F2, C5.
 #[test]
 fn a_store_that_panics_after_the_exchange_costs_no_grant() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let mut caller = waiting(&session);
     ledger.set(Fault::Panics);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(caller.ready()), "at-2");
     assert!(!session.is_saved());
 }
@@ -344,7 +344,7 @@ fn a_store_that_panics_after_the_exchange_costs_no_grant() {
 // Rules F2, B14. An answer that comes late has time of its own to be stored.
 #[test]
 fn a_late_answer_is_stored_before_it_is_handed_out() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let mut caller = waiting(&session);
@@ -352,7 +352,7 @@ fn a_late_answer_is_stored_before_it_is_handed_out() {
     assert!(caller.ready().is_err());
     time.advance(SECOND / 10);
     ledger.set(Fault::WritesHang);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert!(at_once(session.token()).is_err(), "published before it was persisted");
     ledger.set(Fault::None);
     assert_eq!(text(at_once(session.token())), "at-2");
@@ -366,7 +366,7 @@ fn an_unavailable_server_leaves_no_intent_behind_and_an_unknown_outcome_does() {
         (RefreshError::unavailable("no connection"), false),
         (RefreshError::unknown("reset"), true),
     ] {
-        let script = Scripted::new().then(Answer::Fail(error));
+        let script = Scripted::new().then(Response::Fail(error));
         let (session, time, ledger) = settled(&script);
         time.advance(HOUR);
         assert!(at_once(session.token()).is_err());
@@ -380,7 +380,7 @@ fn an_unavailable_server_leaves_no_intent_behind_and_an_unknown_outcome_does() {
 // Rules B6, F2. The window in which a server answers again runs from the first sending.
 #[test]
 fn a_noted_intent_keeps_the_instant_of_the_first_sending() {
-    let unknown = || Answer::Fail(RefreshError::unknown("reset"));
+    let unknown = || Response::Fail(RefreshError::unknown("reset"));
     let script = Scripted::new().then(unknown()).then(unknown());
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);

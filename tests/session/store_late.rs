@@ -6,7 +6,7 @@ use perennial::clock::Clock;
 use perennial::refresh::RefreshError;
 use perennial::session::Session;
 use perennial::store::StoredGrant;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Grant;
 
 /// A session whose refresh was given up, and answered then; its store does not take that in, and
@@ -19,7 +19,7 @@ fn stuck(script: &Scripted) -> (Session, VirtualTime, Ledger) {
     assert!(caller.ready().expect_err("no answer came").is_unavailable());
     drop(caller);
     ledger.set(Fault::WritesHang);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert!(at_once(session.token()).is_err(), "it is heard, and not stored yet");
     ledger.set_for_others(Fault::None);
     (session, time, ledger)
@@ -28,7 +28,7 @@ fn stuck(script: &Scripted) -> (Session, VirtualTime, Ledger) {
 // Rules B6, B14, F2. The server may revoke everything at its second sight.
 #[test]
 fn a_refresh_token_is_not_sent_again_while_the_late_answer_to_it_is_being_stored() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = stuck(&script);
     ledger.take_log();
     time.advance(HALF_A_SECOND);
@@ -43,7 +43,7 @@ fn a_refresh_token_is_not_sent_again_while_the_late_answer_to_it_is_being_stored
 // Rules B13, C3, F2. A store has a refresh's time, and then is taken for failed.
 #[test]
 fn a_late_answer_that_a_store_never_takes_holds_nothing_up_for_longer_than_a_refresh_may() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, _ledger) = stuck(&script);
     time.advance(30 * SECOND);
     assert_eq!(text(at_once(session.token())), "at-2");
@@ -53,7 +53,7 @@ fn a_late_answer_that_a_store_never_takes_holds_nothing_up_for_longer_than_a_ref
 // Rules B4, F1. A peer has stored another grant meanwhile, which this session has seen and not taken.
 #[test]
 fn a_grant_that_could_not_be_stored_is_not_stored_over_a_newer_one() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = stuck(&script);
     ledger.overwrite(Some(stored(Grant::of_refresh_token("rt-7"))));
     time.advance(HALF_A_SECOND);
@@ -67,7 +67,7 @@ fn a_grant_that_could_not_be_stored_is_not_stored_over_a_newer_one() {
 // Rules A5, C3.
 #[test]
 fn a_late_answer_that_a_store_never_takes_holds_nothing_up_for_longer_when_the_clock_goes_back() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, _ledger) = stuck(&script);
     time.set(START);
     assert!(at_once(session.token()).is_err());
@@ -78,12 +78,12 @@ fn a_late_answer_that_a_store_never_takes_holds_nothing_up_for_longer_when_the_c
 // Rules B14, C9. It hung in the store when the session was logged out.
 #[test]
 fn closing_revokes_an_orphan_that_a_store_never_took() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let mut caller = waiting(&session);
     ledger.set(Fault::WritesHang);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     caller.pending();
     drop(caller);
     Hand::new(session.logout()).pending();
@@ -95,12 +95,12 @@ fn closing_revokes_an_orphan_that_a_store_never_took() {
 // Rules B14, F2. Two flights had set out with the grant before; the second one stores it.
 #[test]
 fn a_grant_that_could_not_be_stored_is_not_forgotten_as_the_one_before_it_is_stored() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang);
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let mut caller = waiting(&session);
     ledger.set(Fault::Unreachable);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(caller.ready()), "at-2");
     ledger.set(Fault::None);
     time.advance(HOUR);
@@ -111,7 +111,7 @@ fn a_grant_that_could_not_be_stored_is_not_forgotten_as_the_one_before_it_is_sto
     ledger.set(Fault::WritesHang);
     let mut third = waiting(&session);
     ledger.set_for_others(Fault::Unreachable);
-    script.release(Answer::Grant(Scripted::grant(2)));
+    script.release(Response::Grant(Scripted::grant(2)));
     assert_eq!((text(third.ready()), session.is_saved()), ("at-3".to_owned(), false));
     ledger.set(Fault::None);
     assert_eq!(text(at_once(session.token())), "at-3");
@@ -123,12 +123,12 @@ fn a_grant_that_could_not_be_stored_is_not_forgotten_as_the_one_before_it_is_sto
 // Rules B2, F2. An orphan is in no store: what is renewed after it was not stored over that.
 #[test]
 fn a_grant_that_could_not_be_stored_is_not_lost_where_an_orphan_came_before_it() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang);
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let mut superseded = waiting(&session);
     at_once(session.install(Scripted::grant(6))).expect("stored");
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(superseded.ready()), "at-7");
     time.advance(HOUR);
     let mut caller = waiting(&session);
@@ -136,7 +136,7 @@ fn a_grant_that_could_not_be_stored_is_not_lost_where_an_orphan_came_before_it()
     let noted = ledger.content().grant;
     ledger.overwrite(noted);
     ledger.set(Fault::Unreachable);
-    script.release(Answer::Grant(Scripted::grant(7)));
+    script.release(Response::Grant(Scripted::grant(7)));
     assert_eq!((text(caller.ready()), session.is_saved()), ("at-8".to_owned(), false));
     ledger.set(Fault::None);
     at_once(session.close()).expect("stored");
@@ -154,7 +154,7 @@ fn outrun(script: &Scripted) -> (Session, VirtualTime, Ledger) {
     drop(first);
     time.advance(30 * SECOND);
     let mut second = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(second.ready()), "at-2");
     drop(second);
     time.advance(HOUR);
@@ -166,11 +166,11 @@ fn outrun(script: &Scripted) -> (Session, VirtualTime, Ledger) {
 // Rules B3, B6. What the store holds is what was declined, and no news.
 #[test]
 fn an_older_refresh_that_is_declined_late_does_not_revive_a_grant_that_was_declined() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
-    let script = script.then(Answer::Fail(RefreshError::declined("revoked")));
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang);
+    let script = script.then(Response::Fail(RefreshError::declined("revoked")));
     let (session, time, _ledger) = outrun(&script);
     assert!(at_once(session.token()).expect_err("declined").is_login_required());
-    script.release(Answer::Fail(RefreshError::declined("revoked")));
+    script.release(Response::Fail(RefreshError::declined("revoked")));
     for _ in 0..3 {
         assert!(at_once(session.token()).expect_err("declined").is_login_required());
         time.advance(30 * SECOND);
@@ -181,11 +181,11 @@ fn an_older_refresh_that_is_declined_late_does_not_revive_a_grant_that_was_decli
 // Rules B3, B6. The server has answered twice with the very same refresh token.
 #[test]
 fn an_answer_that_is_repeated_late_does_not_revive_a_grant_that_was_declined() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
-    let script = script.then(Answer::Fail(RefreshError::declined("revoked")));
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang);
+    let script = script.then(Response::Fail(RefreshError::declined("revoked")));
     let (session, time, _ledger) = outrun(&script);
     assert!(at_once(session.token()).expect_err("declined").is_login_required());
-    script.release(Answer::Grant(Grant::new("at-3", "rt-2", SECOND)));
+    script.release(Response::Grant(Grant::new("at-3", "rt-2", SECOND)));
     for _ in 0..3 {
         assert!(at_once(session.token()).expect_err("declined").is_login_required());
         time.advance(30 * SECOND);
@@ -196,13 +196,13 @@ fn an_answer_that_is_repeated_late_does_not_revive_a_grant_that_was_declined() {
 // Rules B6, F2. The store's note that the grant is being presented is not written over.
 #[test]
 fn an_answer_that_is_repeated_while_its_grant_is_presented_does_not_hide_that_it_is_declined() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang).then(Response::Hang);
     let (session, time, ledger) = outrun(&script);
     let mut third = waiting(&session);
-    script.release(Answer::Grant(Grant::new("at-3", "rt-2", SECOND)));
+    script.release(Response::Grant(Grant::new("at-3", "rt-2", SECOND)));
     third.pending();
     assert!(ledger.content().grant.is_some_and(|stored| stored.intent.is_some()));
-    script.release(Answer::Fail(RefreshError::declined("revoked")));
+    script.release(Response::Fail(RefreshError::declined("revoked")));
     assert!(third.ready().expect_err("declined").is_login_required());
     time.advance(HOUR);
     assert!(at_once(session.token()).expect_err("declined").is_login_required());
@@ -212,7 +212,7 @@ fn an_answer_that_is_repeated_while_its_grant_is_presented_does_not_hide_that_it
 // Rules B3, B6, B14. A peer has logged in meanwhile; what two earlier answers brought is of no use.
 #[test]
 fn an_answer_that_a_peers_login_has_outpaced_brings_that_once_and_revives_nothing() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang).then(Response::Hang);
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let mut first = waiting(&session);
@@ -223,16 +223,16 @@ fn an_answer_that_a_peers_login_has_outpaced_brings_that_once_and_revives_nothin
     let mut second = waiting(&session);
     let login = Grant::new("at-7", "rt-7", HOUR);
     ledger.overwrite(Some(StoredGrant::new(login, time.now())));
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(second.ready()), "at-7");
     drop(second);
     time.advance(HOUR);
     assert!(at_once(session.token()).expect_err("given up as well").is_unavailable());
     time.advance(SECOND);
     let mut third = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(2)));
+    script.release(Response::Grant(Scripted::grant(2)));
     third.pending();
-    script.release(Answer::Fail(RefreshError::declined("revoked")));
+    script.release(Response::Fail(RefreshError::declined("revoked")));
     assert!(third.ready().expect_err("declined").is_login_required());
     time.advance(HOUR);
     assert!(at_once(session.token()).expect_err("declined").is_login_required());

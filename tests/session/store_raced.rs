@@ -13,7 +13,7 @@ use perennial::lifecycle::{Policy, Remedy, Reuse, State};
 use perennial::refresh::RefreshError;
 use perennial::session::Session;
 use perennial::store::{Intent, Store, StoreError, StoredGrant, Swap, Version, Versioned};
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::time::Timestamp;
 use perennial::token::Grant;
 
@@ -61,7 +61,7 @@ fn a_grant_stored_while_the_intent_is_noted_is_adopted_and_nothing_is_sent() {
 // Rules B6, F2. The declared window still counts from the first sending.
 #[test]
 fn a_peers_note_on_a_grant_in_doubt_does_not_clear_the_doubt() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang);
     let policy = Policy::builder().reuse(Reuse::overlap_successors(90 * SECOND));
     let (session, time, ledger) = settled_with(&script, policy.build().expect("valid"));
     time.advance(2 * HOUR);
@@ -119,7 +119,7 @@ fn a_session_whose_first_grant_is_outrun_by_a_peers_takes_the_peers() {
 // Rules F1, F2.
 #[test]
 fn a_refresher_that_needs_no_grant_stores_what_it_gets() {
-    let unavailable = Answer::Fail(RefreshError::unavailable("no connection"));
+    let unavailable = Response::Fail(RefreshError::unavailable("no connection"));
     let script = Scripted::new().then(unavailable);
     let (time, ledger) = (VirtualTime::at(START), Ledger::new());
     let session = ledger.builder(&script, &time).without_grant().build().expect("sendable");
@@ -135,11 +135,11 @@ fn a_refresher_that_needs_no_grant_stores_what_it_gets() {
 // Rules B14, F2.
 #[test]
 fn a_grant_that_is_stored_just_after_a_logout_has_emptied_the_store_is_revoked() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _, ledger) = lapsed_on(&script);
     let mut caller = waiting(&session);
     ledger.set(Fault::WritesHang);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     caller.pending(); // the grant is here, and waits to be stored
     let mut logout = Hand::new(session.logout());
     logout.pending();
@@ -153,10 +153,10 @@ fn a_grant_that_is_stored_just_after_a_logout_has_emptied_the_store_is_revoked()
 // Rules B6, F2.
 #[test]
 fn a_failure_is_told_as_it_is_though_the_store_has_changed_meanwhile() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = asked(&script);
     ledger.overwrite(Some(rivals()));
-    script.release(Answer::Fail(RefreshError::unavailable("no connection")));
+    script.release(Response::Fail(RefreshError::unavailable("no connection")));
     assert!(at_once(session.token()).expect_err("no connection").is_unavailable());
     assert_eq!(session.grant(), Some(first_grant()), "it is not adopted by the way");
     time.advance(SECOND);
@@ -166,10 +166,10 @@ fn a_failure_is_told_as_it_is_though_the_store_has_changed_meanwhile() {
 // Rules B6, F5.
 #[test]
 fn declined_is_final_where_the_store_cannot_say_otherwise() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _, ledger) = asked(&script);
     ledger.set(Fault::ReadOnly);
-    script.release(Answer::Fail(RefreshError::declined("invalid_grant")));
+    script.release(Response::Fail(RefreshError::declined("invalid_grant")));
     assert!(at_once(session.token()).expect_err("declined").is_login_required());
     assert_eq!(session.state(), LOGGED_OUT);
 }
@@ -194,10 +194,10 @@ fn an_intent_that_is_noted_too_late_is_not_followed_by_a_request() {
 // Rules F1, F2, B14.
 #[test]
 fn a_peers_note_on_the_old_grant_does_not_keep_the_new_one_from_being_stored() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _, ledger) = asked(&script);
     ledger.overwrite(Some(stored(first_grant())));
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!(ledger.refresh_token().as_deref(), Some("rt-2"));
     assert!(session.is_saved());
@@ -206,12 +206,12 @@ fn a_peers_note_on_the_old_grant_does_not_keep_the_new_one_from_being_stored() {
 // Rules F2, F5, B14.
 #[test]
 fn a_store_that_never_stops_changing_costs_no_grant() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _, ledger) = asked(&script);
     for _ in 0..8 {
         ledger.raced(Some(stored(first_grant())));
     }
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(at_once(session.token())), "at-2");
     assert!(!session.is_saved());
     assert_eq!(ledger.refresh_token().as_deref(), Some("rt-1"));
@@ -224,7 +224,7 @@ fn a_store_that_never_stops_changing_costs_no_grant() {
 fn unsaved(script: &Scripted) -> (Session, VirtualTime, Ledger) {
     let (session, time, ledger) = asked(script);
     ledger.set(Fault::ReadOnly);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(at_once(session.token())), "at-2");
     assert!(!session.is_saved());
     ledger.set(Fault::None);
@@ -235,7 +235,7 @@ fn unsaved(script: &Scripted) -> (Session, VirtualTime, Ledger) {
 // Rules F1, F2, B14.
 #[test]
 fn an_unsaved_grant_gives_way_to_what_a_peer_has_stored() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = unsaved(&script);
     time.advance(HOUR);
     ledger.overwrite(Some(StoredGrant::new(
@@ -250,7 +250,7 @@ fn an_unsaved_grant_gives_way_to_what_a_peer_has_stored() {
 // Rules B14, B11.
 #[test]
 fn a_grant_that_was_held_and_not_stored_when_a_peer_logged_out_is_revoked() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = unsaved(&script);
     time.advance(HOUR);
     ledger.overwrite(None);
@@ -263,10 +263,10 @@ fn a_grant_that_was_held_and_not_stored_when_a_peer_logged_out_is_revoked() {
 // Rules B14, B11.
 #[test]
 fn an_answer_that_keeps_the_refresh_token_is_revoked_where_a_peer_has_logged_out() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _, ledger) = asked(&script);
     ledger.overwrite(None);
-    script.release(Answer::Grant(Grant::of_access_token("at-2", HOUR)));
+    script.release(Response::Grant(Grant::of_access_token("at-2", HOUR)));
     assert!(at_once(session.token()).expect_err("logged out").is_login_required());
     assert!(at_once(session.close()).is_ok());
     assert_eq!(script.revoked(), ["rt-1"]);
@@ -275,7 +275,7 @@ fn an_answer_that_keeps_the_refresh_token_is_revoked_where_a_peer_has_logged_out
 // Rules F1, F2.
 #[test]
 fn closing_leaves_alone_what_a_peer_has_stored() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _, ledger) = unsaved(&script);
     ledger.overwrite(Some(rivals()));
     assert!(at_once(session.close()).is_ok());
@@ -288,7 +288,7 @@ fn closing_leaves_alone_what_a_peer_has_stored() {
 // Rules F2, B4.
 #[test]
 fn a_login_while_the_store_is_caught_up_with_is_not_taken_for_saved() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = unsaved(&script);
     ledger.set(Fault::WritesHang);
     let mut close = Hand::new(session.close());

@@ -8,7 +8,7 @@ use perennial::lifecycle::{Policy, Remedy, Reuse, State};
 use perennial::refresh::RefreshError;
 use perennial::session::Session;
 use perennial::store::{Intent, MemoryStore, StoredGrant};
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Secret;
 
 const LOGGED_OUT: State = State::Expired(Remedy::LogIn);
@@ -59,7 +59,7 @@ fn a_session_that_slept_renews_with_its_peers_refresh_token() {
 #[test]
 fn declined_is_not_final_where_the_store_shows_a_newer_grant() {
     let declined = RefreshError::declined("invalid_grant");
-    let script = Scripted::new().then(Answer::Fail(declined));
+    let script = Scripted::new().then(Response::Fail(declined));
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let now = START.saturating_add(HOUR.into());
@@ -74,7 +74,7 @@ fn declined_is_not_final_where_the_store_shows_a_newer_grant() {
 // Rule B6.
 #[test]
 fn declined_is_final_where_the_store_shows_nothing_newer() {
-    let script = Scripted::new().then(Answer::Fail(RefreshError::declined("invalid_grant")));
+    let script = Scripted::new().then(Response::Fail(RefreshError::declined("invalid_grant")));
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     assert!(at_once(session.token()).expect_err("declined").is_login_required());
@@ -88,7 +88,7 @@ fn declined_is_final_where_the_store_shows_nothing_newer() {
 #[test]
 fn declined_is_not_final_while_a_peer_presents_the_same_grant() {
     let declined = RefreshError::declined("invalid_grant");
-    let script = Scripted::new().then(Answer::Fail(declined));
+    let script = Scripted::new().then(Response::Fail(declined));
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let now = START.saturating_add(HOUR.into());
@@ -124,7 +124,7 @@ fn restarted(reuse: Reuse, script: &Scripted) -> (Session, VirtualTime) {
 // Rules B6, F2.
 #[test]
 fn after_a_restart_a_noted_refresh_is_not_repeated_while_the_old_token_works() {
-    let unknown = || Answer::Fail(RefreshError::unknown("reset"));
+    let unknown = || Response::Fail(RefreshError::unknown("reset"));
     let script = Scripted::new().then(unknown());
     let (session, time) = restarted(Reuse::Strict, &script);
     assert_eq!(text(at_once(session.token())), "at-1");
@@ -164,14 +164,14 @@ fn after_a_restart_a_noted_refresh_is_repeated_where_the_server_answers_again() 
 // Rules B11, B14, F2.
 #[test]
 fn a_logout_empties_the_store_and_what_lands_later_leaves_it_empty() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     drop(waiting(&session));
     at_once(session.logout()).expect("stored");
     assert_eq!(ledger.content().grant, None);
     ledger.take_log();
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     at_once(session.close()).expect("it has landed");
     // Nothing is written, and the grant is not lost sight of.
     assert_eq!(ledger.take_log(), ["revoke rt-2"]);
@@ -181,14 +181,14 @@ fn a_logout_empties_the_store_and_what_lands_later_leaves_it_empty() {
 // Rules B11, F2. Refresh beats revoke: keycloak#51312.
 #[test]
 fn a_grant_that_lands_while_the_logout_waits_for_the_store_does_not_outlive_it() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     drop(waiting(&session));
     ledger.set(Fault::Hangs);
     let mut logout = Hand::new(session.logout());
     logout.pending();
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert!(at_once(session.token()).expect_err("logged out").is_login_required());
     ledger.set(Fault::None);
     logout.ready().expect("stored");
@@ -201,7 +201,7 @@ fn a_grant_that_lands_while_the_logout_waits_for_the_store_does_not_outlive_it()
 #[test]
 fn an_orphan_that_could_not_be_stored_is_not_kept_for_later() {
     for reuse in [Reuse::Strict, Reuse::ConfirmByUse] {
-        let script = Scripted::new().then(Answer::Hang);
+        let script = Scripted::new().then(Response::Hang);
         let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
         let policy = Policy::builder().reuse(reuse).build().expect("valid");
         let session = ledger.builder(&script, &time).policy(policy).build().expect("valid");
@@ -209,7 +209,7 @@ fn an_orphan_that_could_not_be_stored_is_not_kept_for_later() {
         time.advance(HOUR);
         let _caller = waiting(&session);
         ledger.set(Fault::WritesHang);
-        script.release(Answer::Grant(Scripted::grant(1)));
+        script.release(Response::Grant(Scripted::grant(1)));
         // The refresh waits to store what it has received, when the logout comes.
         let _ = Hand::new(session.token()).poll();
         let mut logout = Hand::new(session.logout());
@@ -287,12 +287,12 @@ fn the_grant_that_a_session_was_built_with_is_not_stored_after_a_logout() {
 // Rules B11, B14, F2. Logged out elsewhere: what this session received belongs to nobody.
 #[test]
 fn a_logout_by_a_peer_ends_this_session_too() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let mut caller = waiting(&session);
     ledger.overwrite(None);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert!(caller.ready().expect_err("logged out").is_login_required());
     at_once(session.close()).expect("the orphan is revoked");
     assert_eq!((ledger.content().grant, session.state()), (None, LOGGED_OUT));
@@ -302,13 +302,13 @@ fn a_logout_by_a_peer_ends_this_session_too() {
 // Rules B4, B14, F1. A login by a peer stays, whatever this session was granted meanwhile.
 #[test]
 fn a_login_by_a_peer_is_adopted_and_not_overwritten() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let mut caller = waiting(&session);
     let now = START.saturating_add(HOUR.into());
     ledger.overwrite(Some(StoredGrant::new(Scripted::grant(6), now)));
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(caller.ready()), "at-7");
     assert_eq!(ledger.refresh_token().as_deref(), Some("rt-7"));
     let held = session.grant().expect("adopted");

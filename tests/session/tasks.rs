@@ -12,7 +12,7 @@ use perennial::lifecycle::State;
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
 use perennial::store::MemoryStore;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Secret;
 
 fn spawning(script: &Scripted) -> (Session, VirtualTime, Tasks) {
@@ -24,12 +24,12 @@ fn spawning(script: &Scripted) -> (Session, VirtualTime, Tasks) {
 // Rule C4.
 #[test]
 fn a_spawned_refresh_goes_on_when_all_callers_are_gone() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, tasks) = spawning(&script);
     time.advance(HOUR);
     drop(waiting(&session));
     tasks.run();
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert!(tasks.woken() > 0, "nobody would know");
     tasks.run();
     assert_eq!((text(session.try_token()), tasks.len()), ("at-2".to_owned(), 0));
@@ -39,12 +39,12 @@ fn a_spawned_refresh_goes_on_when_all_callers_are_gone() {
 // Rules C2, C4.
 #[test]
 fn callers_and_the_spawned_task_share_one_flight() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, tasks) = spawning(&script);
     time.advance(HOUR);
     let mut callers = [waiting(&session), waiting(&session)];
     tasks.run();
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(callers[1].ready()), "at-2");
     assert!(callers[0].woken() > 0 && tasks.woken() > 0);
     tasks.run();
@@ -55,14 +55,14 @@ fn callers_and_the_spawned_task_share_one_flight() {
 // Rule C4. The runtime shuts down, and drops the task that drove.
 #[test]
 fn a_spawned_task_that_is_dropped_hands_over_to_a_caller() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, tasks) = spawning(&script);
     time.advance(HOUR);
     assert!(session.try_token().is_err());
     tasks.run();
     let mut first = waiting(&session);
     let mut second = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!((tasks.woken(), first.woken(), second.woken()), (1, 1, 0));
     tasks.abort_all();
     assert_eq!(second.woken(), 1);
@@ -73,7 +73,7 @@ fn a_spawned_task_that_is_dropped_hands_over_to_a_caller() {
 // Rules B13, C3.
 #[test]
 fn a_spawned_task_keeps_the_deadline_with_a_timer() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, tasks) = spawning(&script);
     time.advance(DUE);
     assert_eq!(text(at_once(session.token())), "at-1");
@@ -133,7 +133,7 @@ fn a_keeper_renews_the_token_with_no_caller() {
 fn a_keeper_survives_failures_and_backs_off() {
     let failures = 40;
     let script = (0..failures).fold(Scripted::new(), |script, _| {
-        script.then(Answer::Fail(RefreshError::unavailable("no connection")))
+        script.then(Response::Fail(RefreshError::unavailable("no connection")))
     });
     let time = VirtualTime::at(START);
     let session = builder(&script, &time).build().expect("sendable");
@@ -147,7 +147,7 @@ fn a_keeper_survives_failures_and_backs_off() {
 // Rule B6.
 #[test]
 fn a_keeper_waits_for_a_login_once_the_server_has_declined() {
-    let script = Scripted::new().then(Answer::Fail(RefreshError::declined("invalid_grant")));
+    let script = Scripted::new().then(Response::Fail(RefreshError::declined("invalid_grant")));
     let time = VirtualTime::at(START);
     let session = builder(&script, &time).build().expect("sendable");
     let mut keeper = Hand::new(session.keep_fresh(time.clone()));
@@ -165,7 +165,7 @@ fn a_keeper_waits_for_a_login_once_the_server_has_declined() {
 // Rules B13, C4. A hung refresh is judged, and another one is sent.
 #[test]
 fn a_keeper_gives_up_what_hangs() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let time = VirtualTime::at(START);
     let session = builder(&script, &time).build().expect("sendable");
     let mut keeper = Hand::new(session.keep_fresh(time.clone()));
@@ -193,7 +193,7 @@ fn a_keeper_ends_with_the_last_handle() {
 // Rule C9.
 #[test]
 fn a_keeper_starts_nothing_more_while_a_task_finishes_what_was_sent() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, tasks) = spawning(&script);
     let mut keeper = Hand::new(session.keep_fresh(time.clone()));
     keeper.pending();
@@ -211,7 +211,7 @@ fn a_keeper_starts_nothing_more_while_a_task_finishes_what_was_sent() {
 // Rule C9.
 #[test]
 fn without_a_spawner_the_last_handle_takes_the_refresh_with_it() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let other = session.clone();
     drop(waiting(&session));
@@ -224,7 +224,7 @@ fn without_a_spawner_the_last_handle_takes_the_refresh_with_it() {
 // Rules C9, F2.
 #[test]
 fn what_was_sent_and_is_spawned_runs_on_until_it_is_persisted() {
-    let (store, script) = (MemoryStore::new(), Scripted::new().then(Answer::Hang));
+    let (store, script) = (MemoryStore::new(), Scripted::new().then(Response::Hang));
     let (time, tasks) = (VirtualTime::at(START), Tasks::default());
     let session = builder(&script, &time).store(store.clone()).spawner(tasks.spawner()).build();
     let session = session.expect("sendable");
@@ -233,7 +233,7 @@ fn what_was_sent_and_is_spawned_runs_on_until_it_is_persisted() {
     drop(waiting(&session));
     tasks.run();
     drop(session);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     tasks.run();
     let stored = store.content().grant.expect("persisted");
     assert_eq!(stored.grant.refresh_token().map(Secret::expose), Some("rt-2"));
@@ -255,12 +255,12 @@ fn the_last_handle_stops_a_spawned_refresh_that_is_not_yet_sent() {
 // Rule C9.
 #[test]
 fn closing_finishes_what_is_in_the_air() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     drop(waiting(&session));
     let mut closing = Hand::new(session.close());
     closing.pending();
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert!(closing.woken() > 0);
     closing.ready().expect("it has landed");
     assert_eq!(text(session.try_token()), "at-2");
@@ -270,7 +270,7 @@ fn closing_finishes_what_is_in_the_air() {
 // Rules C3, C9. What lands may change nothing for anybody but who closes.
 #[test]
 fn closing_is_told_of_a_landing_that_changes_nothing() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     drop(waiting(&session));
     at_once(session.logout()).expect("no store");
@@ -280,7 +280,7 @@ fn closing_is_told_of_a_landing_that_changes_nothing() {
     second.pending();
     let mut third = Hand::new(session.close());
     third.pending();
-    script.release(Answer::Fail(RefreshError::unavailable("no connection")));
+    script.release(Response::Fail(RefreshError::unavailable("no connection")));
     assert_eq!(second.woken(), 0);
     first.ready().expect("it has landed");
     assert!(second.woken() > 0 && third.woken() > 0, "they wait for what is not there any more");
@@ -290,13 +290,13 @@ fn closing_is_told_of_a_landing_that_changes_nothing() {
 // Rules B14, C9.
 #[test]
 fn closing_waits_for_the_revocation_of_an_orphan() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     drop(waiting(&session));
     at_once(session.logout()).expect("no store");
     let mut closing = Hand::new(session.close());
     closing.pending();
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     closing.ready().expect("it has landed, and is revoked");
     assert_eq!(script.revoked(), ["rt-2"]);
 }
@@ -304,7 +304,7 @@ fn closing_waits_for_the_revocation_of_an_orphan() {
 // Rules B13, C3, C9. Nobody waits for ever.
 #[test]
 fn closing_waits_for_what_hangs_until_its_deadline() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed_with_timer(&script);
     drop(waiting(&session));
     let mut closing = Hand::new(session.close());
@@ -312,14 +312,14 @@ fn closing_waits_for_what_hangs_until_its_deadline() {
     time.advance(30 * SECOND);
     assert!(closing.woken() > 0);
     let error = closing.ready().expect_err("its outcome is unknown");
-    assert_eq!(error.to_string(), "the refresh was sent, but no response was understood");
+    assert_eq!(error.to_string(), "the refresh was sent, but its outcome is unknown");
     assert_eq!(script.dropped(), 0);
 }
 
 // Rules B13, C3, C9.
 #[test]
 fn closing_after_a_logout_waits_no_longer_either() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed_with_timer(&script);
     drop(waiting(&session));
     at_once(session.logout()).expect("no store");
@@ -358,7 +358,7 @@ fn closing_after_a_logout_hears_at_last_what_came_unannounced() {
 // Rules A5, C3, C9. A logged-out session has no deadline but that of what is still in the air.
 #[test]
 fn closing_waits_no_longer_for_what_hangs_when_the_clock_goes_back() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed_with_timer(&script);
     drop(waiting(&session));
     at_once(session.logout()).expect("no store");
@@ -373,7 +373,7 @@ fn closing_waits_no_longer_for_what_hangs_when_the_clock_goes_back() {
 // last of them, whenever that is, could go on for ever.
 #[test]
 fn closing_does_not_wait_longer_for_refreshes_that_came_and_went_meanwhile() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time) = lapsed_with_timer(&script);
     drop(waiting(&session));
     let mut closing = Hand::new(session.close());
@@ -388,7 +388,7 @@ fn closing_does_not_wait_longer_for_refreshes_that_came_and_went_meanwhile() {
 // Rules B6, B14. The late answer and the next try are woken together.
 #[test]
 fn a_refresh_that_was_started_and_not_yet_sent_is_called_off_by_a_late_answer() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, time, tasks) = spawning(&script);
     time.advance(HOUR);
     assert!(session.try_token().is_err());
@@ -397,7 +397,7 @@ fn a_refresh_that_was_started_and_not_yet_sent_is_called_off_by_a_late_answer() 
     tasks.run();
     time.advance(HALF_A_SECOND);
     assert!(session.try_token().is_err());
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     tasks.run();
     assert_eq!(text(session.try_token()), "at-2");
     assert_eq!(script.requests(), 1, "its refresh token was sent a second time");

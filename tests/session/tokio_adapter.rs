@@ -13,7 +13,7 @@ use perennial::adapters::tokio::{NoRuntime, Tokio};
 use perennial::clock::Timer;
 use perennial::refresh::{PollIn, Refresh, RefreshError, Request, Runtime as _};
 use perennial::session::Session;
-use perennial::testing::{Answer, Scripted};
+use perennial::testing::{Response, Scripted};
 use perennial::time::{Span, Timestamp};
 use perennial::token::Grant;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -121,7 +121,7 @@ fn the_timer_can_be_polled_on_a_thread_that_knows_no_runtime() {
 #[tokio::test(start_paused = true)]
 async fn a_hung_refresh_ends_on_time_by_the_timer_alone() {
     let tokio = Tokio::current().expect("a runtime");
-    let refresher = Scripted::new().then(Answer::Hang);
+    let refresher = Scripted::new().then(Response::Hang);
     let session = session(&refresher, &tokio);
     let begun = Instant::now();
     let error = session.token().await.expect_err("a deadline");
@@ -133,7 +133,7 @@ async fn a_hung_refresh_ends_on_time_by_the_timer_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_backoff_is_waited_through_by_the_timer_alone() {
     let tokio = Tokio::current().expect("a runtime");
-    let down = || Answer::Fail(RefreshError::unavailable("down"));
+    let down = || Response::Fail(RefreshError::unavailable("down"));
     let refresher = Scripted::new().then(down()).then(down()).then(down());
     let session = session(&refresher, &tokio);
     let begun = Instant::now();
@@ -148,13 +148,13 @@ async fn a_backoff_is_waited_through_by_the_timer_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_callers_own_limit_is_kept_by_the_timer_and_ends_no_refresh() {
     let tokio = Tokio::current().expect("a runtime");
-    let refresher = Scripted::new().then(Answer::Hang);
+    let refresher = Scripted::new().then(Response::Hang);
     let session = session(&refresher, &tokio);
     let begun = Instant::now();
     let error = session.token_within(Duration::from_secs(3)).await.expect_err("a limit");
     assert!(error.is_timeout(), "{error:?}");
     assert_eq!(begun.elapsed(), Duration::from_secs(3));
-    refresher.release(Answer::Grant(Scripted::grant(1)));
+    refresher.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(session.token().await.expect("a token").expose(), "at-2");
     assert_eq!(refresher.requests(), 1);
 }
@@ -163,14 +163,14 @@ async fn a_callers_own_limit_is_kept_by_the_timer_and_ends_no_refresh() {
 #[tokio::test]
 async fn the_spawner_drives_a_refresh_that_no_caller_waits_for() {
     let tokio = Tokio::current().expect("a runtime");
-    let refresher = Scripted::new().then(Answer::Hang);
+    let refresher = Scripted::new().then(Response::Hang);
     let session = session(&refresher, &tokio);
     let changed = session.changed();
     let mut caller = Box::pin(session.token());
     let waker = Waker::from(Arc::new(Count::default()));
     assert!(caller.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     drop(caller);
-    refresher.release(Answer::Grant(Scripted::grant(1)));
+    refresher.release(Response::Grant(Scripted::grant(1)));
     tokio::time::timeout(WATCHDOG, changed).await.expect("driven");
     assert_eq!(session.try_token().expect("a token").expose(), "at-2");
     assert_eq!((refresher.requests(), refresher.dropped()), (1, 0));

@@ -61,7 +61,7 @@ impl World {
         }
     }
 
-    /// Rule B6: a refresh token is presented again only as the server is declared to bear.
+    /// Rule B6: a refresh token is presented again only as the server is declared to tolerate.
     fn may_show_again(&mut self, session: usize, call: &Call) {
         let ledger = &self.ledgers[session];
         if ledger.crooked || ledger.shown.contains(&call.shown) && self.is_shared(session) {

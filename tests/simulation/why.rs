@@ -18,7 +18,7 @@ impl World {
             self.is_told_to_try_login(session);
         } else if told.contains("without saying why") {
             self.is_told_of_refusal(session, &told);
-        } else if told.contains("no response was understood") {
+        } else if told.contains("its outcome is unknown") {
             self.saw(Corner::ToldUnknown);
             self.was_sent(session, "unknown");
         } else if told.contains("may have been used") {

@@ -11,7 +11,7 @@ use perennial::keyed::Sessions;
 use perennial::refresh::RefreshError;
 use perennial::session::Session;
 use perennial::store::{Store, StoredGrant, Swap, Version, Versioned};
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::time::Timestamp;
 use perennial::token::{Grant, Secret};
 use tempfile::TempDir;
@@ -92,7 +92,7 @@ fn a_session_that_holds_a_grant_keeps_it_and_writes_it_back_to_an_emptied_file()
             let (_directory, store) = store();
             let (time, mut script) = (VirtualTime::at(START), Scripted::new());
             if fails {
-                script = script.then(Answer::Fail(RefreshError::unavailable("503")));
+                script = script.then(Response::Fail(RefreshError::unavailable("503")));
             }
             let session = session(&store, &script, &time);
             session.install_blocking(login(1)).expect("a login");

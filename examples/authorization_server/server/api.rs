@@ -1,4 +1,4 @@
-//! The resource server: `/api` and everything below, open to whoever bears a valid access token
+//! The resource server: `/api` and everything below, open to whoever holds a valid access token
 //! (RFC 6750).
 
 use std::sync::Arc;

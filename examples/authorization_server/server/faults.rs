@@ -26,7 +26,7 @@ pub(crate) enum Fault {
     },
     /// Handle the request, so that the rotation happens, then break the connection instead of
     /// answering.
-    LoseAnswer,
+    LoseResponse,
     /// Handle the request, keep the client waiting for this long, then break the connection.
     Hang(Duration),
 }

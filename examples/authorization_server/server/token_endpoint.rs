@@ -52,7 +52,7 @@ pub(super) async fn handle(
     });
     match fault {
         Fault::None | Fault::Unavailable { .. } => answer.map(success).into_response(),
-        Fault::LoseAnswer => broken_off(),
+        Fault::LoseResponse => broken_off(),
         Fault::Hang(duration) => {
             shared.sleep_or_shutdown(duration).await;
             broken_off()

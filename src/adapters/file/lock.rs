@@ -7,7 +7,7 @@
 //! Invariants: only the file of a noted inode, or an empty one, is removed, and only under a name
 //! that this grant file's temporary files have. A note that fails does not stop the write.
 //!
-//! Deliberately absent: systems other than Unix, which have no inodes; there the temporary file of
+//! Out of scope: systems other than Unix, which have no inodes; there the temporary file of
 //! a killed writer remains.
 
 use std::ffi::OsString;

@@ -9,7 +9,7 @@
 //! must everywhere, since it is written in place. The last component of a path is not followed if
 //! it is a link.
 //!
-//! Deliberately absent: parent directories, access control lists, and systems other than Unix.
+//! Out of scope: parent directories, access control lists, and systems other than Unix.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;

@@ -1,8 +1,8 @@
 //! One refresh: take turns, note the intent, ask, persist. Nothing here knows who waits for it.
 
-pub(super) mod answers;
 pub(super) mod ask;
 pub(super) mod epoch;
+pub(super) mod grant_count;
 mod lease_turn;
 pub(super) mod params;
 pub(super) mod persist;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::lifecycle::{Cause, FlightId};
 use crate::refresh::Refused;
-use crate::session::exchange::answers::AnswerCount;
 use crate::session::exchange::epoch::EpochFence;
+use crate::session::exchange::grant_count::GrantCount;
 use crate::session::exchange::received::Unsaved;
 use crate::session::exchange::stage::Stage;
 use crate::store::Version;
@@ -31,7 +31,7 @@ pub(crate) struct ExchangeParams {
     pub(crate) epoch_fence: Arc<EpochFence>,
     pub(crate) stage: Arc<Stage>,
     /// Counts the grants received; `landed` is how many had landed at the launch.
-    pub(crate) answers: Arc<AnswerCount>,
+    pub(crate) grants: Arc<GrantCount>,
     pub(crate) landed: u64,
 }
 
@@ -39,6 +39,6 @@ impl ExchangeParams {
     /// Returns whether a grant was received that had not landed at the launch: what this refresh would
     /// present may be spent (rule B6).
     pub(crate) fn is_outrun(&self) -> bool {
-        self.answers.count() != self.landed
+        self.grants.count() != self.landed
     }
 }

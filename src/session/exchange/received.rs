@@ -3,7 +3,7 @@
 use std::prelude::rust_2024::*;
 
 use crate::refresh::RefreshError;
-use crate::session::exchange::answers::AnswerGuard;
+use crate::session::exchange::grant_count::GrantGuard;
 use crate::session::panics::Panic;
 use crate::session::ports::Launched;
 use crate::store::{StoreError, StoredGrant, Version};
@@ -47,7 +47,7 @@ pub(crate) struct Report {
     pub(crate) saved: Option<StoredGrant>,
     /// Counts as landed once it is dropped, which is after the outcome was applied.
     #[expect(dead_code, reason = "it is kept for its destructor")]
-    pub(crate) answer: Option<AnswerGuard>,
+    pub(crate) guard: Option<GrantGuard>,
     /// When the refresh was launched, for use where the clocks cannot be read as it lands.
     pub(crate) launched: Launched,
     /// A panic of the program's code that cost nothing; it is resumed once this has landed.
@@ -56,7 +56,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(outcome: Outcome, version: Option<Version>, launched: Launched) -> Self {
-        Self { outcome, version, saved: None, answer: None, launched, panic: None }
+        Self { outcome, version, saved: None, guard: None, launched, panic: None }
     }
 }
 

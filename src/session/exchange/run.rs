@@ -5,8 +5,8 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use crate::refresh::RefreshError;
-use crate::session::exchange::answers::AnswerGuard;
 use crate::session::exchange::ask::{ask, outrun};
+use crate::session::exchange::grant_count::GrantGuard;
 use crate::session::exchange::params::ExchangeParams;
 use crate::session::exchange::received::{Granted, Outcome, Report, Stored};
 use crate::session::exchange::stage::Stage;
@@ -29,8 +29,8 @@ pub(crate) async fn run(ports: Arc<Ports>, params: ExchangeParams) -> Report {
         let store = TimedStore { store, ports: &ports, deadline, panic: &panic };
         StoredExchange::new(&ports, store, &params).run(launched).await
     } else {
-        let (outcome, answer) = unstored(&ports, &params, &panic).await;
-        Report { answer, ..Report::new(outcome, params.version, launched) }
+        let (outcome, guard) = unstored(&ports, &params, &panic).await;
+        Report { guard, ..Report::new(outcome, params.version, launched) }
     };
     Report { panic: panic.take(), ..report }
 }
@@ -40,16 +40,16 @@ async fn unstored(
     ports: &Ports,
     params: &ExchangeParams,
     panic: &FirstPanic,
-) -> (Outcome, Option<AnswerGuard>) {
+) -> (Outcome, Option<GrantGuard>) {
     if params.grant.is_none() && ports.settings.needs_grant {
         return (Outcome::Empty { received: None }, None);
     }
     match ask(ports, params, params.grant.clone(), panic).await {
         Ok(received) => {
-            let answer = AnswerGuard::counted_in(&params.answers);
+            let guard = GrantGuard::counted_in(&params.grants);
             (
                 Outcome::Granted(Granted { received, over: None, stored: Stored::NotNeeded }),
-                Some(answer),
+                Some(guard),
             )
         }
         Err(error) => (Outcome::Failed(error), None),

@@ -4,8 +4,8 @@ use std::prelude::rust_2024::*;
 
 use crate::lifecycle::Failure;
 use crate::refresh::RefreshError;
-use crate::session::exchange::answers::AnswerGuard;
 use crate::session::exchange::ask::ask;
+use crate::session::exchange::grant_count::GrantGuard;
 use crate::session::exchange::lease_turn::LeaseTurn;
 use crate::session::exchange::params::ExchangeParams;
 use crate::session::exchange::persist::{Persisted, persist};
@@ -25,7 +25,7 @@ pub(crate) struct StoredExchange<'a> {
     pub(super) version: Option<Version>,
     /// The unsaved grant that this refresh started with, if it is stored now.
     saved: Option<StoredGrant>,
-    answer: Option<AnswerGuard>,
+    guard: Option<GrantGuard>,
     /// What was read first, as long as it was not looked at.
     pub(super) first: Option<Versioned>,
     /// Whether a store that has lost its content was given the held grant.
@@ -40,7 +40,7 @@ impl<'a> StoredExchange<'a> {
             params,
             version: params.version,
             saved: None,
-            answer: None,
+            guard: None,
             first: None,
             written_back: false,
         }
@@ -48,8 +48,8 @@ impl<'a> StoredExchange<'a> {
 
     pub(crate) async fn run(mut self, launched: Launched) -> Report {
         let outcome = self.outcome().await.unwrap_or_else(Outcome::StoreFailed);
-        let Self { version, saved, answer, .. } = self;
-        Report { saved, answer, ..Report::new(outcome, version, launched) }
+        let Self { version, saved, guard, .. } = self;
+        Report { saved, guard, ..Report::new(outcome, version, launched) }
     }
 
     async fn outcome(&mut self) -> Result<Outcome, StoreError> {
@@ -136,7 +136,7 @@ impl<'a> StoredExchange<'a> {
             Ok(received) => received,
             Err(error) => return self.not_granted(version, before, error).await,
         };
-        self.answer = Some(AnswerGuard::counted_in(&self.params.answers));
+        self.guard = Some(GrantGuard::counted_in(&self.params.grants));
         let over = Some(version);
         if self.is_superseded() {
             // An orphan: what a login or a logout has written to the store stays.

@@ -116,8 +116,11 @@ impl Builder {
         }
     }
 
-    /// Sets the grant to start from, as of now. With a store, it is only used where the store is empty.
-    /// Default: none.
+    /// Sets the grant to start from, as of now. Default: none.
+    ///
+    /// With a [`store`](Builder::store) it is used, and written there, only where the store is empty. On
+    /// each later start it is ignored, also if it has changed: to replace what the store holds, as after a
+    /// new login, call [`Session::install`].
     pub fn grant(mut self, grant: Grant) -> Self {
         self.grant = Some(grant);
         self
@@ -162,7 +165,8 @@ impl Builder {
     }
 
     /// Has refreshes driven by a spawned task, such as `|task| { tokio::spawn(task); }`, so that they
-    /// continue when all callers are gone. Default: none; callers drive them.
+    /// complete, and their grants are stored, also when no caller is waiting. Default: none; then the next
+    /// caller, [`Session::keep_fresh`] or [`Session::close`] takes in a response that has come.
     pub fn spawner(mut self, spawner: impl Fn(BoxFuture<()>) + Send + Sync + 'static) -> Self {
         self.settings.spawner = Some(Box::new(spawner));
         self

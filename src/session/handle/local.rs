@@ -62,10 +62,13 @@ use crate::verdict::Rejection;
 /// # }
 /// ```
 ///
-/// # Deliberately absent
-/// A [`Reader`](crate::session::Reader), which exposes the session that it reads; and the `_blocking`
-/// methods. A thread that blocks stops the executor on which the refresher's future lives, with its
-/// timers and sockets: it would wait for itself. Where a thread may block, use [`Session`].
+/// # Out of scope
+/// - Middleware for HTTP clients: `interceptor::Interceptor` takes a [`Session`]. With a local session,
+///   attach the token to each request in the program.
+/// - A [`Reader`](crate::session::Reader), which exposes the session that it reads.
+/// - The `_blocking` methods. A thread that blocks stops the executor on which the refresher's future
+///   lives, with its timers and sockets: it would wait for itself. Where a thread may block, use
+///   [`Session`].
 #[derive(Clone)]
 pub struct LocalSession {
     session: Session,

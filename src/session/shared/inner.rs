@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::lifecycle::{FlightId, Generation, Lifecycle, Policy, Requested, Start, TokenTimes};
 use crate::refresh::Refused;
 use crate::session::error::Error;
-use crate::session::exchange::answers::AnswerCount;
 use crate::session::exchange::epoch::EpochFence;
+use crate::session::exchange::grant_count::GrantCount;
 use crate::session::exchange::params::ExchangeParams;
 use crate::session::exchange::received::{Report, Unsaved};
 use crate::session::exchange::run::{panicked, run};
@@ -42,7 +42,7 @@ pub(crate) struct Inner {
     /// The flights of epochs that have ended.
     pub(crate) epoch_fence: Arc<EpochFence>,
     /// Counts the grants received by flights of this epoch.
-    pub(crate) answers: Arc<AnswerCount>,
+    pub(crate) grants: Arc<GrantCount>,
     /// How far the newest flight has come.
     pub(crate) stage: Arc<Stage>,
     /// A received grant whose repetition is in flight.
@@ -91,8 +91,8 @@ impl Inner {
             unsaved: self.unsaved.clone(),
             refused: self.refused,
             epoch_fence: Arc::clone(&self.epoch_fence),
-            answers: Arc::clone(&self.answers),
-            landed: self.answers.landed(),
+            grants: Arc::clone(&self.grants),
+            landed: self.grants.landed(),
         };
         let (stage, launched) = (Arc::clone(&self.stage), ports.launched_for(start.deadline));
         let refresh = RefreshJob {

@@ -19,15 +19,15 @@ impl Inner {
         flight: FlightId,
         received: &Received,
     ) -> Grant {
-        let answer = received.record.grant.clone();
+        let grant = received.record.grant.clone();
         let decided = ports.store.is_some() || self.epoch_fence.includes(flight);
         match &self.grant {
             Some(held)
                 if !decided && !brought_one(received) && !self.holds_presented_by(received) =>
             {
-                answer.with_refresh_token_of(held)
+                grant.with_refresh_token_of(held)
             }
-            Some(_) | None => answer,
+            Some(_) | None => grant,
         }
     }
 

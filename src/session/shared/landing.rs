@@ -15,7 +15,7 @@ use crate::session::ports::{Ports, Sample};
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::{HeldBack, Inner, access_token};
 use crate::session::singleflight::flights::Job;
-use crate::store::{StoredGrant, on_timeline, times_of_answer};
+use crate::store::{StoredGrant, on_timeline, times_of_grant};
 use crate::time::{Draw, Timestamp};
 use crate::token::{AccessToken, Grant};
 
@@ -108,7 +108,7 @@ impl Inner {
                 // The received grant belongs to one that another holder has renewed meanwhile.
                 drop(received);
                 self.last_stored = None;
-                let nothing = times_of_answer(&stored.grant, now, wall, jitter);
+                let nothing = times_of_grant(&stored.grant, now, wall, jitter);
                 let times = stored.times(now, wall, jitter).unwrap_or(nothing);
                 self.land(ports, flight, stored.grant, times, sample, deferred);
             }
@@ -232,7 +232,7 @@ impl Inner {
         self.refused = Refused::Never;
         let grant = self.keeping_refresh_token(ports, flight, &received);
         let acquired_at = received.record.acquired_at;
-        let times = times_of_answer(&grant, received.sent, acquired_at, sample.jitter);
+        let times = times_of_grant(&grant, received.sent, acquired_at, sample.jitter);
         let error = match stored {
             Stored::Done | Stored::NotNeeded => {
                 if let Stored::Done = stored {
@@ -385,7 +385,7 @@ impl Inner {
         self.last_stored = None;
         self.epoch_fence.through(self.lifecycle.newest_flight());
         // Grants received by earlier flights do not concern the grant to come.
-        self.answers = Arc::default();
+        self.grants = Arc::default();
         self.unsaved = None;
         deferred.errors.extend(self.last_failure.take().map(|(_, error)| error));
         self.notify_all(deferred);

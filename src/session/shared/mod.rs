@@ -23,7 +23,7 @@ use crate::session::shared::precedence::Precedence;
 use crate::session::shared::snapshot::Slot;
 use crate::session::singleflight::flights::{Flights, Host, poll_all};
 use crate::session::singleflight::waiters::WaiterKey;
-use crate::store::{Version, times_of_answer};
+use crate::store::{Version, times_of_grant};
 use crate::time::Timestamp;
 use crate::token::{AccessToken, Grant};
 
@@ -60,7 +60,7 @@ impl Shared {
             let seed = grant.filter(|_| !store);
             let times = seed
                 .filter(|seed| seed.access_token().is_some())
-                .map(|seed| times_of_answer(seed, now, wall, jitter));
+                .map(|seed| times_of_grant(seed, now, wall, jitter));
             token = match (lifecycle.handle_installed(policy, times, None, now), seed) {
                 (Installed::Publish { generation }, Some(seed)) => {
                     access_token(&lifecycle, generation, seed)
@@ -93,7 +93,7 @@ impl Shared {
                 last_stored: None,
                 flights: Flights::new(host),
                 epoch_fence: Arc::default(),
-                answers: Arc::default(),
+                grants: Arc::default(),
                 stage: Arc::default(),
                 held_back: None,
                 last_failure: None,
@@ -115,7 +115,7 @@ impl Shared {
         if inner.lifecycle.refresh_deadline().is_some() {
             return inner;
         }
-        if inner.answers.is_landing() {
+        if inner.grants.is_landing() {
             // A store that hangs wakes nobody, and its deadline may have expired.
             inner.flights.mark_all_woken();
         }

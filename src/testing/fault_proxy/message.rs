@@ -85,7 +85,7 @@ pub(super) fn for_server(request: &[u8], authority: &str) -> Vec<u8> {
 }
 
 /// Returns the response for the client: a redirect to the server is changed to one to the proxy.
-pub(super) fn for_client(answer: &[u8], authority: &str, proxy: SocketAddr) -> Vec<u8> {
+pub(super) fn for_client(response: &[u8], authority: &str, proxy: SocketAddr) -> Vec<u8> {
     let line = |line: &str| {
         let rest = value(line, "location")
             .and_then(|location| location.strip_prefix("http://"))
@@ -94,11 +94,11 @@ pub(super) fn for_client(answer: &[u8], authority: &str, proxy: SocketAddr) -> V
         Some(rest.map_or_else(|| line.into(), |rest| format!("location: http://{proxy}{rest}")))
     };
     // A response that is not HTTP is passed on unchanged.
-    changed(answer, "", line).unwrap_or_else(|| answer.into())
+    changed(response, "", line).unwrap_or_else(|| response.into())
 }
 
 /// Returns the response with these bytes before its body, and a head that counts them.
-pub(super) fn with_prefix(answer: &[u8], prefix: &[u8]) -> Vec<u8> {
+pub(super) fn with_prefix(response: &[u8], prefix: &[u8]) -> Vec<u8> {
     let mut chunked = false;
     let line = |line: &str| {
         chunked |= value(line, "transfer-encoding").is_some();
@@ -108,13 +108,13 @@ pub(super) fn with_prefix(answer: &[u8], prefix: &[u8]) -> Vec<u8> {
             None => line.into(),
         })
     };
-    let mut answer = changed(answer, "", line).unwrap_or_else(|| answer.into());
-    let body = head_of(&answer).unwrap_or(0);
+    let mut response = changed(response, "", line).unwrap_or_else(|| response.into());
+    let body = head_of(&response).unwrap_or(0);
     let chunk = if chunked {
         [format!("{:x}\r\n", prefix.len()).as_bytes(), prefix, b"\r\n"].concat()
     } else {
         prefix.into()
     };
-    answer.splice(body..body, chunk);
-    answer
+    response.splice(body..body, chunk);
+    response
 }

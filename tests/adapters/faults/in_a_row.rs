@@ -18,7 +18,7 @@ const STRICT: (Rotation, Reuse) = (Rotation::Strict, Reuse::Strict);
 
 /// What may happen to a request before the server sees anything of it.
 fn before_the_server() -> [Fault; 4] {
-    [Fault::ResetBefore, Fault::Answer(Vec::new()), Fault::html(), Fault::Swallow]
+    [Fault::ResetBefore, Fault::Respond(Vec::new()), Fault::html(), Fault::Swallow]
 }
 
 /// A caller whose refresh fails, once time has gone on to its deadline where nothing at all comes back.

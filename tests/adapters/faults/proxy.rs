@@ -60,7 +60,7 @@ fn each_fault_is_what_its_name_says() {
     let marked = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n\xef\xbb\xbfok";
     let cases: [(Fault, &[u8], Option<ErrorKind>, bool); 11] = [
         (Fault::Pass, ANSWER, None, true),
-        (Fault::LoseAnswer, b"", None, true),
+        (Fault::LoseResponse, b"", None, true),
         (Fault::ResetBefore, b"", reset, false),
         (Fault::ResetAfter, b"", reset, true),
         (Fault::Truncate(9), &ANSWER[..9], None, true),
@@ -68,7 +68,7 @@ fn each_fault_is_what_its_name_says() {
         (Fault::Delay(std::time::Duration::ZERO), ANSWER, None, true),
         (Fault::byte_order_mark(), marked, None, true),
         (Fault::Replace(b"hello".to_vec()), b"hello", None, true),
-        (Fault::Answer(b"hello".to_vec()), b"hello", None, false),
+        (Fault::Respond(b"hello".to_vec()), b"hello", None, false),
         // Beyond the script, all pass.
         (Fault::Pass, ANSWER, None, true),
     ];
@@ -169,7 +169,7 @@ fn the_server_is_named_to_itself_and_what_it_redirects_to_itself_goes_through_th
 #[test]
 fn what_befalls_all_others_begins_behind_the_script_and_does_not_end() {
     let (proxy, _seen) = before_a_server();
-    proxy.otherwise(Fault::Answer(b"none".to_vec()));
+    proxy.otherwise(Fault::Respond(b"none".to_vec()));
     proxy.next(Fault::Pass);
     assert_eq!(read(connect(&proxy)), (ANSWER.to_vec(), None));
     for _ in 0..3 {

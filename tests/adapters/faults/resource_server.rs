@@ -79,11 +79,11 @@ async fn is_the_callers_own(on: Adapter, fault: Fault, method: Method) -> Sees {
 // Rules E2, E4.
 async fn what_fails_at_the_resource_server_reaches_the_caller_as_without_the_adapter(on: Adapter) {
     let breaks = [
-        Fault::LoseAnswer,
+        Fault::LoseResponse,
         Fault::ResetBefore,
         Fault::ResetAfter,
         Fault::Truncate(20),
-        Fault::Answer(Vec::new()),
+        Fault::Respond(Vec::new()),
         Fault::garbage(),
     ];
     for fault in breaks {
@@ -101,10 +101,10 @@ async fn what_the_resource_server_answers_reaches_the_caller_as_without_the_adap
         (Fault::Pass, 200),
         (Fault::Hold, 200),
         (Fault::Drip(Duration::ZERO), 200),
-        (Fault::answer(500, None, "oops"), 500),
-        (Fault::answer(502, None, ""), 502),
-        (Fault::answer(503, Some(("retry-after", "7")), ""), 503),
-        (Fault::answer(429, Some(("retry-after", date)), "slowly"), 429),
+        (Fault::responding(500, None, "oops"), 500),
+        (Fault::responding(502, None, ""), 502),
+        (Fault::responding(503, Some(("retry-after", "7")), ""), 503),
+        (Fault::responding(429, Some(("retry-after", date)), "slowly"), 429),
         (Fault::html(), 200),
         (Fault::Flood(100_000_000), 200),
     ];

@@ -33,19 +33,19 @@ fn faults() -> Vec<(Fault, Taken)> {
     let slowly = "HTTP/1.1 429 Fault\r\ndate: Tue, 14 Nov 2023 22:13:20 GMT\r\n\
         retry-after: Tue, 14 Nov 2023 22:14:20 GMT\r\ncontent-length: 0\r\n\r\n";
     vec![
-        (Fault::LoseAnswer, Unknown { handled: true }),
+        (Fault::LoseResponse, Unknown { handled: true }),
         (Fault::ResetAfter, Unknown { handled: true }),
         (Fault::Truncate(20), Unknown { handled: true }),
         (Fault::ResetBefore, Unknown { handled: false }),
-        (Fault::Answer(Vec::new()), Unknown { handled: false }),
+        (Fault::Respond(Vec::new()), Unknown { handled: false }),
         (Fault::garbage(), Unknown { handled: false }),
         (Fault::html(), Unknown { handled: false }),
         (Fault::Flood(100_000_000), Unknown { handled: false }),
         // X6: whether the server has handled it is not known.
-        (Fault::answer(500, None, "oops"), Unknown { handled: false }),
-        (Fault::answer(502, None, ""), Unknown { handled: false }),
-        (Fault::answer(503, Some(("retry-after", "7")), ""), Unavailable),
-        (Fault::Answer(slowly.as_bytes().to_vec()), Unavailable),
+        (Fault::responding(500, None, "oops"), Unknown { handled: false }),
+        (Fault::responding(502, None, ""), Unknown { handled: false }),
+        (Fault::responding(503, Some(("retry-after", "7")), ""), Unavailable),
+        (Fault::Respond(slowly.as_bytes().to_vec()), Unavailable),
     ]
 }
 

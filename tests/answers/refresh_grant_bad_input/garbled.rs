@@ -66,10 +66,7 @@ async fn a_refresh_token_that_came_whole_is_kept_however_the_answer_goes_on() {
     for body in [first, r#"{"refresh_token":"refresh-2""#, r#"{"refresh_token":"refresh-2",]"#] {
         let bad = async |exchange: Exchange| exchange.json(body).await;
         let error = mends_after(bad, "refresh-2").await;
-        assert_eq!(
-            error.to_string(),
-            "the authorization server answered with no access token that can be used"
-        );
+        assert_eq!(error.to_string(), "the token response contained no usable access token");
     }
     // Closed in the middle, and larger than is read.
     let whole = ok("application/json", GOOD);
@@ -217,7 +214,7 @@ async fn an_answer_of_a_byte_a_second_ends_at_the_deadline_and_still_counts_at_i
         scene.time.advance(Duration::from_secs(1));
     }
     let error = soon(caller).await.expect("a caller").expect_err("a deadline");
-    assert_eq!(error.to_string(), "the refresh was sent, but no response was understood");
+    assert_eq!(error.to_string(), "the refresh was sent, but its outcome is unknown");
     assert_mannered(&error);
     // The connection is open still, and what comes late is kept.
     let changed = scene.session.changed();

@@ -210,7 +210,7 @@ fn a_relative_lifetime_beats_an_absolute_one_and_the_date_beats_the_iat() {
         (None, None, date, iat, fresh, Lifetime::Unstated),
     ];
     for (row, (expires_in, exp, date, iat, issuer, lifetime)) in table.into_iter().enumerate() {
-        let found = Lifetime::of_answer(expires_in, exp, date, iat, issuer);
+        let found = Lifetime::from_response(expires_in, exp, date, iat, issuer);
         assert_eq!(found, lifetime, "row {row}");
     }
     assert_eq!(Minting::default(), Minting::MayCache);

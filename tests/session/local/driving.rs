@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use perennial::session::LocalSession;
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Grant;
 
 use super::support::{Bound, LocalTasks, lapsed_of, standard, waiting};
@@ -13,13 +13,13 @@ use crate::session_support::{DUE, Hand, START, at_once, first_grant, text};
 // Rules C4, C7.
 #[test]
 fn a_spawned_refresh_goes_on_when_all_callers_are_gone() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let tasks = LocalTasks::default();
     let builder = LocalSession::builder_with(Bound::new(&script)).spawner(tasks.spawner());
     let (session, _) = lapsed_of(builder);
     drop(waiting(&session));
     tasks.run();
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert!(tasks.woken() > 0, "nobody would know");
     tasks.run();
     assert_eq!((text(session.try_token()), tasks.len()), ("at-2".to_owned(), 0));
@@ -29,7 +29,7 @@ fn a_spawned_refresh_goes_on_when_all_callers_are_gone() {
 // Rule C9.
 #[test]
 fn a_spawned_refresh_runs_on_when_the_last_handle_is_gone() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (tasks, rotated) = (LocalTasks::default(), Rc::new(Cell::new(0)));
     let count = Rc::clone(&rotated);
     let builder = LocalSession::builder_with(Bound::new(&script))
@@ -39,7 +39,7 @@ fn a_spawned_refresh_runs_on_when_the_last_handle_is_gone() {
     drop(waiting(&session));
     tasks.run();
     drop(session);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     tasks.run();
     assert_eq!((script.requests(), script.dropped(), rotated.get(), tasks.len()), (1, 0, 1, 0));
     assert_eq!(Rc::strong_count(&rotated), 1, "nothing is left of the session");
@@ -73,14 +73,14 @@ fn a_keeper_renews_the_token_with_no_caller_and_ends_with_the_last_handle() {
 // Rules B11, B14.
 #[test]
 fn a_refresh_that_a_logout_overtakes_is_revoked_by_the_local_refresher() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let refresher = Bound::new(&script);
     let polls = Rc::clone(&refresher.polls);
     let (session, _) = lapsed_of(LocalSession::builder_with(refresher));
     let mut caller = waiting(&session);
     at_once(session.logout()).expect("no store");
     assert!(caller.ready().expect_err("logged out").is_login_required());
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     at_once(session.close()).expect("all has landed");
     assert_eq!(script.revoked(), ["rt-2"]);
     assert_eq!(polls.get(), 3, "two of the refresh, one of the revocation");
@@ -92,7 +92,7 @@ fn a_refresh_that_a_logout_overtakes_is_revoked_by_the_local_refresher() {
 // Rules B14, F2.
 #[test]
 fn hooks_are_called_on_the_sessions_thread_and_need_not_be_sent() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang);
     let told: Rc<RefCell<Vec<String>>> = Rc::default();
     let (rotations, orphans) = (Rc::clone(&told), Rc::clone(&told));
     let named = |what: &str, grant: &Grant| {
@@ -103,11 +103,11 @@ fn hooks_are_called_on_the_sessions_thread_and_need_not_be_sent() {
         .on_orphan(move |grant| orphans.borrow_mut().push(named("orphan", &grant)));
     let (session, _) = lapsed_of(builder);
     let mut caller = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     session.reject(&caller.ready().expect("a token"));
     let _overtaken = waiting(&session);
     at_once(session.logout()).expect("no store");
-    script.release(Answer::Grant(Scripted::grant(2)));
+    script.release(Response::Grant(Scripted::grant(2)));
     at_once(session.close()).expect("all has landed");
     assert_eq!(told.take(), ["rotated rt-2", "orphan rt-3"]);
     assert_eq!(script.revoked(), [""; 0]);

@@ -11,7 +11,7 @@ use std::thread;
 
 use perennial::refresh::{LocalBoxFuture, LocalRefresh, Request};
 use perennial::session::LocalSession;
-use perennial::testing::{Answer, Scripted};
+use perennial::testing::{Response, Scripted};
 
 use super::support::{Bound, lapsed, lapsed_of, waiting};
 use crate::session_support::{Hand, SECOND, WAITING, at_once, text};
@@ -19,11 +19,11 @@ use crate::session_support::{Hand, SECOND, WAITING, at_once, text};
 // Rules B6, C5.
 #[test]
 fn a_panicking_refresher_harms_only_its_own_flight() {
-    let script = Scripted::new().then(Answer::Panic);
+    let script = Scripted::new().then(Response::Panic);
     let (session, time) = lapsed(&script);
     let error = at_once(session.token()).expect_err("it panicked");
     assert!(error.is_unavailable() && !error.is_login_required());
-    assert_eq!(error.to_string(), "the refresh was sent, but no response was understood");
+    assert_eq!(error.to_string(), "the refresh was sent, but its outcome is unknown");
     time.advance(SECOND);
     assert_eq!(text(at_once(session.token())), "at-3");
 }
@@ -100,7 +100,7 @@ fn a_refresher_that_asks_its_own_session_gets_an_error_at_once() {
 #[test]
 fn a_refresher_that_drives_another_refresh_of_its_session_does_no_harm() {
     let own: Rc<RefCell<Option<LocalSession>>> = Rc::default();
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (asks, refresher) = (Rc::clone(&own), Bound::new(&script));
     let (session, time) = lapsed_of(LocalSession::builder(move |request: Request| {
         let second = refresher.script.requests() == 1;
@@ -108,7 +108,7 @@ fn a_refresher_that_drives_another_refresh_of_its_session_does_no_harm() {
         let (session, script) = (asks.borrow().clone(), refresher.script.clone());
         async move {
             if let Some(session) = session.filter(|_| second) {
-                script.release(Answer::Grant(Scripted::grant(7)));
+                script.release(Response::Grant(Scripted::grant(7)));
                 assert!(at_once(session.close()).is_err_and(|error| error.is_reentrant()));
                 assert_eq!(text(session.try_token()), "at-8");
             }
@@ -128,7 +128,7 @@ fn a_refresher_that_drives_another_refresh_of_its_session_does_no_harm() {
 // Rules B13, B14. The old future still runs when the next one starts, and its grant counts.
 #[test]
 fn a_late_grant_is_not_lost() {
-    let script = Scripted::new().then(Answer::Hang).then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang);
     let (session, time) = lapsed(&script);
     let mut caller = waiting(&session);
     time.advance(30 * SECOND);
@@ -137,7 +137,7 @@ fn a_late_grant_is_not_lost() {
     let mut next = waiting(&session);
     assert_eq!((script.requests(), script.dropped()), (2, 0));
     // The oldest that hangs gets it.
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(next.ready()), "at-2");
     drop((caller, next));
     assert_eq!(session.grant().expect("kept").refresh_token().expect("kept").expose(), "rt-2");
@@ -172,7 +172,7 @@ fn hung_refreshes_do_not_pile_up() {
 // Rule C9.
 #[test]
 fn dropping_the_last_handle_drops_the_refresh_at_once() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let other = session.clone();
     drop(waiting(&session));
@@ -220,7 +220,7 @@ thread_local! {
 #[test]
 fn a_session_that_ends_with_its_thread_does_no_harm() {
     for first in [true, false] {
-        let script = Scripted::new().then(Answer::Hang);
+        let script = Scripted::new().then(Response::Hang);
         let asked = script.clone();
         let thread = thread::spawn(move || {
             // Whichever is touched first is destroyed in its own order.
@@ -265,7 +265,7 @@ fn a_session_that_is_asked_while_its_thread_ends_says_so_and_does_no_harm() {
         (true, "the refresh was polled away from its thread"),
     ] {
         let (sender, said) = mpsc::channel();
-        let script = Scripted::new().then(Answer::Hang);
+        let script = Scripted::new().then(Response::Hang);
         let asked = script.clone();
         let thread = thread::spawn(move || {
             LAST_WORDS.set(None);
@@ -275,7 +275,7 @@ fn a_session_that_is_asked_while_its_thread_ends_says_so_and_does_no_harm() {
             }
             LAST_WORDS.set(Some(LastWords(session, sender)));
             // It wants to be polled once more.
-            asked.release(Answer::Hang);
+            asked.release(Response::Hang);
         });
         thread.join().expect("no panic");
         assert_eq!(said.recv().as_deref(), Ok(expected));

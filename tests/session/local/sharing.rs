@@ -7,7 +7,7 @@ use std::time::Duration;
 use perennial::lifecycle::State;
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::{LocalSession, Rejection};
-use perennial::testing::{Answer, Scripted, VirtualTime};
+use perennial::testing::{Response, Scripted, VirtualTime};
 
 use super::support::{Bound, lapsed, lapsed_of, standard, waiting};
 use crate::session_support::{HOUR, Hand, SECOND, START, WAITING, at_once, block_on, text};
@@ -15,11 +15,11 @@ use crate::session_support::{HOUR, Hand, SECOND, START, WAITING, at_once, block_
 // Rules B3, C2.
 #[test]
 fn any_number_of_callers_make_one_request() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let mut callers: Vec<_> = (0..50).map(|_| waiting(&session)).collect();
     assert_eq!(session.state(), WAITING);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     for caller in &mut callers {
         assert_eq!(text(caller.ready()), "at-2");
     }
@@ -33,7 +33,7 @@ fn dropping_any_callers_at_any_moment_neither_cancels_nor_repeats_the_refresh() 
     // answer has come, or not at all.
     for plan in 0..4_usize.pow(3) {
         let moments = [plan % 4, plan / 4 % 4, plan / 16 % 4];
-        let script = Scripted::new().then(Answer::Hang);
+        let script = Scripted::new().then(Response::Hang);
         let (session, _) = lapsed(&script);
         let mut callers: Vec<_> =
             moments.into_iter().map(|moment| Some((moment, Hand::new(session.token())))).collect();
@@ -45,7 +45,7 @@ fn dropping_any_callers_at_any_moment_neither_cancels_nor_repeats_the_refresh() 
         drop_at(0, &mut callers);
         callers.iter_mut().flatten().for_each(|(_, caller)| caller.pending());
         drop_at(1, &mut callers);
-        script.release(Answer::Grant(Scripted::grant(1)));
+        script.release(Response::Grant(Scripted::grant(1)));
         drop_at(2, &mut callers);
         for (_, mut caller) in callers.into_iter().flatten() {
             assert!(caller.woken() > 0 || session.state() == State::Valid, "{moments:?}");
@@ -59,11 +59,11 @@ fn dropping_any_callers_at_any_moment_neither_cancels_nor_repeats_the_refresh() 
 // Rules C3, C4.
 #[test]
 fn a_driver_dropped_while_the_server_answers_leaves_the_answer_to_the_next() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let driver = waiting(&session);
     let (deputy, mut third) = (waiting(&session), waiting(&session));
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     drop((deputy, driver));
     assert!(third.woken() > 0, "nobody was left who knew");
     assert_eq!(text(third.ready()), "at-2");
@@ -73,11 +73,11 @@ fn a_driver_dropped_while_the_server_answers_leaves_the_answer_to_the_next() {
 // Rules C3, C4.
 #[test]
 fn a_driver_that_is_no_longer_polled_blocks_nobody() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let driver = waiting(&session);
     let mut deputy = waiting(&session);
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert_eq!((driver.woken(), deputy.woken()), (1, 1));
     assert_eq!(text(deputy.ready()), "at-2");
 }
@@ -103,10 +103,10 @@ fn a_wake_up_from_another_thread_arrives() {
 // Rules B7, C2.
 #[test]
 fn a_failure_is_told_to_all_who_wait() {
-    let script = Scripted::new().then(Answer::Hang);
+    let script = Scripted::new().then(Response::Hang);
     let (session, _) = lapsed(&script);
     let mut callers = [waiting(&session), waiting(&session), waiting(&session)];
-    script.release(Answer::Fail(RefreshError::unavailable("no connection")));
+    script.release(Response::Fail(RefreshError::unavailable("no connection")));
     for caller in &mut callers {
         assert!(caller.ready().expect_err("it failed").is_unavailable());
     }
@@ -116,13 +116,13 @@ fn a_failure_is_told_to_all_who_wait() {
 // Rules B4, C2.
 #[test]
 fn two_sessions_of_one_thread_ask_each_its_own_refresher() {
-    let scripts = [Scripted::new().then(Answer::Hang), Scripted::new().then(Answer::Hang)];
+    let scripts = [Scripted::new().then(Response::Hang), Scripted::new().then(Response::Hang)];
     let sessions = [lapsed(&scripts[0]).0, lapsed(&scripts[1]).0];
     let mut callers = [waiting(&sessions[0]), waiting(&sessions[1])];
-    scripts[1].release(Answer::Grant(Scripted::grant(6)));
+    scripts[1].release(Response::Grant(Scripted::grant(6)));
     callers[0].pending();
     assert_eq!(text(callers[1].ready()), "at-7");
-    scripts[0].release(Answer::Grant(Scripted::grant(1)));
+    scripts[0].release(Response::Grant(Scripted::grant(1)));
     assert_eq!(text(callers[0].ready()), "at-2");
     assert_eq!((scripts[0].requests(), scripts[1].requests()), (1, 1));
 }
@@ -131,9 +131,9 @@ fn two_sessions_of_one_thread_ask_each_its_own_refresher() {
 #[test]
 fn the_wishes_of_a_local_caller_are_kept() {
     let script = Scripted::new()
-        .then(Answer::Hang)
-        .then(Answer::Fail(RefreshError::unavailable("no connection")))
-        .then(Answer::Grant(Scripted::grant(3)));
+        .then(Response::Hang)
+        .then(Response::Fail(RefreshError::unavailable("no connection")))
+        .then(Response::Grant(Scripted::grant(3)));
     let time = VirtualTime::at(START);
     let builder = standard(LocalSession::builder_with(Bound::new(&script)), &time);
     let session = builder.timer(time.clone()).build().expect("sendable");
@@ -145,7 +145,7 @@ fn the_wishes_of_a_local_caller_are_kept() {
     hasty.pending();
     time.advance(SECOND);
     assert!(hasty.ready().expect_err("a limit").is_timeout());
-    script.release(Answer::Grant(Scripted::grant(1)));
+    script.release(Response::Grant(Scripted::grant(1)));
     assert!(choosy.ready().expect_err("an hour, no longer").is_too_brief());
     time.advance(HOUR);
     let mut patient = Hand::new(session.token_within(HOUR));

@@ -24,7 +24,7 @@ const PAST: i16 = 14;
 sentences! {
     Rule {
         Answers = "D1, D2: who presents a token is answered as the policy says of all that was told",
-        Reveals = "D3: reuse that is not borne revokes, and reuse that is borne does not",
+        Reveals = "D3: reuse that is not tolerated revokes, and reuse that is tolerated does not",
         ForGood = "D3: a revoked family stays so, and says no more than that",
         Lifetimes = "D4: a family that has outlived itself refuses, and no other does for that",
         Numbers = "D1: numbers grow by one, where a successor is issued and nowhere else",
@@ -57,8 +57,8 @@ struct History {
     began: Tick,
     used: Tick,
     newest: u64,
-    /// Until when the predecessor is borne, at the latest, and how often it was.
-    borne: Option<(Tick, u32)>,
+    /// Until when the predecessor is tolerated, at the latest, and how often it was.
+    tolerated: Option<(Tick, u32)>,
     /// Nobody has used what came with the newest token.
     unconfirmed: bool,
     revoked: bool,
@@ -84,8 +84,8 @@ impl Hash for State {
         };
         // Of a first token there are no older ones.
         (ago(row.began), ago(row.used), row.newest.min(3), tolerance, row.revoked).hash(hasher);
-        let History { began, used, borne, unconfirmed, revoked, .. } = self.history;
-        (ago(began), ago(used), borne.map(|(until, uses)| (ago(until), uses))).hash(hasher);
+        let History { began, used, tolerated, unconfirmed, revoked, .. } = self.history;
+        (ago(began), ago(used), tolerated.map(|(until, uses)| (ago(until), uses))).hash(hasher);
         (unconfirmed, revoked, self.behind).hash(hasher);
     }
 }
@@ -123,8 +123,8 @@ impl History {
     /// What `now` shows of the overlap stays shown, and one that lies further ahead than it is long is
     /// pulled in.
     fn notice(&mut self, now: Tick) {
-        let open = self.borne.filter(|(until, _)| now < *until);
-        self.borne = open.map(|(until, uses)| (until.min(now.plus(WINDOW)), uses));
+        let open = self.tolerated.filter(|(until, _)| now < *until);
+        self.tolerated = open.map(|(until, uses)| (until.min(now.plus(WINDOW)), uses));
     }
 
     fn has_expired(&self, now: Tick) -> bool {
@@ -155,7 +155,7 @@ impl History {
                 self.used = now;
                 let windowed =
                     matches!(reuse, Reuse::OverlapAccessOnly { .. } | Reuse::Idempotent { .. });
-                self.borne = windowed.then(|| (now.plus(WINDOW), 0));
+                self.tolerated = windowed.then(|| (now.plus(WINDOW), 0));
                 self.unconfirmed = reuse == Reuse::ConfirmByUse;
                 Effect::IssueSuccessor { number: self.newest }
             }
@@ -163,7 +163,7 @@ impl History {
                 self.used = now;
                 Effect::RepeatSuccessor { number: self.newest }
             }
-            Some(1) => match &mut self.borne {
+            Some(1) => match &mut self.tolerated {
                 Some((_, uses)) if *uses >= USES => Effect::Refuse(RefusalReason::TooOften),
                 Some((_, uses)) => {
                     *uses += 1;
@@ -194,7 +194,7 @@ impl History {
             View::Revoked
         } else if seen.has_expired(now) {
             View::Expired
-        } else if seen.borne.is_some() || seen.unconfirmed {
+        } else if seen.tolerated.is_some() || seen.unconfirmed {
             View::Rotated
         } else {
             View::Active
@@ -233,7 +233,7 @@ impl Scenario for Rotation {
             began: now,
             used: now,
             newest: 1,
-            borne: None,
+            tolerated: None,
             unconfirmed: false,
             revoked: false,
         };
@@ -327,7 +327,10 @@ fn judged(
 fn reached(before: &State, event: Event, effect: Effect, after: &History) -> Set {
     let State { history, now, .. } = before;
     let older = matches!(event, Event::Presented { number } if number + 1 < history.newest);
-    let (was, is) = (history.borne.map(|borne| borne.0), after.borne.map(|borne| borne.0));
+    let (was, is) = (
+        history.tolerated.map(|tolerated| tolerated.0),
+        after.tolerated.map(|tolerated| tolerated.0),
+    );
     let told = event == Event::Revoked;
     let reused = effect == Effect::RevokeFamily && !told;
     Corner::Issues.when(matches!(effect, Effect::IssueSuccessor { .. }))

@@ -25,7 +25,7 @@ sentences! {
         Overwrites = "B4: a late success overwrites no newer token, no login and no logout",
         KeepsWorking = "B5: a failure takes nothing from a token that works, and callers get it",
         Declined = "B6: declined is final until another grant comes",
-        Unknown = "B6: what follows an unknown outcome is what the server is declared to bear",
+        Unknown = "B6: what follows an unknown outcome is what the server is declared to tolerate",
         Misconfigured = "B6: what a misconfigured client is told, and when it tries again, is the rule's",
         Unexplained = "B6: refusals without a reason are counted in a row, and told of once they last",
         BackOff = "B7: no refresh starts before the backoff is over, and one may when it is",

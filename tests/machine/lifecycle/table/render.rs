@@ -41,7 +41,9 @@ longer than the one that is held. `an older token`, `an older refresh` are those
 const TRANSITIONS: &str = "\
 ## Transitions
 
-Generated from [`apply`](crate::lifecycle::apply) by a test; `UPDATE_EXPECT=1` rewrites it.
+Generated from [`apply`] by a test; `UPDATE_EXPECT=1` rewrites it.
+
+[`apply`]: lifecycle/transition.rs
 
 | from | to | by |
 |---|---|---|

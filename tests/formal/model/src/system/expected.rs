@@ -139,6 +139,6 @@ pub(crate) const ROWS: [Row; 21] = [
 /// token, whoever comes second.
 pub(crate) const FOUND_OUT_AT_ONCE: [bool; 4] = [true, false, false, false];
 
-/// Whether it is found out in the end, the honest holder going on: at the first use that is not borne.
+/// Whether it is found out in the end, the honest holder going on: at the first use that is not tolerated.
 pub(crate) const ROW_OF_THE_THIEF: Row =
     Row { name: "a thief has copied the refresh token", fault: Fault::Theft, ..ONE };

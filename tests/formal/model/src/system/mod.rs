@@ -30,7 +30,7 @@ use state::State;
 use told::Told;
 
 /// Spans, in ticks: how long an access token lives, how long before its end it is refreshed, how long a
-/// refresh may take, and for how long a server whose policy has a window bears a predecessor.
+/// refresh may take, and for how long a server whose policy has a window tolerates a predecessor.
 const LIFETIME: u8 = 8;
 /// So early that the old token still works when a refresh meets its deadline.
 const REFRESH_WINDOW: u8 = 4;
@@ -43,7 +43,7 @@ sentences! {
     /// What is asked of each line of the table.
     Claim {
         StaysLoggedIn = "no honest holder is told to log in",
-        LateReuse = "a token that is not borne any more revokes the family, and one that is does not",
+        LateReuse = "a token that is not tolerated any more revokes the family, and one that is does not",
         AtMostTwo = "the newest token works, at most its predecessor beside it, and no other",
         Answered = "whoever waits is answered once messages arrive",
         FoundAtOnce = "whoever uses a token second is found out",

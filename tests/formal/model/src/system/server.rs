@@ -16,8 +16,8 @@ impl System {
         let used_before = number < before.newest();
         let revoked = before.is_revoked();
         let reacted = outcome == Presented::RevokeFamily;
-        let borne = used_before && self.bears(state, number);
-        let right = revoked || !used_before || reacted != borne;
+        let tolerated = used_before && self.tolerates(state, number);
+        let right = revoked || !used_before || reacted != tolerated;
         let broken = Claim::LateReuse.when(!right)
             | Claim::FoundAtOnce.when(used_before && !revoked && !reacted);
         let reply = match outcome {
@@ -34,8 +34,8 @@ impl System {
         (reply, broken)
     }
 
-    /// Whether the policy bears that a token is used once more, by what has happened.
-    fn bears(&self, state: &State, number: u64) -> bool {
+    /// Whether the policy tolerates that a token is used once more, by what has happened.
+    fn tolerates(&self, state: &State, number: u64) -> bool {
         let of_the_newest = number + 1 == state.family.newest();
         of_the_newest
             && match self.reuse {

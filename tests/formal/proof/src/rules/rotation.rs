@@ -185,13 +185,13 @@ pub(super) fn reuse<T: Time>(turn: &Turn<T>) -> Verdict {
     if event == Event::Revoked {
         return Ok(());
     }
-    let borne = presented_to_the_living(turn).is_none_or(|number| {
+    let tolerated = presented_to_the_living(turn).is_none_or(|number| {
         let spent = 0 < number && number < before.newest;
         !spent || (before.newest - number == 1 && shown(turn) != Tolerance::Closed)
     });
     ensure(
-        (effect == Effect::RevokeFamily) != borne,
-        "revoked where it is borne, or not where it is not",
+        (effect == Effect::RevokeFamily) != tolerated,
+        "revoked where it is tolerated, or not where it is not",
     )
 }
 

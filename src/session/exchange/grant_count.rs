@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 /// Counts the grants that the flights of one epoch have received (rules B6, B14).
 #[derive(Default)]
-pub(crate) struct AnswerCount {
+pub(crate) struct GrantCount {
     came: AtomicU64,
     landed: AtomicU64,
 }
 
-impl AnswerCount {
+impl GrantCount {
     /// Returns how many were received.
     pub(crate) fn count(&self) -> u64 {
         self.came.load(Ordering::Relaxed)
@@ -34,16 +34,16 @@ impl AnswerCount {
 }
 
 /// The grant that one flight has received, counted as landed when this is dropped.
-pub(crate) struct AnswerGuard(Arc<AnswerCount>);
+pub(crate) struct GrantGuard(Arc<GrantCount>);
 
-impl AnswerGuard {
-    pub(crate) fn counted_in(answers: &Arc<AnswerCount>) -> Self {
-        answers.came.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(answers))
+impl GrantGuard {
+    pub(crate) fn counted_in(grants: &Arc<GrantCount>) -> Self {
+        grants.came.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(grants))
     }
 }
 
-impl Drop for AnswerGuard {
+impl Drop for GrantGuard {
     fn drop(&mut self) {
         // The grant has landed, or is lost with its flight.
         self.0.landed.fetch_add(1, Ordering::Relaxed);
