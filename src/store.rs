@@ -6,6 +6,7 @@
 
 #[cfg(feature = "json")]
 pub(crate) mod json;
+mod lease;
 
 use core::fmt;
 use core::future::Future;
@@ -19,6 +20,8 @@ use crate::primitives::Mutex;
 use crate::refresh::BoxFuture;
 use crate::time::{Draw, Lifetime, Span, Timestamp};
 use crate::token::Grant;
+
+pub use self::lease::{Acquired, Lease};
 
 /// The number of writes to a store. A store that was never written is at [`Version::EMPTY`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,9 +60,23 @@ pub struct StoredGrant {
     pub acquired_at: Timestamp,
     /// When its access token expires, by the wall clock; `None` if no lifetime was stated.
     pub expires_at: Option<Timestamp>,
-    /// When its refresh token was sent, if it was and no outcome was stored. See rule
-    /// [F2](crate::spec#f-storage).
-    pub intent: Option<Timestamp>,
+    /// The note of intent: set before the refresh token is sent, and removed once the outcome is
+    /// known and stored ([F2](crate::spec#f-storage)).
+    pub intent: Option<Intent>,
+}
+
+/// A note that the refresh token of a stored grant was, or is about to be, sent. Instants are of
+/// the wall clock.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Intent {
+    /// When the refresh token was first sent without an outcome being stored.
+    pub since: Timestamp,
+    /// The deadline of the request that is under way; `None` in a record of format 1, which has
+    /// none.
+    ///
+    /// In a store without a [`Lease`] of its own, other holders do not send the refresh token
+    /// before this instant.
+    pub until: Option<Timestamp>,
 }
 
 impl StoredGrant {
@@ -192,6 +209,14 @@ pub trait Store: Send + Sync + 'static {
         core::future::ready(Err(StoreError::damaged(
             "what the store holds cannot be understood, and a login does not replace it: repair it by hand",
         )))
+    }
+
+    /// Returns the lease by which processes that share this store take turns to refresh.
+    ///
+    /// Default: `None`; the note of intent in the record is the lease then, until the deadline that
+    /// the note carries.
+    fn lease(&self) -> Option<Arc<dyn Lease>> {
+        None
     }
 }
 

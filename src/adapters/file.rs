@@ -22,7 +22,7 @@
 //! ```
 //!
 //! # The file
-//! The file contains one JSON object: `{"format":1,"version":7,"grant":{..}}`, or `"grant":null`
+//! The file contains one JSON object: `{"format":2,"version":7,"grant":{..}}`, or `"grant":null`
 //! after a logout. The tokens are not encrypted: whoever can read the file has them. Next to it are
 //! `<name>.lock` and, during a write, `.<name>.<six letters or digits>`.
 //!

@@ -17,12 +17,12 @@ use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
-use super::{StoreError, StoredGrant, Version, Versioned};
+use super::{Intent, StoreError, StoredGrant, Version, Versioned};
 use crate::time::{Lifetime, Span, Timestamp};
 use crate::token::{Grant, Secret};
 
-/// The only format so far.
-const FORMAT: u64 = 1;
+/// The format that is written. Format 1, which lacks `intent_until`, is read as well.
+const FORMAT: u64 = 2;
 
 /// Only the format, whatever else there is.
 #[derive(Deserialize)]
@@ -55,6 +55,9 @@ struct Body<T> {
     refresh_in: Option<Span>,
     #[serde(deserialize_with = "required")]
     intent: Option<Timestamp>,
+    /// Missing in format 1, and there alone.
+    #[serde(default, deserialize_with = "present")]
+    intent_until: Option<Option<Timestamp>>,
     fields: BTreeMap<String, T>,
 }
 
@@ -65,9 +68,16 @@ fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Option::deserialize(deserializer)
 }
 
+/// A value that may be null, or missing.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
 impl Versioned {
     /// Returns the content as JSON, unencrypted, in the format of the file store:
-    /// `{"format":1,"version":7,"grant":{..}}`, or `"grant":null` after a logout. A store that was
+    /// `{"format":2,"version":7,"grant":{..}}`, or `"grant":null` after a logout. A store that was
     /// never written has no content at all.
     ///
     /// ```
@@ -124,7 +134,8 @@ impl<'a> Body<&'a str> {
             acquired_at: stored.acquired_at,
             expires_at: stored.expires_at,
             refresh_in: grant.refresh_in(),
-            intent: stored.intent,
+            intent: stored.intent.map(|intent| intent.since),
+            intent_until: Some(stored.intent.and_then(|intent| intent.until)),
             fields: grant.fields().map(|(name, it)| (name.into(), it.expose())).collect(),
         }
     }
@@ -150,13 +161,19 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Versioned, String> {
         return Err("it is empty".into());
     }
     let head: Head = serde_json::from_slice(bytes).map_err(|error| describe(&error))?;
-    if head.format != FORMAT {
-        return Err(format!("its format is not {FORMAT}, the one that this program knows"));
+    if !(1..=FORMAT).contains(&head.format) {
+        return Err("its format is neither 1 nor 2, the ones that this program knows".into());
     }
     let content: Content<Text> = serde_json::from_slice(bytes).map_err(|error| describe(&error))?;
     // Otherwise a swap that expects an empty store would overwrite it.
     if content.version == Version::EMPTY.number() {
         return Err("its version is that of a file that was never written".into());
+    }
+    if content.grant.as_ref().is_some_and(|grant| grant.intent_until.is_some() != (head.format > 1))
+    {
+        return Err(
+            "it has `intent_until`, which format 2 has and format 1 has not, or lacks it".into()
+        );
     }
     let grant = content.grant.map(Body::into_stored).transpose()?;
     Ok(Versioned { version: Version::new(content.version), grant })
@@ -184,7 +201,7 @@ impl Body<Text> {
             grant,
             acquired_at: self.acquired_at,
             expires_at: self.expires_at,
-            intent: self.intent,
+            intent: self.intent.map(|since| Intent { since, until: self.intent_until.flatten() }),
         })
     }
 }

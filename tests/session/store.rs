@@ -92,7 +92,7 @@ fn the_order_is_intent_exchange_persist_publish() {
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let mut caller = waiting(&session);
-    let noted = ledger.content().grant.expect("held").intent;
+    let noted = ledger.content().grant.expect("held").intent.map(|intent| intent.since);
     assert_eq!(noted, Some(START.saturating_add(HOUR.into())));
     ledger.set(Fault::WritesHang);
     script.release(Answer::Grant(Scripted::grant(1)));
@@ -388,7 +388,7 @@ fn a_noted_intent_keeps_the_instant_of_the_first_sending() {
         assert!(at_once(session.token()).is_err());
         time.advance(60 * SECOND);
     }
-    let noted = ledger.content().grant.expect("held").intent;
+    let noted = ledger.content().grant.expect("held").intent.map(|intent| intent.since);
     assert_eq!((noted, script.requests()), (Some(START.saturating_add(HOUR.into())), 2));
 }
 

@@ -12,7 +12,7 @@ use crate::session_support::{
 use perennial::lifecycle::{Policy, Remedy, Reuse, State};
 use perennial::refresh::RefreshError;
 use perennial::session::Session;
-use perennial::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned};
+use perennial::store::{Intent, Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::time::Timestamp;
 use perennial::token::Grant;
@@ -473,7 +473,8 @@ fn a_thread_that_logs_in_or_out_waits_for_a_store_that_takes_its_time() {
 // Rules B6, F2. An intent in the store means that the refresh token was sent.
 #[test]
 fn a_longer_life_is_not_asked_for_while_the_refresh_token_is_in_doubt() {
-    let noted = StoredGrant { intent: Some(START), ..stored(first_grant()) };
+    let noted =
+        StoredGrant { intent: Some(Intent { since: START, until: None }), ..stored(first_grant()) };
     let (time, ledger) = (VirtualTime::at(START), Ledger::holding(noted));
     let script = Scripted::new();
     let session = ledger.builder(&script, &time).build().expect("nothing to check");

@@ -7,7 +7,7 @@ use crate::session_support::{
 use perennial::lifecycle::{Policy, Remedy, Reuse, State};
 use perennial::refresh::RefreshError;
 use perennial::session::Session;
-use perennial::store::{MemoryStore, StoredGrant};
+use perennial::store::{Intent, MemoryStore, StoredGrant};
 use perennial::testing::{Answer, Scripted, VirtualTime};
 use perennial::token::Secret;
 
@@ -92,7 +92,8 @@ fn declined_is_not_final_while_a_peer_presents_the_same_grant() {
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
     let now = START.saturating_add(HOUR.into());
-    let noted = StoredGrant { intent: Some(now), ..stored(first_grant()) };
+    let noted =
+        StoredGrant { intent: Some(Intent { since: now, until: None }), ..stored(first_grant()) };
     ledger.overwritten_meanwhile(Some(noted));
     let error = at_once(session.token()).expect_err("declined, for now");
     assert!(error.is_unavailable() && !error.is_login_required());
@@ -108,7 +109,10 @@ fn declined_is_not_final_while_a_peer_presents_the_same_grant() {
 /// no answer was stored.
 fn restarted(reuse: Reuse, script: &Scripted) -> (Session, VirtualTime) {
     let sent = START.saturating_add(DUE.into());
-    let ledger = Ledger::holding(StoredGrant { intent: Some(sent), ..stored(first_grant()) });
+    let ledger = Ledger::holding(StoredGrant {
+        intent: Some(Intent { since: sent, until: None }),
+        ..stored(first_grant())
+    });
     let time = VirtualTime::at(sent.saturating_add(SECOND.into()));
     let policy = Policy::builder().reuse(reuse).build().expect("valid");
     let session = ledger.builder(script, &time).policy(policy).build().expect("nothing to check");

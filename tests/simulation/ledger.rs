@@ -282,7 +282,7 @@ impl World {
         ledger.saw_intent |= stored.intent.is_some();
         if let (true, Some(intent)) = (first && foreign, stored.intent) {
             let (now, wall) = (ledger.now(), ledger.watch.wall().as_millis());
-            ledger.intents.insert(renewal, (now - (wall - intent.as_millis())).min(now));
+            ledger.intents.insert(renewal, (now - (wall - intent.since.as_millis())).min(now));
             self.saw(Corner::RestartInDoubt);
         }
     }

@@ -14,7 +14,7 @@ use futures::executor::block_on;
 use perennial::adapters::file::FileStore;
 use perennial::refresh::Request;
 use perennial::session::Session;
-use perennial::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned};
+use perennial::store::{Intent, Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::testing::{Scripted, VirtualTime};
 use perennial::time::{Lifetime, Span, Timestamp};
 use perennial::token::{Grant, Secret};
@@ -67,7 +67,14 @@ fn every_field_is_read_back_as_it_was_written() {
         .with_field("", "");
     let sent = Timestamp::from_millis(1_700_000_000_123);
     let grants = [
-        StoredGrant { intent: Some(Timestamp::from_millis(-1)), ..StoredGrant::new(full, sent) },
+        StoredGrant {
+            intent: Some(Intent { since: Timestamp::from_millis(-1), until: None }),
+            ..StoredGrant::new(full.clone(), sent)
+        },
+        StoredGrant {
+            intent: Some(Intent { since: sent, until: Some(Timestamp::MAX) }),
+            ..StoredGrant::new(full, sent)
+        },
         StoredGrant::new(Grant::of_access_token("at", Lifetime::Unstated), Timestamp::MIN),
         StoredGrant::new(Grant::of_access_token("at", Span::ZERO), Timestamp::MAX),
         StoredGrant::new(Grant::of_refresh_token("rt"), Timestamp::UNIX_EPOCH),
@@ -191,8 +198,11 @@ fn a_damaged_file_is_an_error_that_quotes_nothing_and_is_not_overwritten() {
         b"{\"format\":1,\"version\":7}".to_vec(),
         b"{\"format\":1,\"version\":7,\"grant\":\"rt-planted\"}".to_vec(),
         [whole.as_bytes(), b"rt-planted"].concat(),
-        edit("\"format\":1", "\"format\":2"),
-        edit("\"format\":1", "\"format\":\"rt-planted\""),
+        edit("\"format\":2", "\"format\":0"),
+        edit("\"format\":2", "\"format\":1"),
+        edit("\"format\":2", "\"format\":3"),
+        edit("\"format\":2", "\"format\":\"rt-planted\""),
+        edit("\"intent_until\":null,", ""),
         edit("\"version\":1", "\"version\":-1"),
         edit("\"version\":1", "\"version\":0"),
         edit("\"version\":1", "\"version\":1.5"),
@@ -349,6 +359,28 @@ fn the_file_holds_what_the_stored_form_says_byte_for_byte() {
         assert_eq!(Versioned::from_json(text.expose().as_bytes()).expect("ours"), content);
         assert!(!format!("{text:?}").contains("planted"));
     }
+}
+
+// Rule F5. Case X35.
+#[test]
+fn a_record_of_format_1_is_read_and_its_note_of_intent_has_no_deadline() {
+    let (_directory, store) = store();
+    let noted = |until| {
+        let intent = Some(Intent { since: Timestamp::from_secs(1_700_000_100), until });
+        StoredGrant { intent, ..sample() }
+    };
+    put(&store, Some(&noted(Some(Timestamp::from_secs(1_700_000_130)))));
+    let written = fs::read_to_string(store.path()).expect("the file");
+    let earlier = written
+        .replace("\"format\":2", "\"format\":1")
+        .replace(",\"intent_until\":1700000130000", "");
+    assert!(earlier.len() < written.len() - 20, "{written}");
+    fs::write(store.path(), earlier).expect("a file of format 1");
+    assert_eq!(load(&store).grant, Some(noted(None)));
+    // It is written in the present format.
+    put(&store, Some(&noted(None)));
+    let written = fs::read_to_string(store.path()).expect("the file");
+    assert!(written.contains("\"format\":2") && written.contains("\"intent_until\":null"));
 }
 
 // Rules F5, G1.

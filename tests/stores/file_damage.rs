@@ -56,7 +56,7 @@ const DAMAGED: [&[u8]; 7] = [
     b"{}",
     b"[]",
     b"{\"format\":1,\"version\":7,\"grant\":{\"access_token\":\"at-planted\",\"ref",
-    b"{\"format\":2,\"version\":7,\"grant\":null}",
+    b"{\"format\":3,\"version\":7,\"grant\":null}",
     b"\xff\xfe\0\0",
     b"rt-planted",
 ];

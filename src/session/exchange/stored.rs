@@ -11,7 +11,7 @@ use crate::session::exchange::persist::{Persisted, persist};
 use crate::session::exchange::received::{Granted, Outcome, Report, Stored, same_credential};
 use crate::session::exchange::timed_store::TimedStore;
 use crate::session::ports::{Launched, Ports};
-use crate::store::{StoreError, StoredGrant, Swap, Version, Versioned};
+use crate::store::{Intent, StoreError, StoredGrant, Swap, Version, Versioned};
 use crate::time::Draw;
 use crate::token::Grant;
 
@@ -142,15 +142,22 @@ impl<'a> StoredExchange<'a> {
         })
     }
 
+    /// Returns the note that the refresh token of `before` is about to be sent.
+    fn intent(&self, before: &StoredGrant) -> Intent {
+        let clock = &self.ports.settings.clock;
+        let (now, wall) = (clock.now(), clock.wall());
+        // An earlier request of unknown outcome still counts: the window runs from the first.
+        let since = before.intent.map_or(wall, |earlier| earlier.since);
+        Intent { since, until: Some(wall.saturating_add(self.params.deadline.since(now))) }
+    }
+
     async fn ask_and_store(
         &mut self,
         before: Option<StoredGrant>,
         mut version: Version,
     ) -> Outcome {
         if let Some(before) = &before {
-            // An earlier request of unknown outcome still counts: the window runs from the first.
-            let intent = before.intent.or_else(|| Some(self.ports.settings.clock.wall()));
-            let noted = StoredGrant { intent, ..before.clone() };
+            let noted = StoredGrant { intent: Some(self.intent(before)), ..before.clone() };
             match self.store.swap(version, Some(noted)).await {
                 Ok(Swap::Done(noted)) => version = noted,
                 Ok(Swap::Conflict(content)) => {

@@ -13,7 +13,7 @@ use crate::session::handle::timed::Timed;
 use crate::session::panics::FirstPanic;
 use crate::session::ports::Sample;
 use crate::session::shared::precedence::{Number, has_been_seen};
-use crate::store::{AnyStore, StoreError, StoredGrant, Swap, Version};
+use crate::store::{AnyStore, Intent, StoreError, StoredGrant, Swap, Version};
 use crate::time::Timestamp;
 use crate::token::Grant;
 
@@ -188,7 +188,8 @@ impl Session {
             // The very refresh token may be in flight, and its response is waited for (rule B6).
             stored.intent = inner
                 .sent_of(&stored.grant, ports.settings.longest())
-                .map(|sent| sample.wall.saturating_sub(sample.now.since(sent)));
+                .map(|sent| sample.wall.saturating_sub(sample.now.since(sent)))
+                .map(|since| Intent { since, until: None });
             inner.install(ports, stored, sample, deferred);
             inner.release_held_back(ports, sample, deferred);
             Ok(())

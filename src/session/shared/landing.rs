@@ -350,7 +350,7 @@ impl Inner {
         deferred: &mut Deferred,
     ) {
         let token = stored.times(now, wall, jitter);
-        let intent = stored.intent.map(|sent| on_timeline(sent, now, wall));
+        let intent = stored.intent.map(|intent| on_timeline(intent.since, now, wall));
         let policy = &ports.settings.policy;
         self.token = match self.lifecycle.handle_installed(policy, token, intent, now) {
             Installed::Publish { generation } => {
