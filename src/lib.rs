@@ -183,6 +183,8 @@ pub mod keyed;
 pub mod lifecycle;
 #[cfg(feature = "std")]
 mod offload;
+#[cfg(any(feature = "file", feature = "keyring", feature = "sealed"))]
+mod ownership;
 #[cfg(feature = "std")]
 mod primitives;
 pub mod provider;

@@ -53,7 +53,6 @@
 //! Encryption at rest, and a limit on waiting for the lock: that is the session's deadline, and a
 //! killed process holds no lock.
 
-mod lane;
 mod lock;
 mod said;
 mod trust;
@@ -70,9 +69,9 @@ use std::time::UNIX_EPOCH;
 use atomic_write_file::AtomicWriteFile;
 use secrecy::zeroize::Zeroizing;
 
-use self::lane::{Claim, Lane};
 use self::lock::Lock;
 use self::said::{damaged, emptied, failed, given_up, irreplaceable, no_file};
+use crate::offload::lane::{Claim, Lane};
 use crate::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned, json};
 
 /// A store that keeps a grant in a file. Clones share the file.

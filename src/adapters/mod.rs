@@ -8,6 +8,7 @@
 //! | `jwt` | `jwt` | access tokens as JWT, for an `issue::Issuer` |
 //! | `oauth2` | `oauth2` | the refresh_token and client_credentials grants, each a [`Refresh`](crate::refresh::Refresh) |
 //! | `reqwest` | `reqwest` | middleware for `reqwest-middleware` |
+//! | `sealed` | `sealed` | a [`Store`](crate::store::Store) around another, which sees encrypted grants only |
 //! | `smol` | `smol` | timer and spawner on smol |
 //! | `thread` | | a timer on a thread of its own |
 //! | `tokio` | `tokio` | timer, spawner and runtime on tokio |
@@ -25,6 +26,8 @@ pub mod jwt;
 pub mod oauth2;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
+#[cfg(feature = "sealed")]
+pub mod sealed;
 #[cfg(feature = "smol")]
 pub mod smol;
 pub mod thread;

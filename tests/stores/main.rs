@@ -7,3 +7,4 @@ mod file_damage;
 mod file_planted;
 mod file_unix;
 mod flawed;
+mod sealed;

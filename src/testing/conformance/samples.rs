@@ -5,7 +5,7 @@ use std::format;
 use std::prelude::rust_2024::*;
 
 use super::flaw::{StoreFlaw, StoreProperty, ensure};
-use crate::store::{StoreError, StoredGrant};
+use crate::store::{Intent, StoreError, StoredGrant};
 use crate::time::{Lifetime, Span, Timestamp};
 use crate::token::{Grant, Secret};
 
@@ -45,12 +45,15 @@ pub(super) fn of_every_kind(longest: usize) -> Vec<StoredGrant> {
         .with_field("a name with \"quotes\" ' and \u{fc}", "")
         .with_field("", "a field without a name");
     let full = StoredGrant::new(full, SENT);
+    let (since, until) = (Timestamp::from_millis(-1), Timestamp::from_millis(1_700_000_031_456));
     let sending =
-        StoredGrant { intent: Some(Timestamp::from_millis(1_700_000_001_456)), ..full.clone() };
+        StoredGrant { intent: Some(Intent { since, until: Some(until) }), ..full.clone() };
+    let sent = StoredGrant { intent: Some(Intent { since, until: None }), ..full.clone() };
     let long = Grant::new("x".repeat(longest.max(1)), &*refresh, Span::from_secs(1));
     vec![
         full.clone(),
         sending,
+        sent,
         full,
         StoredGrant::new(long, SENT),
         StoredGrant::new(Grant::of_access_token(&*access, Lifetime::Unstated), Timestamp::MIN),
