@@ -7,4 +7,5 @@ mod file_damage;
 mod file_planted;
 mod file_unix;
 mod flawed;
+mod keyring;
 mod sealed;

@@ -126,7 +126,8 @@ pub(super) async fn damaged<S: Store>(
                 StoreProperty::ReportsDamage,
                 stands,
                 || "what replaced damaged content is not what a load returns",
-            )
+            )?;
+            Ok(true)
         }
         Ok(Swap::Conflict(_)) => Err(StoreFlaw::new(
             StoreProperty::ReportsDamage,
