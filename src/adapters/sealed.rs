@@ -40,7 +40,7 @@
 //!   a record of another name. The error says which, and which key would open it. Only a login or a
 //!   logout overwrites it ([F5](crate::spec#f-storage)); no copy is kept.
 //! - Writes use the current key, and reads any known one, so that keys can be rotated: first every
-//!   process knows the new key ([`Keys::and`]), then it becomes the current one, and the old one is
+//!   process knows the new key ([`Keys::and_older`]), then it becomes the current one, and the old one is
 //!   dropped once each record has been written since.
 //! - Keys and plaintext are zeroised ([G1](crate::spec#g-secrets)).
 //!

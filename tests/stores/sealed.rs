@@ -182,12 +182,12 @@ fn a_record_of_another_name_is_not_opened_and_not_overwritten() {
 fn the_error_for_an_unknown_key_names_it_and_what_to_do() {
     let inner = MemoryStore::new();
     put(&sealed(&inner, &keys(1)), Some(sample("x")));
-    let said = damage(block_on(sealed(&inner, &keys(2).and(key(3))).load()));
+    let said = damage(block_on(sealed(&inner, &keys(2).and_older(key(3))).load()));
     assert_eq!(
         said,
         format!(
             "the sealed record of \"tenant-42\" cannot be opened: it is sealed with the key {}, and this program \
-             has {}, {}: give it that key, too, by `Keys::and`. It was left as it is; a login replaces it",
+             has {}, {}: give it that key, too, by `Keys::and_older`. It was left as it is; a login replaces it",
             key(1).id(),
             key(2).id(),
             key(3).id(),
@@ -198,8 +198,8 @@ fn the_error_for_an_unknown_key_names_it_and_what_to_do() {
 #[test]
 fn keys_are_rotated_without_a_login() {
     let inner = MemoryStore::new();
-    let (before, between) = (sealed(&inner, &keys(1)), sealed(&inner, &keys(1).and(key(2))));
-    let (after, at_last) = (sealed(&inner, &keys(2).and(key(1))), sealed(&inner, &keys(2)));
+    let (before, between) = (sealed(&inner, &keys(1)), sealed(&inner, &keys(1).and_older(key(2))));
+    let (after, at_last) = (sealed(&inner, &keys(2).and_older(key(1))), sealed(&inner, &keys(2)));
     let uses = |seed| record(&inner).starts_with(&format!("v1.{}.", key(seed).id()));
     put(&before, Some(sample("1")));
     put(&between, Some(sample("2")));
@@ -473,7 +473,7 @@ fn a_key_file_that_others_could_read_or_plant_is_refused() {
 fn nothing_shows_a_key() {
     let key = SealingKey::new(*b"planted planted planted planted!");
     let (id, text) = (key.id().to_owned(), key.to_base64());
-    let keys = Keys::new(key.clone()).and(self::key(1));
+    let keys = Keys::new(key.clone()).and_older(self::key(1));
     let store = sealed(&MemoryStore::new(), &keys).accept_unsealed();
     let shown = format!("{key:?} {key:#?} {keys:?} {keys:#?} {store:?} {store:#?} {text:?}");
     for secret in [text.expose(), "planted", "112, 108", "706c"] {

@@ -94,7 +94,7 @@ impl Seal {
         }
         let Some(key) = self.keys.find(id) else {
             return Err(self.damaged(&std::format!(
-                "it is sealed with the key {id}, and this program has {}: give it that key, too, by `Keys::and`",
+                "it is sealed with the key {id}, and this program has {}: give it that key, too, by `Keys::and_older`",
                 self.keys.ids()
             )));
         };

@@ -118,7 +118,7 @@ impl Keys {
 
     /// Adds a key that opens records, and seals none.
     #[must_use]
-    pub fn and(self, older: SealingKey) -> Self {
+    pub fn and_older(self, older: SealingKey) -> Self {
         Self(self.0.iter().cloned().chain([older]).collect())
     }
 
