@@ -45,12 +45,14 @@
 //! | attach tokens to requests, and replay after a 401 | [`adapters::reqwest`], [`adapters::tower`], [`adapters::ureq`] | of the same name |
 //! | say to which origins a token goes | [`interceptor`] | `http` |
 //! | keep the grant in a file | [`adapters::file`] | `file` |
+//! | … in the platform's keyring | [`adapters::keyring`] | `keyring` |
+//! | … encrypted, in any store | [`adapters::sealed`] | `sealed` |
 //! | … anywhere else | [`store::Store`], or [`on_rotate`](session::Builder::on_rotate) | |
 //! | wake tasks on time, and spawn refreshes | [`adapters::tokio`], [`adapters::smol`] | of the same name |
 //! | declare what an authorization server does | [`provider`], [`lifecycle::PolicyBuilder::reuse`] | |
 //! | issue rotating refresh tokens, and JWTs | [`issue`], [`adapters::jwt`] | `issue`, `jwt` |
 //! | … behind a token endpoint | [`adapters::axum`] | `axum` |
-//! | test a program without a clock or a network | [`testing`] | `testing` |
+//! | test a program without a clock or a network, and a store of your own | [`testing`] | `testing` |
 //! | embed the state machines alone, without `std` or `alloc` | [`lifecycle`], [`rotation`], [`time`], [`verdict`] | |
 //!
 //! What each feature adds to the build is on the page [`dependencies`]. The default is `std` alone: no HTTP

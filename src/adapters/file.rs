@@ -23,7 +23,8 @@
 //!
 //! # The file
 //! The file contains one JSON object: `{"format":2,"version":7,"grant":{..}}`, or `"grant":null`
-//! after a logout. The tokens are not encrypted: whoever can read the file has them. Next to it are
+//! after a logout. The tokens are not encrypted: whoever can read the file has them, unless the store
+//! is wrapped by [`adapters::sealed`](crate::adapters). Next to it are
 //! `<name>.lock` and, during a write, `.<name>.<six letters or digits>`.
 //!
 //! # Invariants
@@ -50,8 +51,8 @@
 //! use. Log out instead of removing the file: a file removed by hand starts its versions anew.
 //!
 //! # Deliberately absent
-//! Encryption at rest, and a limit on waiting for the lock: that is the session's deadline, and a
-//! killed process holds no lock.
+//! A limit on waiting for the lock: that is the session's deadline, and a killed process holds no
+//! lock.
 
 mod lock;
 mod said;

@@ -8,6 +8,7 @@ mod crowd;
 mod drive;
 mod failing;
 mod flaw;
+mod lease;
 mod samples;
 
 pub use flaw::{StoreFlaw, StoreProperty};
@@ -147,6 +148,7 @@ impl<S: Store> StoreConformance<S> {
             rounds: self.rounds,
         };
         crowd.check().await?;
+        lease::check(&crowd).await?;
         failing::drops(&self.open, &drive).await?;
         if let Some(unreachable) = &self.unreachable {
             failing::unreachable(unreachable, &drive).await?;

@@ -6,7 +6,8 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use perennial::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned};
+use perennial::refresh::BoxFuture;
+use perennial::store::{Acquired, Lease, Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::time::Timestamp;
 use perennial::token::{Grant, Secret};
 
@@ -40,6 +41,14 @@ pub(crate) enum Flaw {
     LogoutDoesNothing,
     LogoutForgetsTheVersion,
     LateWriteUndoesLogout,
+    LeasesToEverybody,
+    LeasesToTwoAtOnce,
+    LeaseReadsNothing,
+    RenewsWhatever,
+    ReleasesWhatever,
+    NeverReleases,
+    LosesTheLeaseByAWrite,
+    LeaseKeepsOthersFromWriting,
     WritesInTwoSteps,
     KeepsItsLockWhenDropped,
     ReplacesWhatIsGood,
@@ -58,6 +67,8 @@ struct Medium {
     damaged: bool,
     busy: bool,
     operations: u64,
+    /// The fencing number of the lease that is held.
+    lease: Option<Version>,
 }
 
 /// A handle of a store with a flaw. Clones share one medium.
@@ -187,6 +198,9 @@ impl Flawed {
             self.lock().damaged = false;
         }
         self.trouble()?;
+        if self.is(Flaw::LeaseKeepsOthersFromWriting) && self.lock().lease.is_some() {
+            pending::<()>().await;
+        }
         if !self.reachable {
             return Ok(Swap::Done(expected.next()));
         }
@@ -207,7 +221,7 @@ impl Flawed {
         let next = next.map(|it| self.distort(it));
         {
             let mut medium = self.lock();
-            let Medium { version, grant, before, .. } = &mut *medium;
+            let Medium { version, grant, before, lease, .. } = &mut *medium;
             let differs = *version != expected.number();
             let compares = match self.flaw {
                 Flaw::TakesAnyVersion | Flaw::ComparesThenWrites => false,
@@ -227,6 +241,9 @@ impl Flawed {
                     held.done();
                 }
                 return Ok(Swap::Conflict(self.content()));
+            }
+            if self.is(Flaw::LosesTheLeaseByAWrite) {
+                *lease = None;
             }
             before.clone_from(grant);
             match (self.flaw, next) {
@@ -351,6 +368,52 @@ impl Store for Flawed {
         next: Option<StoredGrant>,
     ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
         std::future::ready(self.replace(next))
+    }
+
+    fn lease(&self) -> Option<Arc<dyn Lease>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+impl Lease for Flawed {
+    fn acquire(&self, _: Duration) -> BoxFuture<Result<Acquired, StoreError>> {
+        let this = self.clone();
+        Box::pin(async move {
+            this.trouble()?;
+            let is_free = |it: &Self| it.lock().lease.is_none();
+            if !is_free(&this) && !this.is(Flaw::LeasesToEverybody) {
+                return Ok(Acquired::Busy { remaining: None });
+            }
+            if this.is(Flaw::LeasesToTwoAtOnce) {
+                thread::sleep(Duration::from_micros(100));
+            }
+            let content = this.content();
+            // Compared and taken under one lock.
+            let mut medium = this.lock();
+            if medium.lease.is_some()
+                && !matches!(this.flaw, Flaw::LeasesToEverybody | Flaw::LeasesToTwoAtOnce)
+            {
+                return Ok(Acquired::Busy { remaining: None });
+            }
+            medium.lease = Some(content.version);
+            drop(medium);
+            let none = this.is(Flaw::LeaseReadsNothing);
+            Ok(Acquired::Held(if none { Versioned::EMPTY } else { content }))
+        })
+    }
+
+    fn renew(&self, fence: Version, _: Duration) -> BoxFuture<Result<bool, StoreError>> {
+        let renewed = self.lock().lease == Some(fence) || self.is(Flaw::RenewsWhatever);
+        Box::pin(async move { Ok(renewed) })
+    }
+
+    fn release(&self, fence: Version) -> BoxFuture<Result<(), StoreError>> {
+        let mut medium = self.lock();
+        let held = medium.lease == Some(fence) && !self.is(Flaw::NeverReleases);
+        if held || self.is(Flaw::ReleasesWhatever) {
+            medium.lease = None;
+        }
+        Box::pin(async { Ok(()) })
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -28,17 +28,19 @@ enum Mood {
     /// Takes this many bytes at most.
     Limited(u32),
     Locked,
+    /// Asks its user, once: the test meets it there, twice.
+    Asks,
     /// Says what it has in place of a text, as some keyrings do.
     ShowsSecrets,
 }
 
 /// A keyring of one entry.
 #[derive(Clone)]
-struct Keyring(Arc<Mutex<(Option<Vec<u8>>, Mood)>>);
+struct Keyring(Arc<Mutex<(Option<Vec<u8>>, Mood)>>, Arc<Barrier>);
 
 impl Keyring {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new((None, Mood::Works))))
+        Self(Arc::new(Mutex::new((None, Mood::Works))), Arc::new(Barrier::new(2)))
     }
 
     fn store(&self) -> Arc<CredentialStore> {
@@ -72,7 +74,7 @@ impl CredentialApi for Keyring {
                 Err(Error::TooLong("secret".into(), limit))
             }
             Mood::Locked => Err(Error::NoStorageAccess("the user said no".into())),
-            Mood::Works | Mood::Limited(_) | Mood::ShowsSecrets => {
+            Mood::Works | Mood::Limited(_) | Mood::Asks | Mood::ShowsSecrets => {
                 inner.0 = Some(secret.to_vec());
                 Ok(())
             }
@@ -80,6 +82,12 @@ impl CredentialApi for Keyring {
     }
 
     fn get_secret(&self) -> keyring_core::Result<Vec<u8>> {
+        let asks = self.0.lock().expect("no panic").1 == Mood::Asks;
+        if asks {
+            self.mood(Mood::Works);
+            self.1.wait();
+            self.1.wait();
+        }
         let inner = self.0.lock().expect("no panic");
         match inner.1 {
             Mood::Locked => Err(Error::NoStorageAccess("the user said no".into())),
@@ -88,7 +96,7 @@ impl CredentialApi for Keyring {
                 let why = String::from_utf8_lossy(&secret).into_owned();
                 Err(Error::BadDataFormat(secret, why.into()))
             }
-            Mood::Works | Mood::Limited(_) => inner.0.clone().ok_or(Error::NoEntry),
+            Mood::Works | Mood::Limited(_) | Mood::Asks => inner.0.clone().ok_or(Error::NoEntry),
         }
     }
 
@@ -244,6 +252,23 @@ fn a_write_waits_for_the_lock_and_is_not_done_once_it_was_given_up() {
     FileExt::unlock(&other).expect("held");
     assert_eq!(block_on(waits).expect("written"), Swap::Done(Version::new(2)));
     assert_eq!(block_on(store.load()).expect("read").grant, Some(sample("waited")));
+}
+
+// Rule F1. A keyring that asks its user to unlock it keeps whoever reads it.
+#[test]
+fn a_write_that_was_given_up_while_the_keyring_asks_its_user_is_not_done() {
+    let (folder, keyring) = (folder(), Keyring::new());
+    let store = KeyringStore::new(entry(&keyring.store(), &folder.path().join("lock")));
+    put(&store, Some(sample("old"))).expect("stored");
+    keyring.mood(Mood::Asks);
+    let mut write = Box::pin(store.swap(Version::new(1), Some(sample("given up"))));
+    assert!(write.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    keyring.1.wait();
+    drop(write);
+    keyring.1.wait();
+    // This one has its turn once that one has ended.
+    let next = block_on(store.swap(Version::new(1), Some(sample("next"))));
+    assert_eq!(next.expect("written"), Swap::Done(Version::new(2)));
 }
 
 // Rule F1.

@@ -32,7 +32,7 @@ impl<S: Store> Crowd<'_, S> {
     }
 
     /// Runs a task for each writer, given its number from 0.
-    async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         task: impl Fn(u64) -> BoxFuture<Result<T, StoreFlaw>>,
     ) -> Result<Vec<T>, StoreFlaw> {

@@ -34,6 +34,9 @@ pub enum StoreProperty {
     ReadsWhole,
     /// After a logout there is no grant, for any handle, and a late write does not bring one back.
     LogoutStays,
+    /// A [lease](crate::store::Store::lease), where the store has one, has one holder at a time, by its
+    /// fencing number, and keeps nobody from writing.
+    LeaseHasOneHolder,
     /// A swap whose future is dropped leaves the old grant or the new one, and a store that works.
     DroppedSwapIsWhole,
     /// Replacing damaged content replaces no other.
@@ -64,6 +67,7 @@ impl StoreProperty {
             Self::LosesNoWrite => "loses_no_write",
             Self::ReadsWhole => "reads_whole",
             Self::LogoutStays => "logout_stays",
+            Self::LeaseHasOneHolder => "lease_has_one_holder",
             Self::DroppedSwapIsWhole => "dropped_swap_is_whole",
             Self::SparesGoodContent => "spares_good_content",
             Self::ReportsErrors => "reports_errors",
