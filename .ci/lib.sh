@@ -10,12 +10,36 @@ apt-get() { flock "${TMPDIR:-/tmp}/apt-get.lock" apt-get "$@"; }
 # a C library for minutes and changes no line here; `.ci/deny` looks at what it brings.
 features() { sed -n '/^\[features\]/,/^\[/p' Cargo.toml | grep -oE '^[a-z0-9-]+ =' | tr -d ' =' | grep -v '^jwt-aws-lc$'; }
 
-# finish STAGE 'key=value' …: prints the stage's figures as one line of JSON.
+# With FULL=1 a stage does all that it can; without, those that take long take a sample. `.ci/nightly` sets it.
+FULL=${FULL:-0}
+
+# sampled INDEX OF: whether the item with this index is taken. One in OF is, and each commit takes others, so
+# that nothing is left out for good.
+sampled() {
+  [ "$FULL" = 0 ] || return 0
+  local commit
+  commit=$(git rev-parse --short=4 HEAD 2>/dev/null || echo 0)
+  [ $((($1 + 16#${commit:0:4}) % $2)) -eq 0 ]
+}
+
+# finish STAGE 'key=value' …: prints the stage's figures as one line of JSON. With UPDATE_FIGURES=1 it
+# replaces the stage's line in .ci/figures.jsonl, from which the pages of the documentation take theirs.
 finish() {
-  local stage=$1 figures=""
+  local stage=$1 figures="" line key
   shift
+  key="{\"stage\":\"$stage\","
+  [ "$FULL" = 0 ] || { figures=',"full":true'; key+='"full":true,'; }
   for pair in "$@"; do figures+=",\"${pair%%=*}\":${pair#*=}"; done
-  printf '{"stage":"%s"%s,"seconds":%d}\n' "$stage" "$figures" "$((SECONDS - started))"
+  line=$(printf '{"stage":"%s"%s,"seconds":%d}' "$stage" "$figures" "$((SECONDS - started))")
+  if [ "${UPDATE_FIGURES:-0}" = 1 ]; then
+    (
+      flock 9
+      # The line of the other form stays.
+      { grep -vE "^$key(\"[^f]|\"f[^u])" .ci/figures.jsonl || true; echo "$line"; } | LC_ALL=C sort >.ci/figures.new
+      mv .ci/figures.new .ci/figures.jsonl
+    ) 9>"${TMPDIR:-/tmp}/figures.lock"
+  fi
+  echo "$line"
 }
 
 # models PATCH: the models of the machine that it breaks, by its rule, or as it says itself, and how deep

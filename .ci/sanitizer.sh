@@ -15,7 +15,7 @@ runs=(
 sanitize() {
   local name=$1 control=$2 report=$3 target=x86_64-unknown-linux-gnu folder log run words status=0
   cargo +nightly --version || { echo "SKIPPED would be a lie: $name needs a nightly toolchain" >&2; exit 1; }
-  export RUSTFLAGS="-Zsanitizer=address"
+  export RUSTFLAGS="-Zsanitizer=address --cfg sanitizer"
   folder=$(mktemp -d)
   # shellcheck disable=SC2086
   rustc +nightly $RUSTFLAGS --edition 2024 --target "$target" -o "$folder/control" ".ci/sanitizer-files/$control.rs"
