@@ -183,9 +183,11 @@ impl Place {
 
     fn write(&self, text: &Secret) -> Result<(), StoreError> {
         let bytes = text.expose().as_bytes();
-        self.entry.set_secret(bytes).map_err(|error| match error {
-            Error::TooLong(_, limit) => too_long(&self.name, bytes.len(), limit),
-            error => failed(&self.name, "written", error),
+        self.entry.set_secret(bytes).map_err(|error| {
+            if let Error::TooLong(_, limit) = error {
+                return too_long(&self.name, bytes.len(), limit);
+            }
+            failed(&self.name, "written", error)
         })
     }
 
@@ -335,6 +337,7 @@ fn too_long(name: &str, length: usize, limit: u32) -> StoreError {
 
 /// Returns the error for a failure of the keyring. Its own error is not passed on: some contain the
 /// secret (rule G1: "No token, refresh token, client secret or key may appear in `Debug`").
+#[allow(clippy::wildcard_enum_match_arm, reason = "of the others there is nothing to say")]
 fn failed(name: &str, what: &str, error: Error) -> StoreError {
     let reason = match error {
         Error::NoDefaultStore => {

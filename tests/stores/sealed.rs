@@ -444,7 +444,7 @@ fn a_key_file_that_others_could_read_or_plant_is_refused() {
     let (path, link) = (directory.path().join("key"), directory.path().join("link"));
     SealingKey::from_file_or_create(&path).expect("a key");
     let mode = |path: &std::path::Path, mode| {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set")
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
     };
     assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o7777, 0o600);
     let refused = |path: &std::path::Path, why: &str| {

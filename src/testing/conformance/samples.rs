@@ -90,7 +90,7 @@ pub(super) fn shows_nothing(error: &StoreError) -> Result<(), StoreFlaw> {
     let mut shown = format!("{error} {error:?} {error:#?}");
     let mut source = error.source();
     while let Some(cause) = source {
-        shown.push_str(&format!(" {cause} {cause:?}"));
+        shown.extend([format!(" {cause} {cause:?}")]);
         source = cause.source();
     }
     ensure(
