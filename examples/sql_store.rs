@@ -64,7 +64,8 @@ impl Store for SqlStore {
         expected: Version,
         grant: Option<StoredGrant>,
     ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
-        let number = |version: Version| version.number().cast_signed();
+        // No row has a version that is not an i64.
+        let number = |version: Version| i64::try_from(version.number()).unwrap_or(-1);
         self.clone().run(move |this, sql| {
             this.read(sql)?; // what is damaged is not replaced
             let next = Versioned { version: expected.next(), grant };
