@@ -105,7 +105,7 @@ fn a_sealed_store_in_a_file_conforms() {
         fs::write(&file, format!("{}{other}{}", &text[..at], &text[at + 1..])).expect("written");
     };
     let checked = StoreConformance::new(open).damaged(change).unreachable(move || lost.clone());
-    assert_eq!(block_on(checked.check()), Ok(()));
+    assert_eq!(block_on(checked.writers(4, 8).check()), Ok(()));
 }
 
 // Rules G1, G2.
