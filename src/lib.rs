@@ -46,13 +46,15 @@
 //! | configure to which origins a token is sent | [`interceptor`] | `http` |
 //! | call APIs from a service in axum or another framework | [`interceptor`](interceptor#in-a-service) | `reqwest`; not `axum` |
 //! | keep the grant in a file | [`adapters::file`] | `file` |
+//! | … in the platform's keyring | [`adapters::keyring`] | `keyring` |
+//! | … encrypted, in any store | [`adapters::sealed`] | `sealed` |
 //! | … anywhere else | [`store::Store`], or [`on_rotate`](session::Builder::on_rotate) | |
 //! | wake tasks on time, and spawn refreshes | [`adapters::tokio`], [`adapters::smol`] | of the same name |
 //! | wake tasks on an executor without a timer | [`adapters::thread`] | |
 //! | declare how the authorization server treats a refresh token presented twice | [`provider`], [`lifecycle::PolicyBuilder::reuse`] | |
 //! | issue rotating refresh tokens, and JWTs | [`issue`], [`adapters::jwt`] | `issue`, `jwt` |
 //! | … in an authorization server of your own, with axum | [`adapters::axum`] | `axum` |
-//! | test a program without a clock or a network | [`testing`] | `testing` |
+//! | test a program without a clock or a network, and a store of your own | [`testing`] | `testing` |
 //! | embed the state machines alone, without `std` or `alloc` | [`lifecycle`], [`rotation`], [`lease`], [`time`], [`verdict`] | |
 //!
 //! What each feature adds to the build is on the page [`dependencies`]. The default is `std` alone: no HTTP
@@ -198,6 +200,8 @@ pub mod lease;
 pub mod lifecycle;
 #[cfg(feature = "std")]
 mod offload;
+#[cfg(any(feature = "file", feature = "keyring", feature = "sealed"))]
+mod ownership;
 #[cfg(feature = "std")]
 mod primitives;
 pub mod provider;

@@ -1,5 +1,8 @@
 //! Running blocking work outside the executor: on a thread, with a future that waits for it.
 
+#[cfg(any(feature = "file", feature = "keyring"))]
+pub(crate) mod lane;
+
 use core::cell::Cell;
 use core::future::Future;
 use core::pin::Pin;

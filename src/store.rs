@@ -177,7 +177,8 @@ pub enum Swap {
 
 /// Keeps one grant.
 ///
-/// Implement it for a storage of your own. A blocking operation must run outside the executor:
+/// Implement it for a storage of your own, and test that with `testing::store_conforms` (feature
+/// `testing`). A blocking operation must run outside the executor:
 /// sessions await these futures within their own polls.
 ///
 /// # Cancellation

@@ -7,10 +7,13 @@ use std::fmt::{Debug, Display, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::{Arc, Mutex};
 
+use perennial::adapters::sealed::{Keys, Sealed, SealingKey};
 use perennial::clock::SharedClock;
 use perennial::refresh::{PollIn, RefreshError, Request};
 use perennial::session::Session;
-use perennial::store::{MemoryStore, StoreError, StoredGrant, Swap, Version, Versioned};
+use perennial::store::{
+    MemoryStore, Store as _, StoreError, StoredGrant, Swap, Version, Versioned,
+};
 use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::{Grant, Secret};
 use session_support::ledger::{Fault, Ledger};
@@ -106,6 +109,37 @@ fn a_request_does_not_show_what_it_presents() {
     let error = at_once(session.token()).expect_err("declined");
     let mut shown = shown.lock().expect("no panic");
     shown.error(&error).holds_no_secret();
+}
+
+// Rule G1. A key that seals, and errors of records that it does not open.
+#[test]
+fn what_seals_a_grant_shows_neither_the_grant_nor_the_key() {
+    let key = SealingKey::new(*b"s3cr3t s3cr3t s3cr3t s3cr3t s3cr");
+    let (text, inner) = (key.to_base64(), MemoryStore::new());
+    let keys = Keys::new(key.clone()).and_older(SealingKey::new([1; 32]));
+    let store = Sealed::new(inner.clone(), &keys, "tenant-42");
+    let mut shown = Shown::default();
+    shown.debug(&key).debug(&keys).debug(&store).debug(&text);
+    let stored = StoredGrant::new(planted("x"), START);
+    shown.debug(&at_once(store.swap(Version::EMPTY, Some(stored))));
+    shown.debug(&at_once(store.load())).debug(&inner.content());
+    for name in ["tenant-42", "tenant-41"] {
+        let other = Keys::new(SealingKey::new([2; 32]));
+        for keys in [&keys, &other] {
+            let store = Sealed::new(inner.clone(), keys, name);
+            if let Err(error) = at_once(store.load()) {
+                shown.error(&error);
+            }
+        }
+    }
+    shown.error(&SealingKey::from_base64(PLANTED).expect_err("too short"));
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("key");
+    SealingKey::from_file_or_create(&path).expect("created");
+    std::fs::write(&path, format!("{PLANTED} {PLANTED}")).expect("written");
+    shown.error(&SealingKey::from_file(&path).expect_err("no key"));
+    shown.holds_no_secret();
+    assert!(!shown.0.contains(text.expose()) && shown.0.contains(key.id()), "{}", shown.0);
 }
 
 // Rule G1. Errors of every kind, however deep.

@@ -8,11 +8,13 @@
 
 mod session_support;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use perennial::adapters::file::FileStore;
 use perennial::adapters::jwt::{Jwt, SigningKey};
+use perennial::adapters::keyring::{KeyringEntry, KeyringStore};
+use perennial::adapters::sealed::{self, Sealed, SealingKey};
 use perennial::issue::{AccessTokens as _, Claims, FamilyId, Identity, Keys, Opaque};
 use perennial::keyed::Sessions;
 use perennial::refresh::{RefreshError, Request};
@@ -38,7 +40,7 @@ const ID: &str = "id-Pb4sHv0Fn6Qa1Ut-Pb4sHv0Fn6Qa1Ut-Pb4sHv0Fn6Qa1Ut";
 const KEY: [u8; 32] = *b"\x01Ky8mGw3Rz5Lx7Vd\xFFTy8mGw3Rz5Lx7V\xFE";
 
 /// Parts of all of them, so that half a copy is found as well; and as a `Basic` header has them.
-const PLANTED: [(&str, &[u8]); 8] = [
+const PLANTED: [(&str, &[u8]); 9] = [
     ("access token", b"Q7pLz9WxV2aKm4Nc"),
     ("refresh token", b"Jd83hSk2Lq0Yt6Ge"),
     ("next refresh token", b"Nn51vBx7Ru4Ho9Pz"),
@@ -46,6 +48,8 @@ const PLANTED: [(&str, &[u8]); 8] = [
     ("client assertion", b"Ua2gXr5Mc9Ek7Wi"),
     ("id token", b"Pb4sHv0Fn6Qa1Ut"),
     ("key", b"Ky8mGw3Rz5Lx7Vd"),
+    // Of a part of it.
+    ("key in base64", b"OG1HdzNSejVMeDdW"),
     // Of `c:cs-Ze6wTf1Ij8Ob3Dy-…`.
     ("basic header", b"WmU2d1RmMUlqOE9iM0R5"),
 ];
@@ -283,6 +287,54 @@ fn a_stored_form_leaves_no_copy_whether_it_is_written_or_read() {
         let error = block_on(store.load()).expect_err("damaged");
         let swapped = block_on(store.replace_damaged(grant())).expect("written");
         (error, swapped)
+    });
+}
+
+// Rules G1, G2. Sealed and opened: neither the grant nor the key stays, wherever the key comes from.
+#[test]
+fn a_sealed_record_leaves_no_copy_of_the_grant_or_the_key() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a directory");
+    let (path, lock) = (folder.path().join("key"), folder.path().join("lock"));
+    let text = SealingKey::new(KEY).to_base64();
+    wiped("a key, by each way to make one", || {
+        let key = SealingKey::from_base64(text.expose()).expect("a key");
+        let _ = SealingKey::from_base64(&text.expose()[..40]).expect_err("too short");
+        let keys = sealed::Keys::new(SealingKey::new(KEY)).and_older(key.clone());
+        (key.to_base64(), format!("{keys:?}"), key)
+    });
+    wiped("a key in a file", || {
+        SealingKey::from_file_or_create(&path).expect("created");
+        let mut file = std::fs::File::options().write(true).open(&path).expect("a file");
+        std::io::Write::write_all(&mut file, text.expose().as_bytes()).expect("written");
+        let key = SealingKey::from_file_or_create(&path).expect("read");
+        assert_eq!(key.id(), SealingKey::new(KEY).id());
+    });
+    let keyring: Arc<keyring_core::CredentialStore> =
+        keyring_core::mock::Store::new().expect("a keyring");
+    wiped("a key in a keyring", || {
+        let entry = KeyringEntry::open_in(&keyring, "s", "key", &lock).expect("an entry");
+        let made = entry.secret_or_create(text.clone()).expect("made");
+        let read = entry.secret_or_create(text.clone()).expect("read");
+        (SealingKey::from_base64(read.expose()).expect("a key"), made)
+    });
+    let grant = || {
+        let grant = Grant::new(ACCESS, REFRESH, HOUR).with_field("id_token", ID);
+        StoredGrant::new(grant, START)
+    };
+    wiped("sealed and opened", || {
+        let keys = sealed::Keys::new(SealingKey::new(KEY));
+        let store = Sealed::new(MemoryStore::new(), &keys, "alice");
+        at_once(store.swap(Version::EMPTY, Some(grant()))).expect("stored");
+        let loaded = at_once(store.load()).expect("opened");
+        let other = Sealed::new(MemoryStore::new(), &keys, "bob");
+        (loaded, at_once(other.load()).expect("empty"), store)
+    });
+    wiped("a grant in a keyring", || {
+        let entry = KeyringEntry::open_in(&keyring, "s", "grant", &lock).expect("an entry");
+        let store = KeyringStore::new(entry);
+        futures::executor::block_on(store.swap(Version::EMPTY, Some(grant()))).expect("stored");
+        futures::executor::block_on(store.load()).expect("read")
     });
 }
 

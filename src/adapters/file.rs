@@ -23,7 +23,8 @@
 //!
 //! # The file
 //! The file contains one JSON object: `{"format":2,"version":7,"grant":{..}}`, or `"grant":null`
-//! after a logout. The tokens are not encrypted: whoever can read the file has them. Next to it are
+//! after a logout. The tokens are not encrypted: whoever can read the file has them, unless the store
+//! is wrapped by [`adapters::sealed`](crate::adapters). Next to it are
 //! `<name>.lock` and, during a write, `.<name>.<six letters or digits>`.
 //!
 //! # Invariants
@@ -50,11 +51,9 @@
 //! use. Log out instead of removing the file: a file removed by hand starts its versions anew.
 //!
 //! # Out of scope
-//! Coordinating refreshes between processes: none overwrites what another has stored, but two that
-//! refresh at about the same time may both present the same refresh token. Encryption at rest. A limit
-//! on waiting for the lock: that is the session's deadline, and a killed process holds no lock.
+//! A limit on waiting for the lock: that is the session's deadline, and a killed process holds no
+//! lock.
 
-mod lane;
 mod lease;
 mod lock;
 mod said;
@@ -72,10 +71,10 @@ use std::time::UNIX_EPOCH;
 use atomic_write_file::AtomicWriteFile;
 use secrecy::zeroize::Zeroizing;
 
-use self::lane::{Claim, Lane};
 use self::lease::{FileLease, Shared};
 use self::lock::Lock;
 use self::said::{damaged, emptied, failed, given_up, irreplaceable, no_file};
+use crate::offload::lane::{Claim, Lane};
 use crate::store::{Lease, Store, StoreError, StoredGrant, Swap, Version, Versioned, json};
 
 /// A store that keeps a grant in a file. Clones share the file.

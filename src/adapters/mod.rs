@@ -6,8 +6,10 @@
 //! | `axum` | `axum` | an authorization server's endpoints, and a layer for resource servers |
 //! | `file` | `file` | a [`Store`](crate::store::Store) in a file |
 //! | `jwt` | `jwt` | access tokens as JWT, for an `issue::Issuer` |
+//! | `keyring` | `keyring` | a [`Store`](crate::store::Store) in the platform's keyring |
 //! | `oauth2` | `oauth2` | the refresh_token and client_credentials grants, each a [`Refresh`](crate::refresh::Refresh) |
 //! | `reqwest` | `reqwest` | middleware for `reqwest-middleware` |
+//! | `sealed` | `sealed` | a [`Store`](crate::store::Store) around another, which sees encrypted grants only |
 //! | `smol` | `smol` | timer and spawner on smol |
 //! | `thread` | | a timer on a thread of its own |
 //! | `tokio` | `tokio` | timer, spawner and runtime on tokio |
@@ -21,10 +23,14 @@ pub mod file;
 mod find;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+#[cfg(feature = "keyring")]
+pub mod keyring;
 #[cfg(feature = "oauth2")]
 pub mod oauth2;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
+#[cfg(feature = "sealed")]
+pub mod sealed;
 #[cfg(feature = "smol")]
 pub mod smol;
 pub mod thread;

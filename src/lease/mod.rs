@@ -54,7 +54,7 @@
 //! - What a `now` has shown to be over stays so, also if the clock goes back
 //!   ([A5](crate::spec#a-time)).
 //!
-//! # Deliberately absent
+//! # Out of scope
 //! Stores, grants, clocks and waiting: those are in `store` and `session`. That the holder's clock
 //! and the store's run at the same rate is assumed, with the margin as the allowance.
 

@@ -1,13 +1,15 @@
 //! Tools for testing programs that embed this crate (feature `testing`): virtual time, a scripted
-//! refresher, a proxy that injects faults, and a conformance test for family stores. No test needs
-//! to sleep.
+//! refresher, a proxy that injects faults, and conformance tests for stores and for family stores. No test
+//! needs to sleep.
 
+mod conformance;
 #[cfg(feature = "issue")]
 mod families;
 mod fault_proxy;
 mod refresher;
 mod virtual_time;
 
+pub use conformance::{StoreConformance, StoreFlaw, StoreProperty, store_conforms};
 #[cfg(feature = "issue")]
 pub use families::family_store_conforms;
 pub use fault_proxy::{Fault, FaultProxy};

@@ -20,9 +20,9 @@ use std::time::Duration;
 
 use fs4::{FileExt, TryLockError};
 
-use super::lane::Claim;
 use super::said::{failed, given_up, refused};
 use super::trust;
+use crate::offload::lane::Claim;
 use crate::store::StoreError;
 
 /// The exclusive lock on a grant file, released when dropped or when the process ends.

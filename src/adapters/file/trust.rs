@@ -1,144 +1,32 @@
-//! File ownership checks: files that another user may have planted are neither read, written nor
-//! changed.
-//!
-//! On Unix a directory must belong to the user of this process, or to root, and nobody else may
-//! write to it, as for the keys of `ssh`. Two kinds of directory are accepted besides: a sticky one
-//! such as `/tmp`, where others may create files but not replace this user's, and one that the
-//! process's own group may write to, as with a umask of 002 where each user has a group. In those
-//! the grant file and its lock file must belong to this user and have one hard link. The lock file
-//! must everywhere, since it is written in place. The last component of a path is not followed if
-//! it is a link.
-//!
-//! Out of scope: parent directories, access control lists, and systems other than Unix.
+//! The checks of [`crate::ownership`], with the errors of grant files.
 
-use std::fs::{File, Metadata, OpenOptions};
-use std::io;
+use std::fs::Metadata;
 use std::path::Path;
 use std::prelude::rust_2024::*;
 
 use super::said::refused;
-use crate::store::StoreError;
-
-/// The mode of all files that are created here.
+use crate::ownership;
 #[cfg(unix)]
-pub(super) const OWNER_ONLY: u32 = 0o600;
-
-/// Who may create files next to the grant file.
-#[derive(Copy, Clone, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Nobody else.
-    Own,
-    /// Others, who cannot replace this user's files, or are of its group.
-    #[cfg_attr(not(unix), expect(dead_code, reason = "not looked at"))]
-    Shared,
-}
-
-/// Opens a file that no other user can have planted; never blocks, whatever the file is.
-pub(super) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<(File, Metadata)> {
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        use std::os::unix::fs::OpenOptionsExt as _;
-
-        // Opening a pipe without a writer would block.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        options.custom_flags(i32::from_ne_bytes(flags.bits().to_ne_bytes()));
-    }
-    let file = options.open(path)?;
-    let found = file.metadata()?;
-    Ok((file, found))
-}
+pub(super) use crate::ownership::{OWNER_ONLY, is_own};
+pub(super) use crate::ownership::{Place, fixed, open};
+use crate::store::StoreError;
 
 /// Checks the directory of `path`.
 pub(super) fn place(path: &Path) -> Result<Place, StoreError> {
-    #[cfg(unix)]
-    if let Some(found) = path.parent().and_then(|directory| std::fs::metadata(directory).ok()) {
-        use std::os::unix::fs::MetadataExt as _;
-
-        const GROUP_WRITES: u32 = 0o020;
-        const OTHERS_WRITE: u32 = 0o002;
-        const STICKY: u32 = 0o1000;
-        if found.uid() != own() && found.uid() != 0 {
-            return Err(refused(path, "its directory belongs to another user"));
-        }
-        let has = |bit| found.mode() & bit != 0;
-        let own_group = found.gid() == rustix::process::getegid().as_raw();
-        return match (has(GROUP_WRITES), has(OTHERS_WRITE)) {
-            (false, false) => Ok(Place::Own),
-            (_, _) if has(STICKY) => Ok(Place::Shared),
-            (true, false) if own_group => Ok(Place::Shared),
-            (_, _) => Err(refused(path, "others may write to its directory")),
-        };
-    }
-    // If it cannot be checked, the file cannot be opened either, which is reported.
-    let _ = path;
-    Ok(Place::Own)
+    ownership::place(path).map_err(|reason| refused(path, reason))
 }
 
 /// Checks a link to the grant file, before it is followed.
 pub(super) fn link(path: &Path) -> Result<(), StoreError> {
-    #[cfg(unix)]
-    if place(path)? == Place::Shared {
-        use std::os::unix::fs::MetadataExt as _;
-
-        let own = std::fs::symlink_metadata(path).is_ok_and(|found| found.uid() == own());
-        return if own { Ok(()) } else { Err(refused(path, "it is a link of another user")) };
-    }
-    let _ = path;
-    Ok(())
+    ownership::link(path).map_err(|reason| refused(path, reason))
 }
 
 /// Checks the grant file.
 pub(super) fn grant(path: &Path, place: Place, found: &Metadata) -> Result<(), StoreError> {
-    match place {
-        Place::Own => Ok(()),
-        Place::Shared => owned(path, found),
-    }
+    ownership::file(place, found).map_err(|reason| refused(path, reason))
 }
 
 /// Checks a file that must belong to this user and have one hard link.
 pub(super) fn owned(path: &Path, found: &Metadata) -> Result<(), StoreError> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-
-        if found.uid() != own() {
-            return Err(refused(path, "it belongs to another user"));
-        }
-        if found.nlink() > 1 {
-            return Err(refused(path, "it is a file with another name as well (a hard link)"));
-        }
-    }
-    let _ = (path, found);
-    Ok(())
-}
-
-/// Whether a file belongs to this user.
-#[cfg(unix)]
-pub(super) fn is_own(found: &Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::uid(found) == own()
-}
-
-#[cfg(unix)]
-fn own() -> u32 {
-    rustix::process::geteuid().as_raw()
-}
-
-/// Returns why the file at `path` can never be replaced, if the system says so.
-#[cfg(target_os = "linux")]
-pub(super) fn fixed(path: &Path) -> Option<&'static str> {
-    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
-
-    let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty()).ok()?;
-    let has = |attribute| found.stx_attributes.contains(attribute);
-    if has(StatxAttributes::MOUNT_ROOT) {
-        return Some("it is mounted by itself, so that no other file can take its place");
-    }
-    let fixed = has(StatxAttributes::IMMUTABLE) || has(StatxAttributes::APPEND);
-    fixed.then_some("it is marked as immutable or append-only, see chattr(1)")
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn fixed(_: &Path) -> Option<&'static str> {
-    None
+    ownership::owned(found).map_err(|reason| refused(path, reason))
 }

@@ -1,4 +1,4 @@
-//! Runs the operations on one file one after another, on one thread that ends with the last of
+//! Runs the operations on one file, or one entry of a keyring, one after another, on one thread that ends with the last of
 //! them. So a held lock, or a file system that hangs, occupies one thread, however many callers
 //! give up.
 //!
@@ -16,7 +16,7 @@ use crate::primitives::contained;
 
 /// Jobs that wait for one thread.
 #[derive(Default)]
-pub(super) struct Lane(Mutex<Jobs>);
+pub(crate) struct Lane(Mutex<Jobs>);
 
 #[derive(Default)]
 struct Jobs {
@@ -31,7 +31,7 @@ impl Lane {
     /// # Cancellation
     /// Dropping this before its first poll has no effect. Dropping it later abandons the claim that
     /// is passed to `work`; if `work` has already taken the claim, it completes.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         self: Arc<Self>,
         work: impl FnOnce(&Claim) -> T + Send + 'static,
     ) -> io::Result<Option<T>> {
@@ -102,7 +102,7 @@ fn discard(jobs: impl IntoIterator<Item = (Arc<Claim>, Job)>) {
 
 /// Whether a write is abandoned by its caller, or goes ahead on its thread: whichever comes first.
 #[derive(Default)]
-pub(super) struct Claim(AtomicU8);
+pub(crate) struct Claim(AtomicU8);
 
 const OPEN: u8 = 0;
 const GIVEN_UP: u8 = 1;
@@ -110,12 +110,12 @@ const TAKEN: u8 = 2;
 
 impl Claim {
     /// Takes the claim, unless it was abandoned.
-    pub(super) fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         // Relaxed, as all here: only the order of these two matters.
         self.0.compare_exchange(OPEN, TAKEN, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    pub(super) fn is_given_up(&self) -> bool {
+    pub(crate) fn is_given_up(&self) -> bool {
         self.0.load(Ordering::Relaxed) == GIVEN_UP
     }
 
