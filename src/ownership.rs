@@ -8,7 +8,7 @@
 //! a file must belong to this user and have one hard link. A file that is written in place must
 //! everywhere. The last component of a path is not followed if it is a link.
 //!
-//! Deliberately absent: parent directories, access control lists, and systems other than Unix.
+//! Out of scope: parent directories, access control lists, and systems other than Unix.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;

@@ -114,7 +114,7 @@ impl FileStore {
         let tried =
             lock::try_out(lock, || options().open(&path).and_then(AtomicWriteFile::discard));
         tried.map_err(|error| failed("replaced", &path, error))?;
-        let lease = FileLease::of(&path);
+        let lease = FileLease::of(&path, read);
         Ok(Self { path: path.into(), reads: Arc::default(), writes: Arc::default(), lease })
     }
 

@@ -41,8 +41,8 @@ pub trait Lease: Send + Sync + 'static {
     /// If the store cannot be reached; the lease then ends with its term.
     fn release(&self, fence: Version) -> BoxFuture<Result<(), StoreError>>;
 
-    /// Gives the lease with this fencing number up where its holder was dropped. Must not block; where
-    /// the lease cannot be released like that, it ends with its term.
+    /// Releases the lease with this fencing number without waiting, where its holder was dropped. Must
+    /// not block; where the lease cannot be released like that, it ends with its term.
     ///
     /// Default: nothing is done.
     fn abandon(&self, fence: Version) {

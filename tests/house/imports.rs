@@ -24,13 +24,13 @@ const FLOORS: [(&str, u32); 21] = [
     ("clock", 4),
     ("store", 4),
     ("issue", 5),
-    ("session", 5),
+    ("session", 6),
     ("thread_timer", 5),
     ("wire", 5),
-    ("keyed", 6),
-    ("interceptor", 6),
-    ("testing", 6),
-    ("adapters", 7),
+    ("keyed", 7),
+    ("interceptor", 7),
+    ("testing", 7),
+    ("adapters", 8),
 ];
 
 /// The session's folders, lowest first. Those of one rank know nothing of each other.

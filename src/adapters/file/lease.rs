@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::io::{ErrorKind, Read as _, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::prelude::rust_2024::*;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -24,18 +24,22 @@ use core::future::poll_fn;
 
 use fs4::{FileExt, TryLockError};
 
+use super::lock;
 use super::said::failed;
-use super::{lock, read};
 use crate::clock::{Clock, SharedClock, Stopwatch};
 use crate::offload::{Job, offload, on_a_thread};
 use crate::primitives::{contained, discard};
 use crate::refresh::BoxFuture;
-use crate::store::{Acquired, Lease, StoreError, Version};
+use crate::store::{Acquired, Lease, StoreError, Version, Versioned};
 use crate::time::{Span, Timestamp};
+
+type Read = fn(&Path) -> Result<Versioned, StoreError>;
 
 /// The lease of all stores of one grant file in this process.
 pub(super) struct FileLease {
     path: PathBuf,
+    /// Reads the grant file.
+    read: Read,
     state: Mutex<State>,
     /// The holder has changed.
     changed: Condvar,
@@ -63,7 +67,7 @@ struct Holder {
 
 impl FileLease {
     /// Returns the lease of the grant file at `path`, which has all links resolved.
-    pub(super) fn of(path: &Path) -> Arc<Self> {
+    pub(super) fn of(path: &Path, read: Read) -> Arc<Self> {
         static ALL: Mutex<BTreeMap<PathBuf, Weak<FileLease>>> = Mutex::new(BTreeMap::new());
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, lease| lease.strong_count() > 0);
@@ -71,6 +75,7 @@ impl FileLease {
         known.unwrap_or_else(|| {
             let lease = Arc::new(Self {
                 path: path.to_owned(),
+                read,
                 state: Mutex::default(),
                 changed: Condvar::new(),
                 watch: Stopwatch::new(),
@@ -137,7 +142,7 @@ impl FileLease {
                 Some(_) | None => return Ok(Acquired::Busy { remaining: None }),
             }
         }
-        let content = read(&self.path)?;
+        let content = (self.read)(&self.path)?;
         if let Some(holder) = self.lock().holder.as_mut().filter(|it| it.number == number) {
             holder.fence = Some(content.version);
         }
