@@ -129,11 +129,7 @@ pub(crate) const ROWS: [Row; 27] = [
         stays_logged_in: [false, false, true, true],
         ..ONE
     },
-    Row {
-        name: "two holders, one store, a lease",
-        holders: Holders::TwoInTurn(Kind::Term),
-        ..ONE
-    },
+    Row { name: "two holders, one store, a lease", holders: Holders::TwoInTurn(Kind::Term), ..ONE },
     Row {
         name: "the same, one crashes before it has stored the response, and both ask again in time",
         fault: Fault::CrashHearing,

@@ -139,7 +139,8 @@ impl State {
     /// Just after the login.
     pub(super) fn start(system: &System) -> Self {
         let now = Tick(0);
-        let stored = Stored { number: 1, asked: now, intent: None, writer: None, version: 1, until: None };
+        let stored =
+            Stored { number: 1, asked: now, intent: None, writer: None, version: 1, until: None };
         Self {
             now,
             family: Family::new(now),

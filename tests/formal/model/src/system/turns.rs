@@ -191,11 +191,7 @@ impl Step<'_> {
             },
             Some(Kind::Notes | Kind::Lock) | None => false,
         };
-        if renewed {
-            Event::Renewed { term: Term::For(span), version }
-        } else {
-            Event::Outpaced
-        }
+        if renewed { Event::Renewed { term: Term::For(span), version } } else { Event::Outpaced }
     }
 
     fn releases(&mut self, holder: usize, fence: u64) {
@@ -227,4 +223,3 @@ impl Step<'_> {
         }
     }
 }
-
