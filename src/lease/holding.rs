@@ -75,13 +75,15 @@ impl<T: Time> Turn<T> {
             | Phase::Released
             | Phase::Over => return Renewed::Nothing,
         };
-        let asked = match lease.tenure {
-            Tenure::Until { renewal: Renewal::Asked(asked), .. } => asked,
+        let (end, asked) = match lease.tenure {
+            Tenure::Until { end, renewal: Renewal::Asked(asked) } => (end, asked),
             Tenure::Until { renewal: Renewal::At(_) | Renewal::None, .. } | Tenure::Unlimited => {
                 return Renewed::Nothing;
             }
         };
         if version < self.version {
+            let tenure = Tenure::Until { end, renewal: Renewal::None };
+            let lease = Lease { tenure, ..lease };
             return match lease.stage {
                 Stage::Sent => {
                     self.phase = Phase::Lost { fence: lease.fence };
@@ -97,13 +99,15 @@ impl<T: Time> Turn<T> {
         let lease = Lease { tenure: Tenure::of(term, asked, now), ..lease };
         self.phase = Phase::Holding(lease);
         match (lease.stage, was_over) {
-            (Stage::Preparing | Stage::Abandoned, _) | (Stage::Sent, false) => Renewed::Nothing,
+            (Stage::Abandoned, _) | (Stage::Preparing | Stage::Sent, false) => Renewed::Nothing,
             // Once lost, it is not held again.
             (Stage::Sent, true) => {
                 self.phase = Phase::Lost { fence: lease.fence };
                 Renewed::Release { fence: lease.fence }
             }
-            (Stage::Ready, true) => Renewed::GiveUp(self.abandon(lease, GiveUpReason::Lost)),
+            (Stage::Preparing | Stage::Ready, true) => {
+                Renewed::GiveUp(self.abandon(lease, GiveUpReason::Lost))
+            }
             (Stage::Ready, false) => self.send_renewed(policy, lease, now),
         }
     }

@@ -178,6 +178,7 @@ impl<T: Time> Turn<T> {
                     self.phase = Phase::Over;
                     return NoteFound::GiveUp(GiveUpReason::Overdue);
                 }
+                queue.theirs = Theirs::Unknown;
                 self.phase = Phase::Asking { queue, asked: now };
                 NoteFound::TakeOver { after: version, term: policy.term }
             }

@@ -146,10 +146,11 @@ impl<T: Time> Limit<T> {
     /// further ahead than its own longest delay MUST be pulled in to that."
     pub(super) fn observed(self, now: T) -> Self {
         match self {
-            Self::At { instant, at_most } if now < instant => {
-                Self::At { instant: instant.min(now.saturating_add(at_most)), at_most }
+            Self::At { instant, at_most } => {
+                let instant = instant.min(now.saturating_add(at_most));
+                if now < instant { Self::At { instant, at_most } } else { Self::Over }
             }
-            Self::At { .. } | Self::Over => Self::Over,
+            Self::Over => Self::Over,
         }
     }
 

@@ -84,6 +84,9 @@ impl History {
                 return None;
             }
             end = end.min(within(seen + longest));
+            if seen >= end {
+                return None;
+            }
         }
         Some(end)
     }
@@ -338,9 +341,12 @@ impl History {
     fn theirs(&self, now: i128) -> Option<i128> {
         let told = |at: &usize| {
             matches!(self.0[*at].event, Event::Busy { .. } | Event::NoteFound { .. })
-                && matches!(self.0[*at].effect, Effect::Wait { .. })
+                && matches!(self.0[*at].effect, Effect::Wait { .. } | Effect::TakeOver { .. })
         };
         let at = (self.turn()..self.0.len()).rfind(told)?;
+        if let Effect::TakeOver { .. } = self.0[at].effect {
+            return None;
+        }
         match self.0[at].event {
             Event::Busy { remaining: Some(remaining) } => {
                 let length = length(remaining);
@@ -469,7 +475,7 @@ impl History {
                 };
                 match stage {
                     Stage::Sent if lost => Effect::Release { fence },
-                    Stage::Ready if lost => Effect::GiveUp(GiveUpReason::Lost),
+                    Stage::Preparing | Stage::Ready if lost => Effect::GiveUp(GiveUpReason::Lost),
                     Stage::Ready if self.deadline_over(now) => {
                         Effect::GiveUp(GiveUpReason::Overdue)
                     }
@@ -655,10 +661,10 @@ proptest! {
             }
             let expected = history.expected(event, now);
             let (next, effect) = apply(&policy, turn, event, at(now));
-            prop_assert_eq!(effect, expected, "{:?} at {} after {:#?}", event, now, &history.0);
+            prop_assert_eq!(effect, expected, "{:?} at {} after {:?}", event, now, &history.0);
             turn = next;
             history.0.push(Step { now, event, effect, anew: false });
-            prop_assert_eq!(turn.version(), history.version(), "{:?} at {} after {:#?}", event, now, &history.0);
+            prop_assert_eq!(turn.version(), history.version(), "{:?} at {} after {:?}", event, now, &history.0);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Proofs about the two machines of `perennial`, by running their shipped source on other times.
+//! Proofs about the three machines of `perennial`, by running their shipped source on other times.
 //!
 //! The rules are stated once, in [`rules`], over any [`Time`](perennial::time::Time). Two engines
 //! check them: [`symbolic`] runs a machine on terms, forks where it compares two of them, and asks
@@ -8,6 +8,7 @@
 #[cfg(not(formal))]
 compile_error!("build with RUSTFLAGS=\"--cfg formal\"");
 
+pub mod hold;
 pub mod rules;
 pub mod small;
 pub mod step;

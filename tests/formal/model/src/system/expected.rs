@@ -1,7 +1,7 @@
 //! What is expected, written before anything was explored: which faults an honest holder survives
 //! under each policy, without being told to log in (rule D7).
 
-use super::faults::{Fault, Holders, Row};
+use super::faults::{Fault, Holders, Kind, Row};
 use super::state::Fate;
 
 /// By policy: strict, overlap, idempotent, confirm by use.
@@ -18,7 +18,7 @@ const ONE: Row = Row {
     stays_logged_in: ALL,
 };
 
-pub(crate) const ROWS: [Row; 21] = [
+pub(crate) const ROWS: [Row; 27] = [
     Row { name: "nothing goes wrong", ..ONE },
     // Under every policy: what the server has not seen it does not refuse, and the client asks until
     // the server itself declines.
@@ -115,13 +115,41 @@ pub(crate) const ROWS: [Row; 21] = [
         stays_logged_in: [false, true, true, false],
         ..ONE
     },
-    Row { name: "two holders, one store, a lease", holders: Holders::TwoInTurn, ..ONE },
+    Row {
+        name: "two holders, one store without leases, where a note of intent is one",
+        holders: Holders::TwoInTurn(Kind::Notes),
+        ..ONE
+    },
+    Row {
+        // The note of the holder that died is a lease for a term, which ends before the window does.
+        name: "the same, one crashes before it has stored the response, and both ask again in time",
+        fault: Fault::CrashHearing,
+        holders: Holders::TwoInTurn(Kind::Notes),
+        prompt: true,
+        stays_logged_in: [false, false, true, true],
+        ..ONE
+    },
+    Row { name: "two holders, one store, a lease", holders: Holders::TwoInTurn(Kind::Term), ..ONE },
+    Row {
+        name: "the same, one crashes before it has stored the response, and both ask again in time",
+        fault: Fault::CrashHearing,
+        holders: Holders::TwoInTurn(Kind::Term),
+        prompt: true,
+        stays_logged_in: [false, false, true, true],
+        ..ONE
+    },
+    Row {
+        name: "the same, one crashes while no refresh is out",
+        fault: Fault::CrashAtRest,
+        holders: Holders::TwoInTurn(Kind::Term),
+        ..ONE
+    },
     Row {
         // Where nobody hurries, the other holder may find the note of intent, and present the token
         // after the window: that was overlooked at first.
         name: "the same, a request arrives after its lease is over, and both ask again in time",
         fault: Fault::RequestLate(Fate::WithinWindow),
-        holders: Holders::TwoInTurn,
+        holders: Holders::TwoInTurn(Kind::Term),
         prompt: true,
         stays_logged_in: [false, true, true, false],
         ..ONE
@@ -129,8 +157,21 @@ pub(crate) const ROWS: [Row; 21] = [
     Row {
         name: "the same, and a request arrives once the window has closed",
         fault: Fault::CopyLate,
-        holders: Holders::TwoInTurn,
+        holders: Holders::TwoInTurn(Kind::Term),
         stays_logged_in: NONE,
+        ..ONE
+    },
+    Row {
+        name: "two holders, one file with a lock",
+        holders: Holders::TwoInTurn(Kind::Lock),
+        ..ONE
+    },
+    Row {
+        name: "the same, one crashes before it has stored the response, and both ask again in time",
+        fault: Fault::CrashHearing,
+        holders: Holders::TwoInTurn(Kind::Lock),
+        prompt: true,
+        stays_logged_in: [false, false, true, true],
         ..ONE
     },
 ];

@@ -33,8 +33,19 @@ pub(crate) enum Holders {
     TwoApart,
     /// Two with one store, that compares and swaps.
     TwoTogether,
-    /// The same, and only one at a time may be between reading and keeping.
-    TwoInTurn,
+    /// The same, and they take turns by the lease machine.
+    TwoInTurn(Kind),
+}
+
+/// What a store has by which its holders take turns.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing but compare-and-swap: the note of intent is the lease.
+    Notes,
+    /// A lease with a term.
+    Term,
+    /// A lock of the operating system, which ends with its process.
+    Lock,
 }
 
 /// A line of the table.
@@ -55,7 +66,7 @@ impl Holders {
     pub(crate) const fn count(self) -> usize {
         match self {
             Self::One => 1,
-            Self::TwoApart | Self::TwoTogether | Self::TwoInTurn => 2,
+            Self::TwoApart | Self::TwoTogether | Self::TwoInTurn(_) => 2,
         }
     }
 
@@ -63,7 +74,7 @@ impl Holders {
     pub(crate) const fn store(self, holder: usize) -> usize {
         match self {
             Self::One | Self::TwoApart => holder,
-            Self::TwoTogether | Self::TwoInTurn => 0,
+            Self::TwoTogether | Self::TwoInTurn(_) => 0,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The whole: the real client machine, as one or two holders of a grant have it, and the real
-//! server machine, with a network, stores, crashes and a thief between them (rule D7).
+//! server machine, and the real lease machine where they take turns, with a network, stores, crashes and a thief between them (rule D7).
 //!
 //! Around the two machines stands a small copy of what a session does with its store (rule F2:
 //! intent, exchange, persist, publish), and of what an authorization server answers for each effect.
@@ -13,10 +13,12 @@ mod state;
 mod steps;
 pub(crate) mod table;
 mod told;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use perennial::lease;
 use perennial::lifecycle::{self, MissingLifetime, RawPolicy};
 use perennial::rotation;
 use stateright::{Model, Property};
@@ -59,6 +61,7 @@ pub(crate) struct System {
     world: World,
     policy: rotation::Policy<Tick>,
     reuse: rotation::Reuse<Tick>,
+    lease: lease::Policy<Tick>,
     row: Row,
 }
 
@@ -122,7 +125,8 @@ impl System {
             reuse: declared,
         };
         let server = rotation::RawPolicy { reuse, absolute: None, idle: None };
-        Self { world: World::of(client), policy: server.into(), reuse, row }
+        let (world, policy) = (World::of(client), server.into());
+        Self { world, policy, reuse, lease: turns::policy(), row }
     }
 
     /// The steps from the start, told.

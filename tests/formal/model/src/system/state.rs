@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use perennial::lease::Turn;
 use perennial::lifecycle::{Event, FlightId, TokenTimes};
 use perennial::rotation::{Family, Tolerance};
 use perennial::time::Draw;
@@ -31,6 +32,10 @@ pub(super) struct Holder {
     pub(super) waiting: bool,
     /// An answer that is stored, and is told again once no refresh is out.
     pub(super) held_back: Option<Answer>,
+    /// Its turn to refresh, where holders take turns.
+    pub(super) turn: Turn<Tick>,
+    /// The refresh token that the machine knows may have been presented.
+    pub(super) doubted: Option<u64>,
 }
 
 /// A grant that an answer brought.
@@ -50,6 +55,18 @@ pub(super) struct Stored {
     pub(super) intent: Option<Tick>,
     /// The refresh that wrote it.
     pub(super) writer: Option<(usize, FlightId)>,
+    pub(super) version: u64,
+    /// Until when the note of intent is a lease, where notes are.
+    pub(super) until: Option<Tick>,
+}
+
+/// The lease that a store has granted last.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Leased {
+    pub(super) holder: usize,
+    pub(super) fence: u64,
+    /// `None`: a lock, which has no end.
+    pub(super) until: Option<Tick>,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +123,7 @@ pub(crate) struct State {
     pub(super) history: History,
     pub(super) holders: [Holder; HOLDERS],
     pub(super) stores: [Stored; HOLDERS],
+    pub(super) lease: Option<Leased>,
     pub(super) messages: [Option<Message>; SLOTS],
     /// The refresh token that the thief has.
     pub(super) thief: Option<u64>,
@@ -121,13 +139,15 @@ impl State {
     /// Just after the login.
     pub(super) fn start(system: &System) -> Self {
         let now = Tick(0);
-        let stored = Stored { number: 1, asked: now, intent: None, writer: None };
+        let stored =
+            Stored { number: 1, asked: now, intent: None, writer: None, version: 1, until: None };
         Self {
             now,
             family: Family::new(now),
             history: History { first_use: None, confirmed: false },
             holders: [Holder::started(system, &stored, now); HOLDERS],
             stores: [stored; HOLDERS],
+            lease: None,
             messages: [None; SLOTS],
             thief: None,
             faults_left: if system.row.fault == Fault::Nothing { 0 } else { system.row.times },
@@ -142,7 +162,50 @@ impl Holder {
         let mut machine = system.world.past();
         let event = Event::Installed { token: Some(lives(asked)), intent };
         let _ = machine.handle(&system.world.policy, event, now);
-        Self { machine, held: number, access: number, asked, waiting: false, held_back: None }
+        let (held, access, doubted) = (number, number, intent.map(|_| number));
+        let (waiting, held_back, turn) = (false, None, Turn::new());
+        Self { machine, held, access, asked, waiting, held_back, turn, doubted }
+    }
+}
+
+/// Versions further behind the store's are not told apart.
+const VERSIONS: u64 = 6;
+/// More polls than this are not told apart: the interval has reached its cap.
+const POLLS: u32 = 1;
+
+/// Hashes a turn as it looks from now, and from the store's version.
+struct TurnHasher<'a, H> {
+    inner: &'a mut H,
+    now: Tick,
+    newest: u64,
+}
+
+impl<H: Hasher> Hasher for TurnHasher<'_, H> {
+    fn finish(&self) -> u64 {
+        self.inner.finish()
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.inner.write(bytes);
+    }
+
+    fn write_isize(&mut self, discriminant: isize) {
+        self.inner.write_isize(discriminant);
+    }
+
+    /// An instant.
+    fn write_i16(&mut self, instant: i16) {
+        self.inner.write_i16((instant - self.now.0).max(-PAST));
+    }
+
+    /// A count of polls.
+    fn write_u32(&mut self, polls: u32) {
+        self.inner.write_u32(polls.min(POLLS));
+    }
+
+    /// A version.
+    fn write_u64(&mut self, version: u64) {
+        self.inner.write_u64(self.newest.saturating_sub(version).min(VERSIONS));
     }
 }
 
@@ -167,9 +230,18 @@ impl Hash for State {
             let held_back =
                 held_back.map(|it| (of_it(it.flight), behind(it.number), ago(it.asked)));
             held_back.hash(hasher);
+            holder.doubted.map(behind).hash(hasher);
+            let newest = self.stores[0].version;
+            holder.turn.hash(&mut TurnHasher { inner: hasher, now: *now, newest });
         }
-        for Stored { number, asked, intent, writer } in self.stores {
-            (behind(number), ago(asked), intent.map(ago)).hash(hasher);
+        let lease = self.lease.map(|it| {
+            let newest = self.stores[0].version.saturating_sub(it.fence).min(VERSIONS);
+            // One that is over is as good as none, but for being renewed.
+            (it.holder, newest, it.until.map(ago))
+        });
+        lease.hash(hasher);
+        for Stored { number, asked, intent, writer, until, version: _ } in self.stores {
+            (behind(number), ago(asked), intent.map(ago), until.map(ago)).hash(hasher);
             writer.map(|(holder, flight)| (holder, back(holder, flight))).hash(hasher);
         }
         for message in self.messages {

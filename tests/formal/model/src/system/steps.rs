@@ -5,7 +5,7 @@ use perennial::lifecycle::{
 };
 use perennial::time::Draw;
 
-use super::faults::{Fault, Holders};
+use super::faults::Fault;
 use super::state::{Answer, Fate, Holder, Leg, Message, Reply, State, Stored, lives};
 use super::told::{Told, Who};
 use super::{Action, Claim, DEADLINE, LIFETIME, System, WINDOW};
@@ -24,7 +24,7 @@ impl System {
         let uses = theft || self.reuse == perennial::rotation::Reuse::ConfirmByUse;
         let room = state.messages.contains(&None);
         for holder in 0..self.row.holders.count() {
-            if room && !self.waits_its_turn(state, holder) {
+            if room {
                 actions.push(Action::Asks(holder));
             }
             if uses && is_usable(state, holder) {
@@ -71,12 +71,6 @@ impl System {
         }
     }
 
-    /// Another holder is between reading and keeping.
-    fn waits_its_turn(&self, state: &State, holder: usize) -> bool {
-        self.row.holders == Holders::TwoInTurn
-            && state.holders[1 - holder].machine.refresh_deadline().is_some()
-    }
-
     /// What a caller of this holder would be told.
     fn would_tell(&self, state: &State, holder: usize) -> Effect<Tick> {
         let asked = Event::Requested { usable_for: 0 };
@@ -94,7 +88,7 @@ impl System {
         });
         let starts = |holder: usize| {
             let answer = self.would_tell(state, holder);
-            answer.start().is_some() && !self.waits_its_turn(state, holder)
+            answer.start().is_some()
         };
         arrives && !(self.row.prompt && (0..self.row.holders.count()).any(starts))
     }
@@ -146,9 +140,8 @@ impl System {
             } else {
                 let asks = (0..self.row.holders.count()).find(|holder| {
                     let answer = self.would_tell(&state, *holder);
-                    !self.waits_its_turn(&state, *holder)
-                        && (answer.start().is_some()
-                            || (answer.hands_out() && state.holders[*holder].waiting))
+                    answer.start().is_some()
+                        || (answer.hands_out() && state.holders[*holder].waiting)
                 });
                 asks.map_or(Action::Time, Action::Asks)
             };
@@ -171,11 +164,11 @@ fn must_log_in(holder: &Holder) -> bool {
 }
 
 /// A step in the making.
-struct Step<'a> {
-    system: &'a System,
-    state: State,
+pub(super) struct Step<'a> {
+    pub(super) system: &'a System,
+    pub(super) state: State,
     broken: Set,
-    told: &'a mut Told,
+    pub(super) told: &'a mut Told,
 }
 
 impl Step<'_> {
@@ -194,7 +187,7 @@ impl Step<'_> {
         (self.state, self.broken)
     }
 
-    fn tell(&mut self, holder: usize, event: Event<Tick>) -> Effect<Tick> {
+    pub(super) fn tell(&mut self, holder: usize, event: Event<Tick>) -> Effect<Tick> {
         let machine = &mut self.state.holders[holder].machine;
         machine.handle(&self.system.world.policy, event, self.state.now)
     }
@@ -211,6 +204,9 @@ impl Step<'_> {
     /// A refresh begins: the store is read; what is newer there is adopted, else an intent is noted
     /// and the refresh token presented.
     fn sends(&mut self, holder: usize, start: Start<Tick>) {
+        if self.kind().is_some() {
+            return self.takes_turn(holder, &start);
+        }
         let now = self.state.now;
         let place = self.system.row.holders.store(holder);
         let stored = &mut self.state.stores[place];
@@ -236,7 +232,7 @@ impl Step<'_> {
         self.posts(message);
     }
 
-    fn posts(&mut self, message: Message) {
+    pub(super) fn posts(&mut self, message: Message) {
         let slot = self.state.messages.iter_mut().find(|slot| slot.is_none());
         *slot.expect("asked for only where there is room") = Some(message);
     }
@@ -336,6 +332,14 @@ impl Step<'_> {
 
     /// An answer is heard: it is kept, then handed out.
     fn lands(&mut self, message: &Message, reply: Reply) {
+        let newest = self.state.holders[message.holder].machine.newest_flight();
+        self.taken_in(message, reply);
+        if self.kind().is_some() && message.flight == newest {
+            self.turns(message.holder, perennial::lease::Event::Finished);
+        }
+    }
+
+    fn taken_in(&mut self, message: &Message, reply: Reply) {
         let Message { holder, flight, number: presented, sent, .. } = *message;
         self.hangs_up(holder, Some(flight));
         let place = self.system.row.holders.store(holder);
@@ -347,7 +351,9 @@ impl Step<'_> {
                 // Safe already, and being presented: the note of that stays.
                 if stored.number == presented || stored.intent.is_none() {
                     let writer = Some((holder, flight));
-                    *stored = Stored { number, asked: sent, intent: None, writer };
+                    let version = stored.version + 1;
+                    *stored =
+                        Stored { number, asked: sent, intent: None, writer, version, until: None };
                 }
                 // An answer that the server has given before.
                 if newest || held != number || presented == number {
@@ -360,7 +366,8 @@ impl Step<'_> {
                 }
             }
             Reply::Declined if stored.writer == Some((holder, flight)) => {
-                stored.intent = None;
+                (stored.intent, stored.until) = (None, None);
+                stored.version += 1;
                 self.fails(holder, flight, Failure::Declined);
             }
             // Theirs may be the answer that was granted.
@@ -375,12 +382,12 @@ impl Step<'_> {
         }
     }
 
-    fn fails(&mut self, holder: usize, flight: FlightId, failure: Failure<Tick>) {
+    pub(super) fn fails(&mut self, holder: usize, flight: FlightId, failure: Failure<Tick>) {
         let _ = self.tell(holder, Event::RefreshFailed { flight, failure, draw: MOST });
     }
 
     /// Somebody else has stored something newer.
-    fn adopts(&mut self, holder: usize, flight: FlightId) {
+    pub(super) fn adopts(&mut self, holder: usize, flight: FlightId) {
         let Stored { number, asked, .. } = self.state.stores[self.system.row.holders.store(holder)];
         self.refreshed(holder, flight, number, asked);
     }
@@ -420,6 +427,7 @@ impl Step<'_> {
             stored.writer = None;
         }
         let stored = *stored;
+        self.turn_crashes(holder);
         self.state.holders[holder] = Holder::started(self.system, &stored, self.state.now);
         let text = format!("crashes, and finds refresh token {} in its store", stored.number);
         self.told.note(Who::Holder(holder), &text);
@@ -429,6 +437,7 @@ impl Step<'_> {
         self.state.now = self.state.now.plus(1);
         self.told.tick();
         for holder in 0..self.system.row.holders.count() {
+            self.turn_in_time(holder);
             let deadline = self.state.holders[holder].machine.refresh_deadline();
             if deadline.is_some_and(|deadline| deadline <= self.state.now) {
                 let _ = self.tell(holder, Event::TimePassed { draw: MOST });

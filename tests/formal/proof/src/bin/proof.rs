@@ -1,5 +1,5 @@
 //! `proof [--only NAME,…] [--one-in N] [--confirm-one-in N|none]`: proves the rules of
-//! both machines for all 64-bit times, and prints a line for each property.
+//! all three machines for all 64-bit times, and prints a line for each property.
 
 use std::process::ExitCode;
 
@@ -44,10 +44,11 @@ fn main() -> ExitCode {
     let paths: u64 = report.lines.iter().map(|line| line.paths).sum();
     let Confirmed { agreed, undecided } = report.agreed.unwrap_or_default();
     println!(
-        "starts={} steps={} server_steps={} paths={paths} queries={} known={} decisions={} agreed={agreed} undecided={undecided} counterexamples={broken}",
+        "starts={} steps={} server_steps={} lease_steps={} paths={paths} queries={} known={} decisions={} agreed={agreed} undecided={undecided} counterexamples={broken}",
         report.starts,
         report.steps,
         report.turns,
+        report.holds,
         report.cost.queries,
         report.cost.known,
         report.cost.decisions,

@@ -1,4 +1,4 @@
-//! The rules of both machines as properties of one step, each stated once, over any time.
+//! The rules of the machines as properties of one step, each stated once, over any time.
 //!
 //! A property is ordinary code: where it compares two instants the symbolic engine forks. It says
 //! what must hold in the words of `src/spec.md`, and calls nothing of the machine that it judges but
@@ -9,6 +9,7 @@ mod credential;
 mod epoch;
 mod flight;
 mod late;
+mod lease;
 mod life;
 mod pace;
 mod parts;
@@ -20,6 +21,7 @@ mod trouble;
 
 use perennial::time::Time;
 
+use crate::hold::{Glance, Hold};
 use crate::step::{Kind, Look, Step};
 use crate::turn::Turn;
 
@@ -190,6 +192,52 @@ pub fn of_turns<T: Time>() -> Vec<Property<Turn<T>>> {
         "told", "D2 D3", "a confirmation of the newest closes what waits for it, a revocation revokes; no more",
             &[], rotation::told;
     ]
+}
+
+/// Every property of one step of the lease machine; each judges for itself which events it speaks of.
+#[rustfmt::skip]
+pub fn of_holds<T: Time>() -> Vec<Property<Hold<T>>> {
+    properties![
+        "lease-send", "F3", "sent exactly where the lease is held with the margin left, at a version no older than known",
+            &[], lease::send;
+        "lease-once", "F3", "once sent, lost or given up, a turn sends nothing more",
+            &[], lease::once;
+        "lease-lost", "F3 A5", "under a lost lease nothing is sent, renewed or stored; it is not held again, whenever",
+            &[], lease::lost;
+        "lease-fence", "F3", "versions only grow, and only to what was told; an older content is not trusted",
+            &[], lease::fence;
+        "lease-kept", "F3", "a response is stored while the lease is held, else kept unless outpaced; never thrown away",
+            &[], lease::kept;
+        "lease-note", "F3 A5", "a note is taken over once it is over or is one's own; found again, it is over no later",
+            &[], lease::note;
+        "lease-renewed", "F3", "renewed when due, one at a time; a renewal that fails takes nothing from the term",
+            &[], lease::renewal;
+        "lease-begun", "F3", "adopt what is newer, take over a note's doubt; a term is counted from when it was asked for",
+            &[], lease::begun;
+        "lease-wait", "F4", "waits and polls within its limits, which never move, and gives up at them, not before",
+            &[], lease::wait;
+        "lease-down", "F4", "a store that is down ends what needs it, and takes nothing else",
+            &[], lease::store_down;
+        "lease-released", "F3 F4", "what is finished, overdue or nobody's any more is released; nothing else is",
+            &[], lease::released;
+        "lease-pulled", "A5", "no instant to wait for is over, or lies further ahead than its own longest delay",
+            &[], lease::pulled_in;
+        "lease-latched", "A5", "a now shows what is over, for good, pulls in what lies too far ahead, and nothing else",
+            &[], lease::latched;
+        "lease-state", "F3", "the public view says what is held",
+            &[], lease::seen_as;
+    ]
+}
+
+/// The property of a turn's `poll_timeout`.
+pub fn of_glances<T: Time>() -> Property<Glance<T>> {
+    Property {
+        name: "lease-timeout",
+        rules: "F3 F4",
+        says: "nothing or later than now, and exact: nothing visible changes before it, something at it",
+        on: &[],
+        holds: lease::exact,
+    }
 }
 
 /// The property of `poll_timeout`.

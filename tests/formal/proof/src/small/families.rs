@@ -8,6 +8,7 @@ use super::any::{
     ATTEMPTS, Any, Case, FAILURES, IDENTITIES, NUMBER, SESSION, budgets, consistent, credentials,
     flights, holdings, pauses, reuses,
 };
+use super::holds::{held, queued};
 use super::tick::{Tick, draw, instants, spans};
 use super::troubles::{doubted, said, troubled, windows};
 use super::turns::{outlived, tolerated};
@@ -16,7 +17,7 @@ use crate::step::{Kind, Look};
 type Family = fn(&mut Count, &mut Any);
 
 /// Every family under its name, but for the one that draws everything.
-pub const FAMILIES: [(&str, Family); 13] = [
+pub const FAMILIES: [(&str, Family); 15] = [
     ("token x grant x flight x budget, requested", requested),
     ("budget x policy x token, requested", budget),
     ("answer x policy, refreshed and installed", answers),
@@ -30,6 +31,8 @@ pub const FAMILIES: [(&str, Family); 13] = [
     ("token x now x then, looked at", looks),
     ("server: tolerance x policy x event", tolerated),
     ("server: lifetimes x event", outlived),
+    ("lease: term x renewal x stage x event", held),
+    ("lease: limit x note x another's term x event", queued),
 ];
 
 /// Every token, grant, kind of flight and budget meets every request.

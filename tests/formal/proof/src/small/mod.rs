@@ -7,11 +7,13 @@
 
 pub mod any;
 pub mod families;
+pub mod holds;
 pub mod tick;
 pub mod troubles;
 pub mod turns;
 
-use crate::rules::{Property, invariant, of_looks, of_steps, of_turns};
+use crate::hold::{Glance, Hold};
+use crate::rules::{Property, invariant, of_glances, of_holds, of_looks, of_steps, of_turns};
 use crate::step::{Kind, Look, Step};
 use crate::turn::Turn;
 use tick::Tick;
@@ -23,10 +25,14 @@ pub struct Count {
     properties: Vec<Vec<Property<Step<Tick>>>>,
     look: Property<Look<Tick>>,
     turns: Vec<Property<Turn<Tick>>>,
-    /// Of both machines.
+    holds: Vec<Property<Hold<Tick>>>,
+    glance: Property<Glance<Tick>>,
+    /// Of all machines.
     pub transitions: u64,
     /// Of the server's alone.
     pub server_transitions: u64,
+    /// Of the lease machine alone.
+    pub lease_transitions: u64,
     pub looks: u64,
     pub violations: u64,
 }
@@ -36,10 +42,11 @@ const ENOUGH: u64 = 3;
 
 impl core::fmt::Display for Count {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { transitions, server_transitions, looks, violations, .. } = self;
+        let Self { transitions, server_transitions, lease_transitions, looks, violations, .. } =
+            self;
         write!(
             formatter,
-            "transitions={transitions} server_transitions={server_transitions} looks={looks} violations={violations}"
+            "transitions={transitions} server_transitions={server_transitions} lease_transitions={lease_transitions} looks={looks} violations={violations}"
         )
     }
 }
@@ -51,8 +58,11 @@ impl Default for Count {
             properties: Kind::ALL.into_iter().map(|kind| of(kind).collect()).collect(),
             look: of_looks(),
             turns: of_turns(),
+            holds: of_holds(),
+            glance: of_glances(),
             transitions: 0,
             server_transitions: 0,
+            lease_transitions: 0,
             looks: 0,
             violations: 0,
         }
@@ -76,6 +86,21 @@ impl Count {
         self.transitions += 1;
         self.server_transitions += 1;
         let broken = first_broken(&self.turns, turn);
+        self.judged(broken);
+    }
+
+    /// The same of the lease machine, of which nothing is assumed.
+    pub fn hold(&mut self, hold: &Hold<Tick>) {
+        self.transitions += 1;
+        self.lease_transitions += 1;
+        let broken = first_broken(&self.holds, hold);
+        self.judged(broken);
+    }
+
+    /// Looks at a turn at two instants, and judges what its `poll_timeout` says.
+    pub fn glance(&mut self, glance: &Glance<Tick>) {
+        self.looks += 1;
+        let broken = first_broken(core::slice::from_ref(&self.glance), glance);
         self.judged(broken);
     }
 

@@ -12,10 +12,12 @@
 //! - [`events`]: every event of it, likewise.
 //! - [`together`]: which of them meet.
 //! - [`turns`]: the same of the server's.
+//! - [`holds`]: the same of the lease machine's.
 //! - [`prove`]: all of it, property by property.
 
 pub mod encode;
 pub mod events;
+pub mod holds;
 pub mod prove;
 pub mod search;
 pub mod solver;

@@ -8,6 +8,7 @@ use perennial::lifecycle::formal::Parts;
 use perennial::lifecycle::{Lifecycle, Reuse};
 
 use super::events::events;
+use super::holds::{glances, holds};
 use super::solver::Confirmed;
 use super::states::{self, Choice};
 use super::sym::{Instant, Length, begin, explore, here, with};
@@ -89,6 +90,8 @@ pub struct Report {
     pub steps: u64,
     /// How many of those were of the server's machine.
     pub turns: u64,
+    /// How many of those were of the lease machine.
+    pub holds: u64,
     pub cost: Cost,
     /// In how many answers the second encoding agreed, where it was asked.
     pub agreed: Option<Confirmed>,
@@ -100,7 +103,7 @@ struct Proof {
     counted: u64,
 }
 
-/// Proves what `options` say: the steps of both machines, and beside them the looks at the client's, each
+/// Proves what `options` say: the steps of the machines, and beside them the looks at the client's, each
 /// with a tree and solvers of its own.
 pub fn prove(options: &Options) -> Report {
     let looks = options.clone();
@@ -109,6 +112,7 @@ pub fn prove(options: &Options) -> Report {
         proof.arithmetic();
         proof.steps();
         proof.turns();
+        proof.holds();
     });
     let looks = looks.join().expect("the other half of the proof does not panic");
     report.lines.extend(looks.lines);
@@ -238,6 +242,38 @@ impl Proof {
         self.report.steps += self.report.turns;
         eprintln!("server: {} ways, {:.1} s", self.report.turns, begun.elapsed().as_secs_f64());
         self.report.lines.extend(cases.into_iter().map(|case| case.line));
+    }
+
+    fn holds(&mut self) {
+        let wanted = rules::of_holds().into_iter().filter(|property| self.wanted(property));
+        let mut cases: Vec<_> = wanted.map(Case::new).collect();
+        let begun = clock();
+        for take in holds() {
+            let refuted = cases.iter().all(|case| case.line.counterexample.is_some());
+            if refuted || !self.is_taken() {
+                continue;
+            }
+            self.report.starts += 1;
+            self.report.holds += explore(ROOT, || {
+                let hold = take();
+                for case in &mut cases {
+                    case.check(&hold);
+                }
+            });
+        }
+        self.report.lines.extend(cases.into_iter().map(|case| case.line));
+        let mut case = Case::new(rules::of_glances());
+        if self.wanted(&case.property) {
+            for glance in glances() {
+                if self.is_taken() {
+                    self.report.starts += 1;
+                    case.check(&glance);
+                }
+            }
+            self.report.lines.push(case.line);
+        }
+        self.report.steps += self.report.holds;
+        eprintln!("lease: {} ways, {:.1} s", self.report.holds, begun.elapsed().as_secs_f64());
     }
 
     fn looks(&mut self) {
