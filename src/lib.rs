@@ -234,6 +234,7 @@ pub mod spec {
 
 pub mod faults {
     #![doc = "[client machine]: crate::lifecycle"]
+    #![doc = "[lease machine]: crate::lease"]
     #![doc = "[policy]: crate::rotation::Reuse"]
     #![doc = "[server machine]: crate::rotation"]
     #![doc = ""]
@@ -281,6 +282,9 @@ pub mod verification {
     #![doc = "[D1]: crate::spec#d-the-authorization-server"]
     #![doc = "[D4]: crate::spec#d-the-authorization-server"]
     #![doc = "[D7]: crate::spec#d-the-authorization-server"]
+    #![doc = "[F3]: crate::spec#f-storage"]
+    #![doc = "[F4]: crate::spec#f-storage"]
+    #![doc = "[`lease`]: crate::lease"]
     #![doc = ""]
     #![doc = include_str!("links.md")]
     #![doc = include_str!("verification.md")]
