@@ -200,25 +200,25 @@ impl Lease for Shared {
                     keeper.keep(number);
                 }))
             };
-            let taker = Arc::clone(&lease);
+            let shared = Arc::clone(&lease);
             let pending = offload(&hook, move || {
-                let taken = taker.take(number, term);
-                if !matches!(taken, Ok(Acquired::Held(_))) {
-                    taker.leave(|holder| holder.number == number);
+                let acquired = shared.take(number, term);
+                if !matches!(acquired, Ok(Acquired::Held(_))) {
+                    shared.leave(|holder| holder.number == number);
                 }
-                taken
+                acquired
             });
             let pending = pending.map_err(|error| {
                 StoreError::unreachable("no thread could be started for the grant file")
                     .with_source(error)
             })?;
-            let taken = pending.await.unwrap_or_else(|| {
+            let acquired = pending.await.unwrap_or_else(|| {
                 Err(StoreError::unreachable("the thread of the grant file was lost"))
             });
-            if let Ok(Acquired::Held(_)) = taken {
+            if let Ok(Acquired::Held(_)) = acquired {
                 unfinished.number = None;
             }
-            taken
+            acquired
         })
     }
 
