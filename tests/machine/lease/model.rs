@@ -482,7 +482,7 @@ impl History {
                 };
                 if renewed < version {
                     return match stage {
-                        Stage::Sent => Effect::Nothing,
+                        Stage::Sent | Stage::Abandoned => Effect::Nothing,
                         _ => Effect::GiveUp(GiveUpReason::WentBack),
                     };
                 }
@@ -575,13 +575,10 @@ impl History {
         let before = History(self.0[..since].to_vec());
         let interval = (POLL << before.polls().min(60)).min(POLL_CAP);
         let began = self.0[since].now;
-        let polled = self.ends(since, within(began + interval), interval, now).is_none();
         // Or the other holder's lease ends sooner.
         let told = History(self.0[..=since].to_vec());
-        let sooner = told
-            .theirs(began)
-            .is_some_and(|end| end < began + interval && self.theirs(now).is_none());
-        polled || sooner
+        let end = told.theirs(began).unwrap_or(i128::MAX);
+        self.ends(since, within(began + interval).min(end), interval, now).is_none()
     }
 }
 
