@@ -7,6 +7,8 @@
 //! | `file` | `file` | a [`Store`](crate::store::Store) in a file |
 //! | `jwt` | `jwt` | access tokens as JWT, for an `issue::Issuer` |
 //! | `oauth2` | `oauth2` | the refresh_token and client_credentials grants, each a [`Refresh`](crate::refresh::Refresh) |
+//! | `postgres` | `postgres` | a [`Store`](crate::store::Store) with a [`Lease`](crate::store::Lease), and a store of families, in PostgreSQL |
+//! | `redis` | `redis` | the same in Redis or Valkey |
 //! | `reqwest` | `reqwest` | middleware for `reqwest-middleware` |
 //! | `smol` | `smol` | timer and spawner on smol |
 //! | `thread` | | a timer on a thread of its own |
@@ -23,6 +25,8 @@ mod find;
 pub mod jwt;
 #[cfg(feature = "oauth2")]
 pub mod oauth2;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 #[cfg(feature = "smol")]
