@@ -1,15 +1,17 @@
 //! Tools for testing programs that embed this crate (feature `testing`): virtual time, a scripted
-//! refresher, a proxy that injects faults, and a conformance test for family stores. No test needs
-//! to sleep.
+//! refresher, a proxy that injects faults, and conformance tests for leases and family stores. No test needs
+//! to sleep, but that of a lease whose clock is a server's.
 
 #[cfg(feature = "issue")]
 mod families;
 mod fault_proxy;
+mod lease_kit;
 mod refresher;
 mod virtual_time;
 
 #[cfg(feature = "issue")]
 pub use families::family_store_conforms;
 pub use fault_proxy::{Fault, FaultProxy};
+pub use lease_kit::{LeaseConformance, LeaseFlaw, LeaseProperty, lease_conforms};
 pub use refresher::{Answer, Scripted};
 pub use virtual_time::VirtualTime;
