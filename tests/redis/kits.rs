@@ -1,0 +1,28 @@
+//! The conformance kits on a real server.
+
+use std::sync::Arc;
+
+use perennial::adapters::redis::RedisStore;
+use perennial::testing::LeaseConformance;
+
+use crate::on_a_server;
+use crate::server::unreachable;
+
+// Rules F1, F3.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lease_of_redis_conforms() {
+    on_a_server!(server);
+    let (server, nowhere) = (Arc::new(server), unreachable());
+    let connections: Vec<_> = (0..4).map(|_| server.connection()).collect();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    LeaseConformance::new(move || {
+        // As processes do: several stores on each of several connections.
+        let turn = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        RedisStore::new(&connections[turn % connections.len()], "grant:kit")
+    })
+    .unreachable(move || RedisStore::new(&nowhere, "grant:kit"))
+    .check()
+    .await
+    .expect("it conforms");
+    println!("kit: the lease of RedisStore");
+}
