@@ -49,6 +49,8 @@
 //! TLS, unless the program enables it in `redis`; and wiping the tokens from that crate's buffers.
 
 mod connection;
+#[cfg(feature = "issue")]
+mod families;
 mod reply;
 mod said;
 
@@ -63,6 +65,8 @@ use redis::Script;
 use tokio::time::timeout;
 
 pub use self::connection::RedisConnection;
+#[cfg(feature = "issue")]
+pub use self::families::RedisFamilies;
 use self::reply::{Reply, Said, millis, number, record};
 use crate::primitives::{AtomicU64, Ordering};
 use crate::refresh::BoxFuture;

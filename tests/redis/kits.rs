@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use perennial::adapters::redis::RedisStore;
-use perennial::testing::LeaseConformance;
+use perennial::adapters::redis::{RedisFamilies, RedisStore};
+use perennial::testing::{LeaseConformance, family_store_conforms};
 
 use crate::on_a_server;
 use crate::server::unreachable;
@@ -25,4 +25,12 @@ async fn the_lease_of_redis_conforms() {
     .await
     .expect("it conforms");
     println!("kit: the lease of RedisStore");
+}
+
+// Rules D1, D3.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_families_of_redis_conform() {
+    on_a_server!(server);
+    family_store_conforms(&RedisFamilies::new(&server.connection(), "auth")).await;
+    println!("kit: RedisFamilies");
 }

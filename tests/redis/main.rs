@@ -1,6 +1,7 @@
 //! The stores of Redis on a real server, which each test starts for itself and ends by its id. Not
 //! part of `cargo test`: `.ci/stores` runs them.
 
+mod families;
 mod faults;
 mod kits;
 mod lease;

@@ -2,6 +2,8 @@
 //! rotates strictly, and two sessions of one grant, as two processes have them.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod families;
+
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
