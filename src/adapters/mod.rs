@@ -25,6 +25,8 @@ mod find;
 pub mod jwt;
 #[cfg(feature = "oauth2")]
 pub mod oauth2;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "reqwest")]
