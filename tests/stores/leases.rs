@@ -220,10 +220,12 @@ fn each_bad_lease_is_noticed_by_the_property_that_it_lacks() {
         (Wrong::NoLease, Property::Exists),
         (Wrong::Fails, Property::Completes),
     ];
+    println!("bad stores: {}", bad.len());
     for (wrong, property) in bad {
         let flaw = check(Some(wrong)).expect_err(&format!("{wrong:?} is noticed"));
         assert_eq!(flaw.property(), property, "{wrong:?}: {flaw}");
         assert!(flaw.to_string().starts_with(&format!("the lease does not conform: {property}: ")));
+        println!("noticed: 1, {wrong:?}");
     }
 }
 

@@ -18,15 +18,15 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::said;
-use crate::primitives::Mutex;
+use crate::primitives::{AtomicU64, Mutex, Ordering};
 use crate::store::StoreError;
 use crate::store::remote::{Hint, Hints, Listener, Seen};
 
 /// The channel on which all keys' changes are published; the message is the key.
 const CHANNEL: &str = "perennial:changed";
 
-/// How long the server may take, unless the program says otherwise.
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the server may take, unless the program says otherwise, in milliseconds.
+const TIMEOUT: u64 = 2000;
 
 /// One connection to a server, for any number of stores. Clones share it.
 ///
@@ -37,7 +37,8 @@ pub struct RedisConnection(Arc<Shared>);
 
 struct Shared {
     runtime: Handle,
-    limit: Duration,
+    /// In milliseconds.
+    limit: AtomicU64,
     link: Mutex<Arc<Link>>,
     /// Whom to connect to for another link, and to listen; `None` for a connection of the program's.
     client: Option<Client>,
@@ -57,7 +58,7 @@ impl RedisConnection {
     /// Outside a tokio runtime.
     pub fn open(client: Client) -> Result<Self, StoreError> {
         let runtime = runtime()?;
-        let link = manager(&client, TIMEOUT)?;
+        let link = manager(&client)?;
         Ok(Self::new(runtime, link, Some(client)))
     }
 
@@ -77,7 +78,7 @@ impl RedisConnection {
     fn new(runtime: Handle, link: Arc<Link>, client: Option<Client>) -> Self {
         Self(Arc::new(Shared {
             runtime,
-            limit: TIMEOUT,
+            limit: AtomicU64::new(TIMEOUT),
             link: Mutex::new(link),
             client,
             seen: Seen::default(),
@@ -87,13 +88,10 @@ impl RedisConnection {
     }
 
     /// Sets how long the server may take to connect or to answer. Default: 2 s.
-    ///
-    /// # Panics
-    /// If the connection has been cloned.
     #[must_use]
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        let shared = Arc::get_mut(&mut self.0);
-        shared.expect("the timeout is set before the connection is shared").limit = limit;
+    pub fn timeout(self, limit: Duration) -> Self {
+        let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        self.0.limit.store(millis.max(1), Ordering::Relaxed);
         self
     }
 
@@ -127,7 +125,7 @@ impl RedisConnection {
         if let Some(client) = &self.0.client {
             let mut listening = self.0.listening.lock().unwrap_or_else(PoisonError::into_inner);
             listening.get_or_insert_with(|| {
-                let (client, limit) = (client.clone(), self.0.limit);
+                let (client, limit) = (client.clone(), self.0.limit());
                 Task(self.0.runtime.spawn(subscribe(client, limit, self.0.hints.sender())))
             });
         }
@@ -136,6 +134,10 @@ impl RedisConnection {
 }
 
 impl Shared {
+    fn limit(&self) -> Duration {
+        Duration::from_millis(self.limit.load(Ordering::Relaxed))
+    }
+
     async fn run(
         &self,
         script: &Script,
@@ -158,7 +160,7 @@ impl Shared {
                 first => first,
             }
         };
-        match timeout(self.limit, invoked).await {
+        match timeout(self.limit(), invoked).await {
             Ok(answer) => answer.map_err(|error| said::failed(&error)),
             Err(_) => {
                 self.replace(&link);
@@ -172,7 +174,7 @@ impl Shared {
         let Some(client) = &self.client else { return };
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&link, late) {
-            if let Ok(another) = manager(client, self.limit) {
+            if let Ok(another) = manager(client) {
                 *link = another;
             }
         }
@@ -184,11 +186,11 @@ fn runtime() -> Result<Handle, StoreError> {
 }
 
 /// Returns a connection that reconnects, within its runtime.
-fn manager(client: &Client, limit: Duration) -> Result<Arc<Link>, StoreError> {
+fn manager(client: &Client) -> Result<Arc<Link>, StoreError> {
     let config = ConnectionManagerConfig::new()
-        // How long an answer may take is limited by `run`, together with all else.
+        // All that a step takes is limited by `run`.
         .set_response_timeout(None)
-        .set_connection_timeout(Some(limit))
+        .set_connection_timeout(None)
         .set_number_of_retries(1);
     let manager = ConnectionManager::new_lazy_with_config(client.clone(), config);
     let manager = manager.map_err(|error| said::failed(&error))?;
@@ -218,7 +220,7 @@ async fn subscribe(client: Client, limit: Duration, hints: broadcast::Sender<Hin
 impl fmt::Debug for RedisConnection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The address may contain a password.
-        formatter.debug_struct("RedisConnection").field("timeout", &self.0.limit).finish_non_exhaustive()
+        formatter.debug_struct("RedisConnection").field("timeout", &self.0.limit()).finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,145 @@
+//! A PostgreSQL server of a test's own.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use perennial::adapters::postgres::{PostgresConnection, PostgresStore};
+use tempfile::TempDir;
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::server_support::{Process, eventually, free_port};
+
+/// A server in a temporary folder, on a port of its own.
+pub(crate) struct Server {
+    folder: TempDir,
+    programs: PathBuf,
+    /// The user and the group that it runs as: it refuses to run as root.
+    user: Option<(u32, u32)>,
+    port: u16,
+    process: Option<Process>,
+}
+
+impl Server {
+    /// Starts a server with the tables; `None`, said aloud, where there is none to start.
+    pub(crate) async fn start() -> Option<Self> {
+        let Some(programs) = programs() else {
+            eprintln!("SKIPPED: postgres is not installed");
+            return None;
+        };
+        let folder = tempfile::tempdir().expect("there is a temporary folder");
+        let user = user();
+        if let Some((user, group)) = user {
+            chown(folder.path(), Some(user), Some(group)).expect("root may give it away");
+        }
+        let mut server = Self { folder, programs, user, port: free_port(), process: None };
+        let mut initdb = server.command("initdb");
+        initdb.arg("-D").arg(server.data()).args(["-U", "postgres", "-E", "UTF8", "--auth=trust"]);
+        let made = initdb.args(["--no-sync", "--no-instructions"]).stdout(Stdio::null()).status();
+        assert!(made.expect("initdb runs").success(), "initdb fails");
+        server.restart().await;
+        server.connection().migrate().await.expect("the tables are created");
+        Some(server)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        if let Some((user, group)) = self.user {
+            command.uid(user).gid(group);
+        }
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    /// Starts it with what it has kept.
+    pub(crate) async fn restart(&mut self) {
+        self.stop();
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path());
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        command.args(["-c", "shared_buffers=8MB", "-c", "fsync=off"]);
+        self.process = Some(Process::start(&mut command));
+        let config = self.config();
+        eventually("the server listens", async || config.connect(NoTls).await.ok().map(drop)).await;
+    }
+
+    /// Shuts it down as an administrator does, who cuts all connections.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let id = process.id().to_string();
+            let _ = Command::new("kill").args(["-INT", &id]).status();
+            process.wait();
+        }
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.host("127.0.0.1").port(self.port).user("postgres").dbname("postgres");
+        config
+    }
+
+    /// Connections as another process has them.
+    pub(crate) fn connection(&self) -> PostgresConnection {
+        let connection = PostgresConnection::open(self.config(), NoTls).expect("this is a runtime");
+        connection.timeout(Duration::from_millis(1000)).max_connections(4)
+    }
+
+    /// A store as another process has it.
+    pub(crate) fn store(&self, key: &str) -> PostgresStore {
+        PostgresStore::new(&self.connection(), key)
+    }
+
+    /// Does what no store does.
+    pub(crate) async fn sql(&self, script: &str) {
+        self.client().await.batch_execute(script).await.expect("the server does it");
+    }
+
+    /// The text in the first column of the only row.
+    pub(crate) async fn text(&self, query: &str) -> Option<String> {
+        self.client().await.query_one(query, &[]).await.expect("there is one row").get(0)
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        let (client, connection) = self.config().connect(NoTls).await.expect("it listens");
+        tokio::spawn(connection);
+        client
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Connections to a port where nobody listens.
+pub(crate) fn unreachable() -> PostgresConnection {
+    let mut config = Config::new();
+    config.host("127.0.0.1").port(free_port()).user("nobody").password("p1ant3d");
+    let connection = PostgresConnection::open(config, NoTls).expect("this is a runtime");
+    connection.timeout(Duration::from_millis(500))
+}
+
+/// The folder of the newest version that is installed, as Debian lays them out.
+fn programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
+    let folders = versions.filter_map(|version| Some(version.ok()?.path().join("bin")));
+    folders.filter(|folder| folder.join("postgres").is_file()).max()
+}
+
+/// The package's own user and group, for root.
+fn user() -> Option<(u32, u32)> {
+    let number = |arguments: &[&str]| {
+        let output = Command::new("id").args(arguments).output().ok()?;
+        String::from_utf8_lossy(&output.stdout).trim().parse::<u32>().ok()
+    };
+    let is_root = number(&["-u"]) == Some(0);
+    is_root.then(|| Some((number(&["-u", "postgres"])?, number(&["-g", "postgres"])?))).flatten()
+}
