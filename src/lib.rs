@@ -45,6 +45,7 @@
 //! | attach tokens to requests, and replay after a 401 | [`adapters::reqwest`], [`adapters::tower`], [`adapters::ureq`] | of the same name |
 //! | say to which origins a token goes | [`interceptor`] | `http` |
 //! | keep the grant in a file | [`adapters::file`] | `file` |
+//! | … on a server that many processes share | `adapters::redis`, `adapters::postgres` | `redis`, `postgres` |
 //! | … anywhere else | [`store::Store`], or [`on_rotate`](session::Builder::on_rotate) | |
 //! | wake tasks on time, and spawn refreshes | [`adapters::tokio`], [`adapters::smol`] | of the same name |
 //! | declare what an authorization server does | [`provider`], [`lifecycle::PolicyBuilder::reuse`] | |

@@ -200,7 +200,8 @@ impl PostgresStore {
                 record_value(&next),
                 Value::Flag(keeps_copy),
             ];
-            if let Some(row) = self.connection.query(statements::REPAIR, &parameters).await?.first() {
+            if let Some(row) = self.connection.query(statements::REPAIR, &parameters).await?.first()
+            {
                 return Ok(Swap::Done(self.note(column(row, 0)?)));
             }
         }
@@ -257,7 +258,8 @@ impl PostgresStore {
                 let version = found.as_ref().map_or(0, |found| found.version);
                 let fence = found.and_then(|found| found.fence);
                 let version = Version::new(version.unsigned_abs());
-                let now = Glance { version, fence: fence.map(|it| Version::new(it.unsigned_abs())) };
+                let now =
+                    Glance { version, fence: fence.map(|it| Version::new(it.unsigned_abs())) };
                 if now.differs(known) {
                     return;
                 }

@@ -214,9 +214,12 @@ impl Lease for RedisStore {
             match reply.said {
                 Said::Held => reply.content(&key).map(Acquired::Held),
                 Said::Busy => Ok(Acquired::Busy { remaining: reply.remaining }),
-                Said::Done | Said::Found | Said::Conflict | Said::Lost | Said::Damaged | Said::Changed => {
-                    reply.content(&key).and(Err(said::unknown_answer()))
-                }
+                Said::Done
+                | Said::Found
+                | Said::Conflict
+                | Said::Lost
+                | Said::Damaged
+                | Said::Changed => reply.content(&key).and(Err(said::unknown_answer())),
             }
         })
     }

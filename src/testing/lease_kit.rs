@@ -141,7 +141,8 @@ impl<S: Store> LeaseConformance<S> {
     /// Of several that acquire at once, one holds the lease, and each later one has a higher number.
     async fn one_holder(&self, run: &Run<'_>) -> Result<(), LeaseFlaw> {
         let store = (self.open)();
-        let lease = store.lease().ok_or_else(|| flaw(LeaseProperty::Exists, "the store has no lease"))?;
+        let lease =
+            store.lease().ok_or_else(|| flaw(LeaseProperty::Exists, "the store has no lease"))?;
         let mut last = run.put(&store, Some(sample("at-1"))).await?;
         for _ in 0..self.rounds {
             let term = self.term.max(self.limit);
@@ -153,7 +154,10 @@ impl<S: Store> LeaseConformance<S> {
                     Some(Ok(Acquired::Held(content))) => holders.push(content.version),
                     Some(Ok(Acquired::Busy { .. })) => {}
                     Some(Err(error)) => {
-                        return Err(flaw(LeaseProperty::Completes, format!("an acquire fails: {error}")));
+                        return Err(flaw(
+                            LeaseProperty::Completes,
+                            format!("an acquire fails: {error}"),
+                        ));
                     }
                     None => return Err(flaw(LeaseProperty::Completes, "an acquire panicked")),
                 }
@@ -173,8 +177,13 @@ impl<S: Store> LeaseConformance<S> {
     }
 }
 
-async fn reports_errors(store: &impl Store, run: &Run<'_>, term: Duration) -> Result<(), LeaseFlaw> {
-    let lease = store.lease().ok_or_else(|| flaw(LeaseProperty::Exists, "the store has no lease"))?;
+async fn reports_errors(
+    store: &impl Store,
+    run: &Run<'_>,
+    term: Duration,
+) -> Result<(), LeaseFlaw> {
+    let lease =
+        store.lease().ok_or_else(|| flaw(LeaseProperty::Exists, "the store has no lease"))?;
     let version = crate::store::Version::new(1);
     let tried = [
         ("an acquire", run.within(lease.acquire(term)).await?.map(drop)),

@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use perennial::adapters::postgres::PostgresStore;
+
 use crate::on_a_server;
-use crate::server::Server;
+use crate::server::{Server, connection};
 use crate::server_support::Fleet;
+use crate::server_support::proxy::Proxy;
 
 async fn due(server: &Server) -> Fleet {
     Fleet::due([server.store("grant:alice"), server.store("grant:alice")]).await
@@ -74,5 +77,16 @@ async fn a_table_that_has_lost_all_gets_the_grant_back_and_nothing_is_sent_twice
     on_a_server!(server);
     let fleet = due(&server).await;
     server.sql("TRUNCATE perennial_grants").await;
+    fleet.recovers().await;
+}
+
+// Rule F5.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_fall_silent_are_replaced() {
+    on_a_server!(server);
+    let proxy = Proxy::to(server.port()).await;
+    let store = || PostgresStore::new(&connection(proxy.port()), "grant:alice");
+    let fleet = Fleet::due([store(), store()]).await;
+    proxy.silence();
     fleet.recovers().await;
 }

@@ -79,16 +79,17 @@ impl Server {
         }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn config(&self) -> Config {
-        let mut config = Config::new();
-        config.host("127.0.0.1").port(self.port).user("postgres").dbname("postgres");
-        config
+        config(self.port)
     }
 
     /// Connections as another process has them.
     pub(crate) fn connection(&self) -> PostgresConnection {
-        let connection = PostgresConnection::open(self.config(), NoTls).expect("this is a runtime");
-        connection.timeout(Duration::from_millis(1000)).max_connections(4)
+        connection(self.port)
     }
 
     /// A store as another process has it.
@@ -117,6 +118,18 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn config(port: u16) -> Config {
+    let mut config = Config::new();
+    config.host("127.0.0.1").port(port).user("postgres").dbname("postgres");
+    config
+}
+
+/// Connections to the server on this port.
+pub(crate) fn connection(port: u16) -> PostgresConnection {
+    let connection = PostgresConnection::open(config(port), NoTls).expect("this is a runtime");
+    connection.timeout(Duration::from_millis(1000)).max_connections(4)
 }
 
 /// Connections to a port where nobody listens.

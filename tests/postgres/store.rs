@@ -37,7 +37,9 @@ async fn a_grant_is_one_row_and_a_logout_keeps_its_version() {
     let store = server.store(KEY);
     assert_eq!(store.load().await.expect("it is well"), Versioned::EMPTY);
     let first = put(&store, Version::EMPTY, "at-1").await;
-    let Swap::Done(out) = store.swap(first, None).await.expect("it is well") else { panic!("a conflict") };
+    let Swap::Done(out) = store.swap(first, None).await.expect("it is well") else {
+        panic!("a conflict")
+    };
     assert!(out > first);
     let found = server.store(KEY).load().await.expect("it is well");
     assert_eq!(found, Versioned { version: out, grant: None });
@@ -71,7 +73,8 @@ async fn a_server_restarted_holds_what_was_answered() {
 
 // Rules F1, F5.
 #[tokio::test]
-async fn a_row_that_is_gone_is_emptied_for_who_has_seen_it_and_is_written_with_a_version_above_all() {
+async fn a_row_that_is_gone_is_emptied_for_who_has_seen_it_and_is_written_with_a_version_above_all()
+{
     on_a_server!(server);
     let (connection, stranger) = (server.connection(), server.store(KEY));
     let store = PostgresStore::new(&connection, KEY);
@@ -101,7 +104,9 @@ async fn a_replica_that_is_behind_is_emptied_for_who_has_seen_more() {
     let first = put(&store, Version::EMPTY, "at-1").await;
     server.sql("CREATE TABLE before AS SELECT * FROM perennial_grants").await;
     let second = put(&store, first, "at-2").await;
-    server.sql("TRUNCATE perennial_grants; INSERT INTO perennial_grants SELECT * FROM before").await;
+    server
+        .sql("TRUNCATE perennial_grants; INSERT INTO perennial_grants SELECT * FROM before")
+        .await;
     assert!(store.load().await.expect_err("its latest state is lost").is_emptied());
     let lease = store.lease().expect("it has one");
     let acquired = lease.acquire(Duration::from_secs(1)).await;
@@ -135,7 +140,11 @@ async fn damaged_content_is_replaced_by_a_login_alone_which_keeps_a_copy() {
     assert_eq!(copy.as_deref(), Some("rt-p1ant3d"));
     server.sql("UPDATE perennial_grants SET record = '', damaged = NULL").await;
     store.replace_damaged(None).await.expect("it is replaced");
-    assert_eq!(server.text("SELECT damaged FROM perennial_grants").await, None, "a logout keeps none");
+    assert_eq!(
+        server.text("SELECT damaged FROM perennial_grants").await,
+        None,
+        "a logout keeps none"
+    );
 }
 
 // Rules F5, G1.
@@ -172,7 +181,9 @@ async fn a_database_that_refuses_is_named_by_what_to_do_and_quotes_nothing() {
 async fn nothing_shows_the_configuration_which_may_have_a_password() {
     let connection = unreachable();
     let store = PostgresStore::new(&connection, KEY);
-    for text in [format!("{connection:?}"), format!("{store:?}"), format!("{:?}", store.load().await)] {
+    for text in
+        [format!("{connection:?}"), format!("{store:?}"), format!("{:?}", store.load().await)]
+    {
         assert!(!text.contains("p1ant3d"), "{text}");
     }
 }

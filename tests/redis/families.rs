@@ -7,8 +7,8 @@ use perennial::time::{Span, Timestamp};
 use redis::Value;
 
 use crate::on_a_server;
-use crate::server_support::families::many_processes_rotate_each_token_once;
 use crate::server_support::START;
+use crate::server_support::families::many_processes_rotate_each_token_once;
 
 fn id(number: u8) -> FamilyId {
     FamilyId::from_bytes([number; FamilyId::BYTES])
@@ -23,7 +23,8 @@ fn record(forget_at: Option<Timestamp>) -> FamilyRecord {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_processes_one_rotates_each_token() {
     on_a_server!(server);
-    many_processes_rotate_each_token_once(|| RedisFamilies::new(&server.connection(), "auth")).await;
+    many_processes_rotate_each_token_once(|| RedisFamilies::new(&server.connection(), "auth"))
+        .await;
 }
 
 #[tokio::test]

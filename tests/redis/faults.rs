@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use perennial::adapters::redis::RedisStore;
+
 use crate::on_a_server;
-use crate::server::Server;
+use crate::server::{Server, connection};
 use crate::server_support::Fleet;
+use crate::server_support::proxy::Proxy;
 
 async fn due(server: &Server) -> Fleet {
     Fleet::due([server.store("grant:alice"), server.store("grant:alice")]).await
@@ -72,5 +75,16 @@ async fn connections_that_are_cut_are_opened_again() {
         server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    fleet.recovers().await;
+}
+
+// Rule F5.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_fall_silent_are_replaced() {
+    on_a_server!(server);
+    let proxy = Proxy::to(server.port()).await;
+    let store = || RedisStore::new(&connection(proxy.port()), "grant:alice");
+    let fleet = Fleet::due([store(), store()]).await;
+    proxy.silence();
     fleet.recovers().await;
 }

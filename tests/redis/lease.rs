@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use perennial::adapters::redis::{RedisConnection, RedisStore};
 use perennial::store::{Acquired, Lease, Store, StoredGrant, Swap, Version};
 use perennial::token::Grant;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::on_a_server;
@@ -38,6 +39,20 @@ async fn listening(store: &RedisStore) {
     timeout(Duration::from_secs(10), store.changed()).await.expect("a subscription is a hint");
 }
 
+/// Begins to wait, and is past its first look.
+async fn waiting(store: &RedisStore) -> JoinHandle<()> {
+    let waits = tokio::spawn(store.changed());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!waits.is_finished(), "nothing has changed yet");
+    waits
+}
+
+/// What is heard of is heard of before it is looked for.
+async fn heard(waits: JoinHandle<()>, what: &str) {
+    let heard = timeout(Duration::from_millis(500), waits).await;
+    heard.unwrap_or_else(|_| panic!("{what} is not heard of")).expect("no panic");
+}
+
 // Rule F3.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_waiter_hears_of_a_release_and_of_a_write_at_once_and_of_nothing_else() {
@@ -48,13 +63,13 @@ async fn a_waiter_hears_of_a_release_and_of_a_write_at_once_and_of_nothing_else(
     assert!(is_busy(&waiter).await);
     let nothing = timeout(Duration::from_millis(1500), waiter.changed()).await;
     assert!(nothing.is_err(), "nothing has changed");
-    let waits = waiter.changed();
+    let waits = waiting(&waiter).await;
     write(&holder).await;
-    timeout(Duration::from_millis(800), waits).await.expect("a write is heard of");
+    heard(waits, "a write").await;
     assert!(is_busy(&waiter).await);
-    let waits = waiter.changed();
+    let waits = waiting(&waiter).await;
     holder.release(fence).await.expect("the server is well");
-    timeout(Duration::from_millis(800), waits).await.expect("a release is heard of");
+    heard(waits, "a release").await;
     held(&waiter, TERM).await;
 }
 
@@ -144,4 +159,15 @@ async fn a_holder_that_dies_is_replaced_within_its_term() {
     assert!(remaining <= Duration::from_millis(400));
     tokio::time::sleep(remaining + Duration::from_millis(5)).await;
     assert!(held(&other, TERM).await > first);
+}
+
+// Rule F3.
+#[tokio::test]
+async fn a_lease_whose_term_is_over_is_not_renewed_though_nobody_has_taken_it() {
+    on_a_server!(server);
+    let holder = server.store(KEY);
+    let fence = held(&holder, Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert!(!holder.renew(fence, TERM).await.expect("the server is well"));
+    assert!(held(&server.store(KEY), TERM).await > fence);
 }

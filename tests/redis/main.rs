@@ -5,9 +5,9 @@ mod families;
 mod faults;
 mod kits;
 mod lease;
+mod server;
 #[path = "../server_support/mod.rs"]
 mod server_support;
-mod server;
 mod store;
 
 /// A test on a server of its own, or a line that says that there is none.

@@ -49,14 +49,17 @@ impl Server {
         self.process = None;
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn client(&self) -> Client {
-        Client::open(format!("redis://127.0.0.1:{}/", self.port)).expect("the address is well-formed")
+        client(self.port)
     }
 
     /// A connection as another process has it.
     pub(crate) fn connection(&self) -> RedisConnection {
-        let connection = RedisConnection::open(self.client()).expect("this is a runtime");
-        connection.timeout(Duration::from_millis(500))
+        connection(self.port)
     }
 
     /// A store as another process has it.
@@ -66,7 +69,8 @@ impl Server {
 
     /// Does what no store does.
     pub(crate) async fn command(&self, words: &[&str]) -> redis::Value {
-        let mut connection = self.client().get_multiplexed_async_connection().await.expect("it listens");
+        let mut connection =
+            self.client().get_multiplexed_async_connection().await.expect("it listens");
         let (name, arguments) = words.split_first().expect("a command has a name");
         let mut command = redis::cmd(name);
         for argument in arguments {
@@ -74,6 +78,16 @@ impl Server {
         }
         command.query_async(&mut connection).await.expect("the server does it")
     }
+}
+
+fn client(port: u16) -> Client {
+    Client::open(format!("redis://127.0.0.1:{port}/")).expect("the address is well-formed")
+}
+
+/// A connection to the server on this port.
+pub(crate) fn connection(port: u16) -> RedisConnection {
+    let connection = RedisConnection::open(client(port)).expect("this is a runtime");
+    connection.timeout(Duration::from_millis(500))
 }
 
 /// A connection to a port where nobody listens.

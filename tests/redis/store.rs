@@ -37,7 +37,9 @@ async fn a_grant_is_one_hash_and_a_logout_keeps_its_version() {
     let store = server.store(KEY);
     assert_eq!(store.load().await.expect("it is well"), Versioned::EMPTY);
     let first = put(&store, Version::EMPTY, "at-1").await;
-    let Swap::Done(out) = store.swap(first, None).await.expect("it is well") else { panic!("a conflict") };
+    let Swap::Done(out) = store.swap(first, None).await.expect("it is well") else {
+        panic!("a conflict")
+    };
     assert!(out > first);
     let other = server.store(KEY);
     assert_eq!(other.load().await.expect("it is well"), Versioned { version: out, grant: None });
@@ -59,7 +61,8 @@ async fn a_server_restarted_holds_what_was_answered() {
 
 // Rules F1, F5.
 #[tokio::test]
-async fn a_key_that_is_gone_is_emptied_for_who_has_seen_it_and_is_written_with_a_version_above_all() {
+async fn a_key_that_is_gone_is_emptied_for_who_has_seen_it_and_is_written_with_a_version_above_all()
+{
     on_a_server!(server);
     let (connection, stranger) = (server.connection(), server.store(KEY));
     let store = RedisStore::new(&connection, KEY);
@@ -176,7 +179,9 @@ async fn a_server_that_refuses_is_named_by_what_to_do_and_quotes_nothing() {
 async fn nothing_shows_the_address_which_may_have_a_password() {
     let connection = unreachable();
     let store = RedisStore::new(&connection, KEY);
-    for text in [format!("{connection:?}"), format!("{store:?}"), format!("{:?}", store.load().await)] {
+    for text in
+        [format!("{connection:?}"), format!("{store:?}"), format!("{:?}", store.load().await)]
+    {
         assert!(!text.contains("p1ant3d"), "{text}");
     }
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod families;
+pub(crate) mod proxy;
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -141,7 +142,11 @@ impl Fleet {
             }
             self.time.advance(Duration::from_secs(5));
         }
-        assert_eq!(self.endpoint.presented(), Vec::<String>::new(), "nothing is sent without a note");
+        assert_eq!(
+            self.endpoint.presented(),
+            Vec::<String>::new(),
+            "nothing is sent without a note"
+        );
     }
 
     fn is_idle(&self, session: &Session) -> bool {

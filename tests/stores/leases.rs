@@ -115,7 +115,9 @@ impl Lease for Leased {
         }
         let acquired = this.answer(|state| match this.remaining(state) {
             None => this.take(state, term),
-            Some(_) if this.is(Wrong::ForgetsTheRemainingTime) => Acquired::Busy { remaining: None },
+            Some(_) if this.is(Wrong::ForgetsTheRemainingTime) => {
+                Acquired::Busy { remaining: None }
+            }
             Some(_) if this.is(Wrong::TellsTheTermOfTheNext) => {
                 Acquired::Busy { remaining: Some(Duration::MAX) }
             }
@@ -132,8 +134,11 @@ impl Lease for Leased {
             if may && !self.is(Wrong::RenewalDoesNothing) {
                 state.lease = held.map(|(holder, _)| (holder, self.until(term)));
             }
-            may || (self.is(Wrong::RenewsWhatIsLost) && fence > Version::EMPTY && fence < state.content.version)
-                || (self.is(Wrong::RenewalDoesNothing) && state.lease.is_some_and(|it| it.0 == fence))
+            may || (self.is(Wrong::RenewsWhatIsLost)
+                && fence > Version::EMPTY
+                && fence < state.content.version)
+                || (self.is(Wrong::RenewalDoesNothing)
+                    && state.lease.is_some_and(|it| it.0 == fence))
         })))
     }
 

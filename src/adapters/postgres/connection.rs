@@ -113,7 +113,8 @@ impl PostgresConnection {
         let limit = Arc::new(AtomicU64::new(TIMEOUT));
         let settings = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(config.clone(), tls.clone(), settings);
-        let pool = Pool::builder(manager).max_size(CONNECTIONS).post_create(limited(&limit)).build();
+        let pool =
+            Pool::builder(manager).max_size(CONNECTIONS).post_create(limited(&limit)).build();
         let pool = pool.map_err(|_| said::no_runtime())?;
         let subscribe = move |limit, hints| -> BoxFuture<()> {
             Box::pin(subscribe(config.clone(), tls.clone(), limit, hints))
@@ -264,7 +265,8 @@ impl Shared {
 /// Whether a statement that failed had no effect because of another transaction.
 fn is_repeatable(error: &Error) -> bool {
     let code = error.code();
-    code == Some(&SqlState::T_R_SERIALIZATION_FAILURE) || code == Some(&SqlState::T_R_DEADLOCK_DETECTED)
+    code == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
+        || code == Some(&SqlState::T_R_DEADLOCK_DETECTED)
 }
 
 /// Limits how long the database goes on with a statement that was given up here.
@@ -286,7 +288,8 @@ where
     T::Stream: Send,
 {
     loop {
-        if let Ok(Ok((client, mut connection))) = timeout(limit, config.connect(tls.clone())).await {
+        if let Ok(Ok((client, mut connection))) = timeout(limit, config.connect(tls.clone())).await
+        {
             let hears = async {
                 while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
                     if let AsyncMessage::Notification(change) = message {

@@ -17,7 +17,9 @@ use crate::store::StoreError;
 pub(super) fn failed(error: &Error) -> StoreError {
     let what = match error.code().map(|code| code.code()) {
         Some("25006") => "it takes no writes: connect to the primary".into(),
-        Some("42P01" | "42703") => "its tables are missing: run `PostgresConnection::migrate`".into(),
+        Some("42P01" | "42703") => {
+            "its tables are missing: run `PostgresConnection::migrate`".into()
+        }
         Some("42501") => {
             "the user may not do this: grant SELECT, INSERT, UPDATE and DELETE on the tables".into()
         }
@@ -28,7 +30,11 @@ pub(super) fn failed(error: &Error) -> StoreError {
         Some("54000") => "the key is too long".into(),
         Some("57P01" | "57P02" | "57P03") => "it is starting or shutting down".into(),
         Some("57014" | "55P03") => return late(),
-        Some("22003") => return StoreError::damaged("the version of the stored grant cannot be increased further"),
+        Some("22003") => {
+            return StoreError::damaged(
+                "the version of the stored grant cannot be increased further",
+            );
+        }
         Some(code) => format!("it answered with the code {code}"),
         None if is_refused(error) => "nobody listens there".into(),
         None => String::from("the connection failed"),
@@ -50,7 +56,9 @@ pub(super) fn not_connected(error: &PoolError) -> StoreError {
         }
         PoolError::Timeout(_) => late(),
         PoolError::NoRuntimeSpecified => no_runtime(),
-        PoolError::Closed => StoreError::unreachable("the pool of PostgreSQL connections was closed"),
+        PoolError::Closed => {
+            StoreError::unreachable("the pool of PostgreSQL connections was closed")
+        }
         PoolError::PostCreateHook(_) => {
             StoreError::unreachable("a hook of the pool of PostgreSQL connections failed")
         }

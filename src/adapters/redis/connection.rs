@@ -154,9 +154,7 @@ impl Shared {
             let first = call.invoke_async(&mut link()).await;
             match first {
                 // Of a failed attempt to connect, which may be an old one: nothing was sent.
-                Err(error) if error.is_connection_refusal() => {
-                    call.invoke_async(&mut link()).await
-                }
+                Err(error) if error.is_connection_refusal() => call.invoke_async(&mut link()).await,
                 first => first,
             }
         };
@@ -220,7 +218,10 @@ async fn subscribe(client: Client, limit: Duration, hints: broadcast::Sender<Hin
 impl fmt::Debug for RedisConnection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The address may contain a password.
-        formatter.debug_struct("RedisConnection").field("timeout", &self.0.limit()).finish_non_exhaustive()
+        formatter
+            .debug_struct("RedisConnection")
+            .field("timeout", &self.0.limit())
+            .finish_non_exhaustive()
     }
 }
 

@@ -17,16 +17,24 @@ pub(super) fn failed(error: &RedisError) -> StoreError {
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
             "it is a read-only replica: connect to the primary".into()
         }
-        (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => "it is still loading its data".into(),
-        (ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::CrossSlot), _) => {
-            "it is a cluster: use `RedisConnection::from_connection` with a cluster's connection".into()
+        (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => {
+            "it is still loading its data".into()
         }
+        (
+            ErrorKind::Server(
+                ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::CrossSlot,
+            ),
+            _,
+        ) => "it is a cluster: use `RedisConnection::from_connection` with a cluster's connection"
+            .into(),
         (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
             "it does not accept the user name or the password".into()
         }
-        (_, Some("NOPERM")) => "the user may not do this: allow the commands EVALSHA, SCRIPT, TIME, TYPE, \
+        (_, Some("NOPERM")) => {
+            "the user may not do this: allow the commands EVALSHA, SCRIPT, TIME, TYPE, \
             HMGET, HSET, HDEL, PUBLISH and SUBSCRIBE"
-            .into(),
+                .into()
+        }
         (_, Some("OOM")) => "it is out of memory".into(),
         (_, Some("MISCONF")) => "it cannot save its data, and takes no writes".into(),
         (_, Some(code)) if is_code(code) => format!("it answered {code}"),

@@ -75,7 +75,9 @@ impl<S: Store> Two<'_, S> {
     ) -> Result<Option<Duration>, LeaseFlaw> {
         match self.run.acquire(lease, self.term).await? {
             Acquired::Busy { remaining } => Ok(remaining),
-            Acquired::Held(_) => Err(flaw(property, format!("a second holder gets the lease {when}"))),
+            Acquired::Held(_) => {
+                Err(flaw(property, format!("a second holder gets the lease {when}")))
+            }
         }
     }
 
@@ -85,17 +87,24 @@ impl<S: Store> Two<'_, S> {
             let before = self.run.put(self.other, next.clone()).await?;
             let when = "though nobody holds it";
             let held = self.run.hold(&*self.a, self.long(), LeaseProperty::Releases, when).await?;
-            ensure(property, held.grant == next, || {
-                "acquiring returns another grant than was stored"
-            })?;
-            ensure(LeaseProperty::FenceGrows, held.version > before, || {
-                "a fencing number is not above the version of the write before"
-            })?;
+            ensure(
+                property,
+                held.grant == next,
+                || "acquiring returns another grant than was stored",
+            )?;
+            ensure(
+                LeaseProperty::FenceGrows,
+                held.version > before,
+                || "a fencing number is not above the version of the write before",
+            )?;
             let found = self.run.load(self.other).await?;
-            ensure(property, found == held, || {
-                "once the lease is acquired, a load returns something else than acquiring returned"
-            })?;
-            let remaining = self.busy(&*self.b, LeaseProperty::OneHolder, "while it is held").await?;
+            ensure(
+                property,
+                found == held,
+                || "once the lease is acquired, a load returns something else than acquiring returned",
+            )?;
+            let remaining =
+                self.busy(&*self.b, LeaseProperty::OneHolder, "while it is held").await?;
             let limits = Duration::ZERO..=self.long();
             ensure(
                 LeaseProperty::TellsTheRemainingTime,
@@ -114,14 +123,18 @@ impl<S: Store> Two<'_, S> {
         for next in [Some(sample("at-3")), None, Some(sample("at-4"))] {
             let version = self.run.load(self.other).await?.version;
             let swap = self.run.swap(self.other, version, next).await?;
-            ensure(property, matches!(swap, Swap::Done(_)), || {
-                "a swap of the version that was loaded is a conflict while another holds the lease"
-            })?;
+            ensure(
+                property,
+                matches!(swap, Swap::Done(_)),
+                || "a swap of the version that was loaded is a conflict while another holds the lease",
+            )?;
         }
         let late = self.run.swap(self.store, fence, None).await?;
-        ensure(LeaseProperty::LostIsLost, matches!(late, Swap::Conflict(_)), || {
-            "a holder writes over what another has written since it acquired the lease"
-        })?;
+        ensure(
+            LeaseProperty::LostIsLost,
+            matches!(late, Swap::Conflict(_)),
+            || "a holder writes over what another has written since it acquired the lease",
+        )?;
         let kept = self.run.renew(&*self.a, fence, self.long()).await?;
         ensure(property, kept, || "a write of another takes the lease from its holder")?;
         self.busy(&*self.b, property, "after a write, though it is held").await?;
@@ -157,33 +170,41 @@ impl<S: Store> Two<'_, S> {
 
     async fn expires(&self) -> Result<(), LeaseFlaw> {
         let (expires, lost) = (LeaseProperty::Expires, LeaseProperty::LostIsLost);
-        let old = self.free(&*self.a, self.term, LeaseProperty::Releases, "after a release").await?;
+        let old =
+            self.free(&*self.a, self.term, LeaseProperty::Releases, "after a release").await?;
         self.run.outwait(self.term).await;
         let when = "after its term";
         let new = self.run.hold(&*self.b, self.long(), expires, when).await?;
-        ensure(LeaseProperty::FenceGrows, new.version > old, || {
-            "a lease after one that has expired has no higher number"
-        })?;
+        ensure(
+            LeaseProperty::FenceGrows,
+            new.version > old,
+            || "a lease after one that has expired has no higher number",
+        )?;
         let renewed = self.run.renew(&*self.a, old, self.long()).await?;
         ensure(lost, !renewed, || "a holder renews a lease that another holds by now")?;
         let late = self.run.swap(self.store, old, Some(sample("at-5"))).await?;
-        ensure(lost, late == Swap::Conflict(new.clone()), || {
-            "a holder whose lease was lost writes over what its successor has read"
-        })?;
+        ensure(
+            lost,
+            late == Swap::Conflict(new.clone()),
+            || "a holder whose lease was lost writes over what its successor has read",
+        )?;
         self.run.release(&*self.a, old).await?;
-        self.busy(&*self.a, LeaseProperty::OnlyTheHolder, "after a release of the lost one").await?;
+        self.busy(&*self.a, LeaseProperty::OnlyTheHolder, "after a release of the lost one")
+            .await?;
         let kept = self.run.renew(&*self.b, new.version, self.term).await?;
         ensure(lost, kept, || "the successor loses the lease by what its predecessor does")?;
         let done = self.run.swap(self.other, new.version, Some(sample("at-6"))).await?;
         ensure(lost, matches!(done, Swap::Done(_)), || "a holder cannot write what it has got")?;
         self.run.outwait(self.term).await;
-        let fence = self.free(&*self.a, self.long(), expires, "after its last renewal's term").await?;
+        let fence =
+            self.free(&*self.a, self.long(), expires, "after its last renewal's term").await?;
         self.run.release(&*self.a, fence).await
     }
 
     async fn renews(&self) -> Result<(), LeaseFlaw> {
         let property = LeaseProperty::Renews;
-        let fence = self.free(&*self.a, self.term, LeaseProperty::Releases, "after a release").await?;
+        let fence =
+            self.free(&*self.a, self.term, LeaseProperty::Releases, "after a release").await?;
         for _ in 0..3 {
             self.run.timer.sleep(self.term / 2).await;
             let kept = self.run.renew(&*self.a, fence, self.term).await?;

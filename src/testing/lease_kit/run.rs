@@ -26,7 +26,10 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Runs one operation, whatever its result.
-    pub(super) async fn within<T>(&self, operation: impl Future<Output = T>) -> Result<T, LeaseFlaw> {
+    pub(super) async fn within<T>(
+        &self,
+        operation: impl Future<Output = T>,
+    ) -> Result<T, LeaseFlaw> {
         let mut operation = pin!(operation);
         let mut over = self.watch.sleep(self.limit);
         let result = poll_fn(|cx| match operation.as_mut().poll(cx) {
