@@ -10,12 +10,13 @@ use std::string::String;
 
 use deadpool_postgres::{HookError, PoolError};
 use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 
 use crate::store::StoreError;
 
 /// The error of a statement that the database has refused, or did not get.
 pub(super) fn failed(error: &Error) -> StoreError {
-    let what = match error.code().map(|code| code.code()) {
+    let what = match error.code().map(SqlState::code) {
         Some("25006") => "it takes no writes: connect to the primary".into(),
         Some("42P01" | "42703") => {
             "its tables are missing: run `PostgresConnection::migrate`".into()

@@ -158,13 +158,11 @@ impl Shared {
                 first => first,
             }
         };
-        match timeout(self.limit(), invoked).await {
-            Ok(answer) => answer.map_err(|error| said::failed(&error)),
-            Err(_) => {
-                self.replace(&link);
-                Err(said::late())
-            }
-        }
+        let Ok(answer) = timeout(self.limit(), invoked).await else {
+            self.replace(&link);
+            return Err(said::late());
+        };
+        answer.map_err(|error| said::failed(&error))
     }
 
     /// Replaces a connection on which no answer came: its server may never answer on it.

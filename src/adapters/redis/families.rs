@@ -80,10 +80,10 @@ impl FamilyStore for RedisFamilies {
     async fn insert(&self, id: FamilyId, record: FamilyRecord) -> Result<(), StoreError> {
         let mut arguments =
             vec![id.to_string(), record.subject.clone(), optional(record.forget_at)];
-        push(&mut arguments, "client", record.client);
-        push(&mut arguments, "subject", record.subject);
+        push(&mut arguments, "client", &record.client);
+        push(&mut arguments, "subject", &record.subject);
         if let Some(scope) = record.scope {
-            push(&mut arguments, "scope", scope);
+            push(&mut arguments, "scope", &scope);
         }
         state(&mut arguments, record.family, record.forget_at);
         match self.step("insert", self.key(id), arguments).await?.0.as_str() {
@@ -132,25 +132,25 @@ impl fmt::Debug for RedisFamilies {
     }
 }
 
-fn push(arguments: &mut Vec<String>, field: &str, value: impl ToString) {
+fn push(arguments: &mut Vec<String>, field: &str, value: &impl ToString) {
     arguments.extend([field.into(), value.to_string()]);
 }
 
 /// Pushes the fields that a swap writes.
 fn state(arguments: &mut Vec<String>, row: Row, forget_at: Option<Timestamp>) {
-    push(arguments, "began", row.began.as_millis());
-    push(arguments, "used", row.used.as_millis());
-    push(arguments, "newest", row.newest);
+    push(arguments, "began", &row.began.as_millis());
+    push(arguments, "used", &row.used.as_millis());
+    push(arguments, "newest", &row.newest);
     let (tolerance, until, uses) = match row.tolerance {
         Tolerance::Closed => ("closed", None, 0),
         Tolerance::Unconfirmed => ("unconfirmed", None, 0),
         Tolerance::Open { until, uses } => ("open", Some(until), uses),
     };
-    push(arguments, "tolerance", tolerance);
-    push(arguments, "until", optional(until));
-    push(arguments, "uses", uses);
-    push(arguments, "revoked", u8::from(row.revoked));
-    push(arguments, "forget_at", optional(forget_at));
+    push(arguments, "tolerance", &tolerance);
+    push(arguments, "until", &optional(until));
+    push(arguments, "uses", &uses);
+    push(arguments, "revoked", &u8::from(row.revoked));
+    push(arguments, "forget_at", &optional(forget_at));
 }
 
 fn optional(instant: Option<Timestamp>) -> String {

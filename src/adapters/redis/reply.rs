@@ -58,9 +58,11 @@ impl Reply {
             _ => return Err(said::unknown_answer()),
         };
         let known = version.as_deref().map_or(Some(Version::EMPTY), parsed);
-        let (remaining, record) = match said {
-            Said::Busy => (next().as_deref().and_then(parsed), None),
-            _ => (None, next().map(Zeroizing::new)),
+        let third = next().map(Zeroizing::new);
+        let (remaining, record) = if said == Said::Busy {
+            (third.as_deref().and_then(|it| parsed(it)), None)
+        } else {
+            (None, third)
         };
         Ok(Self {
             said: if known.is_none() { Said::Damaged } else { said },

@@ -11,7 +11,6 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use crate::store::StoreError;
 
 /// The error of a request that the server has refused, or did not get.
-#[expect(clippy::wildcard_enum_match_arm, reason = "of the others the kind says all")]
 pub(super) fn failed(error: &RedisError) -> StoreError {
     let what = match (error.kind(), error.code()) {
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
