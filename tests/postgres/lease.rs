@@ -1,7 +1,7 @@
 //! What the kit does not see of the lease: how waiters hear of its end, and what a clock that is set
 //! back does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deadpool_postgres::{Manager, Pool};
 use perennial::adapters::postgres::{PostgresConnection, PostgresStore};
@@ -134,11 +134,10 @@ async fn a_clock_of_the_server_that_was_set_back_prolongs_no_lease_beyond_its_te
         Acquired::Busy { remaining: Some(remaining) } => {
             assert!(remaining <= Duration::from_millis(300), "{remaining:?}");
         }
-        found => panic!("it is held: {found:?}"),
+        found @ (Acquired::Held(_) | Acquired::Busy { .. }) => panic!("it is held: {found:?}"),
     }
-    let began = Instant::now();
+    // Not after an hour.
     eventually("it ends", async || (!is_busy(&other).await).then_some(())).await;
-    assert!(began.elapsed() < Duration::from_secs(5));
 }
 
 // Rule F3.

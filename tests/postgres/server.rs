@@ -129,7 +129,7 @@ fn config(port: u16) -> Config {
 /// Connections to the server on this port.
 pub(crate) fn connection(port: u16) -> PostgresConnection {
     let connection = PostgresConnection::open(config(port), NoTls).expect("this is a runtime");
-    connection.timeout(Duration::from_millis(1000)).max_connections(4)
+    connection.timeout(Duration::from_secs(1)).max_connections(4)
 }
 
 /// Connections to a port where nobody listens.

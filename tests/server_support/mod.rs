@@ -138,7 +138,7 @@ impl Fleet {
             for session in &self.sessions {
                 let token = session.token().await.expect("a valid token is served");
                 assert_eq!(token.expose(), "at-1");
-                eventually("the refresh fails", async || self.is_idle(session).then_some(())).await;
+                eventually("the refresh fails", async || is_idle(session).then_some(())).await;
             }
             self.time.advance(Duration::from_secs(5));
         }
@@ -147,10 +147,6 @@ impl Fleet {
             Vec::<String>::new(),
             "nothing is sent without a note"
         );
-    }
-
-    fn is_idle(&self, session: &Session) -> bool {
-        !matches!(session.state(), State::Refreshing(_))
     }
 
     /// Once the store works again, both get the next grant, and one of them asks for it.
@@ -165,4 +161,8 @@ impl Fleet {
         }
         assert_eq!(self.endpoint.presented(), ["rt-1"], "each refresh token is presented once");
     }
+}
+
+fn is_idle(session: &Session) -> bool {
+    !matches!(session.state(), State::Refreshing(_))
 }
