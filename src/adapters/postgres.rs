@@ -48,6 +48,7 @@
 //! # Deliberately absent
 //! TLS, which the program brings, and wiping the tokens from the client's buffers.
 
+mod columns;
 mod connection;
 #[cfg(feature = "issue")]
 mod families;
@@ -62,13 +63,12 @@ use std::sync::Arc;
 
 use secrecy::zeroize::Zeroizing;
 use tokio::time::timeout;
-use tokio_postgres::Row;
-use tokio_postgres::types::FromSql;
 
+use self::columns::{Value, column, number, record_value, seconds};
 pub use self::connection::PostgresConnection;
-use self::connection::Value;
 #[cfg(feature = "issue")]
 pub use self::families::{PURGE, PostgresFamilies};
+pub use self::statements::SCHEMA;
 use crate::primitives::{AtomicU64, Ordering};
 use crate::refresh::BoxFuture;
 use crate::store::remote::{Glance, Listener, POLL};
@@ -76,9 +76,6 @@ use crate::store::{
     Acquired, Lease, Store, StoreError, StoredGrant, Swap, Version, Versioned, json,
 };
 use crate::token::Secret;
-
-/// The tables, for your own migrations. [`PostgresConnection::migrate`] creates them.
-pub const SCHEMA: &str = include_str!("postgres/schema.sql");
 
 /// A store that keeps a grant in a row of PostgreSQL, with a [`Lease`]. Clones share the grant, and so
 /// do all stores of the same key.
@@ -329,23 +326,4 @@ impl Lease for PostgresStore {
         let waits = self.connection.attended(self.clone().wait(known, listener));
         Box::pin(waits)
     }
-}
-
-/// Returns a version as the database has it. One that it cannot have is none of its versions.
-fn number(version: Version) -> i64 {
-    i64::try_from(version.number()).unwrap_or(-1)
-}
-
-/// Returns a term.
-fn seconds(term: Duration) -> Value {
-    const LONGEST: f64 = 1e9;
-    Value::Seconds(term.as_secs_f64().min(LONGEST))
-}
-
-fn record_value(record: &Secret) -> Value {
-    Value::Record(Zeroizing::new(record.expose().into()))
-}
-
-fn column<'a, T: FromSql<'a>>(row: &'a Row, place: usize) -> Result<T, StoreError> {
-    row.try_get(place).map_err(|_| said::other_schema())
 }

@@ -8,7 +8,7 @@ use perennial::testing::{LeaseConformance, family_store_conforms};
 use crate::on_a_server;
 use crate::server::unreachable;
 
-// Rules F1, F3.
+// Rule F1.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_lease_of_redis_conforms() {
     on_a_server!(server);

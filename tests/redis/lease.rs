@@ -53,7 +53,6 @@ async fn heard(waits: JoinHandle<()>, what: &str) {
     heard.unwrap_or_else(|_| panic!("{what} is not heard of")).expect("no panic");
 }
 
-// Rule F3.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_waiter_hears_of_a_release_and_of_a_write_at_once_and_of_nothing_else() {
     on_a_server!(server);
@@ -73,7 +72,6 @@ async fn a_waiter_hears_of_a_release_and_of_a_write_at_once_and_of_nothing_else(
     held(&waiter, TERM).await;
 }
 
-// Rule F3.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_between_the_attempt_and_the_wait_is_not_missed() {
     on_a_server!(server);
@@ -85,7 +83,6 @@ async fn a_release_between_the_attempt_and_the_wait_is_not_missed() {
     timeout(Duration::from_millis(800), waiter.changed()).await.expect("it is looked for");
 }
 
-// Rule F3.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscription_that_is_lost_is_opened_again_and_a_change_meanwhile_is_noticed() {
     on_a_server!(server);
@@ -108,7 +105,6 @@ async fn a_subscription_that_is_lost_is_opened_again_and_a_change_meanwhile_is_n
     .await;
 }
 
-// Rule F3.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_subscription_changes_are_noticed_by_looking() {
     on_a_server!(server);
@@ -122,7 +118,7 @@ async fn without_a_subscription_changes_are_noticed_by_looking() {
     timeout(Duration::from_secs(5), waits).await.expect("it is noticed");
 }
 
-// Rules A5, F3.
+// Rule A5.
 #[tokio::test]
 async fn a_clock_of_the_server_that_was_set_back_prolongs_no_lease_beyond_its_term() {
     on_a_server!(server);
@@ -142,7 +138,6 @@ async fn a_clock_of_the_server_that_was_set_back_prolongs_no_lease_beyond_its_te
     eventually("it ends", async || (!is_busy(&other).await).then_some(())).await;
 }
 
-// Rule F3.
 #[tokio::test]
 async fn a_holder_that_dies_is_replaced_within_its_term() {
     on_a_server!(server);
@@ -160,7 +155,6 @@ async fn a_holder_that_dies_is_replaced_within_its_term() {
     assert!(held(&other, TERM).await > first);
 }
 
-// Rule F3.
 #[tokio::test]
 async fn a_lease_whose_term_is_over_is_not_renewed_though_nobody_has_taken_it() {
     on_a_server!(server);

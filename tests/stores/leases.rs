@@ -196,13 +196,11 @@ fn check(wrong: Option<Wrong>) -> Result<(), LeaseFlaw> {
     block_on(checked.check())
 }
 
-// Rule F3.
 #[test]
 fn a_lease_on_a_stores_own_clock_passes() {
     assert_eq!(check(None), Ok(()));
 }
 
-// Rule F3.
 #[test]
 fn each_bad_lease_is_noticed_by_the_property_that_it_lacks() {
     use LeaseProperty as Property;

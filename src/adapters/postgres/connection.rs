@@ -10,17 +10,17 @@ use std::sync::{Arc, PoisonError};
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use futures_util::future::select;
-use secrecy::zeroize::Zeroizing;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Config, Error, Row, Socket};
 
-use super::{SCHEMA, said};
+use super::columns::Value;
+use super::said;
+use super::statements::SCHEMA;
 use crate::primitives::{AtomicU64, Mutex, Ordering};
 use crate::refresh::BoxFuture;
 use crate::store::StoreError;
@@ -65,30 +65,6 @@ impl Drop for Ended {
 
 /// Listens as long as the connection lasts.
 type Subscribe = dyn Fn(Duration, broadcast::Sender<Hint>) -> BoxFuture<()> + Send + Sync;
-
-/// A parameter of a statement.
-pub(super) enum Value {
-    Bytes(Vec<u8>),
-    Text(Option<String>),
-    /// A text that is zeroised.
-    Record(Zeroizing<String>),
-    Number(Option<i64>),
-    Seconds(f64),
-    Flag(bool),
-}
-
-impl Value {
-    fn parameter(&self) -> (&(dyn ToSql + Sync), Type) {
-        match self {
-            Self::Bytes(bytes) => (bytes, Type::BYTEA),
-            Self::Text(text) => (text, Type::TEXT),
-            Self::Record(text) => (&**text, Type::TEXT),
-            Self::Number(number) => (number, Type::INT8),
-            Self::Seconds(seconds) => (seconds, Type::FLOAT8),
-            Self::Flag(flag) => (flag, Type::BOOL),
-        }
-    }
-}
 
 /// What is run on a connection.
 enum Work<'a> {
@@ -163,7 +139,7 @@ impl PostgresConnection {
         self
     }
 
-    /// Creates the tables of [`SCHEMA`], where they are missing. Several processes may do so at once.
+    /// Creates the tables of [`SCHEMA`](super::SCHEMA), where they are missing. Several processes may do so at once.
     ///
     /// # Errors
     /// If the database cannot be reached, or the user may not create tables.

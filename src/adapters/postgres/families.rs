@@ -6,8 +6,8 @@ use std::vec;
 
 use tokio_postgres::Row as Columns;
 
-use super::connection::{PostgresConnection, Value};
-use super::{column, number};
+use super::columns::{Value, column, number};
+use super::connection::PostgresConnection;
 use crate::issue::{FamilyId, FamilyRecord, FamilyStore, FamilySwap, VersionedFamily};
 use crate::rotation::{Row, Tolerance};
 use crate::store::{StoreError, Version};

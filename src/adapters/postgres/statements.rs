@@ -4,6 +4,10 @@
 //! a snapshot. A version is at least the statement's time in milliseconds, so that none is used twice,
 //! not even by a replica that takes over without the latest writes.
 
+/// The tables, for your own migrations. [`PostgresConnection::migrate`](super::PostgresConnection::migrate)
+/// creates them.
+pub const SCHEMA: &str = include_str!("schema.sql");
+
 /// $1: the key.
 pub(super) const LOAD: &str =
     "SELECT version, record, lease_fence FROM perennial_grants WHERE key = $1";
