@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use perennial::adapters::postgres::{PostgresConnection, PostgresStore};
@@ -36,13 +37,31 @@ impl Server {
             chown(folder.path(), Some(user), Some(group)).expect("root may give it away");
         }
         let mut server = Self { folder, programs, user, port: free_port(), process: None };
-        let mut initdb = server.command("initdb");
-        initdb.arg("-D").arg(server.data()).args(["-U", "postgres", "-E", "UTF8", "--auth=trust"]);
-        let made = initdb.args(["--no-sync", "--no-instructions"]).stdout(Stdio::null()).status();
-        assert!(made.expect("initdb runs").success(), "initdb fails");
+        server.fill();
         server.restart().await;
         server.connection().migrate().await.expect("the tables are created");
         Some(server)
+    }
+
+    /// Fills the data folder: with a copy of what `initdb` has made before, for that takes seconds.
+    fn fill(&self) {
+        static MADE: Mutex<()> = Mutex::new(());
+        let version = self.programs.components().rev().nth(1).expect("it has a folder");
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("postgres").join(version);
+        let one_at_a_time = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.is_dir() {
+            drop(one_at_a_time);
+            return copy(&kept, &self.data());
+        }
+        let mut initdb = self.command("initdb");
+        initdb.arg("-D").arg(self.data()).args(["-U", "postgres", "-E", "UTF8", "--auth=trust"]);
+        let made = initdb.args(["--no-sync", "--no-instructions"]).stdout(Stdio::null()).status();
+        assert!(made.expect("initdb runs").success(), "initdb fails");
+        fs::create_dir_all(kept.parent().expect("it has one")).expect("it is cargo's folder");
+        let unfinished = kept.with_extension("unfinished");
+        let _ = fs::remove_dir_all(&unfinished);
+        copy(&self.data(), &unfinished);
+        fs::rename(unfinished, kept).expect("nobody else makes it");
     }
 
     fn data(&self) -> PathBuf {
@@ -138,6 +157,12 @@ pub(crate) fn unreachable() -> PostgresConnection {
     config.host("127.0.0.1").port(free_port()).user("nobody").password("p1ant3d");
     let connection = PostgresConnection::open(config, NoTls).expect("this is a runtime");
     connection.timeout(Duration::from_millis(500))
+}
+
+/// Copies a folder, with owners and permissions.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(copied.expect("cp runs").success(), "cp fails");
 }
 
 /// The folder of the newest version that is installed, as Debian lays them out.
