@@ -26,8 +26,9 @@
 //! and one connection that listens.
 //!
 //! # What is stored
-//! A grant is one row of `perennial_grants`: `version` and `record` ([`Versioned::to_json`]), and who
-//! has the lease until when, by the database's clock. The tokens are not encrypted. Every write and
+//! A grant is one row of `perennial_grants`: `version`, `record` ([`Versioned::to_json`]) and its
+//! SHA-256, without which a record that was changed in place counts as damaged; and who has the lease
+//! until when, by the database's clock. The tokens are not encrypted. Every write and
 //! every release is notified on the channel `perennial_changed`, with the key as the payload.
 //!
 //! # Invariants
@@ -92,6 +93,8 @@ struct Found {
     version: i64,
     record: Zeroizing<String>,
     fence: Option<i64>,
+    /// Whether the record is what was written.
+    intact: bool,
 }
 
 impl PostgresStore {
@@ -129,27 +132,30 @@ impl PostgresStore {
                 version: column(row, 0)?,
                 record: Zeroizing::new(column(row, 1)?),
                 fence: column(row, 2)?,
+                intact: column(row, 3)?,
             }),
         };
-        if found.as_ref().map_or(0, |found| found.version) < seen {
-            return Err(said::emptied(&self.key));
-        }
-        if let Some(found) = &found {
-            self.note(found.version);
+        match &found {
+            Some(found) if found.version >= seen || !found.intact => drop(self.note(found.version)),
+            None if seen == 0 => {}
+            Some(_) | None => return Err(said::emptied(&self.key)),
         }
         Ok(found)
     }
 
-    fn content(&self, version: i64, record: &str) -> Result<Versioned, StoreError> {
-        let version = self.note(version);
-        let found = json::decode(record.as_bytes());
-        let found = found.map_err(|reason| said::damaged(&self.key, &reason))?;
-        Ok(Versioned { version, ..found })
+    fn content(&self, found: &Found) -> Result<Versioned, StoreError> {
+        let version = self.note(found.version);
+        if !found.intact {
+            return Err(said::damaged(&self.key, "the record is not what was written"));
+        }
+        let content = json::decode(found.record.as_bytes());
+        let content = content.map_err(|reason| said::damaged(&self.key, &reason))?;
+        Ok(Versioned { version, ..content })
     }
 
     async fn read(self) -> Result<Versioned, StoreError> {
         match self.find().await? {
-            Some(found) => self.content(found.version, &found.record),
+            Some(found) => self.content(&found),
             None => Ok(Versioned::EMPTY),
         }
     }
@@ -168,9 +174,7 @@ impl PostgresStore {
             match self.find().await {
                 // It was lost just now.
                 Err(error) if error.is_emptied() => {}
-                Ok(Some(found)) => {
-                    return self.content(found.version, &found.record).map(Swap::Conflict);
-                }
+                Ok(Some(found)) => return self.content(&found).map(Swap::Conflict),
                 Ok(None) => return Ok(Swap::Conflict(Versioned::EMPTY)),
                 Err(error) => return Err(error),
             }
@@ -186,7 +190,7 @@ impl PostgresStore {
                 Err(error) if error.is_emptied() => return self.write(Version::EMPTY, next).await,
                 Err(error) => return Err(error),
             };
-            if let Ok(content) = self.content(found.version, &found.record) {
+            if let Ok(content) = self.content(&found) {
                 return Ok(Swap::Conflict(content));
             }
             let parameters = [
@@ -215,12 +219,16 @@ impl PostgresStore {
         let rows = self.connection.query(statements::ACQUIRE, &parameters).await?;
         if let Some(row) = rows.first() {
             self.busy.store(0, Ordering::Relaxed);
-            let record: &str = column(row, 1)?;
-            return self.content(column(row, 0)?, record).map(Acquired::Held);
+            let record = Zeroizing::new(column(row, 1)?);
+            let found = Found { version: column(row, 0)?, record, fence: None, intact: true };
+            return self.content(&found).map(Acquired::Held);
         }
         let rows = self.connection.query(statements::BUSY, &[self.key_value()]).await?;
         let Some(row) = rows.first() else { return Err(said::emptied(&self.key)) };
         let (version, fence): (i64, Option<i64>) = (column(row, 0)?, column(row, 1)?);
+        if !column::<bool>(row, 3)? {
+            return Err(said::damaged(&self.key, "the record is not what was written"));
+        }
         if version < seen {
             return Err(said::emptied(&self.key));
         }

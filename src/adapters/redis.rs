@@ -25,8 +25,8 @@
 //!
 //! # What is stored
 //! A grant is one hash under its key, so that it lies on one node of a cluster, with the fields
-//! `version` and `record` ([`Versioned::to_json`]), and `fence`, `until` and `term` while a lease is
-//! held. The tokens are not encrypted. Every write is published on the channel `perennial:changed`,
+//! `version`, `record` ([`Versioned::to_json`]) and `sum`, its SHA-1, without which a record that was
+//! changed in place counts as damaged; and `fence`, `until` and `term` while a lease is held. The tokens are not encrypted. Every write is published on the channel `perennial:changed`,
 //! with the key as the message.
 //!
 //! # Invariants
@@ -119,7 +119,7 @@ impl RedisStore {
             Said::Done => Ok(Swap::Done(reply.version)),
             Said::Conflict => reply.content(&key).map(Swap::Conflict),
             Said::Found | Said::Held | Said::Busy | Said::Lost | Said::Damaged | Said::Changed => {
-                Err(said::unknown_answer())
+                reply.content(&key).and(Err(said::unknown_answer()))
             }
         }
     }

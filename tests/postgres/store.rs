@@ -127,6 +127,8 @@ async fn damaged_content_is_replaced_by_a_login_alone_which_keeps_a_copy() {
     let error = store.load().await.expect_err("it is damaged");
     assert!(error.is_damaged() && !error.is_emptied(), "{error}");
     assert!(plain(&error).contains("log in again"), "{error}");
+    let swap = store.swap(version, Some(grant("at-3"))).await;
+    assert!(swap.is_err_and(|error| error.is_damaged()), "no swap replaces what is damaged");
     let acquired = store.lease().expect("it has one").acquire(Duration::from_millis(1)).await;
     assert!(acquired.is_err_and(|error| error.is_damaged()));
     let swap = store.replace_damaged(Some(grant("at-2"))).await.expect("it is replaced");

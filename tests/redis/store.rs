@@ -106,8 +106,9 @@ async fn a_replica_that_is_behind_is_emptied_for_who_has_seen_more() {
 #[tokio::test]
 async fn damaged_content_is_replaced_by_a_login_alone_which_keeps_a_copy() {
     on_a_server!(server);
-    let damages: [&[&str]; 4] = [
+    let damages: [&[&str]; 5] = [
         &["HSET", KEY, "record", "rt-p1ant3d"],
+        &["HSET", KEY, "record", r#"{"format":2,"version":1,"grant":null}"#],
         &["HDEL", KEY, "record"],
         &["HDEL", KEY, "version"],
         &["HSET", KEY, "version", "seven p1ant3d"],
@@ -120,6 +121,8 @@ async fn damaged_content_is_replaced_by_a_login_alone_which_keeps_a_copy() {
         let error = store.load().await.expect_err("it is damaged");
         assert!(error.is_damaged() && !error.is_emptied(), "{error}");
         assert!(plain(&error).contains("log in again"), "{error}");
+        let swap = store.swap(version, Some(grant("at-3"))).await;
+        assert!(swap.is_err_and(|error| error.is_damaged()), "no swap replaces what is damaged");
         let acquired = store.lease().expect("it has one").acquire(Duration::from_millis(1)).await;
         assert!(acquired.is_err_and(|error| error.is_damaged()), "{damage:?}");
         let swap = store.replace_damaged(Some(grant("at-2"))).await.expect("it is replaced");

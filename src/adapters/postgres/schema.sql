@@ -2,6 +2,7 @@ CREATE TABLE IF NOT EXISTS perennial_grants (
     key text PRIMARY KEY,
     version bigint NOT NULL CHECK (version > 0),
     record text NOT NULL,
+    record_sum bytea NOT NULL,
     lease_fence bigint,
     lease_until timestamptz,
     lease_term interval,

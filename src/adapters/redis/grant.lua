@@ -1,5 +1,5 @@
 -- One step on a grant: the hash KEYS[1] with the fields `version`, `record` (see `Versioned::to_json`),
--- and while somebody holds the lease `fence`, `until` (milliseconds of this server's clock) and `term`.
+-- `sum`, the SHA-1 of the record, by which a step notices damage, and while somebody holds the lease `fence`, `until` (milliseconds of this server's clock) and `term`.
 -- ARGV: the step, the highest version that the caller has seen, and what the step needs.
 -- A step writes by one command, so that it is done or not. Instants and versions are below 2^53.
 local key, step, seen = KEYS[1], ARGV[1], ARGV[2]
@@ -7,7 +7,7 @@ local kind = redis.call('TYPE', key)['ok']
 if kind ~= 'hash' and kind ~= 'none' then return { 'foreign' } end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local held = redis.call('HMGET', key, 'version', 'record', 'fence', 'until', 'term')
+local held = redis.call('HMGET', key, 'version', 'record', 'fence', 'until', 'term', 'sum')
 local version, record, fence = held[1], held[2], held[3]
 
 local function whole(number) return string.format('%.0f', number) end
@@ -18,15 +18,16 @@ if step == 'repair' then
   -- ARGV[6]: whether to keep a copy.
   if (version or '') ~= ARGV[3] or (record or '') ~= ARGV[4] then return { 'changed' } end
   local next = whole(math.max(now, tonumber(seen) + 1, (tonumber(version) or 0) + 1))
-  local written = { 'version', next, 'record', ARGV[5], 'fence', '', 'until', '0', 'term', '0' }
-  if ARGV[6] == '1' and record then written[11], written[12] = 'damaged', record end
+  local written = { 'version', next, 'record', ARGV[5], 'sum', redis.sha1hex(ARGV[5]),
+    'fence', '', 'until', '0', 'term', '0' }
+  if ARGV[6] == '1' and record then written[13], written[14] = 'damaged', record end
   redis.call('HSET', key, unpack(written))
   tell()
   return { 'done', next }
 end
 
 local number = tonumber(version or '0')
-if kind == 'hash' and (not version or not record or not number) then
+if kind == 'hash' and (not version or not record or not number or held[6] ~= redis.sha1hex(record)) then
   return { 'damaged', version, record }
 end
 -- Without the key, and with a version that runs backwards, this server has lost what others have seen.
@@ -55,9 +56,12 @@ elseif step == 'swap' then
   end
   local next = next_version()
   if not next then return { 'stuck' } end
-  local written = { 'version', next, 'record', ARGV[4] }
-  if emptied then written = { 'version', next, 'record', ARGV[4], 'fence', '', 'until', '0', 'term', '0' } end
-  redis.call('HSET', key, unpack(written))
+  local sum = redis.sha1hex(ARGV[4])
+  if emptied then
+    redis.call('HSET', key, 'version', next, 'record', ARGV[4], 'sum', sum, 'fence', '', 'until', '0', 'term', '0')
+  else
+    redis.call('HSET', key, 'version', next, 'record', ARGV[4], 'sum', sum)
+  end
   tell()
   return { 'done', next }
 elseif step == 'acquire' then
@@ -71,9 +75,10 @@ elseif step == 'acquire' then
   end
   local next = next_version()
   if not next then return { 'stuck' } end
-  redis.call('HSET', key, 'version', next, 'record', record or ARGV[4],
+  local kept = record or ARGV[4]
+  redis.call('HSET', key, 'version', next, 'record', kept, 'sum', redis.sha1hex(kept),
     'fence', next, 'until', whole(now + ARGV[3]), 'term', ARGV[3])
-  return { 'held', next, record or ARGV[4] }
+  return { 'held', next, kept }
 elseif step == 'renew' then
   -- ARGV[3]: the fencing number, ARGV[4]: the term.
   if remaining <= 0 or fence ~= ARGV[3] then return { 'lost' } end

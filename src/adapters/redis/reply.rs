@@ -77,7 +77,10 @@ impl Reply {
     /// Returns what the store holds.
     pub(super) fn content(&self, key: &str) -> Result<Versioned, StoreError> {
         match (self.said, &self.record) {
-            (Said::Damaged, _) => Err(said::damaged(key, "a field is missing, or is no number")),
+            (Said::Damaged, _) => Err(said::damaged(
+                key,
+                "a field is missing or is no number, or the record is not what was written",
+            )),
             (_, Some(record)) => {
                 let found = json::decode(record).map_err(|reason| said::damaged(key, &reason))?;
                 Ok(Versioned { version: self.version, ..found })
