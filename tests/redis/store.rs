@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use perennial::adapters::redis::{RedisConnection, RedisStore};
+use perennial::keyed::Sessions;
+use perennial::refresh::{RefreshError, Request};
 use perennial::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::token::Grant;
 use redis::Value;
@@ -214,4 +216,30 @@ async fn a_connection_of_the_programs_own_is_used_as_it_is() {
     let store = RedisStore::new(&connection, KEY);
     let version = put(&store, Version::EMPTY, "at-1").await;
     assert_eq!(server.store(KEY).load().await.expect("it is well").version, version);
+}
+
+// Rule F1.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_grants_share_one_connection() {
+    on_a_server!(server);
+    let connection = server.connection();
+    let sessions = Sessions::builder(|_: &u32, _request: Request| async {
+        Err::<Grant, _>(RefreshError::unavailable("not asked"))
+    })
+    .stores(move |user| RedisStore::new(&connection, format!("grant:{user}")))
+    .build();
+    for user in 0..500 {
+        let grant = Grant::new(format!("at-{user}"), "rt", HOUR);
+        sessions.install(&user, grant).await.expect("it is stored");
+    }
+    let Value::Int(keys) = server.command(&["DBSIZE"]).await else { panic!("a number") };
+    assert_eq!(keys, 500);
+    let Value::BulkString(clients) = server.command(&["CLIENT", "LIST"]).await else {
+        panic!("a text")
+    };
+    let clients = String::from_utf8_lossy(&clients).lines().count();
+    assert!(clients <= 3, "{clients} with the one that asks and the one that began");
+    let other = RedisStore::new(&server.connection(), "grant:77").load().await.expect("it is well");
+    let stored = other.grant.expect("it was stored").grant;
+    assert_eq!(stored.access_token().map(|it| it.expose()), Some("at-77"));
 }
