@@ -88,6 +88,9 @@ pub struct PostgresStore {
     busy: Arc<AtomicU64>,
 }
 
+/// How often a step is repeated that somebody else's change has made void.
+const ATTEMPTS: usize = 8;
+
 /// A row as it was found.
 struct Found {
     version: i64,
@@ -161,7 +164,7 @@ impl PostgresStore {
     }
 
     async fn write(self, expected: Version, next: Secret) -> Result<Swap, StoreError> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let parameters = [
                 self.key_value(),
                 Value::Number(Some(number(expected))),
@@ -179,10 +182,11 @@ impl PostgresStore {
                 Err(error) => return Err(error),
             }
         }
+        Err(said::restless())
     }
 
     async fn repair(self, next: Secret, keeps_copy: bool) -> Result<Swap, StoreError> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let found = match self.find().await {
                 Ok(Some(found)) => found,
                 Ok(None) => return Ok(Swap::Conflict(Versioned::EMPTY)),
@@ -206,6 +210,7 @@ impl PostgresStore {
                 return Ok(Swap::Done(self.note(column(row, 0)?)));
             }
         }
+        Err(said::restless())
     }
 
     async fn try_acquire(self, term: Duration) -> Result<Acquired, StoreError> {

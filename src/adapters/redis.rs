@@ -75,6 +75,9 @@ use crate::store::{Acquired, Lease, Store, StoreError, StoredGrant, Swap, Versio
 
 static GRANT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/grant.lua")));
 
+/// How often a repair is repeated that somebody else's change has made void.
+const ATTEMPTS: usize = 8;
+
 /// A store that keeps a grant in a hash of Redis, with a [`Lease`]. Clones share the grant, and so do
 /// all stores of the same key.
 #[derive(Clone)]
@@ -125,7 +128,7 @@ impl RedisStore {
     }
 
     async fn repair(self, next: Vec<u8>, keeps_copy: bool) -> Result<Swap, StoreError> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let key = Arc::clone(&self.key);
             let found = match self.clone().step("load", vec![]).await {
                 Err(error) if error.is_emptied() => {
@@ -146,6 +149,7 @@ impl RedisStore {
                 return Ok(Swap::Done(reply.version));
             }
         }
+        Err(said::restless())
     }
 
     async fn glance(self) -> Result<Glance, StoreError> {

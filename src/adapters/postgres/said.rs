@@ -66,6 +66,11 @@ pub(super) fn not_connected(error: &PoolError) -> StoreError {
     }
 }
 
+/// The error for a row that is deleted or damaged again and again.
+pub(super) fn restless() -> StoreError {
+    StoreError::unreachable("something else changes the stored grant again and again")
+}
+
 pub(super) fn late() -> StoreError {
     StoreError::unreachable("the PostgreSQL database did not answer in time")
 }

@@ -50,6 +50,11 @@ fn is_code(code: &str) -> bool {
     code.len() <= 16 && code.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
+/// The error for a record that is damaged again and again.
+pub(super) fn restless() -> StoreError {
+    StoreError::unreachable("something else changes the stored grant again and again")
+}
+
 pub(super) fn late() -> StoreError {
     StoreError::unreachable("the Redis server did not answer in time")
 }
