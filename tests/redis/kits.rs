@@ -34,3 +34,15 @@ async fn the_families_of_redis_conform() {
     family_store_conforms(&RedisFamilies::new(&server.connection(), "auth")).await;
     println!("kit: RedisFamilies");
 }
+
+// Rules D1, F1.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_conform_on_a_node_of_a_cluster() {
+    let Some(server) = crate::server::Server::start_cluster().await else { return };
+    family_store_conforms(&RedisFamilies::new(&server.connection(), "auth")).await;
+    let connection = server.connection();
+    let store = move || RedisStore::new(&connection, "grant:{kit}");
+    LeaseConformance::new(store).check().await.expect("it conforms");
+    println!("kit: RedisFamilies, on a cluster");
+    println!("kit: the lease of RedisStore, on a cluster");
+}

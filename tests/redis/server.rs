@@ -14,17 +14,36 @@ pub(crate) struct Server {
     folder: TempDir,
     port: u16,
     process: Option<Process>,
+    is_cluster: bool,
 }
 
 impl Server {
     /// Starts a server; `None`, said aloud, where there is none to start.
     pub(crate) async fn start() -> Option<Self> {
+        Self::start_as(false).await
+    }
+
+    /// Starts the only node of a cluster, which holds each script to the keys of one slot.
+    pub(crate) async fn start_cluster() -> Option<Self> {
+        let server = Self::start_as(true).await?;
+        server.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
+        eventually("the cluster is well", async || {
+            let redis::Value::BulkString(info) = server.command(&["CLUSTER", "INFO"]).await else {
+                panic!("a text")
+            };
+            String::from_utf8_lossy(&info).contains("cluster_state:ok").then_some(())
+        })
+        .await;
+        Some(server)
+    }
+
+    async fn start_as(is_cluster: bool) -> Option<Self> {
         if Command::new("redis-server").arg("--version").output().is_err() {
             eprintln!("SKIPPED: redis-server is not installed");
             return None;
         }
         let folder = tempfile::tempdir().expect("there is a temporary folder");
-        let mut server = Self { folder, port: free_port(), process: None };
+        let mut server = Self { folder, port: free_port(), process: None, is_cluster };
         server.restart().await;
         Some(server)
     }
@@ -36,6 +55,10 @@ impl Server {
         command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string()]);
         command.args(["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
         command.arg("--dir").arg(self.folder.path());
+        if self.is_cluster {
+            let bus = free_port().to_string();
+            command.args(["--cluster-enabled", "yes", "--cluster-port", &bus]);
+        }
         self.process = Some(Process::start(&mut command));
         let client = self.client();
         eventually("the server listens", async || {

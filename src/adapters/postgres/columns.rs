@@ -13,6 +13,7 @@ use crate::token::Secret;
 
 /// A parameter of a statement.
 pub(super) enum Value {
+    #[cfg(feature = "issue")]
     Bytes(Vec<u8>),
     Text(Option<String>),
     /// A text that is zeroised.
@@ -25,6 +26,7 @@ pub(super) enum Value {
 impl Value {
     pub(super) fn parameter(&self) -> (&(dyn ToSql + Sync), Type) {
         match self {
+            #[cfg(feature = "issue")]
             Self::Bytes(bytes) => (bytes, Type::BYTEA),
             Self::Text(text) => (text, Type::TEXT),
             Self::Record(text) => (&**text, Type::TEXT),

@@ -36,7 +36,7 @@ static FAMILY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("fam
 /// ```
 ///
 /// Each step is one script, so that of two processes that rotate one token one does. All keys begin
-/// with `{name}:`, and lie on one node of a cluster. The server deletes a family an hour after it may
+/// with `{name}:`, so that they lie on one node of a cluster. The server deletes a family an hour after it may
 /// be forgotten; nothing has to be purged.
 #[derive(Clone)]
 pub struct RedisFamilies {
