@@ -6,7 +6,7 @@ use perennial::adapters::redis::{RedisConnection, RedisStore};
 use perennial::keyed::Sessions;
 use perennial::refresh::{RefreshError, Request};
 use perennial::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned};
-use perennial::token::Grant;
+use perennial::token::{Grant, Secret};
 use redis::Value;
 
 use crate::on_a_server;
@@ -241,5 +241,5 @@ async fn many_grants_share_one_connection() {
     assert!(clients <= 3, "{clients} with the one that asks and the one that began");
     let other = RedisStore::new(&server.connection(), "grant:77").load().await.expect("it is well");
     let stored = other.grant.expect("it was stored").grant;
-    assert_eq!(stored.access_token().map(|it| it.expose()), Some("at-77"));
+    assert_eq!(stored.access_token().map(Secret::expose), Some("at-77"));
 }
