@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use perennial::adapters::postgres::{PostgresFamilies, PostgresStore};
-use perennial::testing::{LeaseConformance, family_store_conforms};
+use perennial::testing::{LeaseConformance, StoreConformance, family_store_conforms};
 
 use crate::on_a_server;
 use crate::server::unreachable;
@@ -33,4 +33,26 @@ async fn the_families_of_postgres_conform() {
     on_a_server!(server);
     family_store_conforms(&PostgresFamilies::new(&server.connection())).await;
     println!("kit: PostgresFamilies");
+}
+
+// Rules F1, F5.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_conforms() {
+    on_a_server!(server);
+    let (server, nowhere) = (std::sync::Arc::new(server), unreachable());
+    let connection = server.connection().timeout(std::time::Duration::from_secs(5));
+    let runtime = tokio::runtime::Handle::current();
+    StoreConformance::new(move || PostgresStore::new(&connection, "grant:kit"))
+        .unreachable(move || PostgresStore::new(&nowhere, "grant:kit"))
+        .damaged(move || {
+            tokio::task::block_in_place(|| {
+                runtime.block_on(async {
+                    server.sql("UPDATE perennial_grants SET record = 'no grant'").await;
+                });
+            });
+        })
+        .check()
+        .await
+        .expect("it conforms");
+    println!("kit: PostgresStore");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use perennial::adapters::redis::{RedisFamilies, RedisStore};
-use perennial::testing::{LeaseConformance, family_store_conforms};
+use perennial::testing::{LeaseConformance, StoreConformance, family_store_conforms};
 
 use crate::on_a_server;
 use crate::server::unreachable;
@@ -45,4 +45,26 @@ async fn both_conform_on_a_node_of_a_cluster() {
     LeaseConformance::new(store).check().await.expect("it conforms");
     println!("kit: RedisFamilies, on a cluster");
     println!("kit: the lease of RedisStore, on a cluster");
+}
+
+// Rules F1, F5.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_conforms() {
+    on_a_server!(server);
+    let (server, nowhere) = (std::sync::Arc::new(server), unreachable());
+    let connection = server.connection().timeout(std::time::Duration::from_secs(5));
+    let runtime = tokio::runtime::Handle::current();
+    StoreConformance::new(move || RedisStore::new(&connection, "grant:kit"))
+        .unreachable(move || RedisStore::new(&nowhere, "grant:kit"))
+        .damaged(move || {
+            tokio::task::block_in_place(|| {
+                runtime.block_on(async {
+                    server.command(&["HSET", "grant:kit", "record", "no grant"]).await;
+                });
+            });
+        })
+        .check()
+        .await
+        .expect("it conforms");
+    println!("kit: RedisStore");
 }

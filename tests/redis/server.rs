@@ -103,6 +103,13 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    /// Before its folder is removed.
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 fn client(port: u16) -> Client {
     Client::open(format!("redis://127.0.0.1:{port}/")).expect("the address is well-formed")
 }
