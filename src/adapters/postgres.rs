@@ -46,7 +46,7 @@
 //! as it commits, which is fine for some thousand writes a second. Stores work through a pooler that
 //! pools transactions; listening needs a connection of its own.
 //!
-//! # Deliberately absent
+//! # Out of scope
 //! TLS, which the program brings, and wiping the tokens from the client's buffers.
 
 mod columns;

@@ -45,7 +45,7 @@
 //! cannot. Keys must not be evicted (`maxmemory-policy noeviction`) and have no expiry. Redis 5 or
 //! later, or Valkey.
 //!
-//! # Deliberately absent
+//! # Out of scope
 //! TLS, unless the program enables it in `redis`; and wiping the tokens from that crate's buffers.
 
 mod connection;

@@ -51,7 +51,7 @@ async fn both_conform_on_a_node_of_a_cluster() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_store_conforms() {
     on_a_server!(server);
-    let (server, nowhere) = (std::sync::Arc::new(server), unreachable());
+    let (server, nowhere) = (Arc::new(server), unreachable());
     let connection = server.connection().timeout(std::time::Duration::from_secs(5));
     let runtime = tokio::runtime::Handle::current();
     StoreConformance::new(move || RedisStore::new(&connection, "grant:kit"))
