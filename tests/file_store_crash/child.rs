@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use perennial::adapters::file::FileStore;
@@ -14,9 +15,10 @@ use perennial::adapters::ureq::refresh_grant;
 use perennial::clock::{Clock, StandardClock};
 use perennial::lifecycle::{Policy, Reuse};
 use perennial::refresh::BoxFuture;
-use perennial::session::Session;
+use perennial::session::{self, Session};
 use perennial::store::{Acquired, Lease, Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::time::{Span, Timestamp};
+use perennial::token::AccessToken;
 use perennial::wire::Client;
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -26,6 +28,9 @@ const HALT: &str = "PERENNIAL_CRASH_HALT";
 const REUSE: &str = "PERENNIAL_CRASH_REUSE";
 const DEADLINE: &str = "PERENNIAL_CRASH_DEADLINE";
 const SKEW: &str = "PERENNIAL_CRASH_SKEW";
+
+/// Whether the program's request was answered.
+static ANSWERED: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
 
 /// The steps of a refresh, in order. Before and after each call of the store, of its lease and of the
 /// server, and once the caller has its token.
@@ -107,13 +112,17 @@ fn program() {
         "idempotent" => Reuse::idempotent(window),
         other => panic!("no policy {other}"),
     };
-    let deadline = Duration::from_millis(env::var(DEADLINE).expect("set").parse().expect("a number"));
+    let deadline =
+        Duration::from_millis(env::var(DEADLINE).expect("set").parse().expect("a number"));
     let policy = Policy::builder().reuse(reuse).refresh_deadline(deadline).build().expect("valid");
-    let refresh = refresh_grant(Client::builder(&server, "perennial-demo").build().expect("a client"));
+    let refresh =
+        refresh_grant(Client::builder(&server, "perennial-demo").build().expect("a client"));
     let session = Session::builder_blocking(move |request| {
         at("before the request");
         let response = refresh(request);
         at("after the request");
+        *ANSWERED.0.lock().expect("no panic") = true;
+        ANSWERED.1.notify_all();
         response
     })
     .store(Stepping(FileStore::open(path).expect("a store")))
@@ -125,17 +134,33 @@ fn program() {
     let session = session.build().expect("a session");
     let result = session.token_blocking();
     at("after publishing");
-    say(&match result {
-        Ok(token) => format!("token {}", token.expose()),
-        Err(error) => failure(&error),
-    });
+    say(&told(&result));
+    if env::var(HALT).is_ok_and(|it| it.starts_with("paused")) {
+        // A service: it goes on, and its request is answered at last.
+        let answered = ANSWERED.0.lock().expect("no panic");
+        drop(ANSWERED.1.wait_while(answered, |answered| !*answered).expect("no panic"));
+        let last = loop {
+            match session.token_blocking() {
+                Err(error) if !error.is_login_required() => thread::yield_now(),
+                last => break last,
+            }
+        };
+        say(&format!("then {}", told(&last)));
+    }
     // What could not be stored is stored now, or reported.
     if let Err(error) = session.close_blocking() {
         say(&failure(&error));
     }
 }
 
-fn failure(error: &perennial::session::Error) -> String {
+fn told(result: &Result<AccessToken, session::Error>) -> String {
+    match result {
+        Ok(token) => format!("token {}", token.expose()),
+        Err(error) => failure(error),
+    }
+}
+
+fn failure(error: &session::Error) -> String {
     let kind = match error {
         _ if error.is_login_required() => "login",
         _ if error.is_unavailable() => "unavailable",

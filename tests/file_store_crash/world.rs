@@ -132,11 +132,17 @@ impl Watched {
 
     /// Waits for its end; gives the token that it got, or all that it has said.
     #[track_caller]
-    pub(crate) fn token(mut self) -> Result<String, String> {
+    pub(crate) fn token(self) -> Result<String, String> {
+        self.line("token ")
+    }
+
+    /// Waits for its end; gives the rest of the line that begins like this, or all that it has said.
+    #[track_caller]
+    pub(crate) fn line(mut self, beginning: &str) -> Result<String, String> {
         let _ = self.says("nothing begins like this");
         self.child.wait().expect("it has ended");
-        let token = self.said.iter().find_map(|line| line.strip_prefix("token "));
-        token.map(str::to_owned).ok_or_else(|| self.said.join("\n"))
+        let line = self.said.iter().find_map(|line| line.strip_prefix(beginning));
+        line.map(str::to_owned).ok_or_else(|| self.said.join("\n"))
     }
 
     /// Waits for its end; gives the steps that it has come to.
