@@ -43,9 +43,15 @@ fn after_a_kill_at_any_step_the_next_process_renews_the_grant_and_waits_for_nobo
     let (mut kills, mut noted, mut torn, mut lost) = (0, 0, Vec::new(), Vec::new());
     let mut random = 1_u64;
     for crash in 0..crashes {
-        let step = STEPS[(crash / 2) % STEPS.len()];
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        // What takes time comes after the steps before something.
+        let before: Vec<_> = STEPS.into_iter().filter(|it| it.starts_with("before")).collect();
         let aimed = crash % 2 == 0;
+        let step = if aimed {
+            STEPS[(crash / 2) % STEPS.len()]
+        } else {
+            before[(crash / 2) % before.len()]
+        };
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let before = refresh_token(&world.content()).expect("a grant");
         let rotations = world.stats().rotations;
         kills += usize::from(kill(&world, step, (!aimed).then_some(random >> 33)));
