@@ -98,6 +98,7 @@ impl Fleet {
         let (mut next_kill, mut kills) = (self.seen.now() + every, 0_u32);
         let mut aimed: Option<(usize, Duration)> = None;
         while self.seen.rotations.load(Ordering::SeqCst) < expiries
+            && self.seen.families_revoked.load(Ordering::SeqCst) == 0
             && self.seen.now() < needed + GRACE
         {
             let noted = self.listen(Duration::from_millis(2));
@@ -213,7 +214,9 @@ impl Fleet {
             (holder.asked, holder.checked) = (asked, line["checked"].as_u64().unwrap_or_default());
         }
         if let Some(failure) = line["failed"].as_str() {
-            eprintln!("process {}: {failure}", holder.id);
+            if holder.failures.iter().all(|earlier| earlier != failure) {
+                eprintln!("process {}: {failure}", holder.id);
+            }
             holder.failures.push(failure.to_owned());
         }
         let step = line["step"].as_str().and_then(Step::of)?;

@@ -107,11 +107,12 @@ fn draw_to(
                 bar(from, to, bottom + 0.5, bottom + 0.85, color.filled())
             }),
         )?;
-        if let Some(at) = holder.killed {
-            let place = (at.as_secs_f64(), bottom + 0.3);
-            chart.draw_series([Cross::new(place, 5, KILLED.stroke_width(2))])?;
-        }
     }
+    // Over the processes that came next.
+    chart.draw_series(holders.iter().filter_map(|holder| {
+        let place = (holder.killed?.as_secs_f64(), floor(holder.place) + 0.3);
+        Some(Cross::new(place, 5, KILLED.stroke_width(2)))
+    }))?;
     let mut presented = std::collections::BTreeSet::new();
     for request in seen.requests() {
         let again = !presented.insert(request.presented);
