@@ -4,6 +4,7 @@
 mod conformance;
 mod file;
 mod file_damage;
+mod file_lease;
 mod file_planted;
 mod file_unix;
 mod flawed;

@@ -1,0 +1,154 @@
+//! The account: each expiry has one refresh, and each further one the kill that explains it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+use serde_json::{Value, json};
+
+use crate::Arguments;
+use crate::fleet::Holder;
+use crate::holder::Step;
+use crate::server::{Seen, TokenRequest};
+
+/// A kill that came during a refresh.
+pub(crate) struct Kill {
+    pub(crate) at: Duration,
+    pub(crate) holder: u64,
+    pub(crate) step: &'static str,
+    /// When another holder has sent the same refresh token again.
+    pub(crate) repeated: Option<(Duration, u64)>,
+}
+
+pub(crate) struct Account {
+    pub(crate) expiries: usize,
+    pub(crate) refreshes: usize,
+    pub(crate) unaccounted: usize,
+    pub(crate) kills: usize,
+    pub(crate) in_a_refresh: Vec<Kill>,
+    pub(crate) families_revoked: u64,
+    refusals: u64,
+    failed: usize,
+    asked: u64,
+    checked: u64,
+}
+
+impl Account {
+    pub(crate) fn is_good(&self, arguments: &Arguments) -> bool {
+        self.expiries >= arguments.expiries
+            && self.checked > 0
+            && (self.unaccounted, self.failed, self.families_revoked) == (0, 0, 0)
+    }
+
+    pub(crate) fn to_json(&self, arguments: &Arguments) -> Value {
+        let repeated = self.in_a_refresh.iter().filter(|kill| kill.repeated.is_some()).count();
+        json!({
+            "processes": arguments.processes,
+            "callers": arguments.callers,
+            "expiries": self.expiries,
+            "refreshes": self.refreshes,
+            "refreshes_after_a_kill": repeated,
+            "unaccounted_refreshes": self.unaccounted,
+            "kills": self.kills,
+            "kills_in_a_refresh": self.in_a_refresh.len(),
+            "asked": self.asked,
+            "checked": self.checked,
+            "failed": self.failed,
+            "refused": self.refusals,
+            "families_revoked": self.families_revoked,
+        })
+    }
+}
+
+/// Settles what the server has seen with what the holders have told.
+pub(crate) fn settle(arguments: &Arguments, seen: &Seen, holders: &[Holder]) -> Account {
+    let requests = seen.requests();
+    let mut kills: Vec<_> =
+        holders.iter().filter_map(|holder| kill_of(holder, &requests)).collect();
+    let mut presented: BTreeMap<&str, Vec<&TokenRequest>> = BTreeMap::new();
+    for request in &requests {
+        presented.entry(&request.presented).or_default().push(request);
+    }
+    let mut rotated: Vec<Duration> = presented.values().map(|all| all[0].at).collect();
+    rotated.sort_unstable();
+    let mut unaccounted = requests.iter().filter(|it| it.granted != Some(true)).count();
+    // A token is not due before half its life is over.
+    let early = arguments.ttl / 2 - arguments.ttl / 50;
+    unaccounted += rotated.windows(2).filter(|pair| pair[1] - pair[0] < early).count();
+    for all in presented.values() {
+        for (index, request) in all.iter().enumerate().skip(1) {
+            // One that presented it before was killed, and is not the reason of another repetition.
+            let reason = kills.iter_mut().find(|kill| {
+                let was_before = all[..index]
+                    .iter()
+                    .any(|earlier| earlier.holder == kill.holder && is_open(earlier, holders));
+                kill.repeated.is_none() && was_before && kill.at <= request.at
+            });
+            match reason {
+                Some(kill) => kill.repeated = Some((request.at, request.holder)),
+                None => unaccounted += 1,
+            }
+        }
+    }
+    Account {
+        expiries: rotated.len(),
+        refreshes: requests.len(),
+        unaccounted,
+        kills: holders.iter().filter(|it| it.killed.is_some()).count(),
+        in_a_refresh: kills,
+        families_revoked: seen.families_revoked.load(Ordering::SeqCst),
+        refusals: seen.refusals.load(Ordering::SeqCst),
+        failed: holders.iter().map(|it| it.failures.len()).sum(),
+        asked: holders.iter().map(|it| it.asked).sum(),
+        checked: holders.iter().map(|it| it.checked).sum(),
+    }
+}
+
+/// Whether the sender of this request has not told that it has stored a response since.
+fn is_open(request: &TokenRequest, holders: &[Holder]) -> bool {
+    let sender = holders.iter().find(|holder| holder.id == request.holder);
+    sender.is_some_and(|it| {
+        !it.steps.iter().any(|(at, step)| *step == Step::Stored && *at > request.at)
+    })
+}
+
+/// Returns the kill of `holder`, if it came during a refresh.
+fn kill_of(holder: &Holder, requests: &[TokenRequest]) -> Option<Kill> {
+    let at = holder.killed?;
+    let (since, last) = holder.steps.last()?;
+    let step = match last {
+        Step::Acquired => "the lease is held, nothing is noted",
+        Step::Noted => {
+            let request = requests.iter().rfind(|it| it.holder == holder.id && it.at >= *since);
+            let request = request.or_else(|| requests.iter().rfind(|it| it.holder == holder.id));
+            match request {
+                None => "the intent is noted, nothing is sent",
+                Some(_) => "the request is sent, nothing is stored",
+            }
+        }
+        Step::Stored => "the response is stored, the lease is held",
+        Step::Released => return None,
+    };
+    Some(Kill { at, holder: holder.id, step, repeated: None })
+}
+
+/// The kills that came during a refresh, and what followed.
+pub(crate) fn table(account: &Account, holders: &[Holder]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["killed at", "process", "during its refresh", "then"]);
+    for kill in &account.in_a_refresh {
+        let then = match kill.repeated {
+            Some((at, by)) => {
+                let after = at.saturating_sub(kill.at).as_millis();
+                format!("{after} ms later process {by} sent the same refresh token")
+            }
+            None => "nothing was to be repeated".to_owned(),
+        };
+        let place = holders.iter().find(|it| it.id == kill.holder).map_or(0, |it| it.place + 1);
+        let at = format!("{:.2} s", kill.at.as_secs_f64());
+        table.add_row([at, format!("{} (place {place})", kill.holder), kill.step.to_owned(), then]);
+    }
+    table
+}

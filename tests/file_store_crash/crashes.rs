@@ -1,0 +1,89 @@
+//! A process is killed at each step of a refresh, and anywhere between two steps: the next process renews
+//! the grant at once.
+
+use std::env;
+use std::fs;
+
+use perennial::clock::{Clock, StandardClock};
+use perennial::time::Span;
+
+use crate::authorization::Rotation;
+use crate::child::{Halt, STEPS};
+use crate::world::{WATCHDOG, Watched, World, refresh_token};
+
+/// Kills; `.ci/crash` makes more.
+const CRASHES: usize = 40;
+
+/// Kills a program at a step, or after that: a while that differs each time. Returns whether it was killed
+/// before it had ended by itself.
+fn kill(world: &World, step: &'static str, random: Option<u64>) -> bool {
+    let mut program = world.program("idempotent");
+    let Some(random) = random else {
+        program.halt = Halt::Killed(step);
+        let steps = Watched::start(&program).steps();
+        assert_eq!(steps.last().map(String::as_str), Some(step), "{steps:?}");
+        return true;
+    };
+    let mut watched = Watched::start(&program);
+    watched.says(&format!("at {step}")).expect("it comes to each step");
+    for _ in 0..random % 1_500 {
+        let _ = fs::metadata(&world.path);
+    }
+    watched.child.kill().expect("a kill");
+    let status = watched.child.wait().expect("a killed child");
+    !status.success()
+}
+
+// Rules F1, F2, F3, F4. The server is idempotent. Under strict rotation, what was rotated and not stored is
+// lost with its process: see the page of faults, row 27.
+#[test]
+fn after_a_kill_at_any_step_the_next_process_renews_the_grant_and_waits_for_nobody() {
+    let crashes = env::var("CRASHES").map_or(CRASHES, |it| it.parse().expect("a number"));
+    let world = World::new(Rotation::Idempotent);
+    let (mut kills, mut noted, mut torn, mut lost) = (0, 0, Vec::new(), Vec::new());
+    let mut random = 1_u64;
+    for crash in 0..crashes {
+        // What takes time comes after the steps before something.
+        let before: Vec<_> = STEPS.into_iter().filter(|it| it.starts_with("before")).collect();
+        let aimed = crash % 2 == 0;
+        let step = if aimed {
+            STEPS[(crash / 2) % STEPS.len()]
+        } else {
+            before[(crash / 2) % before.len()]
+        };
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let before = refresh_token(&world.content()).expect("a grant");
+        let rotations = world.stats().rotations;
+        kills += usize::from(kill(&world, step, (!aimed).then_some(random >> 33)));
+
+        let left = world.content();
+        let found = refresh_token(&left);
+        if let Some(intent) = left.grant.and_then(|it| it.intent) {
+            // Whoever went by the note would have to wait for longer than the watchdog lets it.
+            let until = intent.until.expect("its deadline");
+            assert!(until > StandardClock::new().wall().saturating_add(Span::from(WATCHDOG)));
+            noted += 1;
+        }
+        let told = Watched::start(&world.program("idempotent")).token();
+        let after = refresh_token(&world.content());
+        let context = format!("crash {crash}, {step}, aimed: {aimed}: {told:?}");
+        if found.as_ref() != Some(&before) && found != after {
+            torn.push(context.clone());
+        }
+        let stats = world.stats();
+        let good = told.as_ref().is_ok_and(|token| world.accepts(token))
+            && world.content().grant.is_some_and(|it| it.intent.is_none())
+            && after.is_some_and(|after| after != before)
+            && stats.rotations == rotations + 1
+            && (stats.invalid_grant, stats.family_revocations) == (0, 0);
+        if !good {
+            lost.push(format!("{context} {stats:?}"));
+            break;
+        }
+        world.expire();
+    }
+    println!("CRASHES {{\"kills\":{kills},\"torn\":{},\"lost\":{}}}", torn.len(), lost.len());
+    assert!(torn.is_empty() && lost.is_empty(), "{}\n{}", torn.join("\n"), lost.join("\n"));
+    // Else the kills have shown nothing.
+    assert!(kills >= crashes / 2 && noted >= crashes / 10, "{kills} kills, {noted} with a note");
+}
