@@ -319,21 +319,22 @@ mod tests {
         let number = lease.enter(term).expect("nobody has it");
         assert!(matches!(lease.take(number, term), Ok(Acquired::Held(_))));
         assert!(lease.enter(term).is_err());
-        let (copy, parents) = {
-            let mut state = lease.lock();
-            let holder = state.holder.as_mut().expect("the holder");
-            holder.process = holder.process.wrapping_add(1);
-            let file = holder.file.as_ref().expect("it is locked").try_clone();
-            (file.expect("the same open file"), state.number)
-        };
-        // Left by the child: the parent's lock stays.
-        lease.leave(|holder| holder.number == parents);
+        let mut of_parent = lease.lock().holder.take().expect("the holder");
+        of_parent.process = of_parent.process.wrapping_add(1);
+        let parents = of_parent.file.as_ref().expect("it is locked").try_clone().expect("a copy");
         let other = lock::open_at(&refresh_file(&path)).expect("the file");
-        assert!(matches!(FileExt::try_lock(&other), Err(TryLockError::WouldBlock)));
-        // Entered by the child: within this process nobody is before it, but the parent's lock is.
+        let is_locked = || matches!(FileExt::try_lock(&other), Err(TryLockError::WouldBlock));
+
+        lease.lock().holder = Some(of_parent);
+        lease.leave(|holder| holder.number == number);
+        assert!(is_locked(), "the child has unlocked its parent's file");
+
+        let file = parents.try_clone().ok();
+        let process = std::process::id().wrapping_add(1);
+        lease.lock().holder = Some(Holder { number, process, fence: None, until: term, file });
         let childs = lease.enter(term).expect("the parent's holder is none of this process");
         assert!(matches!(lease.take(childs, term), Ok(Acquired::Busy { .. })));
-        FileExt::unlock(&copy).expect("the parent's release");
+        FileExt::unlock(&parents).expect("the parent's release");
         assert!(matches!(lease.take(childs, term), Ok(Acquired::Held(_))));
         lease.leave(|holder| holder.number == childs);
     }
