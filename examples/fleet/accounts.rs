@@ -75,8 +75,8 @@ pub(crate) fn settle(arguments: &Arguments, seen: &Seen, holders: &[Holder]) -> 
     let mut unaccounted = requests.iter().filter(|it| it.granted != Some(true)).count();
     // A token is not due before half its life is over. Its life begins when the request is sent, a little
     // before the server notes it.
-    let early = arguments.ttl / 2 - arguments.ttl / 8;
-    unaccounted += rotated.windows(2).filter(|pair| pair[1] - pair[0] < early).count();
+    let early = arguments.ttl * 3 / 8;
+    unaccounted += rotated.windows(2).filter(|pair| pair[1] < pair[0] + early).count();
     for all in presented.values() {
         for request in all.iter().skip(1) {
             // One that presented it as well was killed, and is not the reason of another repetition. Its own

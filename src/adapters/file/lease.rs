@@ -203,11 +203,11 @@ impl Lease for Shared {
                     keeper.keep(number);
                 }))
             };
-            let taker = Arc::clone(&lease);
+            let locker = Arc::clone(&lease);
             let pending = offload(&hook, move || {
-                let taken = taker.take(number, term);
+                let taken = locker.take(number, term);
                 if !matches!(taken, Ok(Acquired::Held(_))) {
-                    taker.leave(|holder| holder.number == number);
+                    locker.leave(|holder| holder.number == number);
                 }
                 taken
             });
