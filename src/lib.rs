@@ -48,6 +48,7 @@
 //! | keep the grant in a file | [`adapters::file`] | `file` |
 //! | … in the platform's keyring | [`adapters::keyring`] | `keyring` |
 //! | … encrypted, in any store | [`adapters::sealed`] | `sealed` |
+//! | … on a server that many processes share | `adapters::redis`, `adapters::postgres` | `redis`, `postgres` |
 //! | … anywhere else | [`store::Store`], or [`on_rotate`](session::Builder::on_rotate) | |
 //! | wake tasks on time, and spawn refreshes | [`adapters::tokio`], [`adapters::smol`] | of the same name |
 //! | wake tasks on an executor without a timer | [`adapters::thread`] | |

@@ -7,6 +7,8 @@
 #[cfg(feature = "json")]
 pub(crate) mod json;
 mod lease;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(crate) mod remote;
 
 use core::fmt;
 use core::future::Future;

@@ -92,7 +92,7 @@ use std::time::UNIX_EPOCH;
 use atomic_write_file::AtomicWriteFile;
 use secrecy::zeroize::Zeroizing;
 
-use self::lease::{FileLease, Shared};
+use self::lease::{FileLease, Handle};
 use self::lock::Lock;
 use self::said::{damaged, emptied, failed, given_up, irreplaceable, no_file};
 use crate::offload::lane::{Claim, Lane};
@@ -196,7 +196,7 @@ impl Store for FileStore {
     }
 
     fn lease(&self) -> Option<Arc<dyn Lease>> {
-        Some(Arc::new(Shared(Arc::clone(&self.lease))))
+        Some(Arc::new(Handle::new(&self.lease)))
     }
 }
 

@@ -8,6 +8,8 @@
 //! | `jwt` | `jwt` | access tokens as JWT, for an `issue::Issuer` |
 //! | `keyring` | `keyring` | a [`Store`](crate::store::Store) in the platform's keyring |
 //! | `oauth2` | `oauth2` | the refresh_token and client_credentials grants, each a [`Refresh`](crate::refresh::Refresh) |
+//! | `postgres` | `postgres` | a [`Store`](crate::store::Store) with a [`Lease`](crate::store::Lease), and a store of families, in PostgreSQL |
+//! | `redis` | `redis` | the same in Redis or Valkey |
 //! | `reqwest` | `reqwest` | middleware for `reqwest-middleware` |
 //! | `sealed` | `sealed` | a [`Store`](crate::store::Store) around another, which sees encrypted grants only |
 //! | `smol` | `smol` | timer and spawner on smol |
@@ -27,6 +29,10 @@ pub mod jwt;
 pub mod keyring;
 #[cfg(feature = "oauth2")]
 pub mod oauth2;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 #[cfg(feature = "sealed")]

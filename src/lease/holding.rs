@@ -89,7 +89,11 @@ impl<T: Time> Turn<T> {
                     self.phase = Phase::Lost { fence: lease.fence };
                     Renewed::Nothing
                 }
-                Stage::Preparing | Stage::Ready | Stage::Abandoned => {
+                Stage::Abandoned => {
+                    self.phase = Phase::Holding(lease);
+                    Renewed::Nothing
+                }
+                Stage::Preparing | Stage::Ready => {
                     Renewed::GiveUp(self.abandon(lease, GiveUpReason::WentBack))
                 }
             };
@@ -156,23 +160,25 @@ impl<T: Time> Turn<T> {
                 self.phase = Phase::Over;
                 Failed::GiveUp(GiveUpReason::Unreachable)
             }
-            Phase::Holding(lease) => match (lease.stage, lease.tenure) {
-                (Stage::Ready, _) => Failed::GiveUp(self.abandon(lease, GiveUpReason::Unreachable)),
-                (
-                    Stage::Preparing | Stage::Sent,
-                    Tenure::Until { end, renewal: Renewal::Asked(_) },
-                ) => {
-                    let tenure = Tenure::Until { end, renewal: Renewal::again(end, now) };
-                    self.phase = Phase::Holding(Lease { tenure, ..lease });
-                    Failed::Nothing
+            Phase::Holding(lease) => {
+                let renewal = |end| match lease.stage {
+                    Stage::Preparing | Stage::Sent => Renewal::again(end, now),
+                    Stage::Ready | Stage::Abandoned => Renewal::None,
+                };
+                let tenure = match lease.tenure {
+                    Tenure::Until { end, renewal: Renewal::Asked(_) } => {
+                        Tenure::Until { end, renewal: renewal(end) }
+                    }
+                    tenure @ (Tenure::Until { renewal: Renewal::At(_) | Renewal::None, .. }
+                    | Tenure::Unlimited) => tenure,
+                };
+                let lease = Lease { tenure, ..lease };
+                self.phase = Phase::Holding(lease);
+                match lease.stage {
+                    Stage::Ready => Failed::GiveUp(self.abandon(lease, GiveUpReason::Unreachable)),
+                    Stage::Preparing | Stage::Sent | Stage::Abandoned => Failed::Nothing,
                 }
-                (
-                    Stage::Preparing | Stage::Sent,
-                    Tenure::Until { renewal: Renewal::At(_) | Renewal::None, .. }
-                    | Tenure::Unlimited,
-                )
-                | (Stage::Abandoned, _) => Failed::Nothing,
-            },
+            }
             Phase::Idle
             | Phase::Waiting { .. }
             | Phase::Lost { .. }

@@ -295,12 +295,12 @@ impl<T: Time> Turn<T> {
             self.phase = Phase::Over;
             return Busy::GiveUp(GiveUpReason::Busy { until: queue.until() });
         };
-        let interval = Limit::after(policy.interval(queue.polls), now);
+        let interval = policy.interval(queue.polls);
         queue.polls = queue.polls.saturating_add(1);
-        let poll = match queue.theirs {
-            Theirs::Ends(end @ Limit::At { .. }) => interval.or_sooner(end),
-            Theirs::Ends(Limit::Over) | Theirs::Unknown => interval,
-        };
+        let next = now.saturating_add(interval);
+        // Sooner, where the other holder's lease ends sooner.
+        let next = queue.until().map_or(next, |end| next.min(end));
+        let poll = Limit::at(next, interval, now);
         match poll {
             Limit::Over => {
                 self.phase = Phase::Asking { queue, asked: now };

@@ -181,6 +181,13 @@ impl Error {
         self.kind == Kind::OverBudget
     }
 
+    /// Returns whether another process, which shares the store, is refreshing the grant, and was waited
+    /// for in vain. It may be done soon; the [`source`](StdError::source) says how long it may take, where
+    /// that is known.
+    pub fn is_busy(&self) -> bool {
+        self.kind == Kind::Busy
+    }
+
     /// Returns whether the caller's own limit ended the wait. The refresh continues, until
     /// [`when_to_retry`](Error::when_to_retry) at the latest.
     pub fn is_timeout(&self) -> bool {

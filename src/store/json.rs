@@ -43,6 +43,7 @@ struct Content<T> {
 /// A stored grant. Instants are milliseconds since the Unix epoch, spans are milliseconds.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "T: Deserialize<'de>"))]
+#[expect(clippy::option_option, reason = "a key may be missing, null, or there")]
 struct Body<T> {
     #[serde(deserialize_with = "required")]
     access_token: Option<T>,

@@ -6,6 +6,7 @@ mod conformance;
 #[cfg(feature = "issue")]
 mod families;
 mod fault_proxy;
+mod lease_kit;
 mod refresher;
 mod virtual_time;
 
@@ -13,5 +14,6 @@ pub use conformance::{StoreConformance, StoreFlaw, StoreProperty, store_conforms
 #[cfg(feature = "issue")]
 pub use families::family_store_conforms;
 pub use fault_proxy::{Fault, FaultProxy};
+pub use lease_kit::{LeaseConformance, LeaseFlaw, LeaseProperty, lease_conforms};
 pub use refresher::{Response, Scripted};
 pub use virtual_time::VirtualTime;

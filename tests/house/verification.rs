@@ -55,7 +55,7 @@ fn filled(page: &str, figures: &BTreeMap<String, String>) -> (String, Vec<String
         let (name, after) = after.split_once(" -->").expect("the name of a figure has an end");
         let (_, after) = after.split_once("<!-- -->").expect("a figure has an end");
         let figure = figures.get(name).unwrap_or_else(|| panic!("no stage has printed {name}"));
-        filled += &format!("{before}<!-- {name} -->{figure}<!-- -->");
+        filled.extend([before, "<!-- ", name, " -->", figure, "<!-- -->"]);
         names.push(name.to_owned());
         rest = after;
     }

@@ -15,6 +15,7 @@ mod faults;
 mod flight;
 mod forms;
 mod held_back;
+mod lease;
 mod local;
 mod locks;
 mod logins;

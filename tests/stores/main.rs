@@ -9,4 +9,6 @@ mod file_planted;
 mod file_unix;
 mod flawed;
 mod keyring;
+mod leases;
+
 mod sealed;

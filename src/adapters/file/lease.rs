@@ -10,6 +10,7 @@
 //! is known by the parent's number. The child passes over it and never unlocks for it, as that would
 //! unlock the parent's file, which is the same.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -182,17 +183,34 @@ impl Drop for Unfinished {
     }
 }
 
-/// A [`FileLease`] as a session holds it.
-pub(super) struct Shared(pub(super) Arc<FileLease>);
+/// A [`FileLease`] as one refresh holds it: what it has acquired, only it renews and releases. The
+/// version alone would not tell two holders apart between which nobody has written.
+pub(super) struct Handle {
+    lease: Arc<FileLease>,
+    /// The number of the holder that it acquired last.
+    mine: Arc<AtomicU64>,
+}
 
-impl Lease for Shared {
+impl Handle {
+    pub(super) fn new(lease: &Arc<FileLease>) -> Self {
+        Self { lease: Arc::clone(lease), mine: Arc::default() }
+    }
+
+    fn holds(&self, holder: &Holder, fence: Version) -> bool {
+        // Relaxed: the number is only compared.
+        holder.fence == Some(fence) && holder.number == self.mine.load(Ordering::Relaxed)
+    }
+}
+
+impl Lease for Handle {
     fn acquire(&self, term: Duration) -> BoxFuture<Result<Acquired, StoreError>> {
-        let lease = Arc::clone(&self.0);
+        let (lease, mine) = (Arc::clone(&self.lease), Arc::clone(&self.mine));
         Box::pin(async move {
             let number = match lease.enter(term) {
                 Ok(number) => number,
                 Err(remaining) => return Ok(Acquired::Busy { remaining: Some(remaining) }),
             };
+            mine.store(number, Ordering::Relaxed);
             let mut unfinished = Unfinished { lease: Arc::clone(&lease), number: Some(number) };
             let keeper = Arc::clone(&lease);
             // The thread that has taken the lock keeps it to its end.
@@ -203,32 +221,32 @@ impl Lease for Shared {
                     keeper.keep(number);
                 }))
             };
-            let locker = Arc::clone(&lease);
+            let shared = Arc::clone(&lease);
             let pending = offload(&hook, move || {
-                let taken = locker.take(number, term);
-                if !matches!(taken, Ok(Acquired::Held(_))) {
-                    locker.leave(|holder| holder.number == number);
+                let acquired = shared.take(number, term);
+                if !matches!(acquired, Ok(Acquired::Held(_))) {
+                    shared.leave(|holder| holder.number == number);
                 }
-                taken
+                acquired
             });
             let pending = pending.map_err(|error| {
                 StoreError::unreachable("no thread could be started for the grant file")
                     .with_source(error)
             })?;
-            let taken = pending.await.unwrap_or_else(|| {
+            let acquired = pending.await.unwrap_or_else(|| {
                 Err(StoreError::unreachable("the thread of the grant file was lost"))
             });
-            if let Ok(Acquired::Held(_)) = taken {
+            if let Ok(Acquired::Held(_)) = acquired {
                 unfinished.number = None;
             }
-            taken
+            acquired
         })
     }
 
     fn renew(&self, fence: Version, term: Duration) -> BoxFuture<Result<bool, StoreError>> {
-        let until = self.0.watch.elapsed().saturating_add(term);
-        let mut state = self.0.lock();
-        let held = state.holder.as_mut().filter(|holder| holder.fence == Some(fence));
+        let until = self.lease.watch.elapsed().saturating_add(term);
+        let mut state = self.lease.lock();
+        let held = state.holder.as_mut().filter(|holder| self.holds(holder, fence));
         let renewed = held.is_some();
         if let Some(holder) = held {
             holder.until = until;
@@ -237,7 +255,7 @@ impl Lease for Shared {
             }
         }
         drop(state);
-        self.0.changed.notify_all();
+        self.lease.changed.notify_all();
         Box::pin(core::future::ready(Ok(renewed)))
     }
 
@@ -247,11 +265,11 @@ impl Lease for Shared {
     }
 
     fn abandon(&self, fence: Version) {
-        self.0.leave(|holder| holder.fence == Some(fence));
+        self.lease.leave(|holder| self.holds(holder, fence));
     }
 
     fn changed(&self) -> BoxFuture<()> {
-        let lease = Arc::clone(&self.0);
+        let lease = Arc::clone(&self.lease);
         let mut asked = false;
         Box::pin(poll_fn(move |cx: &mut Context<'_>| {
             let waker = cx.waker().clone();

@@ -75,6 +75,11 @@ impl<'a> LeaseTurn<'a> {
         }
     }
 
+    /// Returns how long a lease or a note lasts at most.
+    pub(super) fn longest(&self) -> Span {
+        self.policy.term()
+    }
+
     fn now(&self) -> Timestamp {
         self.store.ports.settings.clock.now()
     }
@@ -186,7 +191,7 @@ impl<'a> LeaseTurn<'a> {
             return Err(GiveUpReason::TermTooShort);
         };
         let renewed = self.store.renew(&*lease, Version::new(fence), term).await;
-        match self.renewed(renewed) {
+        match self.renewed(&renewed) {
             Ok(Renewed::Send) => Ok(()),
             Ok(Renewed::GiveUp(reason)) => Err(reason),
             Ok(Renewed::Release { .. } | Renewed::Nothing) | Err(()) => Err(GiveUpReason::Lost),
@@ -194,7 +199,7 @@ impl<'a> LeaseTurn<'a> {
     }
 
     /// Records the result of a renewal. Fails where the lease was not renewed.
-    fn renewed(&mut self, renewed: Result<bool, StoreError>) -> Result<Renewed<Timestamp>, ()> {
+    fn renewed(&mut self, renewed: &Result<bool, StoreError>) -> Result<Renewed<Timestamp>, ()> {
         let Some(now) = self.store.panic.call(|| self.store.ports.settings.clock.now()) else {
             return Err(());
         };
@@ -237,11 +242,11 @@ impl<'a> LeaseTurn<'a> {
                 Some(Errand::Renewal(renewal)) => match contained(|| renewal.as_mut().poll(cx)) {
                     Ok(Poll::Pending) => return,
                     Ok(Poll::Ready(renewed)) => {
-                        let _ = self.renewed(renewed);
+                        let _ = self.renewed(&renewed);
                         discard(errand.take());
                     }
                     Err(_) => {
-                        let _ = self.renewed(Err(StoreError::unreachable("the lease panicked")));
+                        let _ = self.renewed(&Err(StoreError::unreachable("the lease panicked")));
                         discard(errand.take());
                     }
                 },

@@ -9,6 +9,7 @@ pub(super) mod persist;
 pub(super) mod received;
 pub(super) mod revoke;
 pub(super) mod run;
+pub(super) mod seen_note;
 pub(super) mod stage;
 mod stored;
 mod take_turn;

@@ -8,6 +8,7 @@ use crate::refresh::Refused;
 use crate::session::exchange::epoch::EpochFence;
 use crate::session::exchange::grant_count::GrantCount;
 use crate::session::exchange::received::Unsaved;
+use crate::session::exchange::seen_note::SeenNote;
 use crate::session::exchange::stage::Stage;
 use crate::store::Version;
 use crate::time::Timestamp;
@@ -23,6 +24,7 @@ pub(crate) struct ExchangeParams {
     /// The store's version at which `grant` was read or written; `None` before the store was first
     /// read.
     pub(crate) version: Option<Version>,
+    pub(crate) seen_note: Arc<SeenNote>,
     /// Whether the refresh token of `grant` was sent before with unknown outcome.
     pub(crate) in_doubt: bool,
     /// A grant that was received and could not be stored.

@@ -55,13 +55,14 @@ impl StoredExchange<'_> {
                     step = turn.wait(until).await;
                     continue;
                 }
-                Step::Acquire => match turn.lease().cloned() {
-                    Some(lease) => self.acquire(turn, &lease, known).await?,
-                    None => {
+                Step::Acquire => {
+                    if let Some(lease) = turn.lease().cloned() {
+                        self.acquire(turn, &lease, known).await?
+                    } else {
                         let content = self.read(known).await?;
                         self.consider(turn, content)
                     }
-                },
+                }
                 // The note is the lease.
                 Step::TakeOver => match self.note(before.as_ref(), version).await? {
                     Noted::At(noted) => {
@@ -69,7 +70,10 @@ impl StoredExchange<'_> {
                     }
                     Noted::Conflict(content) => match turn.outpaced() {
                         Step::Acquire => self.consider(turn, content),
-                        other => Look::Next(other, before, version),
+                        next @ (Step::Wait(_)
+                        | Step::TakeOver
+                        | Step::Prepare
+                        | Step::GiveUp(_)) => Look::Next(next, before, version),
                     },
                 },
             };
@@ -88,13 +92,11 @@ impl StoredExchange<'_> {
                 }
             }
         }
-        match turn.prepared(version).await {
-            Ok(()) => Ok(self.ask_and_store(turn, before, version).await),
-            Err(_) => {
-                let error = not_sent("the lease on the grant was lost, or its store is too slow");
-                Ok(self.not_granted(version, before, error).await)
-            }
+        if turn.prepared(version).await.is_err() {
+            let error = not_sent("the lease on the grant was lost, or its store is too slow");
+            return Ok(self.not_granted(version, before, error).await);
         }
+        Ok(self.ask_and_store(turn, before, version).await)
     }
 
     /// Asks a store with a lease for it.
@@ -188,13 +190,15 @@ impl StoredExchange<'_> {
         else {
             return Look::Next(Step::TakeOver, before, version);
         };
-        let until = note.until.map(|until| self.sent(until));
-        match turn.note_found(version, self.sent(note.since), until) {
-            Step::TakeOver if self.is_news_of_doubt(stored) => {
-                Look::Land(Outcome::InDoubt(stored.clone()))
-            }
-            next => Look::Next(next, before, version),
+        let longest = self.ports.settings.longest();
+        let until = self.sent(note.until.unwrap_or(note.since.saturating_add(longest)));
+        let first = self.params.seen_note.found(version, self.ports.settings.clock.now());
+        let until = until.min(first.saturating_add(turn.longest()));
+        let next = turn.note_found(version, self.sent(note.since), Some(until));
+        if matches!(next, Step::TakeOver) && self.is_news_of_doubt(stored) {
+            return Look::Land(Outcome::InDoubt(stored.clone()));
         }
+        Look::Next(next, before, version)
     }
 
     /// Returns what follows from what the store holds, read after the session has seen it before.

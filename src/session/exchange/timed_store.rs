@@ -9,7 +9,7 @@ use crate::refresh::BoxFuture;
 use crate::session::panics::FirstPanic;
 use crate::session::ports::Ports;
 use crate::store::{Acquired, AnyStore, Lease, StoreError, StoredGrant, Swap, Version, Versioned};
-use crate::time::{Span, Timestamp};
+use crate::time::{Span, Time, Timestamp};
 
 /// A store whose operations fail where they have not completed by `deadline`.
 ///
@@ -39,8 +39,12 @@ impl TimedStore<'_> {
             return false;
         };
         let settings = &self.ports.settings;
-        let until = intent.until.unwrap_or(intent.since.saturating_add(settings.longest()));
-        self.panic.call(|| settings.clock.wall()).is_some_and(|wall| wall < until)
+        let longest = settings.longest();
+        let until = intent.until.unwrap_or(intent.since.saturating_add(longest));
+        // One that ends later than any can was written by a clock that is far ahead.
+        self.panic
+            .call(|| settings.clock.wall())
+            .is_some_and(|wall| wall < until && until.since(wall) <= Timestamp::doubled(longest, 1))
     }
 
     pub(crate) async fn load(self) -> Result<Versioned, StoreError> {

@@ -13,6 +13,7 @@ use crate::session::exchange::grant_count::GrantCount;
 use crate::session::exchange::params::ExchangeParams;
 use crate::session::exchange::received::{Report, Unsaved};
 use crate::session::exchange::run::{panicked, run};
+use crate::session::exchange::seen_note::SeenNote;
 use crate::session::exchange::stage::Stage;
 use crate::session::ports::{Ports, Settings};
 use crate::session::shared::deferred::Deferred;
@@ -34,6 +35,7 @@ pub(crate) struct Inner {
     pub(crate) grant: Option<Grant>,
     /// The store's version, once the store was read.
     pub(crate) version: Option<Version>,
+    pub(crate) seen_note: Arc<SeenNote>,
     pub(crate) unsaved: Option<Unsaved>,
     /// The grant that a refresh of this epoch has stored last, if no other was found in the store
     /// since.
@@ -87,6 +89,7 @@ impl Inner {
             deadline: start.deadline,
             grant: self.grant.clone(),
             version: self.version,
+            seen_note: Arc::clone(&self.seen_note),
             in_doubt: self.lifecycle.is_in_doubt(),
             unsaved: self.unsaved.clone(),
             refused: self.refused,

@@ -89,6 +89,7 @@ impl Shared {
                 exposed: false,
                 grant,
                 version,
+                seen_note: Arc::default(),
                 unsaved: None,
                 last_stored: None,
                 flights: Flights::new(host),

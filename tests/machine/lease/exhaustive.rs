@@ -33,7 +33,7 @@ fn policies() -> Vec<RawPolicy<Tick>> {
     all
 }
 
-fn events(policy: &RawPolicy<Tick>) -> Vec<Event<Tick>> {
+fn events(policy: RawPolicy<Tick>) -> Vec<Event<Tick>> {
     let mut events = vec![
         Event::NewerFound,
         Event::Changed,
@@ -72,7 +72,7 @@ struct Judge {
 
 impl Judge {
     fn new(raw: RawPolicy<Tick>) -> Self {
-        Self { raw, policy: raw.into(), events: events(&raw) }
+        Self { raw, policy: raw.into(), events: events(raw) }
     }
 
     fn step(&self, turn: Turn<Tick>, event: Event<Tick>, now: Tick) -> (Turn<Tick>, Effect<Tick>) {

@@ -1,6 +1,8 @@
 //! Long histories against a second reading of the rules: the model keeps everything that happened,
 //! and finds each answer by searching it, in 128-bit arithmetic.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "where nothing is said, nothing follows")]
+
 use perennial::lease::{Effect, Event, Found, GiveUpReason, Policy, RawPolicy, Term, Turn, apply};
 use perennial::time::{Span, Timestamp};
 use proptest::prelude::*;
@@ -71,6 +73,14 @@ enum Stage {
     Lost,
     Released,
     Over,
+}
+
+/// What is left of a term.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Until(i128),
+    All,
 }
 
 impl History {
@@ -233,14 +243,14 @@ impl History {
         Some(found)
     }
 
-    /// When the term ends, `Some(None)` if never; `None` once it is over.
-    fn term_end(&self, now: i128) -> Option<Option<i128>> {
-        let (from, asked, term) = self.term()?;
+    /// What is left of the term.
+    fn term_left(&self, now: i128) -> Left {
+        let Some((from, asked, term)) = self.term() else { return Left::Nothing };
         match term {
-            Term::WhileHeld => Some(None),
+            Term::WhileHeld => Left::All,
             Term::For(span) => {
                 let end = within(asked + length(span));
-                self.ends(from, end, length(span), now).map(Some)
+                self.ends(from, end, length(span), now).map_or(Left::Nothing, Left::Until)
             }
         }
     }
@@ -279,7 +289,7 @@ impl History {
             Some(at) => {
                 let then = self.0[at].now;
                 let before = History(self.0[..at].to_vec());
-                let Some(Some(end)) = before.term_end(then) else { return false };
+                let Left::Until(end) = before.term_left(then) else { return false };
                 let half = (end - then) / 2;
                 half > 0 && self.ends(at, within(then + half), half, now).is_none()
             }
@@ -378,20 +388,30 @@ impl History {
         Effect::Wait { until: at(until.expect("there is one")) }
     }
 
-    fn expected(&self, event: Event<Timestamp>, now: i128) -> Effect<Timestamp> {
-        let stage = self.stage();
-        let acquire = Effect::Acquire { term: span(TERM) };
-        let version = self.version();
-        let fence = self.acquired().map_or(0, |at| match self.0[at].event {
+    /// The number of the lease that is held, or was.
+    fn fence(&self) -> u64 {
+        self.acquired().map_or(0, |at| match self.0[at].event {
             Event::Acquired { fence, .. } => fence,
             _ => 0,
-        });
-        let renew = Effect::Renew { fence, term: span(TERM) };
-        let lost = self.holds() && self.term_end(now).is_none();
-        let unsent = matches!(stage, Stage::Preparing | Stage::Ready);
+        })
+    }
+
+    fn expected(&self, event: Event<Timestamp>, now: i128) -> Effect<Timestamp> {
         match event {
-            Event::Started { .. } if stage == Stage::Idle => acquire,
-            Event::Started { .. } => Effect::Nothing,
+            Event::Started { .. }
+            | Event::Acquired { .. }
+            | Event::Busy { .. }
+            | Event::NoteFound { .. } => self.asking(event, now),
+            Event::Prepared { .. } | Event::Renewed { .. } => self.sending(event, now),
+            _ => self.ending(event, now),
+        }
+    }
+
+    /// What follows from what the store answers to who asks for the lease.
+    fn asking(&self, event: Event<Timestamp>, now: i128) -> Effect<Timestamp> {
+        let (stage, version, fence) = (self.stage(), self.version(), self.fence());
+        match event {
+            Event::Started { .. } if stage == Stage::Idle => Effect::Acquire { term: span(TERM) },
             Event::Acquired { fence: new, term, found } if stage == Stage::Asking => {
                 match (found, term) {
                     _ if new < version => Effect::GiveUp(GiveUpReason::WentBack),
@@ -417,9 +437,10 @@ impl History {
                 }
                 let (instant, longest) = stated(sent, until);
                 let fresh = self.ends(self.0.len(), instant, longest, now);
-                let end = match self.seen(found) {
-                    true => fresh.and_then(|end| Some(self.note_end(found, now)?.min(end))),
-                    false => fresh,
+                let end = if self.seen(found) {
+                    fresh.and_then(|end| Some(self.note_end(found, now)?.min(end)))
+                } else {
+                    fresh
                 };
                 match end {
                     Some(end) if found > version => self.wait(Some(end), now),
@@ -427,29 +448,29 @@ impl History {
                     _ => Effect::TakeOver { after: found, term: span(TERM) },
                 }
             }
-            Event::Busy { .. } | Event::NoteFound { .. } => Effect::Nothing,
-            Event::NewerFound => match stage {
-                Stage::Idle | Stage::Asking | Stage::Waiting { .. } => Effect::Adopt,
-                Stage::Preparing | Stage::Ready => Effect::Adopt,
-                Stage::Sent | Stage::Abandoned | Stage::Lost | Stage::Released | Stage::Over => {
-                    Effect::Nothing
-                }
-            },
-            Event::Changed if matches!(stage, Stage::Waiting { .. }) => acquire,
-            Event::Changed => Effect::Nothing,
+            _ => Effect::Nothing,
+        }
+    }
+
+    /// What follows once the lease is held, before the request is sent.
+    fn sending(&self, event: Event<Timestamp>, now: i128) -> Effect<Timestamp> {
+        let (stage, version, fence) = (self.stage(), self.version(), self.fence());
+        let renew = Effect::Renew { fence, term: span(TERM) };
+        let lost = self.holds() && self.term_left(now) == Left::Nothing;
+        match event {
             Event::Prepared { version: noted } => match stage {
                 Stage::Sent => Effect::Nothing,
                 Stage::Preparing | Stage::Ready => {
                     if noted < version {
                         return Effect::GiveUp(GiveUpReason::WentBack);
                     }
-                    match self.term_end(now) {
-                        None => Effect::GiveUp(GiveUpReason::Lost),
-                        Some(_) if self.deadline_over(now) => Effect::GiveUp(GiveUpReason::Overdue),
-                        Some(None) => Effect::Send,
-                        Some(Some(end)) if end - now >= MARGIN => Effect::Send,
-                        Some(Some(_)) if self.renewal_out().is_some() => Effect::Nothing,
-                        Some(Some(_)) => renew,
+                    match self.term_left(now) {
+                        Left::Nothing => Effect::GiveUp(GiveUpReason::Lost),
+                        _ if self.deadline_over(now) => Effect::GiveUp(GiveUpReason::Overdue),
+                        Left::All => Effect::Send,
+                        Left::Until(end) if end - now >= MARGIN => Effect::Send,
+                        Left::Until(_) if self.renewal_out().is_some() => Effect::Nothing,
+                        Left::Until(_) => renew,
                     }
                 }
                 _ => Effect::GiveUp(GiveUpReason::Lost),
@@ -461,7 +482,7 @@ impl History {
                 };
                 if renewed < version {
                     return match stage {
-                        Stage::Sent => Effect::Nothing,
+                        Stage::Sent | Stage::Abandoned => Effect::Nothing,
                         _ => Effect::GiveUp(GiveUpReason::WentBack),
                     };
                 }
@@ -484,6 +505,27 @@ impl History {
                     _ => Effect::Nothing,
                 }
             }
+            _ => Effect::Nothing,
+        }
+    }
+
+    /// What follows from all else.
+    fn ending(&self, event: Event<Timestamp>, now: i128) -> Effect<Timestamp> {
+        let (stage, version, fence) = (self.stage(), self.version(), self.fence());
+        let acquire = Effect::Acquire { term: span(TERM) };
+        let renew = Effect::Renew { fence, term: span(TERM) };
+        let lost = self.holds() && self.term_left(now) == Left::Nothing;
+        let unsent = matches!(stage, Stage::Preparing | Stage::Ready);
+        match event {
+            Event::NewerFound => match stage {
+                Stage::Idle | Stage::Asking | Stage::Waiting { .. } => Effect::Adopt,
+                Stage::Preparing | Stage::Ready => Effect::Adopt,
+                Stage::Sent | Stage::Abandoned | Stage::Lost | Stage::Released | Stage::Over => {
+                    Effect::Nothing
+                }
+            },
+            Event::Changed if matches!(stage, Stage::Waiting { .. }) => acquire,
+            Event::Changed => Effect::Nothing,
             Event::Outpaced => match stage {
                 Stage::Asking if self.limit_over(now) => {
                     Effect::GiveUp(GiveUpReason::Busy { until: self.theirs(now).map(at) })
@@ -516,6 +558,7 @@ impl History {
                 _ if (unsent || stage == Stage::Sent) && self.renewal_due(now) => renew,
                 _ => Effect::Nothing,
             },
+            _ => Effect::Nothing,
         }
     }
 
@@ -532,13 +575,10 @@ impl History {
         let before = History(self.0[..since].to_vec());
         let interval = (POLL << before.polls().min(60)).min(POLL_CAP);
         let began = self.0[since].now;
-        let polled = self.ends(since, within(began + interval), interval, now).is_none();
         // Or the other holder's lease ends sooner.
         let told = History(self.0[..=since].to_vec());
-        let sooner = told
-            .theirs(began)
-            .is_some_and(|end| end < began + interval && self.theirs(now).is_none());
-        polled || sooner
+        let end = told.theirs(began).unwrap_or(i128::MAX);
+        self.ends(since, within(began + interval).min(end), interval, now).is_none()
     }
 }
 

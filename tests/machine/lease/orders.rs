@@ -114,7 +114,16 @@ fn in_every_order_of_term_deadline_and_renewal_nothing_is_done_between_the_timeo
                             Effect::Lost => lost += 1,
                             Effect::Release { .. } => released += 1,
                             Effect::GiveUp(_) => gave_up += 1,
-                            _ => renewed += 1,
+                            Effect::Renew { .. } => renewed += 1,
+                            Effect::Nothing
+                            | Effect::Acquire { .. }
+                            | Effect::Wait { .. }
+                            | Effect::TakeOver { .. }
+                            | Effect::Adopt
+                            | Effect::Prepare { .. }
+                            | Effect::Send
+                            | Effect::Store { .. }
+                            | Effect::StoreUnlessOutpaced { .. } => panic!("{effect:?}"),
                         }
                     }
                 }

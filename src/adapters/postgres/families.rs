@@ -1,0 +1,209 @@
+//! Families of refresh tokens in PostgreSQL, for an authorization server of several processes.
+
+use core::fmt;
+use std::prelude::rust_2024::*;
+use std::vec;
+
+use tokio_postgres::Row as Columns;
+
+use super::columns::{Value, column, number};
+use super::connection::PostgresConnection;
+use crate::issue::{FamilyId, FamilyRecord, FamilyStore, FamilySwap, VersionedFamily};
+use crate::rotation::{Row, Tolerance};
+use crate::store::{StoreError, Version};
+use crate::time::Timestamp;
+
+/// Deletes the families that may be forgotten, an hour later, as hosts' clocks differ: to be run from
+/// time to time, such as by `pg_cron`. [`PostgresFamilies::purge`] runs it.
+pub const PURGE: &str = "DELETE FROM perennial_families \
+    WHERE forget_at < (extract(epoch FROM now()) * 1000)::bigint - 3600000";
+
+const INSERT: &str = "
+INSERT INTO perennial_families (id, client, subject, scope, began, used, newest, tolerance,
+    overlap_until, overlap_uses, revoked, forget_at, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+    (extract(epoch FROM statement_timestamp()) * 1000)::bigint)
+ON CONFLICT (id) DO NOTHING RETURNING version";
+
+const FIND: &str = "
+SELECT version, client, subject, scope, began, used, newest, tolerance, overlap_until, overlap_uses,
+    revoked, forget_at
+FROM perennial_families WHERE id = $1";
+
+const SWAP: &str = "
+UPDATE perennial_families SET
+    version = greatest(version + 1, (extract(epoch FROM statement_timestamp()) * 1000)::bigint),
+    began = $3, used = $4, newest = $5, tolerance = $6, overlap_until = $7, overlap_uses = $8,
+    revoked = $9, forget_at = $10
+WHERE id = $1 AND version = $2 RETURNING version";
+
+const REVOKE: &str = "
+UPDATE perennial_families SET
+    version = greatest(version + 1, (extract(epoch FROM statement_timestamp()) * 1000)::bigint),
+    revoked = true
+WHERE id = $1 RETURNING version";
+
+const REVOKE_SUBJECT: &str = "
+UPDATE perennial_families SET
+    version = greatest(version + 1, (extract(epoch FROM statement_timestamp()) * 1000)::bigint),
+    revoked = true
+WHERE subject = $1 AND NOT revoked RETURNING version";
+
+/// Keeps families of refresh tokens in PostgreSQL (features `postgres` and `issue`), in the table
+/// `perennial_families` of [`SCHEMA`](super::SCHEMA). All processes share them.
+///
+/// ```no_run
+/// use perennial::adapters::postgres::{PostgresConnection, PostgresFamilies};
+/// use perennial::issue::{Issuer, Keys};
+/// use tokio_postgres::NoTls;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let connection = PostgresConnection::open("host=/run/postgresql user=app".parse()?, NoTls)?;
+/// connection.migrate().await?;
+/// let keys = Keys::new([7; 32])?; // from your secret store; the same in every process
+/// let issuer = Issuer::builder(keys, PostgresFamilies::new(&connection)).build();
+/// # drop(issuer);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Each step is one statement, so that of two processes that rotate one token one does. Families that
+/// may be forgotten stay until [`PURGE`] is run.
+#[derive(Clone)]
+pub struct PostgresFamilies(PostgresConnection);
+
+impl PostgresFamilies {
+    /// Creates the store. Nothing is sent.
+    pub fn new(connection: &PostgresConnection) -> Self {
+        Self(connection.clone())
+    }
+
+    /// Deletes the families that may be forgotten, by [`PURGE`].
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn purge(&self) -> Result<(), StoreError> {
+        self.query(PURGE, vec![]).await.map(drop)
+    }
+
+    async fn query(
+        &self,
+        statement: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Columns>, StoreError> {
+        let connection = self.0.clone();
+        self.0.spawned(async move { connection.query(statement, &values).await }).await
+    }
+}
+
+impl FamilyStore for PostgresFamilies {
+    async fn insert(&self, id: FamilyId, record: FamilyRecord) -> Result<(), StoreError> {
+        let mut values = vec![
+            name(id),
+            Value::Text(Some(record.client)),
+            Value::Text(Some(record.subject)),
+            Value::Text(record.scope),
+        ];
+        values.extend(state(record.family, record.forget_at)?);
+        if self.query(INSERT, values).await?.is_empty() {
+            return Err(StoreError::unreachable("a family with this name exists already"));
+        }
+        Ok(())
+    }
+
+    async fn find(&self, id: FamilyId) -> Result<Option<VersionedFamily>, StoreError> {
+        self.query(FIND, vec![name(id)]).await?.first().map(read).transpose()
+    }
+
+    async fn swap(
+        &self,
+        id: FamilyId,
+        expected: Version,
+        family: Row,
+        forget_at: Option<Timestamp>,
+    ) -> Result<FamilySwap, StoreError> {
+        let mut values = vec![name(id), Value::Number(Some(number(expected)))];
+        values.extend(state(family, forget_at)?);
+        if self.query(SWAP, values).await?.is_empty() {
+            return self.find(id).await.map(FamilySwap::Conflict);
+        }
+        Ok(FamilySwap::Done)
+    }
+
+    async fn revoke(&self, id: FamilyId) -> Result<(), StoreError> {
+        self.query(REVOKE, vec![name(id)]).await.map(drop)
+    }
+
+    async fn revoke_subject(&self, subject: &str) -> Result<u64, StoreError> {
+        let revoked = self.query(REVOKE_SUBJECT, vec![Value::Text(Some(subject.into()))]).await?;
+        Ok(revoked.len() as u64)
+    }
+}
+
+impl fmt::Debug for PostgresFamilies {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("PostgresFamilies").field(&self.0).finish()
+    }
+}
+
+fn name(id: FamilyId) -> Value {
+    Value::Bytes(id.to_bytes().to_vec())
+}
+
+/// Returns the columns that a swap writes.
+fn state(row: Row, forget_at: Option<Timestamp>) -> Result<[Value; 8], StoreError> {
+    let newest = i64::try_from(row.newest)
+        .map_err(|_| StoreError::unreachable("a family has more tokens than can be stored"))?;
+    let (tolerance, until, uses) = match row.tolerance {
+        Tolerance::Closed => ("closed", None, None),
+        Tolerance::Unconfirmed => ("unconfirmed", None, None),
+        Tolerance::Open { until, uses } => ("open", Some(until), Some(i64::from(uses))),
+    };
+    Ok([
+        Value::Number(Some(row.began.as_millis())),
+        Value::Number(Some(row.used.as_millis())),
+        Value::Number(Some(newest)),
+        Value::Text(Some(tolerance.into())),
+        Value::Number(until.map(Timestamp::as_millis)),
+        Value::Number(uses),
+        Value::Flag(row.revoked),
+        Value::Number(forget_at.map(Timestamp::as_millis)),
+    ])
+}
+
+fn read(row: &Columns) -> Result<VersionedFamily, StoreError> {
+    let instant = |place| column(row, place).map(Timestamp::from_millis);
+    let (until, uses): (Option<i64>, Option<i64>) = (column(row, 8)?, column(row, 9)?);
+    let tolerance = match (column(row, 7)?, until, uses.map(u32::try_from)) {
+        ("closed", _, _) => Tolerance::Closed,
+        ("unconfirmed", _, _) => Tolerance::Unconfirmed,
+        ("open", Some(until), Some(Ok(uses))) => {
+            Tolerance::Open { until: Timestamp::from_millis(until), uses }
+        }
+        _ => return Err(damaged()),
+    };
+    let (version, newest): (i64, i64) = (column(row, 0)?, column(row, 6)?);
+    let forget_at: Option<i64> = column(row, 11)?;
+    let family = Row {
+        began: instant(4)?,
+        used: instant(5)?,
+        newest: newest.try_into().map_err(|_| damaged())?,
+        tolerance,
+        revoked: column(row, 10)?,
+    };
+    Ok(VersionedFamily {
+        version: Version::new(version.unsigned_abs()),
+        record: FamilyRecord {
+            client: column(row, 1)?,
+            subject: column(row, 2)?,
+            scope: column(row, 3)?,
+            family,
+            forget_at: forget_at.map(Timestamp::from_millis),
+        },
+    })
+}
+
+fn damaged() -> StoreError {
+    StoreError::damaged("a stored family of refresh tokens cannot be understood")
+}

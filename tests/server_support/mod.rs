@@ -1,0 +1,168 @@
+//! What the tests on real servers share: a server that ends with its test, a token endpoint that
+//! rotates strictly, and two sessions of one grant, as two processes have them.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+pub(crate) mod families;
+pub(crate) mod proxy;
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use perennial::adapters::tokio::Tokio;
+use perennial::lifecycle::State;
+use perennial::refresh::{RefreshError, Request};
+use perennial::session::Session;
+use perennial::store::Store;
+use perennial::testing::VirtualTime;
+use perennial::time::Timestamp;
+use perennial::token::Grant;
+
+pub(crate) const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// Into the hour: the token is due, and still works.
+pub(crate) const DUE: Duration = Duration::from_secs(3400);
+
+/// A process that is killed, by its id, when this is dropped.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().expect("the server's program is there"))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("it is a child of this").is_some()
+    }
+
+    pub(crate) fn wait(&mut self) {
+        self.0.wait().expect("it is a child of this");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A port of this machine that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// Repeats `attempt` until it returns something, for 20 seconds at most.
+pub(crate) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..400 {
+        if let Some(found) = attempt().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what}: not within 20 seconds")
+}
+
+/// A token endpoint that rotates strictly, and notes which refresh tokens were presented.
+#[derive(Clone, Default)]
+pub(crate) struct Endpoint(Arc<Mutex<Vec<String>>>);
+
+impl Endpoint {
+    pub(crate) fn presented(&self) -> Vec<String> {
+        self.0.lock().expect("nobody panics under it").clone()
+    }
+
+    fn grant(number: usize) -> Grant {
+        Grant::new(format!("at-{number}"), format!("rt-{number}"), HOUR)
+    }
+
+    fn answer(&self, request: &Request) -> Result<Grant, RefreshError> {
+        let mut presented = self.0.lock().expect("nobody panics under it");
+        let token = request.refresh_token().map(|it| it.expose().to_owned()).unwrap_or_default();
+        let newest = format!("rt-{}", presented.len() + 1);
+        presented.push(token.clone());
+        if token != newest {
+            return Err(RefreshError::declined("a spent refresh token"));
+        }
+        Ok(Self::grant(presented.len() + 1))
+    }
+}
+
+/// Two sessions of one grant, each with a store of its own, as two processes have them, on virtual
+/// time.
+pub(crate) struct Fleet {
+    pub(crate) time: VirtualTime,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) sessions: [Session; 2],
+}
+
+impl Fleet {
+    /// Both hold the first grant, and it is due.
+    pub(crate) async fn due<S: Store>(stores: [S; 2]) -> Self {
+        let (time, endpoint) = (VirtualTime::at(START), Endpoint::default());
+        let tokio = Tokio::current().expect("this is a runtime");
+        let sessions = stores.map(|store| {
+            let endpoint = endpoint.clone();
+            Session::builder(move |request: Request| {
+                let endpoint = endpoint.clone();
+                async move {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    endpoint.answer(&request)
+                }
+            })
+            .store(store)
+            .clock(time.clone())
+            .spawner(tokio.spawner())
+            .without_jitter()
+            .build()
+            .expect("there is nothing wrong with it")
+        });
+        sessions[0].install(Endpoint::grant(1)).await.expect("it is stored");
+        let adopted = sessions[1].token().await.expect("it is in the store");
+        assert_eq!(adopted.expose(), "at-1");
+        time.advance(DUE);
+        Self { time, endpoint, sessions }
+    }
+
+    /// While the store fails: the valid token is served, for a while, and nothing is sent.
+    pub(crate) async fn is_served_meanwhile(&self) {
+        for _ in 0..5 {
+            for session in &self.sessions {
+                let token = session.token().await.expect("a valid token is served");
+                assert_eq!(token.expose(), "at-1");
+                eventually("the refresh fails", async || is_idle(session).then_some(())).await;
+            }
+            self.time.advance(Duration::from_secs(5));
+        }
+        assert_eq!(
+            self.endpoint.presented(),
+            Vec::<String>::new(),
+            "nothing is sent without a note"
+        );
+    }
+
+    /// Once the store works again, both get the next grant, and one of them asks for it.
+    pub(crate) async fn recovers(&self) {
+        for session in &self.sessions {
+            eventually("a new token", async || {
+                self.time.advance(Duration::from_secs(1));
+                let token = session.token().await.ok()?;
+                (token.expose() == "at-2").then_some(())
+            })
+            .await;
+        }
+        assert_eq!(self.endpoint.presented(), ["rt-1"], "each refresh token is presented once");
+    }
+}
+
+fn is_idle(session: &Session) -> bool {
+    !matches!(session.state(), State::Refreshing(_))
+}

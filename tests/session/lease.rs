@@ -1,0 +1,335 @@
+//! Sessions that take turns with other holders of their store: by its lease, or by notes of intent.
+
+use std::error::Error as _;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::session_support::ledger::{Ledger, settled_with, stored};
+use crate::session_support::{HOUR, SECOND, START, Tasks, at_once, first_grant, text, waiting};
+use perennial::clock::Clock as _;
+use perennial::lifecycle::{Policy, Reuse};
+use perennial::refresh::{BoxFuture, RefreshError};
+use perennial::session::Session;
+use perennial::store::{
+    Acquired, Intent, Lease, MemoryStore, Store, StoreError, StoredGrant, Swap, Version, Versioned,
+};
+use perennial::testing::{Response, Scripted, VirtualTime};
+use perennial::time::Timestamp;
+
+/// An in-memory store with a lease, of which the test says who has it.
+#[derive(Clone, Default)]
+struct Leased {
+    store: MemoryStore,
+    book: Arc<Mutex<Book>>,
+}
+
+#[derive(Default)]
+struct Book {
+    /// Another holder has the lease, for this long.
+    taken: Option<Duration>,
+    down: bool,
+    lost: bool,
+    log: Vec<&'static str>,
+}
+
+impl Leased {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().expect("no panic")
+    }
+
+    fn take_log(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.book().log)
+    }
+
+    /// Another holder writes.
+    fn overwrite(&self, next: StoredGrant) {
+        let version = self.store.content().version;
+        let swapped = at_once(self.store.swap(version, Some(next))).expect("it can be written");
+        assert!(matches!(swapped, Swap::Done(_)));
+    }
+}
+
+impl Store for Leased {
+    fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static {
+        self.store.load()
+    }
+
+    fn swap(
+        &self,
+        expected: Version,
+        next: Option<StoredGrant>,
+    ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
+        let noted = next.as_ref().is_some_and(|next| next.intent.is_some());
+        self.book().log.push(if noted { "note" } else { "store" });
+        self.store.swap(expected, next)
+    }
+
+    fn lease(&self) -> Option<Arc<dyn Lease>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+impl Lease for Leased {
+    fn acquire(&self, term: Duration) -> BoxFuture<Result<Acquired, StoreError>> {
+        assert_eq!(term, 60 * SECOND, "twice the refresh deadline");
+        let mut book = self.book();
+        let acquired = match (book.down, book.taken) {
+            (true, _) => Err(StoreError::unreachable("the lock server is down")),
+            (false, Some(remaining)) => Ok(Acquired::Busy { remaining: Some(remaining) }),
+            (false, None) => {
+                book.log.push("acquire");
+                Ok(Acquired::Held(self.store.content()))
+            }
+        };
+        Box::pin(async { acquired })
+    }
+
+    fn renew(&self, _: Version, _: Duration) -> BoxFuture<Result<bool, StoreError>> {
+        let mut book = self.book();
+        book.log.push("renew");
+        let held = !book.lost;
+        Box::pin(async move { Ok(held) })
+    }
+
+    fn release(&self, _: Version) -> BoxFuture<Result<(), StoreError>> {
+        self.book().log.push("release");
+        Box::pin(async { Ok(()) })
+    }
+
+    fn abandon(&self, _: Version) {
+        self.book().log.push("abandon");
+    }
+}
+
+/// A session on a store with a lease, an hour old: its token has just lapsed.
+fn lapsed(script: &Scripted, reuse: Reuse) -> (Session, VirtualTime, Leased) {
+    let (time, store) = (VirtualTime::at(START), Leased::default());
+    store.overwrite(stored(first_grant()));
+    let policy = Policy::builder().reuse(reuse).build().expect("valid");
+    let builder = Session::builder_with(script.clone()).store(store.clone()).policy(policy);
+    let builder = builder.clock(time.clone()).timer(time.clone());
+    let session = builder.without_jitter().random(|| 1 << 31).build().expect("sendable");
+    assert_eq!(text(at_once(session.token())), "at-1");
+    time.advance(HOUR);
+    store.take_log();
+    (session, time, store)
+}
+
+fn after_an_hour(more: Duration) -> Timestamp {
+    START.saturating_add((HOUR + more).into())
+}
+
+// Rules F2, F3.
+#[test]
+fn the_lease_is_held_over_note_request_and_storing_and_released_before_callers_go_on() {
+    let script = Scripted::new();
+    let (session, _, store) = lapsed(&script, Reuse::Strict);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!(store.take_log(), ["acquire", "note", "store", "release"]);
+}
+
+// Rule F4.
+#[test]
+fn a_refresh_that_fails_releases_the_lease_too() {
+    let script = Scripted::new().then(Response::Fail(RefreshError::unavailable("503")));
+    let (session, _, store) = lapsed(&script, Reuse::Strict);
+    assert!(at_once(session.token()).expect_err("503").is_unavailable());
+    assert_eq!(store.take_log(), ["acquire", "note", "store", "release"]);
+}
+
+// Rules F3, F4. Case X30.
+#[test]
+fn what_another_holder_stores_is_adopted_by_who_waited_for_it_and_nothing_is_sent() {
+    let script = Scripted::new();
+    let (session, time, store) = lapsed(&script, Reuse::Strict);
+    store.book().taken = Some(50 * SECOND);
+    let mut caller = waiting(&session);
+    time.advance(SECOND);
+    caller.pending();
+    // It has stored its grant, and not released the lease yet.
+    store.overwrite(StoredGrant::new(Scripted::grant(6), after_an_hour(SECOND)));
+    time.advance(SECOND);
+    assert_eq!(text(caller.ready()), "at-7");
+    assert_eq!(script.requests(), 0);
+    assert_eq!(store.take_log(), [""; 0]);
+}
+
+// Rules B13, F4. Case X30.
+#[test]
+fn a_wait_for_another_holder_ends_in_an_error_that_says_so_and_for_how_long_it_may_go_on() {
+    let script = Scripted::new();
+    let (session, time, store) = lapsed(&script, Reuse::Strict);
+    store.book().taken = Some(50 * SECOND);
+    let mut caller = waiting(&session);
+    let error = loop {
+        time.advance(Duration::from_millis(100));
+        if let std::task::Poll::Ready(told) = caller.poll() {
+            break told.expect_err("another holder has the lease");
+        }
+        assert!(time.now() < after_an_hour(31 * SECOND), "it waits beyond its deadline");
+    };
+    assert!(error.is_busy() && error.is_unavailable() && !error.is_login_required());
+    assert_eq!(error.to_string(), "another process is refreshing this grant");
+    let source = error.source().expect("for how long").to_string();
+    assert!(source.starts_with("it may take another "), "{source}");
+    assert_eq!(script.requests(), 0);
+    // It has gone.
+    store.book().taken = None;
+    time.advance(2 * SECOND);
+    assert_eq!(text(at_once(session.token())), "at-2");
+}
+
+// Rules F4, F5.
+#[test]
+fn a_store_whose_lease_cannot_be_asked_is_not_taken_for_a_busy_holder() {
+    let script = Scripted::new();
+    let (session, time, store) = lapsed(&script, Reuse::Strict);
+    store.book().down = true;
+    let error = at_once(session.token()).expect_err("it is down");
+    assert!(error.is_store() && !error.is_busy(), "{error}");
+    assert_eq!(script.requests(), 0);
+    store.book().down = false;
+    time.advance(SECOND);
+    assert_eq!(text(at_once(session.token())), "at-2");
+}
+
+// Rule F3.
+#[test]
+fn a_lease_is_renewed_while_a_late_response_is_waited_for_and_released_at_the_deadline() {
+    let script = Scripted::new().then(Response::Hang);
+    let (session, time, store) = lapsed(&script, Reuse::Strict);
+    let mut caller = waiting(&session);
+    assert_eq!(store.take_log(), ["acquire", "note"]);
+    for _ in 0..30 {
+        time.advance(SECOND);
+        let _ = caller.poll();
+    }
+    let log = store.take_log();
+    assert_eq!(log.iter().filter(|what| **what == "release").count(), 1, "{log:?}");
+    assert!(!log.contains(&"store") && !log.contains(&"abandon"), "{log:?}");
+}
+
+// Rules C9, F4.
+#[test]
+fn a_session_that_is_dropped_gives_its_lease_up() {
+    let script = Scripted::new().then(Response::Hang);
+    let (session, _, store) = lapsed(&script, Reuse::Strict);
+    drop(waiting(&session));
+    drop(session);
+    assert_eq!(store.take_log(), ["acquire", "note", "abandon"]);
+}
+
+// Rules B6, F3. Case X35.
+#[test]
+fn a_note_under_a_free_lease_is_doubt_and_not_waited_for() {
+    for (reuse, token) in [(Reuse::Unrotated, "at-2"), (Reuse::idempotent(90 * SECOND), "at-2")] {
+        let script = Scripted::new();
+        let (session, _, store) = lapsed(&script, reuse);
+        let since = after_an_hour(Duration::ZERO);
+        let until = Some(since.saturating_add((30 * SECOND).into()));
+        let note = Intent { since, until, holder: Some(7) };
+        store.overwrite(StoredGrant { intent: Some(note), ..stored(first_grant()) });
+        assert_eq!(text(at_once(session.token())), token, "{reuse:?}");
+        assert_eq!(script.requests(), 1);
+    }
+}
+
+// Rules B6, F3.
+#[test]
+fn where_a_refresh_token_must_not_come_twice_a_dead_holders_note_leaves_the_old_token_in_use() {
+    let script = Scripted::new();
+    let (time, store) = (VirtualTime::at(START), Leased::default());
+    store.overwrite(stored(first_grant()));
+    let builder = Session::builder_with(script.clone()).store(store.clone()).clock(time.clone());
+    let session = builder.timer(time.clone()).without_jitter().build().expect("sendable");
+    assert_eq!(text(at_once(session.token())), "at-1");
+    // Due, and still usable.
+    time.advance(HOUR - 200 * SECOND);
+    let since = START.saturating_add((HOUR - 201 * SECOND).into());
+    let note = Intent { since, until: None, holder: Some(7) };
+    store.overwrite(StoredGrant { intent: Some(note), ..stored(first_grant()) });
+    for _ in 0..5 {
+        assert_eq!(text(at_once(session.token())), "at-1");
+        time.advance(10 * SECOND);
+    }
+    assert_eq!(script.requests(), 0);
+    // Its last chance: the server decides.
+    time.advance(200 * SECOND);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!(script.requests(), 1);
+}
+
+// Rules B14, F2, F3.
+#[test]
+fn a_response_that_comes_after_another_holder_took_over_is_kept_and_stored_once_that_is_over() {
+    let script = Scripted::new();
+    let policy = Policy::builder().reuse(Reuse::idempotent(90 * SECOND)).build().expect("valid");
+    let (session, time, ledger) = settled_with(&script, policy);
+    time.advance(HOUR);
+    let since = after_an_hour(Duration::ZERO);
+    let until = Some(since.saturating_add((30 * SECOND).into()));
+    let note = Intent { since, until, holder: Some(7) };
+    ledger.overwritten_meanwhile(Some(StoredGrant { intent: Some(note), ..stored(first_grant()) }));
+    assert_eq!(text(at_once(session.token())), "at-2", "it is used meanwhile");
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-1"), "the other holder's turn");
+    time.advance(HOUR);
+    assert_eq!(text(at_once(session.token())), "at-3");
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-3"));
+}
+
+// Rules F3, F4. Case X35.
+#[test]
+fn a_peers_note_of_intent_is_waited_for_until_its_deadline_and_what_it_stores_is_adopted() {
+    for stores in [true, false] {
+        let script = Scripted::new();
+        let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
+        let session = ledger.builder(&script, &time).timer(time.clone()).build().expect("sendable");
+        assert_eq!(text(at_once(session.token())), "at-1");
+        time.advance(HOUR);
+        let since = after_an_hour(Duration::ZERO);
+        let until = Some(since.saturating_add((20 * SECOND).into()));
+        let note = Intent { since, until, holder: Some(7) };
+        ledger.overwrite(Some(StoredGrant { intent: Some(note), ..stored(first_grant()) }));
+        let mut caller = waiting(&session);
+        time.advance(10 * SECOND);
+        caller.pending();
+        assert_eq!(script.requests(), 0);
+        if stores {
+            ledger.overwrite(Some(StoredGrant::new(Scripted::grant(6), since)));
+            time.advance(SECOND);
+            assert_eq!(text(caller.ready()), "at-7");
+            assert_eq!(script.requests(), 0);
+        } else {
+            time.advance(10 * SECOND);
+            assert_eq!(text(caller.ready()), "at-2");
+            assert_eq!(script.requests(), 1);
+        }
+    }
+}
+
+// Rules A5, F3, F4.
+#[test]
+fn the_note_of_a_clock_that_is_far_ahead_is_a_lease_for_one_term_however_many_refreshes_find_it() {
+    let script = Scripted::new();
+    let tasks = Tasks::default();
+    let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
+    let builder = ledger.builder(&script, &time).timer(time.clone()).spawner(tasks.spawner());
+    let session = builder.build().expect("sendable");
+    while at_once(session.token_within(Duration::ZERO)).is_err() {
+        tasks.run();
+    }
+    time.advance(HOUR);
+    let far = after_an_hour(100 * HOUR);
+    let note = Intent { since: far, until: Some(far), holder: Some(7) };
+    ledger.overwrite(Some(StoredGrant { intent: Some(note), ..stored(first_grant()) }));
+    let mut waited = 0;
+    while script.requests() == 0 {
+        assert!(waited < 120, "it waits for ever");
+        let _ = at_once(session.token_within(Duration::ZERO));
+        tasks.run();
+        time.advance(SECOND);
+        tasks.run();
+        waited += 1;
+    }
+    assert!(waited >= 37, "a term is 37.5 s, and it waited {waited}");
+}
