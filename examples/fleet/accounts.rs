@@ -73,17 +73,18 @@ pub(crate) fn settle(arguments: &Arguments, seen: &Seen, holders: &[Holder]) -> 
     let mut rotated: Vec<Duration> = presented.values().map(|all| all[0].at).collect();
     rotated.sort_unstable();
     let mut unaccounted = requests.iter().filter(|it| it.granted != Some(true)).count();
-    // A token is not due before half its life is over.
-    let early = arguments.ttl / 2 - arguments.ttl / 50;
-    unaccounted += rotated.windows(2).filter(|pair| pair[1] - pair[0] < early).count();
+    // A token is not due before half its life is over. Its life begins when the request is sent, a little
+    // before the server notes it.
+    let early = arguments.ttl * 3 / 8;
+    unaccounted += rotated.windows(2).filter(|pair| pair[1] < pair[0] + early).count();
     for all in presented.values() {
-        for (index, request) in all.iter().enumerate().skip(1) {
-            // One that presented it before was killed, and is not the reason of another repetition.
+        for request in all.iter().skip(1) {
+            // One that presented it as well was killed, and is not the reason of another repetition. Its own
+            // request may be the later one, as it was still on its way.
             let reason = kills.iter_mut().find(|kill| {
-                let was_before = all[..index]
-                    .iter()
-                    .any(|earlier| earlier.holder == kill.holder && is_open(earlier, holders));
-                kill.repeated.is_none() && was_before && kill.at <= request.at
+                let presented =
+                    |it: &&TokenRequest| it.holder == kill.holder && is_open(it, holders);
+                kill.repeated.is_none() && all.iter().any(presented) && kill.at <= request.at
             });
             match reason {
                 Some(kill) => kill.repeated = Some((request.at, request.holder)),
@@ -116,15 +117,16 @@ fn is_open(request: &TokenRequest, holders: &[Holder]) -> bool {
 /// Returns the kill of `holder`, if it came during a refresh.
 fn kill_of(holder: &Holder, requests: &[TokenRequest]) -> Option<Kill> {
     let at = holder.killed?;
-    let (since, last) = holder.steps.last()?;
+    let (_, last) = holder.steps.last()?;
+    let acquired = holder.steps.iter().rfind(|(_, step)| *step == Step::Acquired);
+    let since = acquired.map_or(holder.started, |(at, _)| *at);
     let step = match last {
         Step::Acquired => "the lease is held, nothing is noted",
         Step::Noted => {
-            let request = requests.iter().rfind(|it| it.holder == holder.id && it.at >= *since);
-            let request = request.or_else(|| requests.iter().rfind(|it| it.holder == holder.id));
-            match request {
-                None => "the intent is noted, nothing is sent",
-                Some(_) => "the request is sent, nothing is stored",
+            if requests.iter().any(|it| it.holder == holder.id && it.at >= since) {
+                "the request is sent, nothing is stored"
+            } else {
+                "the intent is noted, nothing is sent"
             }
         }
         Step::Stored => "the response is stored, the lease is held",

@@ -113,7 +113,7 @@ impl Fleet {
             } else if let Some((index, at)) = aimed {
                 (now >= at).then_some(index)
             } else {
-                let longest = self.arguments.latency.as_secs_f64() * 1.5;
+                let longest = self.arguments.latency.as_secs_f64() * 1.1;
                 let delay = Duration::from_secs_f64(fastrand::f64() * longest);
                 aimed = noted.map(|index| (index, now + delay));
                 None

@@ -29,13 +29,12 @@ pub(crate) fn draw(
     holders: &[Holder],
     account: &Account,
 ) -> Result<PathBuf> {
-    let path = match &arguments.picture {
-        Some(path) => path.clone(),
-        None => {
-            let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into());
-            std::fs::create_dir_all(&folder)?;
-            PathBuf::from(folder).join("fleet.svg")
-        }
+    let path = if let Some(path) = &arguments.picture {
+        path.clone()
+    } else {
+        let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into());
+        std::fs::create_dir_all(&folder)?;
+        PathBuf::from(folder).join("fleet.svg")
     };
     draw_to(&path, arguments, seen, holders, account)?;
     Ok(path)

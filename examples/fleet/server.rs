@@ -85,9 +85,9 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<(String, Arc<Seen>, G
         .access_lifetime(arguments.ttl)
         .on_notice(move |notice| count(&counts, &notice.outcome))
         .build();
-    let issued = issuer.login(Login::new(CLIENT, "somebody")).await?;
-    let mut grant = Grant::of_access_token(issued.access_token, issued.expires_in);
-    if let Some(refresh_token) = issued.refresh_token {
+    let login = issuer.login(Login::new(CLIENT, "somebody")).await?;
+    let mut grant = Grant::of_access_token(login.access_token, login.expires_in);
+    if let Some(refresh_token) = login.refresh_token {
         grant = grant.with_refresh_token(refresh_token);
     }
     let server = AuthorizationServer::builder(issuer.clone(), &*url)
@@ -111,7 +111,7 @@ fn count(seen: &Seen, outcome: &Outcome<'_>) {
             }
             &seen.refusals
         }
-        _ => return,
+        Outcome::LoggedIn { .. } | Outcome::ClientCredentials | _ => return,
     };
     counter.fetch_add(1, Ordering::SeqCst);
 }

@@ -24,8 +24,29 @@
 //! # The file
 //! The file contains one JSON object: `{"format":2,"version":7,"grant":{..}}`, or `"grant":null`
 //! after a logout. The tokens are not encrypted: whoever can read the file has them, unless the store
-//! is wrapped by [`adapters::sealed`](crate::adapters). Next to it are
-//! `<name>.lock` and, during a write, `.<name>.<six letters or digits>`.
+//! is wrapped by [`adapters::sealed`](crate::adapters). Next to it are `<name>.lock`, `<name>.refresh`
+//! and, during a write, `.<name>.<six letters or digits>`.
+//!
+//! # Several processes
+//! Processes of one host, and containers that mount one directory, can share a file: each opens it and
+//! builds its session. They take turns to refresh by a lock of the operating system on
+//! `<name>.refresh`: one sends the refresh token, and the others adopt what it has stored
+//! ([F3](crate::spec#f-storage)). A login and a logout do not wait for a turn.
+//!
+//! - **Killed.** The lock ends with its process: the next one goes on at once, and treats the request of the
+//!   dead one as of unknown outcome. Whether the login survives is up to the server: see the
+//!   [page of faults](crate::faults).
+//! - **Stopped or suspended.** A process that is stopped during its turn keeps the lock. The others wait as
+//!   long as a refresh may take, and then get an error that may be temporary. Once the process goes on, its
+//!   turn ends if its time is over. A request that it was about to send is sent all the same, possibly after
+//!   that of another process: a server with strict rotation then revokes the grant.
+//! - **Forked.** The lock stays with the parent, and a refresh that is in flight does not go on in the child. A
+//!   program that is executed inherits nothing.
+//! - **Clocks** do not matter for the lock. Lifetimes are stored by the wall clock.
+//! - **Network file systems.** It holds between hosts only where the file system passes `flock` on to its
+//!   server. The NFS client of Linux does, as a lock on a range of bytes, unless it is mounted with `nolock`
+//!   or `local_lock`; others may lock within the host alone, and then two hosts may send the same refresh
+//!   token. Only local file systems are tested.
 //!
 //! # Invariants
 //! - A write is atomic: temporary file, sync, rename, sync of the directory. A process killed at

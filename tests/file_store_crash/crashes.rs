@@ -35,7 +35,7 @@ fn kill(world: &World, step: &'static str, random: Option<u64>) -> bool {
 }
 
 // Rules F1, F2, F3, F4. The server is idempotent. Under strict rotation, what was rotated and not stored is
-// lost with its process: see the page of faults, row 27.
+// lost with its process: see the page of faults.
 #[test]
 fn after_a_kill_at_any_step_the_next_process_renews_the_grant_and_waits_for_nobody() {
     let crashes = env::var("CRASHES").map_or(CRASHES, |it| it.parse().expect("a number"));

@@ -98,7 +98,7 @@ fn while_a_process_is_stopped_with_the_lease_the_others_get_an_error_and_nothing
     }
 }
 
-// Rules D2, F3. Case X35. Row 24 of the page of faults: yes.
+// Rules D2, F3. Case X35. As the page of faults says of a request that arrives after its lease is over.
 #[test]
 fn under_idempotent_rotation_a_process_paused_beyond_its_lease_loses_nothing() {
     let (world, _, stats) = outlasts_its_lease(Rotation::Idempotent, "idempotent");
@@ -109,7 +109,7 @@ fn under_idempotent_rotation_a_process_paused_beyond_its_lease_loses_nothing() {
     assert_eq!(world.stats().rotations, 2);
 }
 
-// Rules D3, F3. Row 24 of the page of faults: no. No check before the request can see a pause after it.
+// Rules D3, F3. The page of faults says no here. No check before the request can see a pause after it.
 #[test]
 fn under_strict_rotation_a_process_paused_beyond_its_lease_presents_a_spent_token_and_costs_the_login()
  {

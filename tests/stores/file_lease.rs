@@ -130,35 +130,41 @@ fn is_waiting(time: &VirtualTime) -> bool {
 
 /// Two sessions of one process, with a store each, at an expired token; the request of the first is
 /// under way, and the second has asked.
-fn two_at_an_expired_token(
-    script: &Scripted,
-) -> (TempDir, [Session; 2], [Asked<Result<AccessToken, Error>>; 2], PathBuf) {
-    let (directory, path) = granted();
-    let time = VirtualTime::at(START);
-    let sessions = [(); 2].map(|()| session(&path, script, &time, Policy::default()));
-    for session in &sessions {
-        assert_eq!(text(asked(session).ended()), "at-1");
+struct Two {
+    _directory: TempDir,
+    path: PathBuf,
+    _sessions: [Session; 2],
+    asked: [Asked<Result<AccessToken, Error>>; 2],
+}
+
+impl Two {
+    fn at_an_expired_token(script: &Scripted) -> Self {
+        let (directory, path) = granted();
+        let time = VirtualTime::at(START);
+        let sessions = [(); 2].map(|()| session(&path, script, &time, Policy::default()));
+        for session in &sessions {
+            assert_eq!(text(asked(session).ended()), "at-1");
+        }
+        time.advance(HOUR);
+        let first = asked(&sessions[0]);
+        until(|| script.requests() == 1);
+        let second = asked(&sessions[1]);
+        // It has found the lease taken, and asks again by the clock, or at the end of the first.
+        until(|| is_waiting(&time));
+        Self { _directory: directory, path, _sessions: sessions, asked: [first, second] }
     }
-    time.advance(HOUR);
-    let first = asked(&sessions[0]);
-    until(|| script.requests() == 1);
-    let second = asked(&sessions[1]);
-    // It has found the lease taken, and will be asked again by the clock, or by the end of the first.
-    until(|| is_waiting(&time));
-    (directory, sessions, [first, second], path)
 }
 
 // Rules F3, F4. Case X30. Time stands still: what the second waits for is the end of the first.
 #[test]
 fn two_sessions_of_one_process_on_one_file_make_one_refresh_and_the_second_adopts_it() {
     let script = Scripted::new().then(Response::Hang);
-    let (_directory, sessions, [first, second], path) = two_at_an_expired_token(&script);
-    assert!(is_locked(&path));
+    let two = Two::at_an_expired_token(&script);
+    assert!(is_locked(&two.path));
     script.release(Response::Grant(Scripted::grant(1)));
-    assert_eq!((text(first.ended()), text(second.ended())), ("at-2".to_owned(), "at-2".to_owned()));
+    assert_eq!(two.asked.map(|it| text(it.ended())), ["at-2", "at-2"]);
     assert_eq!(script.presented(), [Some("rt-1".to_owned())]);
-    until(|| !is_locked(&path));
-    drop(sessions);
+    until(|| !is_locked(&two.path));
 }
 
 // Rules F3, F4. What the first has not spent is presented by the second, without a wait.
@@ -166,8 +172,9 @@ fn two_sessions_of_one_process_on_one_file_make_one_refresh_and_the_second_adopt
 fn the_second_session_of_a_process_asks_at_once_where_the_first_was_not_granted() {
     let unavailable = perennial::refresh::RefreshError::unavailable("busy");
     let script = Scripted::new().then(Response::Hang);
-    let (_directory, _sessions, [first, second], _) = two_at_an_expired_token(&script);
+    let two = Two::at_an_expired_token(&script);
     script.release(Response::Fail(unavailable));
+    let [first, second] = two.asked;
     assert!(first.ended().expect_err("it was told so").is_unavailable());
     assert_eq!(text(second.ended()), "at-3");
     assert_eq!(script.presented(), [Some("rt-1".to_owned()), Some("rt-1".to_owned())]);
@@ -270,7 +277,9 @@ fn the_lease_of_a_file_is_one_for_all_stores_of_the_process_and_goes_with_its_te
     let Acquired::Held(content) = held else { panic!("nobody else has it") };
     match block_on(leases[1].acquire(SECOND)).expect("readable") {
         Acquired::Busy { remaining: Some(left) } => assert!(left <= SECOND, "{left:?}"),
-        other => panic!("the first has it: {other:?}"),
+        other @ (Acquired::Held(_) | Acquired::Busy { .. }) => {
+            panic!("the first has it: {other:?}")
+        }
     }
     let other = refresh_file(&path);
     Asked::new(move || FileExt::lock(&other)).ended().expect("the lock, at the end of the term");

@@ -6,9 +6,9 @@
 //! at the file at a time; no login, logout or plain write waits for it; a holder that is dropped
 //! releases it; nothing of it is inherited by a program that is executed.
 //!
-//! A child that is forked while the lock is held does not hold it: it is released, explicitly, by
-//! the parent. The child's copy of this state believes otherwise for as long as the term, and its
-//! sessions wait for so long.
+//! A child that is forked while the lock is held does not hold it: the holder in its copy of this state
+//! is known by the parent's number. The child passes over it and never unlocks for it, as that would
+//! unlock the parent's file, which is the same.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
@@ -58,6 +58,8 @@ struct State {
 
 struct Holder {
     number: u64,
+    /// That has acquired the lease: another one only in a forked child.
+    process: u32,
     /// Unknown until the grant file was read.
     fence: Option<Version>,
     /// On the watch.
@@ -95,20 +97,21 @@ impl FileLease {
     fn enter(&self, term: Duration) -> Result<u64, Duration> {
         let now = self.watch.elapsed();
         let mut state = self.lock();
-        if let Some(holder) = &state.holder {
+        let process = std::process::id();
+        if let Some(holder) = state.holder.as_ref().filter(|it| it.process == process) {
             return Err(holder.until.saturating_sub(now));
         }
         state.number += 1;
         let (number, until) = (state.number, now.saturating_add(term));
-        state.holder = Some(Holder { number, fence: None, until, file: None });
+        state.holder = Some(Holder { number, process, fence: None, until, file: None });
         Ok(number)
     }
 
     /// Ends the holder that `is` picks: unlocks the file, and wakes who waits in this process.
     fn leave(&self, is: impl Fn(&Holder) -> bool) {
         let mut state = self.lock();
-        let Some(Holder { file, .. }) = state.holder.take_if(|holder| is(holder)) else { return };
-        if let Some(file) = file {
+        let Some(left) = state.holder.take_if(|holder| is(holder)) else { return };
+        if let (Some(file), true) = (left.file, left.process == std::process::id()) {
             // Explicitly: a forked child has the same open file.
             let _ = FileExt::unlock(&file);
         }
@@ -318,4 +321,39 @@ fn remaining(file: &File) -> Option<Duration> {
     file.take(32).read_to_string(&mut noted).ok()?;
     let until = Timestamp::from_millis(noted.trim().parse().ok()?);
     Some(until.since(SharedClock.wall()).to_duration())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Rule F3. A fork in a test would take unsafe code: this is what it leaves in the child.
+    #[test]
+    fn a_forked_child_passes_over_its_parents_holder_and_leaves_the_parents_lock_alone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("grant.json");
+        let lease = FileLease::of(&path, |_| Ok(Versioned::EMPTY));
+        let term = Duration::from_secs(60);
+        let number = lease.enter(term).expect("nobody has it");
+        assert!(matches!(lease.take(number, term), Ok(Acquired::Held(_))));
+        assert!(lease.enter(term).is_err());
+        let mut of_parent = lease.lock().holder.take().expect("the holder");
+        of_parent.process = of_parent.process.wrapping_add(1);
+        let parents = of_parent.file.as_ref().expect("it is locked").try_clone().expect("a copy");
+        let other = lock::open_at(&refresh_file(&path)).expect("the file");
+        let is_locked = || matches!(FileExt::try_lock(&other), Err(TryLockError::WouldBlock));
+
+        lease.lock().holder = Some(of_parent);
+        lease.leave(|holder| holder.number == number);
+        assert!(is_locked(), "the child has unlocked its parent's file");
+
+        let file = parents.try_clone().ok();
+        let process = std::process::id().wrapping_add(1);
+        lease.lock().holder = Some(Holder { number, process, fence: None, until: term, file });
+        let childs = lease.enter(term).expect("the parent's holder is none of this process");
+        assert!(matches!(lease.take(childs, term), Ok(Acquired::Busy { .. })));
+        FileExt::unlock(&parents).expect("the parent's release");
+        assert!(matches!(lease.take(childs, term), Ok(Acquired::Held(_))));
+        lease.leave(|holder| holder.number == childs);
+    }
 }
