@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::session_support::ledger::{Fault, Ledger, settled, stored};
 use crate::session_support::{
-    HALF_A_SECOND, HOUR, Hand, SECOND, START, at_once, first_grant, lapsed, text, until, waiting,
-    watched,
+    DUE, HALF_A_SECOND, HOUR, Hand, SECOND, START, at_once, first_grant, lapsed, text, until,
+    waiting, watched,
 };
 use perennial::lifecycle::{Remedy, State};
 use perennial::session::{Error, Session};
@@ -417,4 +417,21 @@ fn a_timer_that_rings_at_once_neither_ends_a_login_nor_keeps_the_executor() {
     assert!(install.woken() > 0, "it is polled again once others have had a turn");
     time.advance(DEADLINE);
     assert!(install.ready().expect_err("it hangs").is_store());
+}
+
+// Rule B6. The request is under way, and what a login brings does not make it unsent.
+#[test]
+fn a_login_with_the_refresh_token_that_is_being_presented_does_not_present_it_again_at_once() {
+    let script = Scripted::new().then(Response::Hang);
+    let (session, time, _) = settled(&script);
+    time.advance(HOUR);
+    drop(waiting(&session));
+    assert_eq!(script.requests(), 1);
+    at_once(session.install(first_grant())).expect("stored");
+    // Due, and still usable: under strict rotation it is the last chance that is waited for.
+    time.advance(DUE);
+    for _ in 0..3 {
+        assert_eq!(text(at_once(session.token())), "at-1");
+    }
+    assert_eq!(script.requests(), 1);
 }
