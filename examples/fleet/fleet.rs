@@ -69,7 +69,7 @@ async fn log_in(arguments: &Arguments, grant: Grant) -> Result<()> {
     let never = |_| Err(perennial::refresh::RefreshError::unavailable("never asked"));
     let builder = perennial::session::Session::builder_blocking(never);
     let store = arguments.store.as_deref().expect("it was set");
-    let session = crate::store::open(builder, store, |_| {})?.build()?;
+    let session = crate::store::open(builder, store, |_| {}).await?.build()?;
     Ok(session.install(stored.grant).await?)
 }
 
@@ -78,6 +78,8 @@ struct Fleet {
     url: String,
     seen: Arc<Seen>,
     holders: Vec<Holder>,
+    /// Whether a holder was killed in a refresh, and none has stored a grant since.
+    is_open: bool,
     sender: Sender<Told>,
     told: Receiver<Told>,
 }
@@ -85,7 +87,7 @@ struct Fleet {
 impl Fleet {
     fn new(arguments: Arguments, url: String, seen: Arc<Seen>) -> Self {
         let (sender, told) = mpsc::channel();
-        Self { arguments, url, seen, holders: Vec::new(), sender, told }
+        Self { arguments, url, seen, holders: Vec::new(), is_open: false, sender, told }
     }
 
     fn run(mut self) -> Result<Vec<Holder>> {
@@ -107,7 +109,8 @@ impl Fleet {
                 continue;
             }
             // Every second kill hits a holder whose request is out, at a moment that differs each time.
-            let victim = if kills % 2 == 0 {
+            // But not one that repeats what another was killed in: its server answers only for a while.
+            let victim = if kills % 2 == 0 || self.is_open {
                 Some(fastrand::usize(..self.arguments.processes as usize))
                     .and_then(|it| self.at(it))
             } else if let Some((index, at)) = aimed {
@@ -120,7 +123,7 @@ impl Fleet {
             };
             if let Some(victim) = victim {
                 self.kill(victim)?;
-                (aimed, kills, next_kill) = (None, kills + 1, next_kill + every);
+                (aimed, kills, next_kill) = (None, kills + 1, (next_kill + every).max(now));
             }
         }
         self.end()?;
@@ -175,6 +178,8 @@ impl Fleet {
         }
         holder.child.kill()?;
         holder.child.wait()?;
+        let last = holder.steps.last().map(|(_, step)| *step);
+        self.is_open |= matches!(last, Some(Step::Acquired | Step::Noted));
         holder.killed = Some(self.seen.now());
         holder.ended = holder.killed;
         let place = holder.place;
@@ -221,6 +226,7 @@ impl Fleet {
         }
         let step = line["step"].as_str().and_then(Step::of)?;
         holder.steps.push((now, step));
+        self.is_open &= step != Step::Stored;
         (step == Step::Noted && holder.killed.is_none()).then_some(index)
     }
 

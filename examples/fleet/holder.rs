@@ -81,7 +81,7 @@ pub(crate) async fn run(arguments: &Arguments, url: &str) -> Result<()> {
         .timer(tokio.clone())
         .spawner(tokio.spawner());
     let store = arguments.store.as_deref().ok_or("a holder needs a store")?;
-    let session = store::open(builder, store, say_step)?.build()?;
+    let session = store::open(builder, store, say_step).await?.build()?;
 
     let counts = Arc::new(Counts::default());
     let http = reqwest::Client::builder().no_proxy().build()?;

@@ -34,7 +34,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 #[derive(Clone, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where the grant is kept: `file:PATH`. Default: a file in a directory of its own
+    /// Where the grant is kept: `file:PATH`, or, with the features of these names, `redis://…` or `postgres://…`
+    /// [default: a file in a directory of its own]
     #[arg(long)]
     store: Option<String>,
     /// How many processes share the grant
@@ -78,8 +79,8 @@ enum Rotation {
 /// How long a refresh token that is seen again gets the same answer.
 const WINDOW: Duration = Duration::from_secs(30);
 
-/// How long a refresh may take.
-const REFRESH_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a refresh may take. A lease that does not end with its process ends after twice as long.
+const REFRESH_DEADLINE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -13,12 +13,36 @@ use crate::holder::Step;
 
 /// Adds the store named `store` to `builder`; `say` is told each step of a refresh. This is the one place
 /// that knows the kinds of stores.
-pub(crate) fn open(builder: Builder, store: &str, say: fn(Step)) -> Result<Builder> {
+#[allow(clippy::unused_async, reason = "some stores are opened asynchronously")]
+pub(crate) async fn open(builder: Builder, store: &str, say: fn(Step)) -> Result<Builder> {
     match store.split_once(':') {
         Some(("file", path)) => Ok(builder.store(Told { store: FileStore::open(path)?, say })),
-        Some(_) | None => Err(format!("there is no store `{store}`: name `file:PATH`").into()),
+        #[cfg(feature = "redis")]
+        Some(("redis", _)) => {
+            use perennial::adapters::redis::{RedisConnection, RedisStore};
+
+            let connection = RedisConnection::open(redis::Client::open(store)?)?;
+            Ok(builder.store(Told { store: RedisStore::new(&connection, KEY), say }))
+        }
+        #[cfg(feature = "postgres")]
+        Some(("postgres" | "postgresql", _)) => {
+            use perennial::adapters::postgres::{PostgresConnection, PostgresStore};
+
+            let connection = PostgresConnection::open(store.parse()?, tokio_postgres::NoTls)?;
+            connection.migrate().await?;
+            Ok(builder.store(Told { store: PostgresStore::new(&connection, KEY), say }))
+        }
+        Some(_) | None => {
+            let kinds =
+                "`file:PATH`, or with the features of these names `redis://…` or `postgres://…`";
+            Err(format!("there is no store `{store}` here: name {kinds}").into())
+        }
     }
 }
+
+/// Under which a server keeps the grant.
+#[cfg(any(feature = "redis", feature = "postgres"))]
+const KEY: &str = "fleet";
 
 /// A store that tells of the steps of a refresh.
 struct Told<S> {
