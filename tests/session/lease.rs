@@ -244,8 +244,8 @@ fn where_a_refresh_token_must_not_come_twice_a_dead_holders_note_leaves_the_old_
     let session = builder.timer(time.clone()).without_jitter().build().expect("sendable");
     assert_eq!(text(at_once(session.token())), "at-1");
     // Due, and still usable.
-    time.advance(HOUR - 200 * SECOND);
-    let since = START.saturating_add((HOUR - 201 * SECOND).into());
+    time.advance(3400 * SECOND);
+    let since = START.saturating_add((3399 * SECOND).into());
     let note = Intent { since, until: None, holder: Some(7) };
     store.overwrite(StoredGrant { intent: Some(note), ..stored(first_grant()) });
     for _ in 0..5 {

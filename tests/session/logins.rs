@@ -11,6 +11,7 @@ use crate::session_support::{
     waiting, watched,
 };
 use perennial::lifecycle::{Remedy, State};
+use perennial::refresh::RefreshError;
 use perennial::session::{Error, Session};
 use perennial::store::StoredGrant;
 use perennial::testing::{Response, Scripted, VirtualTime};
@@ -434,4 +435,23 @@ fn a_login_with_the_refresh_token_that_is_being_presented_does_not_present_it_ag
         assert_eq!(text(at_once(session.token())), "at-1");
     }
     assert_eq!(script.requests(), 1);
+}
+
+// Rule B6. What was answered, or was another refresh token, leaves no doubt about this one.
+#[test]
+fn a_login_is_in_no_doubt_for_a_request_that_was_refused_or_presented_another_refresh_token() {
+    let unavailable = Response::Fail(RefreshError::unavailable("503"));
+    for (response, grant) in [(unavailable, first_grant()), (Response::Hang, login())] {
+        let script = Scripted::new().then(response);
+        let (session, time, _) = settled(&script);
+        time.advance(HOUR);
+        let mut caller = Hand::new(session.token());
+        let _ = caller.poll();
+        drop(caller);
+        assert_eq!(script.requests(), 1);
+        at_once(session.install(grant)).expect("stored");
+        time.advance(DUE);
+        let _ = at_once(session.token());
+        assert_eq!(script.requests(), 2, "it is due, and refreshed");
+    }
 }
