@@ -61,7 +61,7 @@ fn outlasts_its_lease(
     let world = World::new(rotation);
     let mut holder = paused(&world, reuse);
     continue_it(&holder);
-    // Its own thread ends the lease at the deadline, if not before this process has looked.
+    // Its session or the lease's own thread ends the turn, as the deadline has passed.
     let other = another(&world, reuse, None).expect("the lease ends");
     assert!(world.accepts(&other));
     assert_eq!((world.stats().token_requests, world.stats().rotations), (1, 1));
