@@ -8,7 +8,7 @@ use perennial::lifecycle;
 use perennial::refresh::{RefreshError, Request};
 use perennial::rotation::{Policy, Reuse};
 use perennial::session::Session;
-use perennial::store::MemoryStore;
+use perennial::store::{Intent, MemoryStore, Store as _, StoredGrant, Swap};
 use perennial::token::{Grant, Secret};
 
 use super::support::{HOUR, Rig, SECOND, WINDOW, block_on, just_before, refresh_token};
@@ -86,8 +86,16 @@ impl Story {
         begun
     }
 
-    /// The process is gone, and another one begins with what is stored.
+    /// The process is gone, and another one begins with what is stored. The lock that it had is free: its note
+    /// of intent is no lease any more.
     fn crashes(&mut self) {
+        let content = self.store.content();
+        if let Some(stored) = content.grant {
+            let ended = |intent: Intent| Intent { until: Some(intent.since), ..intent };
+            let stored = StoredGrant { intent: stored.intent.map(ended), ..stored };
+            let swapped = block_on(self.store.swap(content.version, Some(stored)));
+            assert!(matches!(swapped, Ok(Swap::Done(_))));
+        }
         self.session = open(&self.wire, &self.store, self.declared, None);
     }
 
@@ -248,10 +256,8 @@ fn a_crash_before_the_answer_is_kept_is_survived_as_the_page_says() {
 #[test]
 fn two_holders_with_a_store_each_are_told_to_log_in_under_every_policy() {
     is_as_told("two holders, a store each", |story| {
-        let copy = block_on(async {
-            use perennial::store::Store as _;
-            story.store.load().await.expect("in memory").grant.expect("stored")
-        });
+        let copy =
+            block_on(async { story.store.load().await.expect("in memory").grant.expect("stored") });
         story.uses();
         story.later(WINDOW);
         let other = open(
