@@ -21,14 +21,16 @@ pub(crate) fn property(bytes: &[u8]) {
     assert!(Versioned::from_json(cut).is_err_and(|error| error.is_damaged()));
 }
 
-/// Format 1 has no `intent_until`, which means nothing without an intent.
+/// Format 1 has no `intent_until` and no `intent_holder`, which mean nothing without an intent.
 fn in_format_2(mut content: Value) -> Value {
     content["format"] = 2.into();
     if let Some(grant) = content["grant"].as_object_mut() {
         let has_intent = grant.get("intent").is_some_and(|intent| !intent.is_null());
-        let until = grant.entry("intent_until").or_insert(Value::Null);
-        if !has_intent {
-            *until = Value::Null;
+        for key in ["intent_until", "intent_holder"] {
+            let value = grant.entry(key).or_insert(Value::Null);
+            if !has_intent {
+                *value = Value::Null;
+            }
         }
     }
     content
@@ -36,7 +38,7 @@ fn in_format_2(mut content: Value) -> Value {
 
 const REASONS: &str = "it is empty; it ends too early; it is not JSON; its grant holds no token; \
     its format is neither 1 nor 2, the ones that this program knows; \
-    it has `intent_until`, which format 2 has and format 1 has not, or lacks it; \
+    its note of intent is not that of its format; \
     its version is that of a file that was never written; \
     a value is missing, unknown, or of another type than it should be";
 
