@@ -186,7 +186,7 @@ impl StoredExchange<'_> {
             Judged::Ask(before) => before,
         };
         let Some((stored, note)) =
-            before.as_ref().and_then(|it| Some((it, self.foreign_note(it)?)))
+            before.as_ref().and_then(|it| Some((it, self.store.foreign_note(it)?)))
         else {
             return Look::Next(Step::TakeOver, before, version);
         };
@@ -229,11 +229,6 @@ impl StoredExchange<'_> {
         })
     }
 
-    /// Returns the note of another holder that presents `stored`, or did.
-    fn foreign_note(&self, stored: &StoredGrant) -> Option<Intent> {
-        stored.intent.filter(|intent| intent.holder != Some(self.ports.holder))
-    }
-
     /// Returns whether another holder's note says more than this session knows: that the refresh token
     /// may be spent. Rule F3: "a note of intent that is found then MUST be taken over as a request of
     /// unknown outcome".
@@ -249,7 +244,7 @@ impl StoredExchange<'_> {
         let held = self.params.grant.as_ref();
         let known =
             self.params.in_doubt && held.is_some_and(|it| same_credential(it, &stored.grant));
-        self.foreign_note(stored).is_some() && !known
+        self.store.foreign_note(stored).is_some() && !known
     }
 
     /// Converts an instant of the wall clock to the session's timeline.

@@ -8,7 +8,9 @@ use crate::primitives::{contained, discard};
 use crate::refresh::BoxFuture;
 use crate::session::panics::FirstPanic;
 use crate::session::ports::Ports;
-use crate::store::{Acquired, AnyStore, Lease, StoreError, StoredGrant, Swap, Version, Versioned};
+use crate::store::{
+    Acquired, AnyStore, Intent, Lease, StoreError, StoredGrant, Swap, Version, Versioned,
+};
 use crate::time::{Span, Time, Timestamp};
 
 /// A store whose operations fail where they have not completed by `deadline`.
@@ -32,12 +34,14 @@ impl TimedStore<'_> {
         Self { deadline, ..self }
     }
 
+    /// Returns the note of another holder that presents `stored`, or did.
+    pub(crate) fn foreign_note(self, stored: &StoredGrant) -> Option<Intent> {
+        stored.intent.filter(|intent| intent.holder != Some(self.ports.holder))
+    }
+
     /// Returns whether another holder has noted that it presents `stored`, and may be doing so still.
     pub(crate) fn is_presented_by_another(self, stored: &StoredGrant) -> bool {
-        let Some(intent) = stored.intent.filter(|intent| intent.holder != Some(self.ports.holder))
-        else {
-            return false;
-        };
+        let Some(intent) = self.foreign_note(stored) else { return false };
         let settings = &self.ports.settings;
         let longest = settings.longest();
         let until = intent.until.unwrap_or(intent.since.saturating_add(longest));
