@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::session_support::ledger::{Ledger, settled_with, stored};
-use crate::session_support::{HOUR, SECOND, START, Tasks, at_once, first_grant, text, waiting};
+use crate::session_support::{HOUR, Hand, SECOND, START, Tasks, at_once, first_grant, text, waiting};
 use perennial::clock::Clock as _;
 use perennial::lifecycle::{Policy, Reuse};
 use perennial::refresh::{BoxFuture, RefreshError};
@@ -275,6 +275,34 @@ fn a_response_that_comes_after_another_holder_took_over_is_kept_and_stored_once_
     time.advance(HOUR);
     assert_eq!(text(at_once(session.token())), "at-3");
     assert_eq!(ledger.refresh_token().as_deref(), Some("rt-3"));
+}
+
+// Rules B14, F2, F3.
+#[test]
+fn a_close_waits_for_another_holders_request_before_it_stores_what_came_meanwhile() {
+    for stores in [true, false] {
+        let script = Scripted::new();
+        let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
+        let session = ledger.builder(&script, &time).timer(time.clone()).build().expect("sendable");
+        assert_eq!(text(at_once(session.token())), "at-1");
+        time.advance(HOUR);
+        let since = after_an_hour(Duration::ZERO);
+        let until = Some(since.saturating_add((20 * SECOND).into()));
+        let note = Intent { since, until, holder: Some(7) };
+        let noted = StoredGrant { intent: Some(note), ..stored(first_grant()) };
+        ledger.overwritten_meanwhile(Some(noted));
+        assert_eq!(text(at_once(session.token())), "at-2");
+        let mut closing = Hand::new(session.close());
+        closing.pending();
+        if stores {
+            ledger.overwrite(Some(StoredGrant::new(Scripted::grant(6), since)));
+        }
+        time.advance(20 * SECOND);
+        closing.ready().expect("the other holder's time is over");
+        assert!(session.is_saved());
+        let kept = if stores { "rt-7" } else { "rt-2" };
+        assert_eq!(ledger.refresh_token().as_deref(), Some(kept));
+    }
 }
 
 // Rules F3, F4. Case X35.

@@ -50,6 +50,22 @@ fn a_late_answer_that_a_store_never_takes_holds_nothing_up_for_longer_than_a_ref
     assert_eq!((session.is_saved(), script.requests()), (false, 1));
 }
 
+// Rules B13, F2. Only a late answer has time of its own.
+#[test]
+fn an_answer_in_time_whose_store_hangs_is_handed_out_at_the_deadline_of_its_refresh() {
+    let script = Scripted::new().then(Response::Hang);
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    let mut caller = waiting(&session);
+    time.advance(20 * SECOND);
+    ledger.set(Fault::WritesHang);
+    script.release(Response::Grant(Scripted::grant(1)));
+    caller.pending();
+    time.advance(10 * SECOND);
+    assert_eq!(text(caller.ready()), "at-2");
+    assert_eq!((session.is_saved(), script.requests()), (false, 1));
+}
+
 // Rules B4, F1. A peer has stored another grant meanwhile, which this session has seen and not taken.
 #[test]
 fn a_grant_that_could_not_be_stored_is_not_stored_over_a_newer_one() {

@@ -53,6 +53,8 @@ fn a_session_that_slept_renews_with_its_peers_refresh_token() {
     // The peer's access token has expired as well.
     assert_eq!(text(at_once(other.token())), "at-3");
     assert_eq!(script.presented()[1].as_deref(), Some("rt-2"));
+    let kept = other.grant().expect("it is logged in");
+    assert_eq!(kept.refresh_token().map(Secret::expose), Some("rt-3"));
 }
 
 // Rules B6, F2. What was declined may be what a peer has just spent.

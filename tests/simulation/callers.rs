@@ -253,8 +253,11 @@ impl World {
         let ledger = &mut self.ledgers[session];
         // Whoever adopts what another has stored drops what came to itself: it may be of one family.
         let adopted = !ledger.shown.is_empty();
+        let (epoch, newest) = (ledger.epoch, ledger.newest().map(|newest| newest.call));
         for one in &mut ledger.received {
-            one.settled |= adopted || settled.is_some_and(|call| one.call <= call);
+            // It may have been outrun before, where both came while a login was being stored.
+            let outrun = one.epoch == epoch && Some(one.call) != newest;
+            one.settled |= adopted || outrun || settled.is_some_and(|call| one.call <= call);
         }
         ledger.new_epoch();
         ledger.dirty = true;

@@ -263,10 +263,13 @@ impl World {
         let renewal = renewal.expect("every grant has one");
         let family = self.server.family_of(renewal);
         let ledger = &mut self.ledgers[session];
-        // Its own login may have been stored, and nothing of that have come to it: it is in effect now.
+        // Its own login may have been stored, and nothing of that have come to it: it is in effect now, but
+        // for a refresh of before the store was seen empty.
         let login = !ledger.families.contains(&family);
         if login && !foreign && !program {
+            let emptied = ledger.emptied;
             self.ends_epoch(session, Some(usize::MAX));
+            self.ledgers[session].emptied = emptied;
         }
         let ledger = &mut self.ledgers[session];
         foreign |= login;

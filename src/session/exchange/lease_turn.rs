@@ -7,18 +7,15 @@ use core::task::{Context, Poll};
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use crate::clock::Timer;
 use crate::lease::{
     Acquired, Busy, Changed, Finished, Found, GiveUpReason, NewerFound, NoteFound, Outpaced,
     Policy, Prepared, Renewed, Started, Term, TimePassed, Turn,
 };
 use crate::primitives::{contained, discard};
 use crate::refresh::BoxFuture;
-use crate::session::alarm::{Alarm, EARLY_RINGS};
+use crate::session::alarm::Alarm;
 use crate::session::exchange::timed_store::TimedStore;
-use crate::session::ports::SessionClock;
 use crate::store::{Lease, StoreError, Version};
-use crate::thread_timer::ThreadTimer;
 use crate::time::{Span, Timestamp};
 
 /// What a turn does next, before its request.
@@ -53,7 +50,7 @@ impl<'a> LeaseTurn<'a> {
         // A note states when the request ends: nobody renews it.
         let policy =
             if lease.is_some() { policy } else { policy.lease_term(longest + longest / 4) };
-        let alarm = Alarm::new(settings.timer.clone().or_else(|| own_timer(&settings.clock)));
+        let alarm = Alarm::with_own_timer(settings);
         let mut turn = Turn::new();
         let step = match turn.handle_started(&policy, store.deadline, settings.clock.now()) {
             Started::Acquire { .. } => Step::Acquire,
@@ -145,6 +142,7 @@ impl<'a> LeaseTurn<'a> {
     /// Waits until `until`, or until the store tells of a change; then says what is next.
     pub(super) async fn wait(&mut self, until: Timestamp) -> Step {
         let mut changed = self.lease.as_ref().and_then(|lease| contained(|| lease.changed()).ok());
+        let clock = &self.store.ports.settings.clock;
         let told = poll_fn(|cx| {
             let polled = changed.as_mut().map(|it| contained(|| it.as_mut().poll(cx)));
             match polled {
@@ -152,7 +150,7 @@ impl<'a> LeaseTurn<'a> {
                 Some(Err(_)) => discard(changed.take()),
                 Some(Ok(Poll::Pending)) | None => {}
             }
-            if self.is_due(until, self.now(), cx) { Poll::Ready(false) } else { Poll::Pending }
+            if self.alarm.has_come(until, self.now(), clock, cx) { Poll::Ready(false) } else { Poll::Pending }
         })
         .await;
         discard(changed);
@@ -237,6 +235,7 @@ impl<'a> LeaseTurn<'a> {
     /// Renews the lease where that is due, or releases it at the deadline of the refresh.
     fn keep(&mut self, errand: &mut Option<Errand>, cx: &mut Context<'_>) {
         let Some(lease) = self.lease.clone() else { return };
+        let clock = &self.store.ports.settings.clock;
         loop {
             match errand {
                 Some(Errand::Renewal(renewal)) => match contained(|| renewal.as_mut().poll(cx)) {
@@ -258,9 +257,7 @@ impl<'a> LeaseTurn<'a> {
                 }
                 None => {}
             }
-            let Some(now) = self.store.panic.call(|| self.store.ports.settings.clock.now()) else {
-                return;
-            };
+            let Some(now) = self.store.panic.call(|| clock.now()) else { return };
             *errand = match self.turn.handle_timeout(&self.policy, now) {
                 TimePassed::Renew { fence, term } => {
                     let (fence, term) = (Version::new(fence), term.to_duration());
@@ -278,27 +275,10 @@ impl<'a> LeaseTurn<'a> {
                 continue;
             }
             match self.turn.poll_timeout(&self.policy, now) {
-                Some(timeout) if self.is_due(timeout.at, now, cx) => {}
+                Some(timeout) if self.alarm.has_come(timeout.at, now, clock, cx) => {}
                 Some(_) | None => return,
             }
         }
-    }
-
-    /// Returns whether `until` has come, by the clock. If it has not, and there is a timer, the task is
-    /// woken when it does.
-    fn is_due(&mut self, until: Timestamp, mut now: Timestamp, cx: &mut Context<'_>) -> bool {
-        for _ in 0..EARLY_RINGS {
-            if now >= until {
-                return true;
-            }
-            if !self.alarm.is_due(until, now, cx.waker()) {
-                return false;
-            }
-            now = self.now();
-        }
-        // A timer that is always early: another task gets its turn first.
-        cx.waker().wake_by_ref();
-        false
     }
 
     /// Ends the turn, and releases the lease if it is held.
@@ -325,14 +305,5 @@ impl Drop for LeaseTurn<'_> {
         if let (Some(fence), Some(lease)) = (self.turn.fence(), &self.lease) {
             let _ = contained(|| lease.abandon(Version::new(fence)));
         }
-    }
-}
-
-/// Returns a timer for a session that has none, so that another holder can be waited for. One that
-/// sleeps in real time is of no use where the clock is another.
-fn own_timer(clock: &SessionClock) -> Option<Arc<dyn Timer>> {
-    match clock {
-        SessionClock::Standard => Some(Arc::new(ThreadTimer::new())),
-        SessionClock::Other(_) => None,
     }
 }

@@ -3,12 +3,16 @@
 use crate::session::exchange::received::{Received, same_credential};
 use crate::session::exchange::timed_store::TimedStore;
 use crate::store::{StoreError, StoredGrant, Swap, Version};
+use crate::time::Timestamp;
 use crate::token::Grant;
 
 pub(crate) enum Persisted {
     Done(Version),
     /// Another holder has stored something newer.
     Outpaced(Option<StoredGrant>, Version),
+    /// Another holder presents the grant that is to be replaced, until then at most. Rule F3: "What is
+    /// received after it was lost MUST be kept, and stored only where nobody has written meanwhile."
+    Presented { until: Timestamp },
 }
 
 /// Stores `received` over the grant that it renews, last seen at version `over`, and over nothing else.
@@ -35,13 +39,10 @@ pub(crate) async fn persist(
                         // It is stored already, and another holder presents it: their note stays.
                         return Ok(Persisted::Done(content.version));
                     }
-                } else if content.grant.as_ref().is_some_and(|it| store.is_presented_by_another(it))
+                } else if let Some(until) =
+                    content.grant.as_ref().and_then(|it| store.presented_by_another_until(it))
                 {
-                    // Rule F3: "What is received after it was lost MUST be kept, and stored only where
-                    // nobody has written meanwhile."
-                    return Err(StoreError::unreachable(
-                        "another process is refreshing this grant",
-                    ));
+                    return Ok(Persisted::Presented { until });
                 }
                 expected = content.version;
             }

@@ -70,6 +70,7 @@ impl<'a> StoredExchange<'a> {
                     let received = Some(unsaved.received.record.grant.clone());
                     return Ok(Outcome::outpaced(stored, received));
                 }
+                Persisted::Presented { .. } => return Err(presented_by_another()),
             }
         }
         match self.params.version {
@@ -156,6 +157,10 @@ impl<'a> StoredExchange<'a> {
                 self.version = Some(stored_at);
                 Outcome::outpaced(stored, Some(received.record.grant))
             }
+            Ok(Persisted::Presented { .. }) => {
+                let stored = Stored::Failed(presented_by_another());
+                Outcome::Granted(Granted { received, over, stored })
+            }
             Err(error) => {
                 Outcome::Granted(Granted { received, over, stored: Stored::Failed(error) })
             }
@@ -204,4 +209,8 @@ impl<'a> StoredExchange<'a> {
             newer => Outcome::outpaced(newer, None),
         }
     }
+}
+
+fn presented_by_another() -> StoreError {
+    StoreError::unreachable("another process is refreshing this grant")
 }

@@ -39,16 +39,17 @@ impl TimedStore<'_> {
         stored.intent.filter(|intent| intent.holder != Some(self.ports.holder))
     }
 
-    /// Returns whether another holder has noted that it presents `stored`, and may be doing so still.
-    pub(crate) fn is_presented_by_another(self, stored: &StoredGrant) -> bool {
-        let Some(intent) = self.foreign_note(stored) else { return false };
+    /// Returns until when, on the session's timeline, another holder may be presenting `stored`, where it
+    /// has noted that it does.
+    pub(crate) fn presented_by_another_until(self, stored: &StoredGrant) -> Option<Timestamp> {
+        let intent = self.foreign_note(stored)?;
         let settings = &self.ports.settings;
         let longest = settings.longest();
         let until = intent.until.unwrap_or(intent.since.saturating_add(longest));
+        let (now, wall) = self.panic.call(|| (settings.clock.now(), settings.clock.wall()))?;
         // One that ends later than any can was written by a clock that is far ahead.
-        self.panic
-            .call(|| settings.clock.wall())
-            .is_some_and(|wall| wall < until && until.since(wall) <= Timestamp::doubled(longest, 1))
+        let live = wall < until && until.since(wall) <= Timestamp::doubled(longest, 1);
+        live.then(|| now.saturating_add(until.since(wall)))
     }
 
     pub(crate) async fn load(self) -> Result<Versioned, StoreError> {

@@ -1,9 +1,11 @@
 //! Login, logout, and closing: what a program does to a session beyond asking it for tokens.
 
-use core::future::Future;
+use core::future::{Future, poll_fn};
+use core::task::Poll;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use crate::session::alarm::Alarm;
 use crate::session::error::{Error, Kind, check_sendable};
 use crate::session::exchange::persist::{Persisted, persist};
 use crate::session::exchange::timed_store::TimedStore;
@@ -89,8 +91,13 @@ impl Session {
     /// superseded, by a later one or by a login or a logout, is waited for no longer than that either
     /// ([C9](crate::spec#c-the-shared-session)).
     ///
+    /// Where another process is refreshing the grant, its request is waited for, until its deadline at
+    /// most, before a grant that this session could not store is stored
+    /// ([F3](crate::spec#f-storage)).
+    ///
     /// # Errors
-    /// If the store still could not be written, or the deadline of the newest refresh has expired.
+    /// If the store still could not be written, or the deadline of the newest refresh has expired; or if
+    /// another process may refresh the grant for longer than a refresh takes ([`Error::is_busy`]).
     ///
     /// # Cancellation
     /// If the future is dropped before it completes, nothing is lost: what is in flight stays in
@@ -214,10 +221,29 @@ impl Session {
             return Ok(());
         };
         let panic = FirstPanic::default();
-        let store = self.timed_store(&**store, deadline, &panic);
-        let persisted = persist(store, &unsaved.received, unsaved.over).await;
-        panic.resume_unwinding();
-        let persisted = persisted?;
+        let timed = self.timed_store(&**store, deadline, &panic);
+        let mut alarm = Alarm::with_own_timer(&ports.settings);
+        let version = loop {
+            let persisted = persist(timed, &unsaved.received, unsaved.over).await;
+            panic.resume_unwinding();
+            match persisted? {
+                Persisted::Done(version) | Persisted::Outpaced(_, version) => break version,
+                // What this session has received may be all that is left of the grant: the other one's
+                // request is waited for.
+                Persisted::Presented { until } => {
+                    let now = self.shared.now();
+                    if until > deadline || now >= deadline {
+                        return Err(Error::busy(Some(until.since(now))));
+                    }
+                    let clock = &ports.settings.clock;
+                    poll_fn(|cx| {
+                        let come = alarm.has_come(until, self.shared.now(), clock, cx);
+                        if come { Poll::Ready(()) } else { Poll::Pending }
+                    })
+                    .await;
+                }
+            }
+        };
         let mut inner = self.shared.lock();
         // Another grant may have been received meanwhile.
         if inner
@@ -226,9 +252,7 @@ impl Session {
             .is_some_and(|present| present.received.record == unsaved.received.record)
         {
             inner.unsaved = None;
-            inner.version = Some(match persisted {
-                Persisted::Done(version) | Persisted::Outpaced(_, version) => version,
-            });
+            inner.version = Some(version);
         }
         Ok(())
     }
