@@ -9,7 +9,7 @@ use crate::session_support::{HOUR, Hand, SECOND, START, Tasks, at_once, first_gr
 use perennial::clock::Clock as _;
 use perennial::lifecycle::{Policy, Reuse};
 use perennial::refresh::{BoxFuture, RefreshError};
-use perennial::session::Session;
+use perennial::session::{Rejection, Session};
 use perennial::store::{
     Acquired, Intent, Lease, MemoryStore, Store, StoreError, StoredGrant, Swap, Version, Versioned,
 };
@@ -257,6 +257,32 @@ fn where_a_refresh_token_must_not_come_twice_a_dead_holders_note_leaves_the_old_
     time.advance(200 * SECOND);
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!(script.requests(), 1);
+}
+
+// Rules B2, B8, F3. Found by fuzzing.
+#[test]
+fn a_dead_holders_note_brings_no_rejected_token_back() {
+    let script = Scripted::new();
+    let (time, store) = (VirtualTime::at(START), Leased::default());
+    store.overwrite(stored(first_grant()));
+    let builder = Session::builder_with(script.clone()).store(store.clone()).clock(time.clone());
+    let session = builder.timer(time.clone()).without_jitter().build().expect("sendable");
+    let rejected = at_once(session.token()).expect("it is fresh");
+    time.advance(1000 * SECOND);
+    let since = START.saturating_add((999 * SECOND).into());
+    let note = Intent { since, until: None, holder: Some(7) };
+    store.overwrite(StoredGrant { intent: Some(note), ..stored(first_grant()) });
+    assert_eq!(session.reject(&rejected), Rejection::Withdrawn);
+    // It is in doubt which refresh token is good, until the server decides.
+    for _ in 0..600 {
+        if let Ok(token) = at_once(session.token()) {
+            assert_ne!(token.generation(), rejected.generation());
+            assert_eq!(text(Ok(token)), "at-2");
+            return;
+        }
+        time.advance(10 * SECOND);
+    }
+    panic!("no other token ever comes");
 }
 
 // Rules B14, F2, F3.

@@ -313,6 +313,11 @@ impl World {
                 let reckoned = Reckoning::of(sent, lifetime.unwrap_or(ASSUMED), None, allowed);
                 let alive = !half && reckoned.usable > now;
                 let same = ledger.reckonings.contains_key(&answer.access);
+                // One that is granted again, after another one has come, is as good as new.
+                if ledger.latest != Some(answer.access) {
+                    ledger.rejected.remove(&answer.access);
+                    ledger.outlived.remove(&answer.access);
+                }
                 if !half {
                     ledger.reckon(answer.access, sent, lifetime, answer.hint);
                 }

@@ -4,7 +4,8 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use crate::lifecycle::{
-    Failed, Failure, FlightId, Installed, Lifecycle, Novelty, Policy, Refreshed, Reuse, TokenTimes,
+    Failed, Failure, FlightId, Installed, Lifecycle, Meanwhile, Novelty, Policy, Refreshed, Reuse,
+    State, TokenTimes,
 };
 use crate::refresh::Refused;
 use crate::session::error::{Error, Kind};
@@ -119,7 +120,12 @@ impl Inner {
             }
             Outcome::Loaded(_) => {}
             Outcome::InDoubt(stored) if newest => {
-                let stored = if self.token.is_some() { stored } else { stored.lapsed() };
+                // Rule B2: nor is a token handed out "once a rejection withdrew it".
+                let usable = match self.lifecycle.state(now) {
+                    State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => true,
+                    State::Refreshing(Meanwhile::Wait) | State::Expired(_) => false,
+                };
+                let stored = if usable { stored } else { stored.lapsed() };
                 self.install(ports, stored, sample, deferred);
             }
             Outcome::InDoubt(_) => {}
