@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::session_support::ledger::{Ledger, settled_with, stored};
-use crate::session_support::{HOUR, Hand, SECOND, START, Tasks, at_once, first_grant, text, waiting};
+use crate::session_support::{
+    HOUR, Hand, SECOND, START, Tasks, at_once, first_grant, text, waiting,
+};
 use perennial::clock::Clock as _;
 use perennial::lifecycle::{Policy, Reuse};
 use perennial::refresh::{BoxFuture, RefreshError};

@@ -119,6 +119,31 @@ fn a_token_that_was_rejected_does_not_come_back_by_way_of_the_store() {
     assert_eq!(script.presented()[2].as_deref(), Some("rt-2"));
 }
 
+// Rules B7, B14, F2. The newer of two answers could not be stored, and then the older one was, which came
+// late: the store has it for good.
+#[test]
+fn what_a_late_answer_has_stored_is_adopted_in_place_of_one_that_could_not_be_stored() {
+    let repetition = Response::Grant(Grant::new("at-3", "rt-3", HOUR));
+    let script = Scripted::new().then(Response::Hang).then(repetition);
+    let policy = Policy::builder().reuse(Reuse::overlap_successors(300 * SECOND));
+    let (session, time, ledger) = settled_with(&script, policy.build().expect("valid"));
+    time.advance(2 * HOUR);
+    drop(waiting(&session));
+    time.advance(30 * SECOND);
+    assert!(at_once(session.token()).is_err());
+    ledger.read_only_once_asked();
+    time.advance(SECOND);
+    assert_eq!(text(at_once(session.token())), "at-3");
+    assert_eq!((session.is_saved(), script.requests()), (false, 2));
+    ledger.set(Fault::None);
+    script.release(Response::Grant(Grant::new("at-2", "rt-2", 2 * HOUR)));
+    poll(&session);
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-2"));
+    time.advance(HOUR + HOUR / 2);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert!(session.is_saved());
+}
+
 // Rules B2, B14, F2. Of three answers to one refresh token the first is stored, and rejected; the second
 // could not be stored; to the third the store shows the first, which is no news.
 #[test]

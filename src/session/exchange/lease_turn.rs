@@ -150,7 +150,11 @@ impl<'a> LeaseTurn<'a> {
                 Some(Err(_)) => discard(changed.take()),
                 Some(Ok(Poll::Pending)) | None => {}
             }
-            if self.alarm.has_come(until, self.now(), clock, cx) { Poll::Ready(false) } else { Poll::Pending }
+            if self.alarm.has_come(until, self.now(), clock, cx) {
+                Poll::Ready(false)
+            } else {
+                Poll::Pending
+            }
         })
         .await;
         discard(changed);

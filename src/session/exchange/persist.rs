@@ -12,7 +12,9 @@ pub(crate) enum Persisted {
     Outpaced(Option<StoredGrant>, Version),
     /// Another holder presents the grant that is to be replaced, until then at most. Rule F3: "What is
     /// received after it was lost MUST be kept, and stored only where nobody has written meanwhile."
-    Presented { until: Timestamp },
+    Presented {
+        until: Timestamp,
+    },
 }
 
 /// Stores `received` over the grant that it renews, last seen at version `over`, and over nothing else.

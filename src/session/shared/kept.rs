@@ -42,9 +42,11 @@ impl Inner {
     }
 
     /// Returns whether `stored` is what this session has stored last, while it holds another grant by
-    /// now.
+    /// now that is still to be stored.
     pub(crate) fn has_outgrown(&self, stored: &Grant) -> bool {
-        self.last_stored.as_ref() == Some(stored) && self.grant.as_ref() != Some(stored)
+        self.last_stored.as_ref() == Some(stored)
+            && self.unsaved.is_some()
+            && self.grant.as_ref() != Some(stored)
     }
 
     /// Returns when the refresh token of `grant` was sent by the newest refresh, where that refresh
