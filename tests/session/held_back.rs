@@ -97,6 +97,22 @@ fn a_late_answer_that_was_held_back_is_handed_out_at_the_deadline_of_its_repetit
     assert_eq!((script.requests(), refresh_token(&session).as_deref()), (2, Some("rt-2")));
 }
 
+// Rules A5, B14. Found by fuzzing.
+#[test]
+fn a_late_answer_that_is_held_back_after_the_clock_went_back_ages_while_it_is_held() {
+    let script = two_hang().then(Response::Hang);
+    let time = VirtualTime::at(START);
+    let session = builder(&script, &time).policy(confirm_by_use()).build().expect("sendable");
+    repeat(&session, &time, &script);
+    time.set(START);
+    script.release(answer(2));
+    drop(waiting(&session));
+    time.advance(30 * SECOND);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    time.advance(HOUR - 30 * SECOND);
+    let _ = waiting(&session);
+}
+
 // Rules B6, B14. What the server says of a refresh token that the answer has replaced is no news.
 #[test]
 fn a_late_answer_that_was_held_back_outlives_the_failure_of_its_repetition() {

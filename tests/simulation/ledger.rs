@@ -285,6 +285,8 @@ impl World {
         ledger.saw_intent |= stored.intent.is_some();
         if let (true, Some(intent)) = (first && foreign, stored.intent) {
             let (now, wall) = (ledger.now(), ledger.watch.wall().as_millis());
+            // A note from the future: which of the two clocks is wrong cannot be known.
+            ledger.crooked |= intent.since.as_millis() > wall;
             ledger.intents.insert(renewal, (now - (wall - intent.since.as_millis())).min(now));
             self.saw(Corner::RestartInDoubt);
         }
@@ -312,9 +314,10 @@ impl World {
                 let lifetime = answer.lifetime;
                 let reckoned = Reckoning::of(sent, lifetime.unwrap_or(ASSUMED), None, allowed);
                 let alive = !half && reckoned.usable > now;
-                let same = ledger.reckonings.contains_key(&answer.access);
                 // One that is granted again, after another one has come, is as good as new.
-                if ledger.latest != Some(answer.access) {
+                let same = ledger.latest == Some(answer.access)
+                    && ledger.reckonings.contains_key(&answer.access);
+                if !same {
                     ledger.rejected.remove(&answer.access);
                     ledger.outlived.remove(&answer.access);
                 }

@@ -310,6 +310,8 @@ impl Inner {
             Refreshed::HoldBack => {
                 // Of several grants received for one refresh token, the newest lives longest.
                 if self.held_back.as_ref().is_none_or(|held| held.flight < flight) {
+                    // One from the future, by a clock that went back, ages from now on (rule A5).
+                    let times = TokenTimes { sent: times.sent.min(sample.now), ..times };
                     self.held_back = Some(HeldBack { flight, grant, times });
                 }
                 Landed::Kept
