@@ -315,7 +315,7 @@ impl World {
                 let reckoned = Reckoning::of(sent, lifetime.unwrap_or(ASSUMED), None, allowed);
                 let alive = !half && reckoned.usable > now;
                 // One that is granted again, after another one has come, is as good as new.
-                let same = ledger.latest == Some(answer.access)
+                let same = ledger.latest.is_none_or(|latest| latest == answer.access)
                     && ledger.reckonings.contains_key(&answer.access);
                 if !same {
                     ledger.rejected.remove(&answer.access);
