@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use crate::clock::Timer;
 use crate::refresh::BoxFuture;
-use crate::session::ports::{SessionClock, Settings};
-use crate::thread_timer::ThreadTimer;
 use crate::time::Timestamp;
 
 /// How often a timer may fire early within one poll.
@@ -23,23 +21,13 @@ impl Alarm {
         Self { timer, sleep: None }
     }
 
-    /// Uses the session's timer, or where it has none one of its own. One that sleeps in real time is
-    /// of no use where the clock is another.
-    pub(crate) fn with_own_timer(settings: &Settings) -> Self {
-        let own = || match &settings.clock {
-            SessionClock::Standard => Some(Arc::new(ThreadTimer::new()) as Arc<dyn Timer>),
-            SessionClock::Other(_) => None,
-        };
-        Self::new(settings.timer.clone().or_else(own))
-    }
-
     /// Returns whether `until` has come, by the clock. If it has not, and there is a timer, the task is
     /// woken when it does.
     pub(crate) fn has_come(
         &mut self,
         until: Timestamp,
         mut now: Timestamp,
-        clock: &SessionClock,
+        clock: impl Fn() -> Timestamp,
         cx: &mut Context<'_>,
     ) -> bool {
         for _ in 0..EARLY_RINGS {
@@ -49,7 +37,7 @@ impl Alarm {
             if !self.is_due(until, now, cx.waker()) {
                 return false;
             }
-            now = clock.now();
+            now = clock();
         }
         // A timer that is always early: another task gets its turn first.
         cx.waker().wake_by_ref();

@@ -10,6 +10,7 @@ use crate::lifecycle::Policy;
 use crate::primitives::{AtomicUsize, Ordering};
 use crate::refresh::{AnyRefresh, BoxFuture, ClientBackoff, PollIn};
 use crate::store::AnyStore;
+use crate::thread_timer::ThreadTimer;
 use crate::time::{Draw, Span, Timestamp};
 use crate::token::Grant;
 
@@ -88,6 +89,16 @@ impl Settings {
     /// Returns how long a refresh may take.
     pub(crate) fn longest(&self) -> Span {
         self.policy.refresh_deadline().into()
+    }
+
+    /// Returns the timer for waits that have nothing else to wake them: the session's, or where it has
+    /// none one of its own. One that sleeps in real time is of no use where the clock is another.
+    pub(crate) fn waiting_timer(&self) -> Option<Arc<dyn Timer>> {
+        let own = || match &self.clock {
+            SessionClock::Standard => Some(Arc::new(ThreadTimer::new()) as Arc<dyn Timer>),
+            SessionClock::Other(_) => None,
+        };
+        self.timer.clone().or_else(own)
     }
 
     /// Reads the clocks and draws numbers, for one change of state.

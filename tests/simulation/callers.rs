@@ -180,7 +180,7 @@ impl User {
         }
         let call = world.calls.len();
         let ledger = &mut world.ledgers[self.id];
-        (ledger.out, ledger.bare) = (false, false);
+        (ledger.out, ledger.bare, ledger.since_login) = (false, false, call);
         ledger.families = later.into_iter().chain([family]).collect();
         let (now, wall_now) = (ledger.now(), ledger.watch.wall().as_millis());
         let sent = (now - (wall_now - wall)).min(now);

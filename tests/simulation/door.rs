@@ -23,7 +23,9 @@ impl World {
             self.broken(session, "B7", "it sends a request before its backoff is over");
         }
         let ledger = &self.ledgers[session];
-        let out = ledger.calls.iter().map(|index| &self.calls[*index]).any(|other| {
+        // A login that a refresh has found in the store before it ended supersedes that refresh.
+        let of_login = ledger.calls.iter().filter(|index| **index >= ledger.since_login);
+        let out = of_login.map(|index| &self.calls[*index]).any(|other| {
             other.listening
                 && other.outcome == Outcome::Out
                 && other.epoch == ledger.epoch

@@ -110,11 +110,14 @@ impl World {
                 if self.plan.reuse == Reuse::Confirm
                     && call.epoch == self.calls[index].epoch
                     && call.outcome == Outcome::Out
-                    && call.listening
-                    && now < call.deadline =>
+                    && call.listening =>
             {
+                let is_out = now < call.deadline;
+                // Where nobody has noticed its deadline yet, it is out all the same.
                 self.ledgers[session].held_back = true;
-                self.saw(Corner::HeldBack);
+                if is_out {
+                    self.saw(Corner::HeldBack);
+                }
             }
             _ => {}
         }

@@ -75,6 +75,8 @@ pub(crate) struct Ledger {
     /// The access token that came last, and was alive.
     pub(crate) latest: Option<Number>,
     pub(crate) calls: Vec<usize>,
+    /// The first call that may come after its last login has ended.
+    pub(crate) since_login: usize,
     /// How many store operations it waits for.
     pub(crate) storing: usize,
     /// The refresh token whose intent was noted by the last operation of all.
@@ -134,6 +136,7 @@ impl Ledger {
             held: None,
             latest: None,
             calls: Vec::new(),
+            since_login: 0,
             storing: 0,
             noted: None,
             received: Vec::new(),
@@ -309,6 +312,8 @@ impl World {
                 let renewal = answer.renewal;
                 let half = matches!(reply, Reply::Half(_));
                 let received = Received { call: index, renewal, epoch, settled: false };
+                // One that a newer one has outrun says nothing of the refusals since.
+                let outrun = ledger.newest().is_some_and(|newest| newest.call > index);
                 ledger.received.push(received);
                 ledger.dirty = true;
                 let lifetime = answer.lifetime;
@@ -334,7 +339,7 @@ impl World {
                 } else if newest && !alive && ledger.store.is_none() {
                     ledger.failed(&Failed::Plainly { asked: None }, half_draws);
                 }
-                if ledger.epoch == epoch {
+                if ledger.epoch == epoch && !outrun {
                     ledger.unexplained = None;
                 }
                 let corner = match (half, answer.same, answer.silent, lifetime) {

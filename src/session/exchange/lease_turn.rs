@@ -50,7 +50,7 @@ impl<'a> LeaseTurn<'a> {
         // A note states when the request ends: nobody renews it.
         let policy =
             if lease.is_some() { policy } else { policy.lease_term(longest + longest / 4) };
-        let alarm = Alarm::with_own_timer(settings);
+        let alarm = Alarm::new(settings.waiting_timer());
         let mut turn = Turn::new();
         let step = match turn.handle_started(&policy, store.deadline, settings.clock.now()) {
             Started::Acquire { .. } => Step::Acquire,
@@ -150,7 +150,7 @@ impl<'a> LeaseTurn<'a> {
                 Some(Err(_)) => discard(changed.take()),
                 Some(Ok(Poll::Pending)) | None => {}
             }
-            if self.alarm.has_come(until, self.now(), clock, cx) {
+            if self.alarm.has_come(until, self.now(), || clock.now(), cx) {
                 Poll::Ready(false)
             } else {
                 Poll::Pending
@@ -279,7 +279,7 @@ impl<'a> LeaseTurn<'a> {
                 continue;
             }
             match self.turn.poll_timeout(&self.policy, now) {
-                Some(timeout) if self.alarm.has_come(timeout.at, now, clock, cx) => {}
+                Some(timeout) if self.alarm.has_come(timeout.at, now, || clock.now(), cx) => {}
                 Some(_) | None => return,
             }
         }

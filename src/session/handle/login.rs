@@ -222,7 +222,7 @@ impl Session {
         };
         let panic = FirstPanic::default();
         let timed = self.timed_store(&**store, deadline, &panic);
-        let mut alarm = Alarm::with_own_timer(&ports.settings);
+        let mut alarm = Alarm::new(ports.settings.waiting_timer());
         let version = loop {
             let persisted = persist(timed, &unsaved.received, unsaved.over).await;
             panic.resume_unwinding();
@@ -237,7 +237,7 @@ impl Session {
                     }
                     let clock = &ports.settings.clock;
                     poll_fn(|cx| {
-                        let come = alarm.has_come(until, self.shared.now(), clock, cx);
+                        let come = alarm.has_come(until, self.shared.now(), || clock.now(), cx);
                         if come { Poll::Ready(()) } else { Poll::Pending }
                     })
                     .await;

@@ -1,11 +1,11 @@
 //! Which refresh token is kept once a response has come, where another one came before it.
 
-use crate::lifecycle::FlightId;
+use crate::lifecycle::{FlightId, Meanwhile, State};
 use crate::session::exchange::received::Received;
 use crate::session::ports::Ports;
 use crate::session::shared::inner::Inner;
 use crate::time::{Span, Timestamp};
-use crate::token::Grant;
+use crate::token::{AccessToken, Grant};
 
 impl Inner {
     /// Returns the received grant with the refresh token to keep once it has landed.
@@ -47,6 +47,21 @@ impl Inner {
         self.last_stored.as_ref() == Some(stored)
             && self.unsaved.is_some()
             && self.grant.as_ref() != Some(stored)
+    }
+
+    /// Returns whether the token that is held can be handed out at `now`.
+    pub(crate) fn token_works(&self, now: Timestamp) -> bool {
+        match self.lifecycle.state(now) {
+            State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => true,
+            State::Refreshing(Meanwhile::Wait) | State::Expired(_) => false,
+        }
+    }
+
+    /// Returns whether the token that is held can be handed out at `now`, and `stored` holds another
+    /// access token, or none.
+    pub(crate) fn works_and_is_not_in(&self, stored: &Grant, now: Timestamp) -> bool {
+        let held = self.token.as_ref().map(AccessToken::secret);
+        held != stored.access_token() && self.token_works(now)
     }
 
     /// Returns when the refresh token of `grant` was sent by the newest refresh, where that refresh

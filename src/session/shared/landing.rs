@@ -4,8 +4,7 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use crate::lifecycle::{
-    Failed, Failure, FlightId, Installed, Lifecycle, Meanwhile, Novelty, Policy, Refreshed, Reuse,
-    State, TokenTimes,
+    Failed, Failure, FlightId, Installed, Lifecycle, Novelty, Policy, Refreshed, Reuse, TokenTimes,
 };
 use crate::refresh::Refused;
 use crate::session::error::{Error, Kind};
@@ -119,13 +118,14 @@ impl Inner {
                 self.install(ports, stored, sample, deferred);
             }
             Outcome::Loaded(_) => {}
+            // While a token works that the store does not show, callers have it.
+            Outcome::InDoubt(stored) if newest && self.works_and_is_not_in(&stored.grant, now) => {
+                let failure = Failure::Unavailable { retry_after: None };
+                self.refuse(ports, flight, failure, Error::busy(None), sample, deferred);
+            }
             Outcome::InDoubt(stored) if newest => {
                 // Rule B2: nor is a token handed out "once a rejection withdrew it".
-                let usable = match self.lifecycle.state(now) {
-                    State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => true,
-                    State::Refreshing(Meanwhile::Wait) | State::Expired(_) => false,
-                };
-                let stored = if usable { stored } else { stored.lapsed() };
+                let stored = if self.token_works(now) { stored } else { stored.lapsed() };
                 self.install(ports, stored, sample, deferred);
             }
             Outcome::InDoubt(_) => {}
