@@ -1,9 +1,11 @@
 //! The request to the authorization server.
 
+use core::any::Any;
 use core::future::poll_fn;
+use core::task::Poll;
 use std::prelude::rust_2024::*;
 
-use crate::primitives::discard;
+use crate::primitives::{contained, discard};
 use crate::refresh::{RefreshError, Request};
 use crate::session::exchange::params::ExchangeParams;
 use crate::session::exchange::received::Received;
@@ -56,8 +58,15 @@ pub(super) async fn ask(
     let longest = ports.settings.policy.refresh_deadline();
     let time_left = params.deadline.since(sent).to_duration().min(longest);
     let request = Request { grant: grant.clone(), cause: params.cause, time_left };
-    let mut refresh = ports.refresher.refresh(request);
-    let answer = poll_fn(|cx| refresh.as_mut().poll(cx)).await;
+    // What this flight has seen of the store is reported all the same (rule C5).
+    let panicked = |panic: &(dyn Any + Send)| RefreshError::unknown(describe_panic(panic));
+    let refresh = contained(|| ports.refresher.refresh(request));
+    let mut refresh = refresh.map_err(|panic| panicked(&*panic))?;
+    let answer = poll_fn(|cx| match contained(|| refresh.as_mut().poll(cx)) {
+        Ok(polled) => polled,
+        Err(panic) => Poll::Ready(Err(panicked(&*panic))),
+    })
+    .await;
     // The response is not lost to a destructor that panics (rule B14).
     discard([refresh]);
     let answer = answer?.sendable();
@@ -77,4 +86,18 @@ pub(super) async fn ask(
         Some(_) | None => {}
     }
     Ok(Received { record: StoredGrant::new(complete, wall), sent, renewed: grant })
+}
+
+/// Returns the error text for a panic. The panic's own message is left out, since it may hold a secret
+/// (rule G1); but where it is tokio's, outside its runtime, the text names the fix (rule C2).
+pub(super) fn describe_panic(panic: &(dyn Any + Send)) -> &'static str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    let message = owned.or_else(|| panic.downcast_ref::<&str>().copied());
+    match message {
+        Some(message) if message.contains("Tokio 1.x") => {
+            "the refresher panicked, as it needs tokio and was polled outside it: \
+             name its runtime, in `Refresh::poll_in` or by `Builder::poll_in`"
+        }
+        Some(_) | None => "the refresher panicked",
+    }
 }

@@ -5,7 +5,7 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use crate::refresh::RefreshError;
-use crate::session::exchange::ask::{ask, outrun};
+use crate::session::exchange::ask::{ask, describe_panic, outrun};
 use crate::session::exchange::grant_count::GrantGuard;
 use crate::session::exchange::params::ExchangeParams;
 use crate::session::exchange::received::{Granted, Outcome, Report, Stored};
@@ -66,18 +66,4 @@ pub(crate) fn panicked(stage: &Stage, launched: Launched, panic: &(dyn Any + Sen
         RefreshError::unknown(describe_panic(panic))
     };
     Report::new(Outcome::Failed(error), None, launched)
-}
-
-/// Returns the error text for a panic. The panic's own message is left out, since it may hold a secret
-/// (rule G1); but where it is tokio's, outside its runtime, the text names the fix (rule C2).
-fn describe_panic(panic: &(dyn Any + Send)) -> &'static str {
-    let owned = panic.downcast_ref::<String>().map(String::as_str);
-    let message = owned.or_else(|| panic.downcast_ref::<&str>().copied());
-    match message {
-        Some(message) if message.contains("Tokio 1.x") => {
-            "the refresher panicked, as it needs tokio and was polled outside it: \
-             name its runtime, in `Refresh::poll_in` or by `Builder::poll_in`"
-        }
-        Some(_) | None => "the refresher panicked",
-    }
 }

@@ -1,9 +1,16 @@
-//! Which refresh token is kept once a response has come, where another one came before it.
+//! Which refresh token is kept once a response has come, where another one came before it, and what
+//! becomes of one that is not.
+
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
 
 use crate::lifecycle::{FlightId, Meanwhile, State};
 use crate::session::exchange::received::Received;
+use crate::session::exchange::revoke::revoke;
 use crate::session::ports::Ports;
+use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::Inner;
+use crate::session::singleflight::flights::Job;
 use crate::time::{Span, Timestamp};
 use crate::token::{AccessToken, Grant};
 
@@ -87,6 +94,28 @@ impl Inner {
     /// server has repeated an earlier response.
     pub(crate) fn repeats(&self, received: &Received) -> bool {
         self.holds_refresh_token_of(&received.record.grant) && brought_one(received)
+    }
+
+    /// Releases a grant that belongs to nobody any more. Rule B14: "A grant that lands after a logout
+    /// or a login MUST be offered to `on_orphan`, or else revoked; a revocation has [one refresh
+    /// deadline]."
+    pub(crate) fn orphan(
+        &mut self,
+        ports: &Arc<Ports>,
+        grant: Option<Grant>,
+        now: Timestamp,
+        deferred: &mut Deferred,
+    ) {
+        let held = self.grant.as_ref().and_then(Grant::refresh_token);
+        // A server that repeats a response may have sent the very grant that is held.
+        let grant = grant.filter(|grant| held.is_none() || held != grant.refresh_token());
+        if ports.hooks.on_orphan.is_some() {
+            deferred.orphans.extend(grant);
+        } else if let Some(grant) = grant {
+            let deadline = now.saturating_add(ports.settings.longest());
+            let revocation = Box::pin(revoke(Arc::clone(ports), grant, deadline));
+            deferred.jobs.extend(self.flights.launch(Job::Revocation(revocation), deadline));
+        }
     }
 
     pub(crate) fn holds_refresh_token_of(&self, grant: &Grant) -> bool {

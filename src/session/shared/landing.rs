@@ -10,11 +10,9 @@ use crate::refresh::Refused;
 use crate::session::error::{Error, Kind};
 use crate::session::exchange::ask::{not_sent, outrun};
 use crate::session::exchange::received::{Granted, Outcome, Report, Stored, Unsaved};
-use crate::session::exchange::revoke::revoke;
 use crate::session::ports::{Ports, Sample};
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::{HeldBack, Inner, access_token};
-use crate::session::singleflight::flights::Job;
 use crate::store::{StoredGrant, on_timeline, times_of_grant};
 use crate::time::{Draw, Timestamp};
 use crate::token::{AccessToken, Grant};
@@ -334,28 +332,6 @@ impl Inner {
         let same = held.is_some() && held == grant.access_token();
         let novelty = if same { Novelty::Same } else { Novelty::New };
         lifecycle.handle_refreshed(&ports.settings.policy, flight, times, novelty, draw, now)
-    }
-
-    /// Releases a grant that belongs to nobody any more. Rule B14: "A grant that lands after a logout
-    /// or a login MUST be offered to `on_orphan`, or else revoked; a revocation has [one refresh
-    /// deadline]."
-    fn orphan(
-        &mut self,
-        ports: &Arc<Ports>,
-        grant: Option<Grant>,
-        now: Timestamp,
-        deferred: &mut Deferred,
-    ) {
-        let held = self.grant.as_ref().and_then(Grant::refresh_token);
-        // A server that repeats a response may have sent the very grant that is held.
-        let grant = grant.filter(|grant| held.is_none() || held != grant.refresh_token());
-        if ports.hooks.on_orphan.is_some() {
-            deferred.orphans.extend(grant);
-        } else if let Some(grant) = grant {
-            let deadline = now.saturating_add(ports.settings.longest());
-            let revocation = Box::pin(revoke(Arc::clone(ports), grant, deadline));
-            deferred.jobs.extend(self.flights.launch(Job::Revocation(revocation), deadline));
-        }
     }
 
     /// Installs a grant that no flight requested: of a login, or what the store held at the start.
