@@ -232,9 +232,13 @@ impl Session {
                 // request is waited for.
                 Persisted::Presented { until } => {
                     let now = self.shared.now();
-                    if until > deadline || now >= deadline {
+                    if now >= deadline {
                         return Err(Error::busy(Some(until.since(now))));
                     }
+                    // It may end long before its deadline.
+                    let soon =
+                        now.saturating_add((ports.settings.policy.refresh_deadline() / 32).into());
+                    let until = until.min(soon).min(deadline);
                     let clock = &ports.settings.clock;
                     poll_fn(|cx| {
                         let come = alarm.has_come(until, self.shared.now(), || clock.now(), cx);
