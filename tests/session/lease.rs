@@ -17,6 +17,7 @@ use perennial::store::{
 };
 use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::time::Timestamp;
+use perennial::token::Grant;
 
 /// An in-memory store with a lease, of which the test says who has it.
 #[derive(Clone, Default)]
@@ -259,6 +260,31 @@ fn where_a_refresh_token_must_not_come_twice_a_dead_holders_note_leaves_the_old_
     time.advance(200 * SECOND);
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!(script.requests(), 1);
+}
+
+// Rules B5, F3. Found by fuzzing: a peer has stored a response that was understood only in part.
+#[test]
+fn a_dead_holders_note_on_a_grant_without_an_access_token_takes_no_working_token_away() {
+    let script = Scripted::new();
+    let (time, store) = (VirtualTime::at(START), Leased::default());
+    store.overwrite(stored(first_grant()));
+    let builder = Session::builder_with(script.clone()).store(store.clone()).clock(time.clone());
+    let session = builder.timer(time.clone()).without_jitter().build().expect("sendable");
+    assert_eq!(text(at_once(session.token())), "at-1");
+    time.advance(3400 * SECOND);
+    let since = START.saturating_add((3399 * SECOND).into());
+    let note = Intent { since, until: None, holder: Some(7) };
+    let half = stored(Grant::of_refresh_token("rt-5"));
+    store.overwrite(StoredGrant { intent: Some(note), ..half });
+    for _ in 0..5 {
+        assert_eq!(text(at_once(session.token())), "at-1");
+        assert_eq!(text(session.try_token()), "at-1");
+        time.advance(10 * SECOND);
+    }
+    assert_eq!(script.requests(), 0);
+    time.advance(200 * SECOND);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!(script.presented(), [Some("rt-5".to_owned())]);
 }
 
 // Rules B2, B8, F3. Found by fuzzing.
