@@ -58,7 +58,7 @@ fn draw_panel(area: &Area<'_>, fleet: &Fleet, runs: &[Run], panel: Panel) -> Res
     let a_second = fleet.scale() / bin;
     // From a quarter of a lifetime before the outage: nothing changes before that.
     let minutes = |at: Duration| at.as_secs_f64() / 60.0;
-    let (from, to) = (minutes(fleet.outage_at() - fleet.lifetime / 4), minutes(fleet.length()));
+    let (from, to) = (minutes(fleet.lifetime * 7 / 4), minutes(fleet.length()));
     let shown = runs.iter().filter(|run| run.scenario.capacity.is_some() == limited);
     let curves: Vec<(RGBColor, Vec<(f64, f64)>)> = shown
         .map(|run| {

@@ -125,13 +125,13 @@ impl Bytes {
         let at = Timestamp::from_secs(1_700_000_000);
         let grant = Grant::new("a".repeat(access), "r".repeat(refresh), lifetime);
         let plain = StoredGrant::new(grant, at);
-        let note = Intent { since: at, until: Some(at), holder: Some(u64::MAX / 2) };
-        let noted = StoredGrant { intent: Some(note), ..plain.clone() };
+        let intent = Intent { since: at, until: Some(at), holder: Some(u64::MAX / 2) };
+        let noted = StoredGrant { intent: Some(intent), ..plain.clone() };
         let text = |grant| {
             let content = Versioned { version: Version::new(1), grant };
             content.to_json().expose().to_owned()
         };
-        let (plain, noted, none) = (text(Some(plain)), text(Some(noted)), text(None));
+        let (plain, noted, empty) = (text(Some(plain)), text(Some(noted)), text(None));
         // A key, a version in milliseconds, and a term in milliseconds, as long as they are in practice.
         let (key, version, term) = ("grant:0123456789", "1700000000000", "60000");
         let call = |arguments: &[&str]| {
@@ -139,7 +139,7 @@ impl Bytes {
             let head = ["EVALSHA", &sha, "1", key];
             bulk(&[&head, arguments].concat())
         };
-        let ask = call(&["acquire", version, term, &none]);
+        let ask = call(&["acquire", version, term, &empty]);
         Self {
             acquired: ask + bulk(&["held", version, &plain]),
             refused: ask + bulk(&["busy", version, term, version]),
