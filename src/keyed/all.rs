@@ -125,7 +125,7 @@ impl<K: Key> All<K> {
         self.shards.iter().filter_map(|shard| lock_for_reading(shard).next_stir()).min()
     }
 
-    /// Returns whether a caller that comes now would start a refresh. Resumes no packed session.
+    /// Returns whether the keeper is to renew `key` now. Resumes no packed session.
     pub(super) fn state_is_due(&self, key: &K, now: Timestamp) -> bool {
         let hash = self.hash(key);
         self.read(key).is_due(hash, key, self.program.settings.policy(), now)

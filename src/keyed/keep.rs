@@ -23,7 +23,8 @@ impl<K: Key> Sessions<K> {
     /// Returns a future that renews the tokens of all keys when they are due, without any caller. Spawn
     /// it; it ends once the last handle is dropped.
     ///
-    /// With [`stores`](super::Builder::stores), the keys are those that were looked up in this process.
+    /// With [`stores`](super::Builder::stores), the keys are those that were looked up in this process; where the
+    /// store could not be read, the next caller tries again.
     /// Where the store has a [`Lease`](crate::store::Lease), any number of processes may keep the same
     /// keys fresh, without a leader: each draws for itself when a token is due, the first one refreshes
     /// it, and the others adopt what it stored once they are due
