@@ -261,6 +261,21 @@ pub mod figures {
     #![doc = include_str!("figures.md")]
 }
 
+pub mod scale {
+    #![doc = "[`Lifecycle`]: crate::lifecycle::Lifecycle"]
+    #![doc = "[`Turn`]: crate::lease::Turn"]
+    #![doc = "[`without_jitter`]: crate::session::Builder::without_jitter"]
+    #![doc = "[B1]: crate::spec#b-the-client-machine"]
+    #![doc = "[B7]: crate::spec#b-the-client-machine"]
+    #![doc = "[F4]: crate::spec#f-storage"]
+    #![doc = ""]
+    #![doc = include_str!("scale.md")]
+    #![doc = ""]
+    #![doc = include_str!("scale_figures.md")]
+    #![doc = ""]
+    #![doc = include_str!("scale.svg")]
+}
+
 pub mod dependencies {
     #![doc = "[`adapters::jwt`]: crate::adapters::jwt"]
     #![doc = "[`lifecycle`]: crate::lifecycle"]

@@ -13,6 +13,8 @@
 #![allow(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
 
 mod accounts;
+#[path = "../support/drawing.rs"]
+mod drawing;
 mod fleet;
 mod holder;
 mod picture;

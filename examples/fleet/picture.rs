@@ -6,6 +6,7 @@ use std::time::Duration;
 use plotters::prelude::*;
 
 use crate::accounts::Account;
+use crate::drawing::{self, FONT};
 use crate::fleet::Holder;
 use crate::holder::Step;
 use crate::server::Seen;
@@ -14,7 +15,6 @@ use crate::{Arguments, Result};
 const WIDTH: u32 = 1500;
 const LANE: u32 = 46;
 const HEAD: u32 = 110;
-const FONT: &str = "sans-serif";
 
 const LIVES: [RGBColor; 2] = [RGBColor(207, 216, 220), RGBColor(176, 190, 197)];
 const STORED: RGBColor = RGBColor(46, 125, 50);
@@ -29,12 +29,9 @@ pub(crate) fn draw(
     holders: &[Holder],
     account: &Account,
 ) -> Result<PathBuf> {
-    let path = if let Some(path) = &arguments.picture {
-        path.clone()
-    } else {
-        let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into());
-        std::fs::create_dir_all(&folder)?;
-        PathBuf::from(folder).join("fleet.svg")
+    let path = match &arguments.picture {
+        Some(path) => path.clone(),
+        None => drawing::in_target("fleet.svg")?,
     };
     draw_to(&path, arguments, seen, holders, account)?;
     Ok(path)
@@ -62,7 +59,7 @@ fn draw_to(
         account.refreshes,
         account.in_a_refresh.iter().filter(|kill| kill.repeated.is_some()).count(),
     );
-    head.draw(&Text::new(title, (20, 14), (FONT, 26).into_font()))?;
+    drawing::title(&head, title)?;
     let legend = [
         (LIVES[1], "a process"),
         (STORED, "has refreshed and stored"),
@@ -70,12 +67,7 @@ fn draw_to(
         (KILLED, "was killed in its refresh"),
         (REPEATED, "the server saw the same refresh token again"),
     ];
-    let mut x = 20;
-    for (color, name) in legend {
-        head.draw(&Rectangle::new([(x, 64), (x + 22, 80)], color.filled()))?;
-        head.draw(&Text::new(name, (x + 28, 64), (FONT, 15).into_font()))?;
-        x += 60 + 8 * i32::try_from(name.len())?;
-    }
+    let x = drawing::legend(&head, 64, 16, &legend)?;
     head.draw(&Cross::new((x + 8, 72), 6, KILLED.stroke_width(2)))?;
     head.draw(&Text::new("SIGKILL", (x + 22, 64), (FONT, 15).into_font()))?;
 

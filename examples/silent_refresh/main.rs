@@ -11,6 +11,8 @@
 
 #[path = "../support/counting.rs"]
 mod counting;
+#[path = "../support/drawing.rs"]
+mod drawing;
 #[path = "../authorization_server/server/mod.rs"]
 mod server;
 

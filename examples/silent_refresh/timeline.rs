@@ -5,20 +5,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use perennial::lifecycle::{Meanwhile, State};
-use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::counting::Outcome;
+use crate::drawing::{self, Area, FONT};
 use crate::record::{At, Record, Refresh};
 use crate::report::Summary;
 use crate::world::{Kind, Member, World};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 const WIDTH: u32 = 1500;
 const LANE: u32 = 74;
-const FONT: &str = "sans-serif";
 
 const VALID: RGBColor = RGBColor(190, 226, 178);
 const EXPIRING: RGBColor = RGBColor(255, 224, 130);
@@ -37,9 +35,7 @@ pub(crate) fn draw(
     summary: &Summary,
     length: Duration,
 ) -> Result<PathBuf> {
-    let folder = PathBuf::from(std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into()));
-    std::fs::create_dir_all(&folder)?;
-    let path = folder.join("silent_refresh.svg");
+    let path = drawing::in_target("silent_refresh.svg")?;
     let shown = shown(world);
     let lanes = u32::try_from(shown.len())? * LANE + 60;
     {
@@ -68,7 +64,7 @@ fn draw_head(area: &Area<'_>, summary: &Summary, length: Duration) -> Result<()>
         length.as_secs(),
         summary.failed
     );
-    area.draw(&Text::new(title, (20, 14), (FONT, 26).into_font()))?;
+    drawing::title(area, title)?;
     let states = [
         (VALID, "Valid"),
         (EXPIRING, "Expiring"),
@@ -76,23 +72,13 @@ fn draw_head(area: &Area<'_>, summary: &Summary, length: Duration) -> Result<()>
         (REFRESHING_WAIT, "Refreshing, callers wait"),
         (EXPIRED, "Expired"),
     ];
-    let mut x = 20;
-    for (color, name) in states {
-        area.draw(&Rectangle::new([(x, 54), (x + 22, 70)], color.filled()))?;
-        area.draw(&Text::new(name, (x + 28, 54), (FONT, 15).into_font()))?;
-        x += 60 + 8 * i32::try_from(name.len())?;
-    }
+    drawing::legend(area, 54, 16, &states)?;
     let marks = [
         (GRANTED, "refresh granted"),
         (UNAVAILABLE, "refresh answered 503"),
         (LOST, "refresh answer lost"),
     ];
-    let mut x = 20;
-    for (color, name) in marks {
-        area.draw(&Rectangle::new([(x, 84), (x + 22, 92)], color.filled()))?;
-        area.draw(&Text::new(name, (x + 28, 80), (FONT, 15).into_font()))?;
-        x += 60 + 8 * i32::try_from(name.len())?;
-    }
+    let x = drawing::legend(area, 80, 8, &marks)?;
     area.draw(&TriangleMarker::new((x + 10, 88), 7, REVOKED.filled()))?;
     area.draw(&Text::new("server revokes the token", (x + 24, 80), (FONT, 15).into_font()))?;
     area.draw(&Cross::new((x + 250, 88), 5, LOST.stroke_width(2)))?;

@@ -8,7 +8,7 @@ use super::record::Idle;
 use crate::time::Timestamp;
 
 /// How long a key whose store was not read is kept after its last look-up.
-const UNREAD_FOR: Duration = Duration::from_secs(60);
+pub(super) const UNREAD_FOR: Duration = Duration::from_secs(60);
 
 /// The time and the rules that a sweep applies.
 pub(super) struct Aging<'a, K> {

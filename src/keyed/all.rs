@@ -35,12 +35,12 @@ impl<K: Key> All<K> {
     /// Returns the session of `key`: resumed where it was packed, read from its store where it is new.
     pub(super) fn find(&self, key: &K) -> Result<Session, Error> {
         let hash = self.hash(key);
-        match self.read(key).get(hash, key) {
+        let is_new = match self.read(key).get(hash, key) {
             Some(Record::Live(_, live)) => return Ok(live.get()),
-            Some(Record::Idle(..) | Record::Vacant) => {}
-            None if self.program.stores.is_some() => {}
+            Some(Record::Idle(..) | Record::Vacant) => false,
+            None if self.program.stores.is_some() => true,
             None => return Err(no_such_session()),
-        }
+        };
         // The program's code, called before any lock is taken (rule C6).
         let prepared = self.program.prepare(key);
         let first = self
@@ -53,10 +53,17 @@ impl<K: Key> All<K> {
         let session = {
             let mut shard = self.write(key);
             let session = shard.resume(hash, &self.hasher, key, prepared, first, &mut garbage);
+            if is_new {
+                // Its store is to be read: a keeper does so at its next tick, unless a caller is first.
+                shard.schedule(hash, key, self.program.settings.policy(), now);
+            }
             shard.sweep(SWEPT, &self.aging(now), &mut garbage);
             session
         };
         self.discard(garbage);
+        if is_new {
+            self.nudge.call();
+        }
         session.ok_or_else(no_such_session)
     }
 
@@ -118,7 +125,7 @@ impl<K: Key> All<K> {
         self.shards.iter().filter_map(|shard| lock_for_reading(shard).next_stir()).min()
     }
 
-    /// Returns whether a caller that comes now would start a refresh. Resumes no packed session.
+    /// Returns whether the keeper is to renew `key` now. Resumes no packed session.
     pub(super) fn state_is_due(&self, key: &K, now: Timestamp) -> bool {
         let hash = self.hash(key);
         self.read(key).is_due(hash, key, self.program.settings.policy(), now)

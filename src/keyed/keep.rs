@@ -22,6 +22,15 @@ const EARLY_RINGS: usize = 8;
 impl<K: Key> Sessions<K> {
     /// Returns a future that renews the tokens of all keys when they are due, without any caller. Spawn
     /// it; it ends once the last handle is dropped.
+    ///
+    /// With [`stores`](super::Builder::stores), the keys are those that were looked up in this process; where the
+    /// store could not be read, the next caller tries again.
+    /// Where the store has a [`Lease`](crate::store::Lease), any number of processes may keep the same
+    /// keys fresh, without a leader: each draws for itself when a token is due, the first one refreshes
+    /// it, and the others adopt what it stored once they are due
+    /// ([F4](crate::spec#f-storage)). One that dies is replaced by the next that is due, once its lease
+    /// has ended. Set [`timer`](super::Builder::timer), by which a process waits for another, and leave
+    /// the jitter on: without it the processes are due at once, and wait for each other.
     pub fn keep_fresh(&self, timer: impl Timer) -> KeepFresh<K> {
         KeepFresh::new(&self.all, Arc::new(timer))
     }

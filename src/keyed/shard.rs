@@ -6,7 +6,7 @@ use std::prelude::rust_2024::*;
 
 use hashbrown::HashTable;
 
-use super::aging::Aging;
+use super::aging::{Aging, UNREAD_FOR};
 use super::program::Key;
 use super::record::{Idle, Live, Record};
 use super::wheel::Wheel;
@@ -221,22 +221,46 @@ impl<K: Key> Shard<K> {
     }
 
     fn schedule_id(&mut self, id: u32, policy: &Policy, now: Timestamp) {
-        let Some(wheel) = &mut self.wheel else { return };
+        if self.wheel.is_none() {
+            return;
+        }
         let (next, due) = match self.records.get(id) {
             Some(Record::Idle(_, idle)) => outlook(&idle.lifecycle(), policy, now),
             Some(Record::Live(_, live)) => live.session.outlook(now),
             Some(Record::Vacant) | None => return,
         };
-        // What is due and could not be renewed is tried again, a tick later.
-        match if due { Some(now) } else { next } {
+        let at = match (due, self.is_unread(id)) {
+            // What is due and could not be renewed is tried again, a tick later.
+            (true, false) => Some(now),
+            (true, true) => Some(now.saturating_add(UNREAD_FOR.into())),
+            (false, _) => next,
+        };
+        let Some(wheel) = &mut self.wheel else { return };
+        match at {
             Some(at) => wheel.set(id, at),
             None => wheel.unset(id),
         }
     }
 
-    /// Returns whether a caller of `key` that comes now would start a refresh.
+    /// Returns whether the store of a key could not be read so far. Trying again is left to its callers:
+    /// a keeper would keep a key that nobody asks for.
+    fn is_unread(&self, id: u32) -> bool {
+        match self.records.get(id) {
+            Some(Record::Idle(_, idle)) => {
+                !idle.holds_grant() && !idle.is_stored() && idle.lifecycle().failures() > 0
+            }
+            Some(Record::Live(_, live)) => live.session.is_unread(),
+            Some(Record::Vacant) | None => false,
+        }
+    }
+
+    /// Returns whether the keeper is to renew `key` now.
     pub(super) fn is_due(&self, hash: u64, key: &K, policy: &Policy, now: Timestamp) -> bool {
-        match self.get(hash, key) {
+        let id = self.id(hash, key);
+        if id.is_some_and(|id| self.is_unread(id)) {
+            return false;
+        }
+        match id.and_then(|id| self.records.get(id)) {
             Some(Record::Idle(_, idle)) => outlook(&idle.lifecycle(), policy, now).1,
             Some(Record::Live(_, live)) => live.session.outlook(now).1,
             Some(Record::Vacant) | None => false,

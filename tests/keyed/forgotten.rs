@@ -158,6 +158,32 @@ fn a_key_whose_store_could_not_be_read_is_kept_for_its_backoff_and_a_minute() {
     assert_eq!(swept_twice(&sessions), 0);
 }
 
+// Rules B12, F5. Case X36.
+#[test]
+fn a_keeper_keeps_no_key_that_its_store_does_not_know_or_that_could_not_be_read() {
+    for down in [false, true] {
+        let (server, time) = world();
+        let ledger = Ledger::new();
+        let kept = ledger.clone();
+        let sessions = server.sessions(&time).stores(move |_| kept.clone()).build();
+        let mut keeper = Hand::new(sessions.keep_fresh(time.clone()));
+        keeper.pending();
+        if down {
+            ledger.set(Fault::Unreachable);
+        }
+        for key in 0..100 {
+            assert!(sessions.token_blocking(&key).is_err());
+            assert!(sessions.session(&(1000 + key)).is_some());
+        }
+        for _ in 0..150 {
+            time.advance(SECOND);
+            keeper.pending();
+            sessions.sweep();
+        }
+        assert_eq!(swept_twice(&sessions), 0, "down: {down}");
+    }
+}
+
 // Rules B4, C6. Packed by the sweep that has also evicted another, whose hook is called before the
 // packed session has gone. Its keeper, that had never been polled, presented the stored refresh token
 // a second time.

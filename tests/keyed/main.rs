@@ -4,6 +4,7 @@
 mod session_support;
 
 mod client;
+mod fleet;
 mod forgotten;
 mod logins;
 mod packing;

@@ -99,6 +99,12 @@ impl Session {
         outlook(&inner.lifecycle, policy, now)
     }
 
+    /// Returns whether the store could not be read so far.
+    pub(crate) fn is_unread(&self) -> bool {
+        let inner = self.shared.lock();
+        inner.grant.is_none() && inner.version.is_none() && inner.lifecycle.failures() > 0
+    }
+
     /// Renews the token where it is due, and drives the refresh until it has landed or failed.
     pub(crate) fn renew(&self) -> BoxFuture<()> {
         let shared = Arc::clone(&self.shared);
