@@ -34,7 +34,6 @@ const NAMES: [&str; 10] = [
 /// How many claim at once, each of a family of its own, on a connection of its own.
 const CLIENTS: u32 = 8;
 
-/// What is run on the same server: find the family, and claim its next rotation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pgbench_runs_the_very_statements_that_claim_a_rotation() {
     on_a_server!(server);
@@ -45,8 +44,8 @@ async fn pgbench_runs_the_very_statements_that_claim_a_rotation() {
         families.insert(id(number), record()).await.expect("it is new");
     }
 
-    let crate_claims = crate_claims(&families, seconds).await;
-    let sent = statements(&server, "application_name = ''").await;
+    let sent = statements(&server, "application_name = ''");
+    let (crate_claims, sent) = tokio::join!(crate_claims(&families, seconds), sent);
     assert_eq!(rotations(&server).await, crate_claims, "each claim is one rotation");
 
     let (bench_claims, per_second, bench_sent) = pgbench(&server, seconds).await;
