@@ -38,9 +38,11 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, String> {
         Rotation::Idempotent => Reuse::idempotent(config.overlap),
         Rotation::ConfirmByUse => Reuse::ConfirmByUse,
         Rotation::OverlapSuccessors => {
-            return Err("--rotation overlap-successors is for families in memory: with --store the \
+            return Err(
+                "--rotation overlap-successors is for families in memory: with --store the \
                         rotations are strict, idempotent and confirm-by-use"
-                .into());
+                    .into(),
+            );
         }
     };
     let policy = Policy::new(reuse);
@@ -163,7 +165,9 @@ mod tests {
         let next = refresh(&other, &one["refresh_token"]).await;
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         let access = next["access_token"].as_str().expect("a token");
-        for (server, token, status) in [(&one, access, 200), (&other, access, 200), (&one, "x", 401)] {
+        for (server, token, status) in
+            [(&one, access, 200), (&other, access, 200), (&one, "x", 401)]
+        {
             let url = server["api_url"].as_str().expect("a URL");
             let response = http.get(url).bearer_auth(token).send().await.expect("a response");
             assert_eq!(response.status(), status);

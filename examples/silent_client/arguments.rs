@@ -168,7 +168,10 @@ impl Arguments {
             return Err("--access-token starts a grant, and there is no --refresh-token".into());
         }
         if self.store.as_ref().is_some_and(|store| {
-            !matches!(Kind::of(store.expose()), Some((Kind::File | Kind::Redis | Kind::Postgres, _)))
+            !matches!(
+                Kind::of(store.expose()),
+                Some((Kind::File | Kind::Redis | Kind::Postgres, _))
+            )
         }) {
             return Err(format!("--store, or SILENT_STORE, names no store: name {KINDS}"));
         }

@@ -106,7 +106,10 @@ fn a_store_may_stand_for_the_refresh_token_and_its_kind_is_known_before_it_is_op
     for store in ["file:grant.json", "redis://a/", "postgres://u:pw@a/d", "postgresql://a/d"] {
         let arguments = read_with(&["--store", store], "").expect(store);
         assert_eq!(arguments.store.expect("it is there").expose(), store);
-        assert_eq!((arguments.refresh_token.is_none(), &*arguments.store_key), (true, "silent_client"));
+        assert_eq!(
+            (arguments.refresh_token.is_none(), &*arguments.store_key),
+            (true, "silent_client")
+        );
     }
     for store in ["planted", "file:", "memory", "mysql://u:planted@a/d", ""] {
         let told = wrong(&["--store", store]);

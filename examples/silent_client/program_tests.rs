@@ -183,7 +183,10 @@ fn what_a_run_has_stored_the_next_one_goes_on_with() {
         for run_number in 1..=2 {
             let Told { report, code, text } = run(&tokens, &api, &more);
             assert_eq!((&report.expect("a report")["ok"], code), (&2.into(), Some(0)), "{text}");
-            assert_eq!(called.try_iter().filter(|it| it.contains("Bearer planted-at-2")).count(), 2);
+            assert_eq!(
+                called.try_iter().filter(|it| it.contains("Bearer planted-at-2")).count(),
+                2
+            );
             // The first run alone refreshes: the second finds what that has stored.
             assert_eq!(asked.try_iter().count(), 2 - run_number, "{http}");
         }
@@ -258,7 +261,9 @@ fn what_cannot_start_says_why_and_is_reported() {
 #[test]
 fn help_shows_the_variables_and_not_what_they_hold_and_a_slip_has_no_report() {
     let Told { report, code, text } = run("http://a", "http://a", &["--help"]);
-    for shown in ["SILENT_REFRESH_TOKEN", "SILENT_CLIENT_SECRET", "SILENT_ACCESS_TOKEN", "SILENT_STORE"] {
+    for shown in
+        ["SILENT_REFRESH_TOKEN", "SILENT_CLIENT_SECRET", "SILENT_ACCESS_TOKEN", "SILENT_STORE"]
+    {
         assert!(text.contains(shown), "{text}");
     }
     assert_eq!((report, code), (None, Some(0)));

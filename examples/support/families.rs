@@ -60,9 +60,11 @@ pub(crate) async fn open(place: &str) -> Result<Families> {
 pub(crate) fn keys(place: &str, file: Option<&Path>) -> Result<Keys> {
     let Some(file) = file else {
         if place != "memory" {
-            return Err("a store that is shared, or outlives this process, needs keys that do so as well: \
+            return Err(
+                "a store that is shared, or outlives this process, needs keys that do so as well: \
                         `openssl rand -out FILE 32`, and --key-file FILE for each server"
-                .into());
+                    .into(),
+            );
         }
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
@@ -95,10 +97,7 @@ impl FamilyStore for Families {
         each!(self, store => store.insert(id, record).await)
     }
 
-    async fn find(
-        &self,
-        id: FamilyId,
-    ) -> std::result::Result<Option<VersionedFamily>, StoreError> {
+    async fn find(&self, id: FamilyId) -> std::result::Result<Option<VersionedFamily>, StoreError> {
         each!(self, store => store.find(id).await)
     }
 

@@ -33,8 +33,10 @@ impl Kind {
 
 /// The error of an example that was built without the feature for this kind of place.
 pub(crate) fn not_built(feature: &str) -> Box<dyn Error + Send + Sync> {
-    format!("this is built without `{feature}`: run it by `cargo run --features {feature} --example …`")
-        .into()
+    format!(
+        "this is built without `{feature}`: run it by `cargo run --features {feature} --example …`"
+    )
+    .into()
 }
 
 /// A connection for the URL. Nothing is sent yet.
@@ -53,10 +55,8 @@ pub(crate) async fn postgres(
     let config = url.parse::<tokio_postgres::Config>();
     // The same.
     let config = config.map_err(|_| "the postgres:// URL cannot be read")?;
-    let connection = perennial::adapters::postgres::PostgresConnection::open(
-        config,
-        tokio_postgres::NoTls,
-    )?;
+    let connection =
+        perennial::adapters::postgres::PostgresConnection::open(config, tokio_postgres::NoTls)?;
     connection.migrate().await?;
     Ok(connection)
 }
@@ -77,7 +77,9 @@ mod tests {
         ] {
             assert_eq!(Kind::of(place), expected, "{place}");
         }
-        for place in ["", "file", "file:", "grant.json", "redis:a", "postgres", "mysql://a", "memory:"] {
+        for place in
+            ["", "file", "file:", "grant.json", "redis:a", "postgres", "mysql://a", "memory:"]
+        {
             assert_eq!(Kind::of(place), None, "{place}");
         }
     }

@@ -37,12 +37,16 @@ const LONG: Duration = Duration::from_secs(600);
 const NOTES: &str = "
 CREATE TABLE rotations (family bytea, subject text, before bigint, after bigint);
 CREATE TABLE revocations (subject text);
+CREATE TABLE repeats (subject text);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF NEW.newest <> OLD.newest THEN
         INSERT INTO rotations VALUES (NEW.id, NEW.subject, OLD.newest, NEW.newest);
     END IF;
     IF NEW.revoked AND NOT OLD.revoked THEN
         INSERT INTO revocations VALUES (NEW.subject);
+    END IF;
+    IF NEW.newest = OLD.newest AND NEW.revoked = OLD.revoked THEN
+        INSERT INTO repeats VALUES (NEW.subject);
     END IF;
     RETURN NULL;
 END $$;
@@ -84,7 +88,11 @@ async fn strict_client(servers: Arc<Servers>, number: usize) -> (u64, bool) {
     }
     let both = tokio::join!(servers.refresh(number, &token), servers.refresh(number + 1, &token));
     let successors: Vec<_> = [both.0, both.1].into_iter().flatten().collect();
-    assert_eq!(successors.len(), 1, "client {number}: one presentation rotates, the other is reuse");
+    assert_eq!(
+        successors.len(),
+        1,
+        "client {number}: one presentation rotates, the other is reuse"
+    );
     for at in 0..SERVERS {
         let again = servers.refresh(at, &successors[0]).await;
         assert_eq!(again, None, "client {number}: the family is revoked at server {at}");
@@ -113,7 +121,11 @@ async fn idempotent_client(servers: Arc<Servers>, number: usize) -> (u64, bool) 
     }
     let reuses = number % 8 == 0;
     if reuses {
-        assert_eq!(servers.refresh(number, &first).await, None, "client {number}: it is long spent");
+        assert_eq!(
+            servers.refresh(number, &first).await,
+            None,
+            "client {number}: it is long spent"
+        );
     }
     (rotated, reuses)
 }
@@ -183,6 +195,15 @@ impl Servers {
             HAVING count(*) > 1 OR min(after) <> before + 1) AS wrong";
         let twice: i64 = client.query_one(twice, &[]).await.expect("one row").get(0);
         assert_eq!(twice, 0, "each refresh token is rotated once, to the next");
+
+        if rotation == STRICT {
+            let repeats: i64 = client
+                .query_one("SELECT count(*) FROM repeats", &[])
+                .await
+                .expect("one row")
+                .get(0);
+            assert_eq!(repeats, 0, "a strict server writes nothing but rotations and revocations");
+        }
 
         let newest = "SELECT subject, newest - 1, (SELECT count(*) FROM rotations
             WHERE family = id) FROM perennial_families";
@@ -264,7 +285,8 @@ async fn child_server() {
     });
     let words: Vec<_> = settings.split(' ').collect();
     let [database, port, rotation] = words[..] else { panic!("three words") };
-    let (database, port): (u16, u16) = (database.parse().expect("a port"), port.parse().expect("a port"));
+    let (database, port): (u16, u16) =
+        (database.parse().expect("a port"), port.parse().expect("a port"));
     let reuse = if rotation == STRICT { Reuse::Strict } else { Reuse::idempotent(LONG) };
     let families = PostgresFamilies::new(&connection(database).timeout(LONG).max_connections(8));
     // The same in every process, so that each reads what the others have issued.
