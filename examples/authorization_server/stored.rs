@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use perennial::adapters::axum::{AuthorizationServer, RegisteredClient, RequireBearer};
 use perennial::issue::{FamilyStore, GrantError, Issued, Issuer, Keys, Login};
 use perennial::rotation::{Policy, Reuse};
+use perennial::token::Secret;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -74,8 +75,8 @@ impl<S: FamilyStore> Stored<S> {
         let endpoints = AuthorizationServer::builder(issuer.clone(), url)
             .client(client.rate_limit(UNLIMITED.0, UNLIMITED.1))
             .build();
-        let issued = log_in(&issuer, &config.client_id).await;
-        let issued = issued.map_err(|error| format!("--store: {error}"))?;
+        let tokens = log_in(&issuer, &config.client_id).await;
+        let tokens = tokens.map_err(|error| format!("--store: {error}"))?;
         let line = json!({
             "token_endpoint": urls.token_endpoint,
             "api_url": urls.api,
@@ -84,8 +85,8 @@ impl<S: FamilyStore> Stored<S> {
             "stats_url": null,
             "client_id": config.client_id,
             "client_secret": config.client_secret,
-            "access_token": issued["access_token"],
-            "refresh_token": issued["refresh_token"],
+            "access_token": tokens["access_token"],
+            "refresh_token": tokens["refresh_token"],
         });
         let api = Router::new()
             .route("/api", any(echo))
@@ -123,7 +124,7 @@ async fn log_in<S: FamilyStore>(issuer: &Issuer<S>, client: &str) -> Result<Valu
         "access_token": access_token.expose(),
         "token_type": "Bearer",
         "expires_in": expires_in.as_secs_f64(),
-        "refresh_token": refresh_token.as_ref().map(|token| token.expose()),
+        "refresh_token": refresh_token.as_ref().map(Secret::expose),
     }))
 }
 

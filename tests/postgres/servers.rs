@@ -173,9 +173,9 @@ impl Servers {
             (0..CLIENTS).map(|number| tokio::spawn(client(Arc::clone(self), number))).collect();
         let (mut rotated, mut reused) = (Vec::new(), BTreeSet::new());
         for (number, task) in tasks.into_iter().enumerate() {
-            let (rotations, reuses) = task.await.expect("no client panics");
+            let (rotations, has_reused) = task.await.expect("no client panics");
             rotated.push(rotations);
-            if reuses {
+            if has_reused {
                 reused.insert(subject(number));
             }
         }
