@@ -143,7 +143,8 @@ impl Fleet {
             crate::Rotation::Idempotent => "idempotent",
         };
         command.args(["--holder-of", &self.url, "--rotation", rotation]);
-        command.args(["--store", arguments.store.as_deref().expect("it was set")]);
+        // Not as an argument, which others on the machine can read: it may hold a password.
+        command.env("FLEET_STORE", arguments.store.as_deref().expect("it was set"));
         command.args(["--callers", &arguments.callers.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;

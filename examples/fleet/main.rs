@@ -16,8 +16,12 @@ mod accounts;
 #[path = "../support/drawing.rs"]
 mod drawing;
 mod fleet;
+#[path = "../support/grant_store.rs"]
+mod grant_store;
 mod holder;
 mod picture;
+#[path = "../support/place.rs"]
+mod place;
 mod server;
 mod store;
 
@@ -38,7 +42,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 struct Arguments {
     /// Where the grant is kept: `file:PATH`, or, with the features of these names, `redis://…` or `postgres://…`
     /// [default: a file in a directory of its own]
-    #[arg(long)]
+    #[arg(long, env = "FLEET_STORE", hide_env_values = true)]
     store: Option<String>,
     /// How many processes share the grant
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]

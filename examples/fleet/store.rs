@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use perennial::adapters::file::FileStore;
 use perennial::refresh::BoxFuture;
 use perennial::session::Builder;
 use perennial::store::{Acquired, Lease, Store, StoreError, StoredGrant, Swap, Version, Versioned};
@@ -11,37 +10,12 @@ use perennial::store::{Acquired, Lease, Store, StoreError, StoredGrant, Swap, Ve
 use crate::Result;
 use crate::holder::Step;
 
-/// Adds the store named `store` to `builder`; `say` is told each step of a refresh. This is the one place
-/// that knows the kinds of stores.
-#[allow(clippy::unused_async, reason = "some stores are opened asynchronously")]
+/// Adds the store named `store` to `builder`; `say` is told each step of a refresh.
 pub(crate) async fn open(builder: Builder, store: &str, say: fn(Step)) -> Result<Builder> {
-    match store.split_once(':') {
-        Some(("file", path)) => Ok(builder.store(Told { store: FileStore::open(path)?, say })),
-        #[cfg(feature = "redis")]
-        Some(("redis", _)) => {
-            use perennial::adapters::redis::{RedisConnection, RedisStore};
-
-            let connection = RedisConnection::open(redis::Client::open(store)?)?;
-            Ok(builder.store(Told { store: RedisStore::new(&connection, KEY), say }))
-        }
-        #[cfg(feature = "postgres")]
-        Some(("postgres" | "postgresql", _)) => {
-            use perennial::adapters::postgres::{PostgresConnection, PostgresStore};
-
-            let connection = PostgresConnection::open(store.parse()?, tokio_postgres::NoTls)?;
-            connection.migrate().await?;
-            Ok(builder.store(Told { store: PostgresStore::new(&connection, KEY), say }))
-        }
-        Some(_) | None => {
-            let kinds =
-                "`file:PATH`, or with the features of these names `redis://…` or `postgres://…`";
-            Err(format!("there is no store `{store}` here: name {kinds}").into())
-        }
-    }
+    Ok(builder.store(Told { store: crate::grant_store::open(store, KEY).await?, say }))
 }
 
 /// Under which a server keeps the grant.
-#[cfg(any(feature = "redis", feature = "postgres"))]
 const KEY: &str = "fleet";
 
 /// A store that tells of the steps of a refresh.

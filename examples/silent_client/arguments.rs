@@ -11,6 +11,9 @@ use perennial::lifecycle::Reuse;
 use perennial::token::Secret;
 use perennial::wire::ClientAuthentication;
 
+use crate::grant_store::KINDS;
+use crate::place::Kind;
+
 /// Calls an API through the expiries of its access tokens.
 ///
 /// Prints one line of JSON at the end, whatever happened, and exits with the first of these that
@@ -37,10 +40,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum)]
     pub(crate) auth: Option<Authentication>,
     /// The refresh token to start from; `-` reads a line of standard input. Like any token it may
-    /// begin with a hyphen.
+    /// begin with a hyphen. With --store it is used only where the store is empty.
     #[arg(long, value_name = "RT", allow_hyphen_values = true, value_parser = StringValueParser::new().map(Secret::new))]
-    #[arg(env = "SILENT_REFRESH_TOKEN", hide_env_values = true)]
-    pub(crate) refresh_token: Secret,
+    #[arg(env = "SILENT_REFRESH_TOKEN", hide_env_values = true, required_unless_present = "store")]
+    pub(crate) refresh_token: Option<Secret>,
     /// An access token to start with; `-` reads a line of standard input. Without --expires-in it is
     /// used until it is rejected.
     #[arg(long, value_name = "AT", allow_hyphen_values = true, value_parser = StringValueParser::new().map(Secret::new))]
@@ -50,6 +53,14 @@ pub(crate) struct Arguments {
     /// lifetime [default: until it is rejected]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) expires_in: Option<Duration>,
+    /// Where the grant is kept, also for later runs and for other processes: `file:PATH`, or with the
+    /// features of these names `redis://…` or `postgres://…`, without TLS [default: in memory]
+    #[arg(long, value_name = "STORE", value_parser = StringValueParser::new().map(Secret::new))]
+    #[arg(env = "SILENT_STORE", hide_env_values = true)]
+    pub(crate) store: Option<Secret>,
+    /// Under which key a server keeps the grant: one for each user.
+    #[arg(long, value_name = "KEY", default_value = "silent_client")]
+    pub(crate) store_key: String,
     /// How many requests to make in all.
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) requests: u64,
@@ -141,7 +152,7 @@ impl Arguments {
     fn settled(mut self, input: &mut impl BufRead) -> Result<Self, String> {
         let secrets = [
             ("client-secret", "SILENT_CLIENT_SECRET", self.client_secret.as_mut()),
-            ("refresh-token", "SILENT_REFRESH_TOKEN", Some(&mut self.refresh_token)),
+            ("refresh-token", "SILENT_REFRESH_TOKEN", self.refresh_token.as_mut()),
             ("access-token", "SILENT_ACCESS_TOKEN", self.access_token.as_mut()),
         ];
         for (name, variable, secret) in secrets {
@@ -152,6 +163,17 @@ impl Arguments {
             if secret.expose().is_empty() {
                 return Err(format!("--{name}, or {variable}, is empty: leave it out instead"));
             }
+        }
+        if self.access_token.is_some() && self.refresh_token.is_none() {
+            return Err("--access-token starts a grant, and there is no --refresh-token".into());
+        }
+        if self.store.as_ref().is_some_and(|store| {
+            !matches!(
+                Kind::of(store.expose()),
+                Some((Kind::File | Kind::Redis | Kind::Postgres, _))
+            )
+        }) {
+            return Err(format!("--store, or SILENT_STORE, names no store: name {KINDS}"));
         }
         if self.auth.is_some() && self.client_secret.is_none() {
             return Err("--auth says how a secret is sent, and there is no --client-secret".into());

@@ -85,12 +85,12 @@ fn what_would_have_no_effect_is_refused() {
 fn a_secret_that_is_a_hyphen_is_a_line_of_standard_input_in_the_order_of_the_help() {
     let all = ["--access-token=-", "--refresh-token", "-", "--client-secret", "-"];
     let arguments = read_with(&all, "hush\r\nrt-1\nat-1").expect("three lines");
-    let secrets = [arguments.client_secret, Some(arguments.refresh_token), arguments.access_token];
+    let secrets = [arguments.client_secret, arguments.refresh_token, arguments.access_token];
     let secrets = secrets.map(|secret| secret.expect("all are there").expose().to_owned());
     assert_eq!(secrets, ["hush", "rt-1", "at-1"]);
 
     let arguments = read_with(&["--refresh-token=-rt-1"], "no").expect("it may begin so");
-    assert_eq!(arguments.refresh_token.expose(), "-rt-1");
+    assert_eq!(arguments.refresh_token.expect("it is there").expose(), "-rt-1");
     for input in ["", "\n"] {
         let error = read_with(&["--refresh-token=-"], input).expect_err("there is no line");
         assert!(error.to_string().contains("--refresh-token -: standard input"), "{error}");
@@ -101,11 +101,34 @@ fn a_secret_that_is_a_hyphen_is_a_line_of_standard_input_in_the_order_of_the_hel
     assert_eq!(error.kind(), ErrorKind::MissingRequiredArgument);
 }
 
+#[test]
+fn a_store_may_stand_for_the_refresh_token_and_its_kind_is_known_before_it_is_opened() {
+    for store in ["file:grant.json", "redis://a/", "postgres://u:pw@a/d", "postgresql://a/d"] {
+        let arguments = read_with(&["--store", store], "").expect(store);
+        assert_eq!(arguments.store.expect("it is there").expose(), store);
+        assert_eq!(
+            (arguments.refresh_token.is_none(), &*arguments.store_key),
+            (true, "silent_client")
+        );
+    }
+    for store in ["planted", "file:", "memory", "mysql://u:planted@a/d", ""] {
+        let told = wrong(&["--store", store]);
+        assert!(told.contains("name `file:PATH`, or with the features"), "{told}");
+        assert!(!told.contains("planted"), "{told}");
+    }
+    let error = read_with(&["--store=file:a", "--access-token=at"], "").expect_err("half a grant");
+    assert!(error.to_string().contains("there is no --refresh-token"), "{error}");
+}
+
 // Rule G1.
 #[test]
 fn no_error_and_no_debug_text_shows_a_secret() {
-    let given =
-        ["--client-secret=planted-1", "--refresh-token=planted-2", "--access-token=planted-3"];
+    let given = [
+        "--client-secret=planted-1",
+        "--refresh-token=planted-2",
+        "--access-token=planted-3",
+        "--store=postgres://u:planted-5@a/d",
+    ];
     let arguments = read_with(&given, "").expect("arguments");
     let shown = format!("{arguments:?} {arguments:#?}");
     assert!(!shown.contains("planted"), "{shown}");

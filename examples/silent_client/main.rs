@@ -13,6 +13,15 @@
 //! `SILENT_ACCESS_TOKEN` are taken from the environment, and an argument or a variable that is `-`
 //! from standard input, a line each, in this order. None is ever shown.
 //!
+//! # Where the grant is kept
+//! In memory, unless `--store`, or `SILENT_STORE`, says otherwise: `file:PATH`, `redis://…` or
+//! `postgres://…`. A later run goes on with what is there, and needs no refresh token; copies of this
+//! program that run at once take turns to refresh:
+//!
+//! ```text
+//! SILENT_STORE=postgres://me:secret@localhost/app cargo run --features postgres --example silent_client -- …
+//! ```
+//!
 //! # The report
 //! One line of JSON on standard output, whatever happened: also behind ctrl-c or SIGTERM, after the
 //! session was lost, and where it could not start; only a wrong command line has none.
@@ -36,9 +45,13 @@ mod arguments;
 #[path = "../support/counting.rs"]
 mod counting;
 mod counts;
+#[path = "../support/grant_store.rs"]
+mod grant_store;
 mod over_reqwest;
 mod over_tower;
 mod over_ureq;
+#[path = "../support/place.rs"]
+mod place;
 mod program;
 mod schedule;
 #[path = "../support/signals.rs"]

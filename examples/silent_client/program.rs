@@ -26,7 +26,7 @@ use crate::schedule::Schedule;
 use crate::signals::{Signal, signals};
 use crate::stop::Stop;
 use crate::words::{Hidden, told};
-use crate::{over_reqwest, over_tower, over_ureq};
+use crate::{grant_store, over_reqwest, over_tower, over_ureq};
 
 /// How long an answer of the authorization server is waited for behind a signal.
 const GRACE: Duration = Duration::from_secs(5);
@@ -147,7 +147,7 @@ impl Run {
         let refresher = Observed::new(refresher, Arc::clone(&self.counts));
         let builder =
             Session::builder_with(refresher).timer(tokio.clone()).spawner(tokio.spawner());
-        let session = self.session(arguments, builder)?;
+        let session = self.session(arguments, stored(arguments, builder).await?)?;
         let interceptor = interceptor(arguments, session)?;
         let url = &arguments.api_url;
         let schedule = Schedule::of(arguments);
@@ -182,7 +182,13 @@ impl Run {
     /// # Errors
     /// Where it cannot start.
     fn on_threads(self: &Arc<Self>, arguments: &Arguments) -> Result<Ended, Box<dyn Error>> {
+        // A connection to a store's server needs a runtime, and lasts as long as that.
+        let runtime = arguments.store.is_some().then(tokio::runtime::Runtime::new).transpose()?;
         let builder = over_ureq::session(client(arguments)?, &self.counts);
+        let builder = match &runtime {
+            Some(runtime) => runtime.block_on(stored(arguments, builder))?,
+            None => builder,
+        };
         let session = self.session(arguments, builder)?;
         let interceptor = interceptor(arguments, session)?;
         over_ureq::call(interceptor, &arguments.api_url, Schedule::of(arguments), self);
@@ -190,7 +196,11 @@ impl Run {
     }
 
     fn session(&self, arguments: &Arguments, builder: Builder) -> Result<&Session, Box<dyn Error>> {
-        let session = builder.grant(grant(arguments)).policy(policy(arguments)?).build()?;
+        let builder = match grant(arguments) {
+            Some(grant) => builder.grant(grant),
+            None => builder,
+        };
+        let session = builder.policy(policy(arguments)?).build()?;
         Ok(self.session.get_or_init(|| session))
     }
 
@@ -258,13 +268,22 @@ fn client(arguments: &Arguments) -> Result<Client, Box<dyn Error>> {
     client.build().map_err(|error| format!("--token-endpoint: {error}").into())
 }
 
-fn grant(arguments: &Arguments) -> Grant {
-    let refresh = arguments.refresh_token.clone();
-    match (&arguments.access_token, arguments.expires_in) {
+/// With the store that is asked for.
+async fn stored(arguments: &Arguments, builder: Builder) -> Result<Builder, Box<dyn Error>> {
+    let Some(store) = &arguments.store else { return Ok(builder) };
+    let opened = grant_store::open(store.expose(), &arguments.store_key).await;
+    let wrong = |error: Box<dyn Error + Send + Sync>| format!("--store: {}", told(&*error));
+    Ok(builder.store(opened.map_err(wrong)?))
+}
+
+/// What to start from, where the store has nothing.
+fn grant(arguments: &Arguments) -> Option<Grant> {
+    let refresh = arguments.refresh_token.clone()?;
+    Some(match (&arguments.access_token, arguments.expires_in) {
         (Some(access), Some(lifetime)) => Grant::new(access.clone(), refresh, lifetime),
         (Some(access), None) => Grant::new(access.clone(), refresh, Lifetime::Unstated),
         (None, _) => Grant::of_refresh_token(refresh),
-    }
+    })
 }
 
 fn policy(arguments: &Arguments) -> Result<Policy, Box<dyn Error>> {

@@ -172,6 +172,27 @@ fn secrets_come_from_the_environment_and_from_standard_input() {
     }
 }
 
+#[test]
+fn what_a_run_has_stored_the_next_one_goes_on_with() {
+    for http in CLIENTS {
+        let folder = tempfile::tempdir().expect("there is a temporary folder");
+        let store = format!("--store=file:{}", folder.path().join("grant.json").display());
+        let (tokens, asked) = serve(|_| GRANTED);
+        let (api, called) = serve(|_| (200, "{}"));
+        let more = ["--http", http, "--requests=2", "--seconds=0", "--expires-in=0", &store];
+        for run_number in 1..=2 {
+            let Told { report, code, text } = run(&tokens, &api, &more);
+            assert_eq!((&report.expect("a report")["ok"], code), (&2.into(), Some(0)), "{text}");
+            assert_eq!(
+                called.try_iter().filter(|it| it.contains("Bearer planted-at-2")).count(),
+                2
+            );
+            // The first run alone refreshes: the second finds what that has stored.
+            assert_eq!(asked.try_iter().count(), 2 - run_number, "{http}");
+        }
+    }
+}
+
 // The API takes a request and does not answer it.
 #[cfg(unix)]
 #[test]
@@ -217,6 +238,13 @@ fn what_cannot_start_says_why_and_is_reported() {
             "--window and --deadline: reuse window must be at least one millisecond",
         ),
         ("http://127.0.0.1/", "http://127.0.0.1/", &["--access-token=\n"], "access token holds"),
+        (
+            "http://127.0.0.1/",
+            "http://127.0.0.1/",
+            &["--store=postgres://u:planted@127.0.0.1:1/d"],
+            "--store: ",
+        ),
+        ("http://127.0.0.1/", "http://127.0.0.1/", &["--store=redis://:planted@a:x/"], "--store: "),
     ] {
         for http in CLIENTS {
             let more = [more, &["--http", http]].concat();
@@ -233,7 +261,9 @@ fn what_cannot_start_says_why_and_is_reported() {
 #[test]
 fn help_shows_the_variables_and_not_what_they_hold_and_a_slip_has_no_report() {
     let Told { report, code, text } = run("http://a", "http://a", &["--help"]);
-    for shown in ["SILENT_REFRESH_TOKEN", "SILENT_CLIENT_SECRET", "SILENT_ACCESS_TOKEN"] {
+    for shown in
+        ["SILENT_REFRESH_TOKEN", "SILENT_CLIENT_SECRET", "SILENT_ACCESS_TOKEN", "SILENT_STORE"]
+    {
         assert!(text.contains(shown), "{text}");
     }
     assert_eq!((report, code), (None, Some(0)));

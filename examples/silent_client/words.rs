@@ -30,10 +30,12 @@ impl Hidden {
     pub(crate) fn of(arguments: &Arguments) -> Self {
         let secrets = [
             arguments.client_secret.clone(),
-            Some(arguments.refresh_token.clone()),
+            arguments.refresh_token.clone(),
             arguments.access_token.clone(),
+            arguments.store.clone(),
         ];
-        let urls = [&arguments.api_url, &arguments.token_endpoint];
+        let store = arguments.store.as_ref().map_or("", Secret::expose);
+        let urls = [&arguments.api_url, &arguments.token_endpoint, store];
         let queries = urls.map(|url| url.split_once('?').map(|(_, query)| Secret::new(query)));
         let users = urls.map(|url| {
             let authority = url.split_once("://")?.1.split(['/', '?', '#']).next()?;

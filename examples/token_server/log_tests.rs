@@ -4,10 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use perennial::issue::{Keys, MemoryFamilies};
 use perennial::rotation::{Policy, Reuse};
 use serde_json::Value;
 
-use crate::server::{CLIENT, Config, SERVICE, Server, Store};
+use crate::server::{CLIENT, Config, SERVICE, Server};
 
 const SECRET: &str = "hush-hush";
 
@@ -28,7 +29,8 @@ impl Rig {
             access_lifetime: Duration::from_secs(60),
             signing: None,
             service_secret: Some(SECRET.into()),
-            store: Store::Memory,
+            families: MemoryFamilies::new(),
+            keys: Keys::new([7; 32]).expect("it is long enough"),
             log: Some(Box::new(move |line| told.lock().expect("no panic").push(line.into()))),
             requests_a_second: 10_000,
         };

@@ -4,9 +4,24 @@
 //! `cargo run --example token_server -- --listen 127.0.0.1:8080`, and open that address; for the page
 //! run `npm ci` in `examples/token_server/web` first. What is issued and what is refused it tells on
 //! standard error, a line each, without a token.
+//!
+//! # Two servers
+//! They share families of refresh tokens in Redis or PostgreSQL, and the keys, so that each refreshes and accepts
+//! what the other has issued, and of two that are presented one token at once one rotates it:
+//!
+//! ```text
+//! openssl rand -out key 32
+//! export TOKEN_SERVER_STORE=postgres://me:secret@localhost/app
+//! cargo run --features postgres --example token_server -- --key-file key --listen 127.0.0.1:8080
+//! cargo run --features postgres --example token_server -- --key-file key --listen 127.0.0.1:8081
+//! ```
 
+#[path = "../support/families.rs"]
+mod families;
 #[cfg(test)]
 mod log_tests;
+#[path = "../support/place.rs"]
+mod place;
 mod server;
 
 use std::io::Write as _;
@@ -14,13 +29,15 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::{StringValueParser, TypedValueParser as _};
 use clap::{Parser, ValueEnum};
 use perennial::adapters::jwt::SigningKey;
 use perennial::rotation::{Policy, Reuse};
+use perennial::token::Secret;
 
-use server::{CLIENT, Config, Log, Server, Store};
+use server::{CLIENT, Config, Log, Server};
 
-/// An authorization server with an API and a page, everything in memory.
+/// An authorization server with an API and a page.
 ///
 /// Anybody can log in, by POST /dev-login with a client and a subject: for development only.
 #[derive(Parser)]
@@ -42,9 +59,16 @@ struct Arguments {
     #[arg(long, value_name = "DUR", default_value = "30s", value_parser = humantime::parse_duration)]
     overlap: Duration,
 
-    /// Where families of refresh tokens are kept
-    #[arg(long, value_enum, default_value_t = Store::Memory)]
-    store: Store,
+    /// Where families of refresh tokens are kept: `memory`, or with the features of these names `redis://…`
+    /// or `postgres://…`, without TLS
+    #[arg(long, value_name = "STORE", default_value = "memory", hide_default_value = true)]
+    #[arg(env = "TOKEN_SERVER_STORE", hide_env_values = true, value_parser = StringValueParser::new().map(Secret::new))]
+    store: Secret,
+
+    /// The key that seals tokens, the same for all servers that share a store: a file of 32 random bytes,
+    /// made by `openssl rand -out FILE 32` [default: a new one, for families in memory]
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<std::path::PathBuf>,
 
     /// Does not tell, on standard error, what is issued and what is refused
     #[arg(long)]
@@ -100,6 +124,10 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         }
         None => None,
     };
+    let store = arguments.store.expose();
+    let keys = families::keys(store, arguments.key_file.as_deref());
+    let keys = keys.map_err(|error| format!("--store and --key-file: {error}"))?;
+    let families = families::open(store).await.map_err(|error| format!("--store: {error}"))?;
     let (policy, access_lifetime) = (Policy::new(reuse), arguments.access_ttl);
     let log = (!arguments.quiet).then(|| -> Log {
         // Whoever closes standard error does not want to be told.
@@ -110,7 +138,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         access_lifetime,
         signing,
         service_secret: arguments.service_secret,
-        store: arguments.store,
+        families,
+        keys,
         log,
         requests_a_second: 10_000,
     };

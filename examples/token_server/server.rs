@@ -11,25 +11,17 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use clap::ValueEnum;
 use perennial::adapters::axum::{AuthorizationServer, RegisteredClient, RequireBearer};
 use perennial::adapters::jwt::{Jwt, SigningKey};
-use perennial::issue::{Identity, Issuer, Keys, MemoryFamilies, Notice};
+use perennial::issue::{FamilyStore, Identity, Issuer, Keys, MemoryFamilies, Notice};
 use perennial::rotation::Policy;
 use tokio::net::TcpListener;
-
-/// Where families are kept.
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum Store {
-    /// In this process, until it ends
-    Memory,
-}
 
 /// Takes a line.
 pub(crate) type Log = Box<dyn Fn(&str) + Send + Sync>;
 
 /// How the server behaves.
-pub(crate) struct Config {
+pub(crate) struct Config<S = MemoryFamilies> {
     pub(crate) policy: Policy,
     pub(crate) access_lifetime: Duration,
     /// Signs access tokens; without it they are opaque.
@@ -37,7 +29,9 @@ pub(crate) struct Config {
     /// The secret of a second client, which may act for itself; without one there is no such client.
     pub(crate) service_secret: Option<String>,
     /// Where families are kept.
-    pub(crate) store: Store,
+    pub(crate) families: S,
+    /// The same for all servers that share the families.
+    pub(crate) keys: Keys,
     /// Where a line goes for each thing that is issued or refused.
     pub(crate) log: Option<Log>,
     /// How many requests the page's client may make.
@@ -53,24 +47,18 @@ pub(crate) const CLIENT: &str = "web";
 pub(crate) const SERVICE: &str = "service";
 
 /// A server that listens, and what it is made of.
-pub(crate) struct Server {
+pub(crate) struct Server<S: FamilyStore = MemoryFamilies> {
     pub(crate) url: String,
-    pub(crate) issuer: Issuer<MemoryFamilies>,
-    endpoints: AuthorizationServer<MemoryFamilies>,
+    pub(crate) issuer: Issuer<S>,
+    endpoints: AuthorizationServer<S>,
     listener: TcpListener,
 }
 
-impl Server {
-    pub(crate) async fn listen(address: SocketAddr, config: Config) -> io::Result<Self> {
+impl<S: FamilyStore> Server<S> {
+    pub(crate) async fn listen(address: SocketAddr, config: Config<S>) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret)?;
-        let keys = Keys::new(secret).expect("32 bytes are a key");
-        let families = match config.store {
-            Store::Memory => MemoryFamilies::new(),
-        };
-        let issuer = Issuer::builder(keys, families)
+        let issuer = Issuer::builder(config.keys, config.families)
             .policy(config.policy)
             .access_lifetime(config.access_lifetime);
         let issuer = match config.log {

@@ -29,7 +29,38 @@
 //! A grant is one row of `perennial_grants`: `version`, `record` ([`Versioned::to_json`]) and its
 //! SHA-256, without which a record that was changed in place counts as damaged; and who has the lease
 //! until when, by the database's clock. The tokens are not encrypted. Every write and
-//! every release is notified on the channel `perennial_changed`, with the key as the payload.
+//! every release is notified on the channel `perennial_changed`, with the key as the payload. A family of refresh
+//! tokens is one row of `perennial_families`, without any token.
+//!
+//! # Schema and migrations
+#![doc = concat!("```sql\n", include_str!("postgres/schema.sql"), "```")]
+//! [`SCHEMA`] is this text, for your other migrations; it changes nothing where the tables are there, and
+//! [`PostgresConnection::migrate`] runs it under an advisory lock, so that processes that start at once may
+//! all do so. It alters no table: a release that needs another one says so in the changelog, with its statements.
+//! Before the first release `record_sum` was added:
+//! ```sql
+//! ALTER TABLE perennial_grants ADD COLUMN record_sum bytea;
+//! UPDATE perennial_grants SET record_sum = sha256(convert_to(record, 'UTF8'));
+//! ALTER TABLE perennial_grants ALTER COLUMN record_sum SET NOT NULL;
+//! ```
+//!
+//! Rows of a table of your own move by an `INSERT … SELECT`. A grant's `record` is what
+//! [`Versioned::to_json`] returns, its `record_sum` the SHA-256 of that, and its `version` the time in
+//! milliseconds, here of records in a table `sessions`:
+//! ```sql
+//! INSERT INTO perennial_grants (key, version, record, record_sum)
+//! SELECT name, (extract(epoch FROM now()) * 1000)::bigint, record, sha256(convert_to(record, 'UTF8'))
+//! FROM sessions ON CONFLICT (key) DO NOTHING;
+//! ```
+//! Families are named by the tokens that were issued with them, so that only rows of another store of
+//! families can be moved: `id` is `FamilyId::to_bytes`, instants are milliseconds since 1970, `version` is any.
+//!
+//! Grants stay until you delete their rows, which to a process that has seen one is no logout but a loss.
+//! Families that may be forgotten stay until they are purged, by `PURGE` or `PostgresFamilies::purge`:
+//! ```sql
+//! DELETE FROM perennial_families
+//! WHERE forget_at < (extract(epoch FROM now()) * 1000)::bigint - 3600000;
+//! ```
 //!
 //! # Invariants
 //! - Each step is one statement, in a transaction of its own, and decides on the row that it has

@@ -26,8 +26,12 @@
 //! # What is stored
 //! A grant is one hash under its key, so that it lies on one node of a cluster, with the fields
 //! `version`, `record` ([`Versioned::to_json`]) and `sum`, its SHA-1, without which a record that was
-//! changed in place counts as damaged; and `fence`, `until` and `term` while a lease is held. The tokens are not encrypted. Every write is published on the channel `perennial:changed`,
-//! with the key as the message.
+//! changed in place counts as damaged; and `fence`, `until` and `term` while a lease is held. The tokens are not encrypted. Every write is published on the channel
+//! `perennial:changed`, with the key as the message. A family of refresh tokens is one hash
+//! `{name}:family:ID`, without any token, and a set `{name}:subject:SUBJECT` lists the families of a subject.
+//!
+//! There is no schema to create, nothing to migrate so far, and nothing to purge: grants have no expiry,
+//! and the server deletes a family an hour after it may be forgotten.
 //!
 //! # Invariants
 //! - Each step is one script, which the server runs alone, with its own clock. It writes by one

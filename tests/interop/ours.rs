@@ -7,8 +7,9 @@ pub(crate) mod server;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use perennial::issue::{Keys, MemoryFamilies};
 use perennial::rotation::{Policy, Reuse};
-use server::{Config, Server, Store};
+use server::{Config, Server};
 
 /// A server that tolerates no reuse, whose access tokens are opaque and live for `seconds`.
 pub(crate) fn strict(seconds: u64) -> Config {
@@ -17,7 +18,8 @@ pub(crate) fn strict(seconds: u64) -> Config {
         access_lifetime: Duration::from_secs(seconds),
         signing: None,
         service_secret: None,
-        store: Store::Memory,
+        families: MemoryFamilies::new(),
+        keys: Keys::new([7; 32]).expect("it is long enough"),
         log: None,
         requests_a_second: 10_000,
     }

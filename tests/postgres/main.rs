@@ -1,6 +1,7 @@
 //! The stores of PostgreSQL on a real server, which each test starts for itself and ends by its id. Not
 //! part of `cargo test`: `.ci/stores` runs them.
 
+mod claims;
 mod families;
 mod faults;
 mod kits;
@@ -8,6 +9,7 @@ mod lease;
 mod server;
 #[path = "../server_support/mod.rs"]
 mod server_support;
+mod servers;
 mod store;
 
 /// A test on a server of its own, or a line that says that there is none.

@@ -64,11 +64,17 @@ impl Server {
         fs::rename(unfinished, kept).expect("nobody else makes it");
     }
 
+    /// A folder that is gone with the server.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// One of the programs that come with the server, run as the server is.
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);

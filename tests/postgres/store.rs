@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perennial::adapters::postgres::{PostgresConnection, PostgresStore, SCHEMA};
+use perennial::adapters::postgres::{PURGE, PostgresConnection, PostgresStore, SCHEMA};
 use perennial::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::token::Grant;
 use tokio_postgres::{Config, NoTls};
@@ -59,6 +59,47 @@ async fn the_tables_are_created_once_whoever_creates_them() {
     }
     put(&server.store(KEY), Version::EMPTY, "at-1").await;
     server.sql(SCHEMA).await;
+}
+
+/// The statements of the documentation that begin so, up to the next that is in a block of its own.
+fn documented(beginning: &str) -> String {
+    let page = include_str!("../../src/adapters/postgres.rs");
+    let docs: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("//! ")).collect();
+    let from = docs.iter().position(|line| line.starts_with(beginning)).expect("it is there");
+    let block = docs[from..].iter().take_while(|line| **line != "```");
+    block.copied().collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn the_documented_statements_alter_an_older_table_and_move_grants_from_another() {
+    on_a_server!(server);
+    let (old, moved) = (server.store(KEY), server.store("grant:bob"));
+    put(&old, Version::EMPTY, "at-1").await;
+    server.sql("ALTER TABLE perennial_grants DROP COLUMN record_sum").await;
+    server.sql(&documented("ALTER TABLE")).await;
+    let found = old.load().await.expect("it is as it was");
+    assert_eq!(found.grant, Some(grant("at-1")));
+    server.sql(SCHEMA).await;
+
+    let record = Versioned { version: Version::new(1), grant: Some(grant("at-2")) }.to_json();
+    let create = format!(
+        "CREATE TABLE sessions (name text, record text);
+        INSERT INTO sessions VALUES ('{KEY}', '{0}'), ('grant:bob', '{0}')",
+        record.expose(),
+    );
+    server.sql(&create).await;
+    server.sql(&documented("INSERT INTO")).await;
+    let found = moved.load().await.expect("it is moved");
+    assert_eq!(found.grant, Some(grant("at-2")));
+    put(&moved, found.version, "at-3").await;
+    let found = old.load().await.expect("it was there before");
+    assert_eq!(found.grant, Some(grant("at-1")));
+}
+
+#[test]
+fn the_documented_purge_is_the_one_that_is_run() {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(words(&documented("DELETE")), format!("{};", words(PURGE)));
 }
 
 // Rule F1.

@@ -34,6 +34,11 @@ pub(super) async fn handle(
         drain(body).await;
         return unauthorized(token.is_some());
     }
+    echo(method, uri, body).await
+}
+
+/// Answers with method, path, length and digest of what was sent.
+pub(crate) async fn echo(method: Method, uri: Uri, body: Body) -> Response {
     let mut hash = Sha256::new();
     let mut length = 0_usize;
     let mut chunks = body.into_data_stream();

@@ -45,6 +45,7 @@ use tokio::task::JoinHandle;
     reason = "each program that includes this module uses another part of it"
 )]
 pub(crate) use {
+    api::echo,
     counters::Counters,
     family::Rotation,
     faults::{Fault, Faults, Presentation},
@@ -104,7 +105,7 @@ pub(crate) struct Urls {
 }
 
 impl Urls {
-    fn at(address: SocketAddr) -> Self {
+    pub(crate) fn at(address: SocketAddr) -> Self {
         // A server that listens on every interface is reached on this machine by loopback.
         let host = match address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

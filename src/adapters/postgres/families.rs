@@ -25,17 +25,12 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
     (extract(epoch FROM statement_timestamp()) * 1000)::bigint)
 ON CONFLICT (id) DO NOTHING RETURNING version";
 
-const FIND: &str = "
-SELECT version, client, subject, scope, began, used, newest, tolerance, overlap_until, overlap_uses,
-    revoked, forget_at
-FROM perennial_families WHERE id = $1";
+/// $1: the identifier. In a file, as `.ci/claims` has `pgbench` run the very same.
+const FIND: &str = include_str!("find.sql");
 
-const SWAP: &str = "
-UPDATE perennial_families SET
-    version = greatest(version + 1, (extract(epoch FROM statement_timestamp()) * 1000)::bigint),
-    began = $3, used = $4, newest = $5, tolerance = $6, overlap_until = $7, overlap_uses = $8,
-    revoked = $9, forget_at = $10
-WHERE id = $1 AND version = $2 RETURNING version";
+/// Claims the next rotation of a family. $1 to $8: its new state, $9: the identifier, $10: the expected version. They
+/// are numbered as they occur, as `pgbench` numbers them.
+const SWAP: &str = include_str!("claim.sql");
 
 const REVOKE: &str = "
 UPDATE perennial_families SET
@@ -123,8 +118,8 @@ impl FamilyStore for PostgresFamilies {
         family: Row,
         forget_at: Option<Timestamp>,
     ) -> Result<FamilySwap, StoreError> {
-        let mut values = vec![name(id), Value::Number(Some(number(expected)))];
-        values.extend(state(family, forget_at)?);
+        let mut values = Vec::from(state(family, forget_at)?);
+        values.extend([name(id), Value::Number(Some(number(expected)))]);
         if self.query(SWAP, values).await?.is_empty() {
             return self.find(id).await.map(FamilySwap::Conflict);
         }

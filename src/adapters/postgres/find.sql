@@ -1,0 +1,3 @@
+SELECT version, client, subject, scope, began, used, newest, tolerance, overlap_until, overlap_uses,
+    revoked, forget_at
+FROM perennial_families WHERE id = $1
