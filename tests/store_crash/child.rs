@@ -4,6 +4,7 @@ use std::env;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -190,9 +191,11 @@ fn say(line: &str) {
 /// Says that the program is at `step`, and halts where it is to halt there.
 fn at(step: &str) {
     say(&format!("at {step}"));
+    // Once: it may come there again.
+    static HALTED: AtomicBool = AtomicBool::new(false);
     let halt = env::var(HALT).unwrap_or_default();
     match halt.split_once(' ') {
-        Some((how, place)) if place == step => {
+        Some((how, place)) if place == step && !HALTED.swap(true, Ordering::SeqCst) => {
             let signal = if how == "killed" { Signal::KILL } else { Signal::STOP };
             kill_process(getpid(), signal).expect("a signal to itself");
             if how == "paused" {
