@@ -10,6 +10,7 @@ use perennial::adapters::tokio::Tokio;
 use perennial::lifecycle::{Policy, Reuse};
 use perennial::session::Session;
 use perennial::wire::Client;
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::server::CLIENT;
@@ -135,10 +136,17 @@ async fn call(session: &Session, counts: &Counts, api: &reqwest::RequestBuilder,
                         Ok(response) if response.status().is_success() => {
                             counts.checked.fetch_add(1, Ordering::SeqCst);
                         }
+                        // As where the login has been revoked meanwhile.
+                        Ok(response) if response.status() == StatusCode::UNAUTHORIZED => {
+                            say(&json!({ "logged_out": response.status().to_string() }));
+                        }
                         Ok(response) => say(&json!({ "failed": response.status().to_string() })),
                         Err(error) => say(&json!({ "failed": error.to_string() })),
                     }
                 }
+            }
+            Err(error) if error.is_login_required() => {
+                say(&json!({ "logged_out": with_causes(&error) }));
             }
             Err(error) => say(&json!({ "failed": with_causes(&error) })),
         }
