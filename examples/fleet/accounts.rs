@@ -7,10 +7,10 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
-use crate::{Arguments, Rotation};
 use crate::fleet::Holder;
 use crate::holder::Step;
 use crate::server::{Seen, TokenRequest};
+use crate::{Arguments, Rotation};
 
 /// A kill that came during a refresh.
 pub(crate) struct Kill {
@@ -92,12 +92,23 @@ pub(crate) fn settle(arguments: &Arguments, seen: &Seen, holders: &[Holder]) -> 
     }
     let mut rotated: Vec<Duration> = presented.values().map(|all| all[0].at).collect();
     rotated.sort_unstable();
-    let mut unaccounted = presented.values().filter(|all| all[0].granted != Some(true)).count();
+    let mut unaccounted = 0;
+    for first in presented.values().map(|all| all[0]).filter(|it| it.granted != Some(true)) {
+        eprintln!("refused at first: {}", told(first, &[]));
+        unaccounted += 1;
+    }
     let (mut lost, mut after_a_revocation) = (BTreeSet::new(), 0);
     // A token is not due before half its life is over. Its life begins when the request is sent, a little
     // before the server notes it.
     let early = arguments.ttl * 3 / 8;
-    unaccounted += rotated.windows(2).filter(|pair| pair[1] < pair[0] + early).count();
+    for pair in rotated.windows(2).filter(|pair| pair[1] < pair[0] + early) {
+        eprintln!(
+            "before it was due: {:.2} s after {:.2} s",
+            pair[1].as_secs_f64(),
+            pair[0].as_secs_f64()
+        );
+        unaccounted += 1;
+    }
     for all in presented.values() {
         let mut is_revoked = false;
         for request in all.iter().skip(1) {

@@ -107,8 +107,9 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Server> {
     let server = AuthorizationServer::builder(issuer.clone(), &*url)
         .client(RegisteredClient::public(CLIENT).rate_limit(100_000, Duration::from_secs(1)))
         .build();
-    let api =
-        Router::new().route("/api", get(async || "a thing")).layer(RequireBearer::new(issuer.clone()));
+    let api = Router::new()
+        .route("/api", get(async || "a thing"))
+        .layer(RequireBearer::new(issuer.clone()));
     let tokens = server.router().layer(from_fn_with_state(Arc::clone(&seen), account));
     tokio::spawn(async move { axum::serve(listener, tokens.merge(api)).await });
     Ok(Server { url, seen, issuer })
