@@ -188,11 +188,12 @@ fn say(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
+/// Whether the program has halted: once, as it may come to that step again.
+static HALTED: AtomicBool = AtomicBool::new(false);
+
 /// Says that the program is at `step`, and halts where it is to halt there.
 fn at(step: &str) {
     say(&format!("at {step}"));
-    // Once: it may come there again.
-    static HALTED: AtomicBool = AtomicBool::new(false);
     let halt = env::var(HALT).unwrap_or_default();
     match halt.split_once(' ') {
         Some((how, place)) if place == step && !HALTED.swap(true, Ordering::SeqCst) => {

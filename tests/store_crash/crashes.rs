@@ -137,7 +137,7 @@ fn under_strict_rotation_a_kill_costs_the_login_exactly_where_the_response_is_no
             let steps = Watched::start(&program).steps();
             assert_eq!(steps.last().map(String::as_str), Some(step), "{steps:?}");
             program.halt = Halt::Never;
-            program.patience = WATCHDOG / 2;
+            program.patience = WATCHDOG * 4 / 5;
             let told = Watched::start(&program).token();
             let after = world.stats();
             let revoked = after.family_revocations - before.family_revocations;

@@ -70,7 +70,8 @@ fn outlasts_its_lease(
         // Its session or the lease's own thread ends the turn, as the deadline has passed.
         continue_it(&holder);
     }
-    let other = another(&world, reuse, None).expect("the lease ends");
+    let deadline = (!kind.is_lock()).then_some(SECOND);
+    let other = another(&world, reuse, deadline).expect("the lease ends");
     assert!(world.accepts(&other));
     assert_eq!((world.stats().token_requests, world.stats().rotations), (1, 1));
     let stored = world.content();
@@ -153,7 +154,7 @@ fn a_process_paused_with_its_response_in_hand_writes_over_nothing_that_came_afte
         let mut holder = paused(&world, "idempotent", "before persisting");
         assert_eq!(world.stats().rotations, 1);
         for rotations in [1, 2] {
-            let token = another(&world, "idempotent", None).expect("the lease ends");
+            let token = another(&world, "idempotent", Some(SECOND)).expect("the lease ends");
             assert!(world.accepts(&token));
             assert_eq!(world.stats().rotations, rotations, "{kind:?}");
             if rotations == 1 {

@@ -67,7 +67,7 @@ impl World {
     pub(crate) fn program(&self, reuse: &'static str) -> Program<'_> {
         let mut program = Program::new(&self.name, &self.url, reuse);
         if !self.kind.is_lock() {
-            (program.deadline, program.patience) = (SHORT, WATCHDOG / 2);
+            (program.deadline, program.patience) = (SHORT, WATCHDOG * 4 / 5);
         }
         program
     }
