@@ -125,15 +125,12 @@ pub(crate) fn settle(arguments: &Arguments, seen: &Seen, holders: &[Holder]) -> 
                     |it: &&TokenRequest| it.holder == kill.holder && is_open(it, holders);
                 kill.repeated.is_none() && all.iter().any(presented) && kill.at <= request.at
             });
-            match reason {
-                Some(kill) => {
-                    kill.repeated = Some((request.at, request.holder));
-                    kill.revoked = is_refused;
-                }
-                None => {
-                    eprintln!("no kill explains this: {}", told(request, all));
-                    unaccounted += 1;
-                }
+            if let Some(kill) = reason {
+                kill.repeated = Some((request.at, request.holder));
+                kill.revoked = is_refused;
+            } else {
+                eprintln!("no kill explains this: {}", told(request, all));
+                unaccounted += 1;
             }
             if is_refused {
                 is_revoked = true;
