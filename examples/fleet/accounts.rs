@@ -1,16 +1,16 @@
 //! The account: each expiry has one refresh, and each further one the kill that explains it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
-use crate::Arguments;
 use crate::fleet::Holder;
 use crate::holder::Step;
 use crate::server::{Seen, TokenRequest};
+use crate::{Arguments, Rotation};
 
 /// A kill that came during a refresh.
 pub(crate) struct Kill {
@@ -19,6 +19,8 @@ pub(crate) struct Kill {
     pub(crate) step: &'static str,
     /// When another holder has sent the same refresh token again.
     pub(crate) repeated: Option<(Duration, u64)>,
+    /// Whether the server has revoked the family for that.
+    pub(crate) revoked: bool,
 }
 
 pub(crate) struct Account {
@@ -29,6 +31,10 @@ pub(crate) struct Account {
     pub(crate) in_a_refresh: Vec<Kill>,
     pub(crate) families_revoked: u64,
     refusals: u64,
+    /// Requests with the grant of a family that was revoked before.
+    after_a_revocation: usize,
+    /// How often a caller heard that there is no login, after the grant of its process was revoked.
+    logged_out: usize,
     failed: usize,
     asked: u64,
     checked: u64,
@@ -36,9 +42,20 @@ pub(crate) struct Account {
 
 impl Account {
     pub(crate) fn is_good(&self, arguments: &Arguments) -> bool {
+        // Under strict rotation no holder can know what a kill has left.
+        let lost = match arguments.rotation {
+            Rotation::Strict => self.revoked_after_a_kill(),
+            Rotation::Idempotent => 0,
+        };
         self.expiries >= arguments.expiries
             && self.checked > 0
-            && (self.unaccounted, self.failed, self.families_revoked) == (0, 0, 0)
+            && (self.unaccounted, self.failed) == (0, 0)
+            && self.families_revoked == lost
+            && self.refusals == lost + self.after_a_revocation as u64
+    }
+
+    fn revoked_after_a_kill(&self) -> u64 {
+        self.in_a_refresh.iter().filter(|kill| kill.revoked).count() as u64
     }
 
     pub(crate) fn to_json(&self, arguments: &Arguments) -> Value {
@@ -49,6 +66,7 @@ impl Account {
             "expiries": self.expiries,
             "refreshes": self.refreshes,
             "refreshes_after_a_kill": repeated,
+            "refreshes_after_a_revocation": self.after_a_revocation,
             "unaccounted_refreshes": self.unaccounted,
             "kills": self.kills,
             "kills_in_a_refresh": self.in_a_refresh.len(),
@@ -56,7 +74,9 @@ impl Account {
             "checked": self.checked,
             "failed": self.failed,
             "refused": self.refusals,
+            "logged_out": self.logged_out,
             "families_revoked": self.families_revoked,
+            "families_revoked_after_a_kill": self.revoked_after_a_kill(),
         })
     }
 }
@@ -72,13 +92,32 @@ pub(crate) fn settle(arguments: &Arguments, seen: &Seen, holders: &[Holder]) -> 
     }
     let mut rotated: Vec<Duration> = presented.values().map(|all| all[0].at).collect();
     rotated.sort_unstable();
-    let mut unaccounted = requests.iter().filter(|it| it.granted != Some(true)).count();
+    let mut unaccounted = 0;
+    for first in presented.values().map(|all| all[0]).filter(|it| it.granted != Some(true)) {
+        eprintln!("refused at first: {}", told(first, &[]));
+        unaccounted += 1;
+    }
+    let (mut lost, mut after_a_revocation) = (BTreeSet::new(), 0);
     // A token is not due before half its life is over. Its life begins when the request is sent, a little
     // before the server notes it.
     let early = arguments.ttl * 3 / 8;
-    unaccounted += rotated.windows(2).filter(|pair| pair[1] < pair[0] + early).count();
+    for pair in rotated.windows(2).filter(|pair| pair[1] < pair[0] + early) {
+        eprintln!(
+            "before it was due: {:.2} s after {:.2} s",
+            pair[1].as_secs_f64(),
+            pair[0].as_secs_f64()
+        );
+        unaccounted += 1;
+    }
     for all in presented.values() {
+        let mut is_revoked = false;
         for request in all.iter().skip(1) {
+            let is_refused = request.granted != Some(true);
+            if is_revoked && is_refused {
+                // Each process hears of it by a request of its own.
+                after_a_revocation += 1;
+                continue;
+            }
             // One that presented it as well was killed, and is not the reason of another repetition. Its own
             // request may be the later one, as it was still on its way.
             let reason = kills.iter_mut().find(|kill| {
@@ -86,10 +125,29 @@ pub(crate) fn settle(arguments: &Arguments, seen: &Seen, holders: &[Holder]) -> 
                     |it: &&TokenRequest| it.holder == kill.holder && is_open(it, holders);
                 kill.repeated.is_none() && all.iter().any(presented) && kill.at <= request.at
             });
-            match reason {
-                Some(kill) => kill.repeated = Some((request.at, request.holder)),
-                None => unaccounted += 1,
+            if let Some(kill) = reason {
+                kill.repeated = Some((request.at, request.holder));
+                kill.revoked = is_refused;
+            } else {
+                eprintln!("no kill explains this: {}", told(request, all));
+                unaccounted += 1;
             }
+            if is_refused {
+                is_revoked = true;
+                lost.extend(holders.iter().find(|it| it.id == request.holder).map(|it| it.login));
+            }
+        }
+    }
+    // A process on a grant that was revoked.
+    let (mut logged_out, mut failed) = (0, holders.iter().map(|it| it.failures.len()).sum());
+    for holder in holders {
+        if lost.contains(&holder.login) {
+            logged_out += holder.logged_out.len();
+        } else {
+            for text in &holder.logged_out {
+                eprintln!("process {}: {text}", holder.id);
+            }
+            failed += holder.logged_out.len();
         }
     }
     Account {
@@ -100,10 +158,19 @@ pub(crate) fn settle(arguments: &Arguments, seen: &Seen, holders: &[Holder]) -> 
         in_a_refresh: kills,
         families_revoked: seen.families_revoked.load(Ordering::SeqCst),
         refusals: seen.refusals.load(Ordering::SeqCst),
-        failed: holders.iter().map(|it| it.failures.len()).sum(),
+        after_a_revocation,
+        logged_out,
+        failed,
         asked: holders.iter().map(|it| it.asked).sum(),
         checked: holders.iter().map(|it| it.checked).sum(),
     }
+}
+
+/// Who has presented this refresh token, and when.
+fn told(request: &TokenRequest, all: &[&TokenRequest]) -> String {
+    let one = |it: &TokenRequest| format!("{} at {:.2} s", it.holder, it.at.as_secs_f64());
+    let before: Vec<_> = all.iter().filter(|it| it.at < request.at).map(|it| one(it)).collect();
+    format!("process {} has sent what was sent by {}", one(request), before.join(", "))
 }
 
 /// Whether the sender of this request has not told that it has stored a response since.
@@ -132,7 +199,7 @@ fn kill_of(holder: &Holder, requests: &[TokenRequest]) -> Option<Kill> {
         Step::Stored => "the response is stored, the lease is held",
         Step::Released => return None,
     };
-    Some(Kill { at, holder: holder.id, step, repeated: None })
+    Some(Kill { at, holder: holder.id, step, repeated: None, revoked: false })
 }
 
 /// The kills that came during a refresh, and what followed.
@@ -144,7 +211,8 @@ pub(crate) fn table(account: &Account, holders: &[Holder]) -> Table {
         let then = match kill.repeated {
             Some((at, by)) => {
                 let after = at.saturating_sub(kill.at).as_millis();
-                format!("{after} ms later process {by} sent the same refresh token")
+                let then = if kill.revoked { ": the server took it for theft" } else { "" };
+                format!("{after} ms later process {by} sent the same refresh token{then}")
             }
             None => "nothing was to be repeated".to_owned(),
         };

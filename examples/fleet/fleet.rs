@@ -8,14 +8,12 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
-use perennial::clock::{Clock, StandardClock};
-use perennial::store::StoredGrant;
-use perennial::token::Grant;
 use serde_json::Value;
+use tokio::runtime::Handle;
 
 use crate::holder::Step;
-use crate::server::Seen;
-use crate::{Arguments, Result, accounts, picture, server};
+use crate::server::{Seen, Server};
+use crate::{Arguments, Result, Rotation, accounts, picture, server};
 
 /// How long the run may take beyond what its expiries need.
 const GRACE: Duration = Duration::from_secs(60);
@@ -33,6 +31,10 @@ pub(crate) struct Holder {
     pub(crate) killed: Option<Duration>,
     pub(crate) steps: Vec<(Duration, Step)>,
     pub(crate) failures: Vec<String>,
+    /// What callers were told who are to log in.
+    pub(crate) logged_out: Vec<String>,
+    /// Of which login its grant is, counted from zero.
+    pub(crate) login: u64,
     pub(crate) asked: u64,
     pub(crate) checked: u64,
     child: Child,
@@ -51,9 +53,10 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<bool> {
         None => format!("file:{}", folder.path().join("grant.json").display()),
     };
     let arguments = Arguments { store: Some(store), ..arguments.clone() };
-    let (url, seen, grant) = server::start(&arguments).await?;
-    log_in(&arguments, grant).await?;
-    let fleet = Fleet::new(arguments.clone(), url, Arc::clone(&seen));
+    let server = server::start(&arguments).await?;
+    log_in(&arguments, &server).await?;
+    let seen = Arc::clone(&server.seen);
+    let fleet = Fleet::new(arguments.clone(), server, Handle::current());
     let holders = tokio::task::spawn_blocking(move || fleet.run()).await??;
     let account = accounts::settle(&arguments, &seen, &holders);
     println!("{}", accounts::table(&account, &holders));
@@ -64,20 +67,22 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<bool> {
 }
 
 /// Puts the grant of a login into the store.
-async fn log_in(arguments: &Arguments, grant: Grant) -> Result<()> {
-    let stored = StoredGrant::new(grant, StandardClock::new().wall());
+async fn log_in(arguments: &Arguments, server: &Server) -> Result<()> {
     let never = |_| Err(perennial::refresh::RefreshError::unavailable("never asked"));
     let builder = perennial::session::Session::builder_blocking(never);
     let store = arguments.store.as_deref().expect("it was set");
     let session = crate::store::open(builder, store, |_| {}).await?.build()?;
-    Ok(session.install(stored.grant).await?)
+    Ok(session.install(server.log_in().await?).await?)
 }
 
 struct Fleet {
     arguments: Arguments,
-    url: String,
+    server: Server,
     seen: Arc<Seen>,
+    runtime: Handle,
     holders: Vec<Holder>,
+    /// How often somebody has logged in since.
+    logins: u64,
     /// Whether a holder was killed in a refresh, and none has stored a grant since.
     is_open: bool,
     sender: Sender<Told>,
@@ -85,24 +90,32 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn new(arguments: Arguments, url: String, seen: Arc<Seen>) -> Self {
+    fn new(arguments: Arguments, server: Server, runtime: Handle) -> Self {
         let (sender, told) = mpsc::channel();
-        Self { arguments, url, seen, holders: Vec::new(), is_open: false, sender, told }
+        let seen = Arc::clone(&server.seen);
+        let (holders, logins, is_open) = (Vec::new(), 0, false);
+        Self { arguments, server, seen, runtime, holders, logins, is_open, sender, told }
     }
 
     fn run(mut self) -> Result<Vec<Holder>> {
-        for place in 0..self.arguments.processes as usize {
-            self.start(place)?;
-        }
+        self.start_all()?;
         let expiries = self.arguments.expiries as u64;
         let needed = self.arguments.ttl * u32::try_from(expiries)?;
         let every = self.arguments.kill_every;
         let (mut next_kill, mut kills) = (self.seen.now() + every, 0_u32);
+        let mut handled = 0;
         let mut aimed: Option<(usize, Duration)> = None;
         while self.seen.rotations.load(Ordering::SeqCst) < expiries
-            && self.seen.families_revoked.load(Ordering::SeqCst) == 0
-            && self.seen.now() < needed + GRACE
+            && self.seen.now() < 4 * needed + GRACE
         {
+            let revoked = self.seen.families_revoked.load(Ordering::SeqCst);
+            if revoked > handled {
+                if self.arguments.rotation == Rotation::Idempotent {
+                    break;
+                }
+                self.log_in_again()?;
+                (handled, aimed, next_kill) = (revoked, None, self.seen.now() + every);
+            }
             let noted = self.listen(Duration::from_millis(2));
             let now = self.seen.now();
             if every.is_zero() || now < next_kill {
@@ -135,14 +148,26 @@ impl Fleet {
         self.holders.iter().rposition(|it| it.place == place && it.ended.is_none())
     }
 
+    fn start_all(&mut self) -> Result<()> {
+        (0..self.arguments.processes as usize).try_for_each(|place| self.start(place))
+    }
+
+    /// Ends all holders, as the grant is lost, and starts others on that of another login.
+    fn log_in_again(&mut self) -> Result<()> {
+        self.end()?;
+        self.runtime.block_on(log_in(&self.arguments, &self.server))?;
+        (self.is_open, self.logins) = (false, self.logins + 1);
+        self.start_all()
+    }
+
     fn start(&mut self, place: usize) -> Result<()> {
         let arguments = &self.arguments;
         let mut command = Command::new(std::env::current_exe()?);
         let rotation = match arguments.rotation {
-            crate::Rotation::Strict => "strict",
-            crate::Rotation::Idempotent => "idempotent",
+            Rotation::Strict => "strict",
+            Rotation::Idempotent => "idempotent",
         };
-        command.args(["--holder-of", &self.url, "--rotation", rotation]);
+        command.args(["--holder-of", &self.server.url, "--rotation", rotation]);
         // Not as an argument, which others on the machine can read: it may hold a password.
         command.env("FLEET_STORE", arguments.store.as_deref().expect("it was set"));
         command.args(["--callers", &arguments.callers.to_string()]);
@@ -164,6 +189,8 @@ impl Fleet {
             killed: None,
             steps: Vec::new(),
             failures: Vec::new(),
+            logged_out: Vec::new(),
+            login: self.logins,
             asked: 0,
             checked: 0,
             child,
@@ -221,9 +248,12 @@ impl Fleet {
         }
         if let Some(failure) = line["failed"].as_str() {
             if holder.failures.iter().all(|earlier| earlier != failure) {
-                eprintln!("process {}: {failure}", holder.id);
+                eprintln!("process {} at {:.2} s: {failure}", holder.id, now.as_secs_f64());
             }
             holder.failures.push(failure.to_owned());
+        }
+        if let Some(text) = line["logged_out"].as_str() {
+            holder.logged_out.push(text.to_owned());
         }
         let step = line["step"].as_str().and_then(Step::of)?;
         holder.steps.push((now, step));

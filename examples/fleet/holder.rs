@@ -8,8 +8,10 @@ use std::time::Duration;
 use perennial::adapters::oauth2::RefreshGrant;
 use perennial::adapters::tokio::Tokio;
 use perennial::lifecycle::{Policy, Reuse};
-use perennial::session::Session;
+use perennial::session::{self, Session};
+use perennial::token::AccessToken;
 use perennial::wire::Client;
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::server::CLIENT;
@@ -130,20 +132,49 @@ async fn call(session: &Session, counts: &Counts, api: &reqwest::RequestBuilder,
             Ok(token) => {
                 counts.asked.fetch_add(1, Ordering::SeqCst);
                 if turn % CHECKED == 0 {
-                    let request = api.try_clone().expect("it has no body");
-                    match request.bearer_auth(token.expose()).send().await {
-                        Ok(response) if response.status().is_success() => {
-                            counts.checked.fetch_add(1, Ordering::SeqCst);
-                        }
-                        Ok(response) => say(&json!({ "failed": response.status().to_string() })),
-                        Err(error) => say(&json!({ "failed": error.to_string() })),
-                    }
+                    check(session, counts, api, token).await;
                 }
             }
-            Err(error) => say(&json!({ "failed": with_causes(&error) })),
+            Err(error) => say_error(&error),
         }
         tokio::time::sleep(PACE).await;
     }
+}
+
+/// Checks a token at the server; where it has expired on its way, once more with the next, as the adapters do.
+async fn check(
+    session: &Session,
+    counts: &Counts,
+    api: &reqwest::RequestBuilder,
+    mut token: AccessToken,
+) {
+    for attempt in 0..2 {
+        let request = api.try_clone().expect("it has no body");
+        let status = match request.bearer_auth(token.expose()).send().await {
+            Ok(response) => response.status(),
+            Err(error) => return say(&json!({ "failed": error.to_string() })),
+        };
+        if status.is_success() {
+            counts.checked.fetch_add(1, Ordering::SeqCst);
+            return;
+        }
+        if status != StatusCode::UNAUTHORIZED {
+            return say(&json!({ "failed": status.to_string() }));
+        }
+        if attempt == 1 {
+            return say(&json!({ "logged_out": status.to_string() }));
+        }
+        session.reject(&token);
+        token = match session.token().retry_for(PATIENCE).await {
+            Ok(token) => token,
+            Err(error) => return say_error(&error),
+        };
+    }
+}
+
+fn say_error(error: &session::Error) {
+    let what = if error.is_login_required() { "logged_out" } else { "failed" };
+    say(&json!({ what: with_causes(error) }));
 }
 
 /// Returns an error with what has caused it.

@@ -7,8 +7,8 @@
 //! table, `target/fleet.svg`, and one line of JSON.
 //!
 //! A kill between the server's rotation and the store's write leaves a refresh token that may be spent. A
-//! server that is declared idempotent answers it again; under strict rotation the login is lost, and no
-//! holder can know. So with `--rotation strict` run it with `--kill-every 0s`.
+//! server that is declared idempotent answers it again. Under strict rotation it revokes the grant, and no
+//! holder can know before: then somebody logs in again, and the account says which kill it was.
 
 #![allow(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
 
@@ -35,8 +35,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Shows one grant that many processes share and refresh, while they are killed.
 ///
-/// Exits with 1 unless each expiry had one refresh, each further one has a kill that explains it, and
-/// nothing failed.
+/// Exits with 1 unless each expiry had one refresh, each further one and each grant that is lost has a kill
+/// that explains it, and nothing failed.
 #[derive(Clone, Parser)]
 #[command(version)]
 struct Arguments {

@@ -59,9 +59,28 @@ impl Seen {
     }
 }
 
-/// Serves on loopback until the program ends; gives the address, the account, and the grant of a login.
+/// A server that serves on loopback until the program ends.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) seen: Arc<Seen>,
+    issuer: Issuer<MemoryFamilies>,
+}
+
+impl Server {
+    /// Returns the grant of another login.
+    pub(crate) async fn log_in(&self) -> Result<Grant> {
+        let login = self.issuer.login(Login::new(CLIENT, "somebody")).await?;
+        let mut grant = Grant::of_access_token(login.access_token, login.expires_in);
+        if let Some(refresh_token) = login.refresh_token {
+            grant = grant.with_refresh_token(refresh_token);
+        }
+        Ok(grant)
+    }
+}
+
+/// Starts the server.
 #[allow(clippy::disallowed_methods, reason = "a demonstration on the real clock")]
-pub(crate) async fn start(arguments: &Arguments) -> Result<(String, Arc<Seen>, Grant)> {
+pub(crate) async fn start(arguments: &Arguments) -> Result<Server> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let seen = Arc::new(Seen {
@@ -85,19 +104,15 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<(String, Arc<Seen>, G
         .access_lifetime(arguments.ttl)
         .on_notice(move |notice| count(&counts, &notice.outcome))
         .build();
-    let login = issuer.login(Login::new(CLIENT, "somebody")).await?;
-    let mut grant = Grant::of_access_token(login.access_token, login.expires_in);
-    if let Some(refresh_token) = login.refresh_token {
-        grant = grant.with_refresh_token(refresh_token);
-    }
     let server = AuthorizationServer::builder(issuer.clone(), &*url)
         .client(RegisteredClient::public(CLIENT).rate_limit(100_000, Duration::from_secs(1)))
         .build();
-    let api =
-        Router::new().route("/api", get(async || "a thing")).layer(RequireBearer::new(issuer));
+    let api = Router::new()
+        .route("/api", get(async || "a thing"))
+        .layer(RequireBearer::new(issuer.clone()));
     let tokens = server.router().layer(from_fn_with_state(Arc::clone(&seen), account));
     tokio::spawn(async move { axum::serve(listener, tokens.merge(api)).await });
-    Ok((url, seen, grant))
+    Ok(Server { url, seen, issuer })
 }
 
 fn count(seen: &Seen, outcome: &Outcome<'_>) {

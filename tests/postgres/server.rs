@@ -12,7 +12,7 @@ use perennial::adapters::postgres::{PostgresConnection, PostgresStore};
 use tempfile::TempDir;
 use tokio_postgres::{Client, Config, NoTls};
 
-use crate::server_support::{Process, eventually, free_port};
+use crate::server_support::{Process, eventually, free_port, skipped};
 
 /// A server in a temporary folder, on a port of its own.
 pub(crate) struct Server {
@@ -28,7 +28,7 @@ impl Server {
     /// Starts a server with the tables; `None`, said aloud, where there is none to start.
     pub(crate) async fn start() -> Option<Self> {
         let Some(programs) = programs() else {
-            eprintln!("SKIPPED: postgres is not installed");
+            skipped("postgres is not installed");
             return None;
         };
         let folder = tempfile::tempdir().expect("there is a temporary folder");

@@ -7,7 +7,7 @@ use perennial::adapters::redis::{RedisConnection, RedisStore};
 use redis::Client;
 use tempfile::TempDir;
 
-use crate::server_support::{Process, eventually, free_port};
+use crate::server_support::{Process, eventually, free_port, skipped};
 
 /// A server in a temporary folder, on a port of its own, which keeps what was answered.
 pub(crate) struct Server {
@@ -39,7 +39,7 @@ impl Server {
 
     async fn start_as(is_cluster: bool) -> Option<Self> {
         if Command::new("redis-server").arg("--version").output().is_err() {
-            eprintln!("SKIPPED: redis-server is not installed");
+            skipped("redis-server is not installed");
             return None;
         }
         let folder = tempfile::tempdir().expect("there is a temporary folder");

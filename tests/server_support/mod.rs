@@ -5,6 +5,7 @@
 pub(crate) mod families;
 pub(crate) mod proxy;
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -58,6 +59,12 @@ impl Drop for Process {
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     listener.local_addr().expect("it is bound").port()
+}
+
+/// Says why a test has shown nothing. Not captured, as the macros are.
+pub(crate) fn skipped(why: &str) {
+    let text = format!("SKIPPED: {why}\n");
+    std::io::stderr().write_all(text.as_bytes()).expect("somebody who listens");
 }
 
 /// Repeats `attempt` until it returns something, for 20 seconds at most.

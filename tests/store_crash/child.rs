@@ -1,32 +1,33 @@
-//! The program that is killed or paused: a session on a grant file, which says at which step it is.
+//! The program that is killed or paused: a session on the shared grant, which says at which step it is.
 
 use std::env;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use perennial::adapters::file::FileStore;
 use perennial::adapters::thread::ThreadTimer;
 use perennial::adapters::ureq::refresh_grant;
 use perennial::clock::{Clock, StandardClock};
 use perennial::lifecycle::{Policy, Reuse};
-use perennial::refresh::BoxFuture;
 use perennial::session::{self, Session};
-use perennial::store::{Acquired, Lease, Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::time::{Span, Timestamp};
 use perennial::token::AccessToken;
 use perennial::wire::Client;
 use rustix::process::{Signal, getpid, kill_process};
+use tokio::runtime;
 
-const PATH: &str = "PERENNIAL_CRASH_PATH";
+use crate::shared::{Shared, Stepping};
+
+const STORE: &str = "PERENNIAL_CRASH_STORE";
 const SERVER: &str = "PERENNIAL_CRASH_SERVER";
 const HALT: &str = "PERENNIAL_CRASH_HALT";
 const REUSE: &str = "PERENNIAL_CRASH_REUSE";
 const DEADLINE: &str = "PERENNIAL_CRASH_DEADLINE";
+const PATIENCE: &str = "PERENNIAL_CRASH_PATIENCE";
 const SKEW: &str = "PERENNIAL_CRASH_SKEW";
 
 /// Whether the program's request was answered.
@@ -63,20 +64,24 @@ pub(crate) enum Halt {
 
 /// A program to start.
 pub(crate) struct Program<'a> {
-    pub(crate) path: &'a Path,
+    /// See [`Shared::open`].
+    pub(crate) store: &'a str,
     pub(crate) server: &'a str,
     pub(crate) halt: Halt,
     pub(crate) reuse: &'static str,
     /// Of a refresh.
     pub(crate) deadline: Duration,
+    /// For how long it tries again where it got no token.
+    pub(crate) patience: Duration,
     /// By which its wall clock is wrong, in seconds.
     pub(crate) skew: i64,
 }
 
 impl<'a> Program<'a> {
     /// A program that halts nowhere.
-    pub(crate) fn new(path: &'a Path, server: &'a str, reuse: &'static str) -> Self {
-        Self { path, server, halt: Halt::Never, reuse, deadline: Duration::from_secs(30), skew: 0 }
+    pub(crate) fn new(store: &'a str, server: &'a str, reuse: &'static str) -> Self {
+        let (deadline, patience) = (Duration::from_secs(30), Duration::ZERO);
+        Self { store, server, halt: Halt::Never, reuse, deadline, patience, skew: 0 }
     }
 
     /// Starts it; it says on its standard error what it does.
@@ -88,11 +93,12 @@ impl<'a> Program<'a> {
         };
         Command::new(env::current_exe().expect("this program"))
             .args(["--exact", "child::program", "--nocapture"])
-            .env(PATH, self.path)
+            .env(STORE, self.store)
             .env(SERVER, self.server)
             .env(HALT, halt)
             .env(REUSE, self.reuse)
             .env(DEADLINE, self.deadline.as_millis().to_string())
+            .env(PATIENCE, self.patience.as_millis().to_string())
             .env(SKEW, self.skew.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -104,17 +110,19 @@ impl<'a> Program<'a> {
 
 #[test]
 fn program() {
-    let (Some(path), Ok(server)) = (env::var_os(PATH), env::var(SERVER)) else { return };
-    let number = |name| env::var(name).expect("set").parse().expect("a number");
+    let (Ok(store), Ok(server)) = (env::var(STORE), env::var(SERVER)) else { return };
+    let number = |name| env::var(name).expect("set").parse::<i64>().expect("a number");
+    let duration = |name| Duration::from_millis(number(name).unsigned_abs());
     let window = Duration::from_secs(120);
     let reuse = match &*env::var(REUSE).expect("set") {
         "strict" => Reuse::Strict,
         "idempotent" => Reuse::idempotent(window),
         other => panic!("no policy {other}"),
     };
-    let deadline =
-        Duration::from_millis(env::var(DEADLINE).expect("set").parse().expect("a number"));
-    let policy = Policy::builder().reuse(reuse).refresh_deadline(deadline).build().expect("valid");
+    let policy = Policy::builder().reuse(reuse).refresh_deadline(duration(DEADLINE));
+    let policy = policy.build().expect("valid");
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
     let refresh =
         refresh_grant(Client::builder(&server, "perennial-demo").build().expect("a client"));
     let session = Session::builder_blocking(move |request| {
@@ -125,14 +133,14 @@ fn program() {
         ANSWERED.1.notify_all();
         response
     })
-    .store(Stepping(FileStore::open(path).expect("a store")))
+    .store(Stepping { store: Shared::open(&store, &runtime), at })
     .policy(policy);
     let session = match number(SKEW) {
         0 => session,
         skew => session.clock(Skewed(StandardClock::new(), skew)).timer(ThreadTimer::new()),
     };
     let session = session.build().expect("a session");
-    let result = session.token_blocking();
+    let result = session.token().retry_for(duration(PATIENCE)).wait();
     at("after publishing");
     say(&told(&result));
     if env::var(HALT).is_ok_and(|it| it.starts_with("paused")) {
@@ -180,12 +188,15 @@ fn say(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
+/// Whether the program has halted: once, as it may come to that step again.
+static HALTED: AtomicBool = AtomicBool::new(false);
+
 /// Says that the program is at `step`, and halts where it is to halt there.
 fn at(step: &str) {
     say(&format!("at {step}"));
     let halt = env::var(HALT).unwrap_or_default();
     match halt.split_once(' ') {
-        Some((how, place)) if place == step => {
+        Some((how, place)) if place == step && !HALTED.swap(true, Ordering::SeqCst) => {
             let signal = if how == "killed" { Signal::KILL } else { Signal::STOP };
             kill_process(getpid(), signal).expect("a signal to itself");
             if how == "paused" {
@@ -207,79 +218,5 @@ impl Clock for Skewed {
     fn wall(&self) -> Timestamp {
         let (wall, by) = (self.0.wall(), Span::from(Duration::from_secs(self.1.unsigned_abs())));
         if self.1 < 0 { wall.saturating_sub(by) } else { wall.saturating_add(by) }
-    }
-}
-
-/// A file store that says each step.
-struct Stepping(FileStore);
-
-impl Store for Stepping {
-    fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static {
-        let load = self.0.load();
-        async move {
-            at("before loading");
-            let loaded = load.await;
-            at("after loading");
-            loaded
-        }
-    }
-
-    fn swap(
-        &self,
-        expected: Version,
-        next: Option<StoredGrant>,
-    ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
-        let is_intent = next.as_ref().is_some_and(|it| it.intent.is_some());
-        let swap = self.0.swap(expected, next);
-        async move {
-            at(if is_intent { "before the intent" } else { "before persisting" });
-            let swapped = swap.await;
-            at(if is_intent { "after the intent" } else { "after persisting" });
-            swapped
-        }
-    }
-
-    fn lease(&self) -> Option<Arc<dyn Lease>> {
-        Some(Arc::new(SteppingLease(self.0.lease()?)))
-    }
-}
-
-struct SteppingLease(Arc<dyn Lease>);
-
-impl Lease for SteppingLease {
-    fn acquire(&self, term: Duration) -> BoxFuture<Result<Acquired, StoreError>> {
-        let acquire = self.0.acquire(term);
-        Box::pin(async move {
-            at("before acquiring");
-            let acquired = acquire.await;
-            at("after acquiring");
-            acquired
-        })
-    }
-
-    fn renew(&self, fence: Version, term: Duration) -> BoxFuture<Result<bool, StoreError>> {
-        self.0.renew(fence, term)
-    }
-
-    fn release(&self, fence: Version) -> BoxFuture<Result<(), StoreError>> {
-        at("before releasing");
-        let released = self.0.release(fence);
-        Box::pin(async move {
-            let released = released.await;
-            at("after releasing");
-            released
-        })
-    }
-
-    fn abandon(&self, fence: Version) {
-        self.0.abandon(fence);
-    }
-
-    fn is_lock(&self) -> bool {
-        self.0.is_lock()
-    }
-
-    fn changed(&self) -> BoxFuture<()> {
-        self.0.changed()
     }
 }

@@ -1,32 +1,34 @@
-//! A grant file, the server that has issued the grant, and what programs say.
+//! A shared grant, the server that has issued the grant, and what programs say.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
 use std::process::{Child, ChildStderr};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use perennial::adapters::file::FileStore;
 use perennial::store::{Store, StoredGrant, Swap, Versioned};
 use perennial::time::Timestamp;
 use perennial::token::{Grant, Secret};
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::authorization::{Config, Counters, Rotation, Running, Server};
 use crate::child::Program;
+use crate::shared::{Kind, Place, Shared};
 
 /// How long a program may take before it counts as hung. Where a note of intent says 30 s, one that waits
 /// for it is noticed.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(10);
 
+/// Of a refresh, where a lease goes on for twice as long after its holder has died.
+const SHORT: Duration = Duration::from_millis(250);
+
 pub(crate) struct World {
-    _directory: TempDir,
-    pub(crate) path: PathBuf,
-    pub(crate) store: FileStore,
-    pub(crate) url: String,
+    pub(crate) kind: Kind,
+    store: Shared,
+    name: String,
+    _place: Place,
+    url: String,
     server: Running,
     runtime: Runtime,
 }
@@ -34,29 +36,44 @@ pub(crate) struct World {
 impl World {
     /// A server whose access tokens live for an hour, and a file with the grant of a login there.
     pub(crate) fn new(rotation: Rotation) -> Self {
+        Self::on(Kind::File, rotation).expect("there are files everywhere")
+    }
+
+    /// The same with a store of this kind; `None`, said aloud, where the program of its server is missing.
+    pub(crate) fn on(kind: Kind, rotation: Rotation) -> Option<Self> {
         let runtime = Runtime::new().expect("a runtime");
         let mut config = Config::new(Duration::from_secs(3600));
         (config.rotation, config.overlap) = (rotation, Duration::from_secs(120));
         let server = Server::start(([127, 0, 0, 1], 0).into(), config);
         let server = runtime.block_on(server).expect("a port is free");
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("grant.json");
-        let store = FileStore::open(&path).expect("a store");
-        let login = server.seed();
-        let grant = Grant::new(login.access_token, login.refresh_token, login.expires_in);
+        let place = Place::new(kind, &runtime)?;
+        let name = place.name();
+        let store = Shared::open(&name, &runtime);
         let url = server.urls().token_endpoint.clone();
-        let this = Self { _directory: directory, path, store, url, server, runtime };
-        this.put(StoredGrant::new(grant, Timestamp::from_secs(1_700_000_000)));
-        this.expire();
-        this
+        let this = Self { kind, store, name, _place: place, url, server, runtime };
+        this.log_in();
+        Some(this)
     }
 
+    /// Puts the grant of a login into the store; its access token has expired.
+    pub(crate) fn log_in(&self) {
+        let login = self.server.seed();
+        let grant = Grant::new(login.access_token, login.refresh_token, login.expires_in);
+        self.put(StoredGrant::new(grant, Timestamp::from_secs(1_700_000_000)));
+        self.expire();
+    }
+
+    /// A program. Where a dead one's lease goes on, that is short, and the program waits for its end.
     pub(crate) fn program(&self, reuse: &'static str) -> Program<'_> {
-        Program::new(&self.path, &self.url, reuse)
+        let mut program = Program::new(&self.name, &self.url, reuse);
+        if !self.kind.is_lock() {
+            (program.deadline, program.patience) = (SHORT, WATCHDOG * 4 / 5);
+        }
+        program
     }
 
     pub(crate) fn content(&self) -> Versioned {
-        block_on(self.store.load()).expect("a file that is whole")
+        block_on(self.store.load()).expect("a record that is whole")
     }
 
     /// Writes over whatever there is.
@@ -65,7 +82,7 @@ impl World {
         assert!(matches!(block_on(self.store.swap(version, Some(grant))), Ok(Swap::Done(_))));
     }
 
-    /// The stored access token has expired, as far as anybody can read from the file.
+    /// The stored access token has expired, as far as anybody can read from the store.
     pub(crate) fn expire(&self) {
         let stored = self.content().grant.expect("a grant");
         self.put(StoredGrant { expires_at: Some(stored.acquired_at), intent: None, ..stored });
