@@ -17,6 +17,7 @@ use crate::world::{WATCHDOG, Watched, World, refresh_token};
 const CRASHES: usize = 40;
 
 /// Kills over each kind of server.
+#[cfg(any(feature = "redis", feature = "postgres"))]
 const CRASHES_ON_SERVERS: usize = 2 * STEPS.len();
 
 /// Kills a program at a step, or after that: a while that differs each time. Returns whether it was killed
