@@ -76,7 +76,7 @@ sampled() {
 finish() {
   local stage=$1 figures="" line key
   shift
-  key="{\"stage\":\"$stage\","
+  key="[{]\"stage\":\"$stage\","
   [ "$FULL" = 0 ] || { figures=',"full":true'; key+='"full":true,'; }
   for pair in "$@"; do figures+=",\"${pair%%=*}\":${pair#*=}"; done
   line=$(printf '{"stage":"%s"%s,"seconds":%d}' "$stage" "$figures" "$((SECONDS - started))")
