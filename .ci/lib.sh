@@ -2,6 +2,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 started=$SECONDS
+figures_file=$PWD/.ci/figures.jsonl
 
 # Stages that run side by side may both have something to install.
 apt-get() { flock "${TMPDIR:-/tmp}/apt-get.lock" apt-get "$@"; }
@@ -84,8 +85,8 @@ finish() {
     (
       flock 9
       # The line of the other form stays.
-      { grep -vE "^$key(\"[^f]|\"f[^u])" .ci/figures.jsonl || true; echo "$line"; } | LC_ALL=C sort >.ci/figures.new
-      mv .ci/figures.new .ci/figures.jsonl
+      { grep -vE "^$key(\"[^f]|\"f[^u])" "$figures_file" || true; echo "$line"; } | LC_ALL=C sort >"$figures_file.new"
+      mv "$figures_file.new" "$figures_file"
     ) 9>"${TMPDIR:-/tmp}/figures.lock"
   fi
   echo "$line"
