@@ -118,6 +118,21 @@ fn lapsed(script: &Scripted, reuse: Reuse) -> (Session, VirtualTime, Leased) {
     (session, time, store)
 }
 
+/// A session on a store with a lease, which it has not read yet.
+fn fresh(script: &Scripted) -> (Session, VirtualTime, Leased) {
+    let (time, store) = (VirtualTime::at(START), Leased::default());
+    store.overwrite(stored(first_grant()));
+    let builder = Session::builder_with(script.clone()).store(store.clone()).clock(time.clone());
+    let session = builder.timer(time.clone()).without_jitter().build().expect("sendable");
+    (session, time, store)
+}
+
+/// The grant of the start, which another holder has noted that it presents.
+fn noted(since: Timestamp, until: Option<Timestamp>) -> StoredGrant {
+    let note = Intent { since, until, holder: Some(7) };
+    StoredGrant { intent: Some(note), ..stored(first_grant()) }
+}
+
 fn after_an_hour(more: Duration) -> Timestamp {
     START.saturating_add((HOUR + more).into())
 }
@@ -230,8 +245,7 @@ fn a_note_under_a_free_lease_is_doubt_and_not_waited_for() {
         let (session, _, store) = lapsed(&script, reuse);
         let since = after_an_hour(Duration::ZERO);
         let until = Some(since.saturating_add((30 * SECOND).into()));
-        let note = Intent { since, until, holder: Some(7) };
-        store.overwrite(StoredGrant { intent: Some(note), ..stored(first_grant()) });
+        store.overwrite(noted(since, until));
         assert_eq!(text(at_once(session.token())), token, "{reuse:?}");
         assert_eq!(script.requests(), 1);
     }
@@ -241,16 +255,12 @@ fn a_note_under_a_free_lease_is_doubt_and_not_waited_for() {
 #[test]
 fn where_a_refresh_token_must_not_come_twice_a_dead_holders_note_leaves_the_old_token_in_use() {
     let script = Scripted::new();
-    let (time, store) = (VirtualTime::at(START), Leased::default());
-    store.overwrite(stored(first_grant()));
-    let builder = Session::builder_with(script.clone()).store(store.clone()).clock(time.clone());
-    let session = builder.timer(time.clone()).without_jitter().build().expect("sendable");
+    let (session, time, store) = fresh(&script);
     assert_eq!(text(at_once(session.token())), "at-1");
     // Due, and still usable.
     time.advance(3400 * SECOND);
     let since = START.saturating_add((3399 * SECOND).into());
-    let note = Intent { since, until: None, holder: Some(7) };
-    store.overwrite(StoredGrant { intent: Some(note), ..stored(first_grant()) });
+    store.overwrite(noted(since, None));
     for _ in 0..5 {
         assert_eq!(text(at_once(session.token())), "at-1");
         time.advance(10 * SECOND);
@@ -266,10 +276,7 @@ fn where_a_refresh_token_must_not_come_twice_a_dead_holders_note_leaves_the_old_
 #[test]
 fn a_dead_holders_note_on_a_grant_without_an_access_token_takes_no_working_token_away() {
     let script = Scripted::new();
-    let (time, store) = (VirtualTime::at(START), Leased::default());
-    store.overwrite(stored(first_grant()));
-    let builder = Session::builder_with(script.clone()).store(store.clone()).clock(time.clone());
-    let session = builder.timer(time.clone()).without_jitter().build().expect("sendable");
+    let (session, time, store) = fresh(&script);
     assert_eq!(text(at_once(session.token())), "at-1");
     time.advance(3400 * SECOND);
     let since = START.saturating_add((3399 * SECOND).into());
@@ -291,15 +298,11 @@ fn a_dead_holders_note_on_a_grant_without_an_access_token_takes_no_working_token
 #[test]
 fn a_dead_holders_note_brings_no_rejected_token_back() {
     let script = Scripted::new();
-    let (time, store) = (VirtualTime::at(START), Leased::default());
-    store.overwrite(stored(first_grant()));
-    let builder = Session::builder_with(script.clone()).store(store.clone()).clock(time.clone());
-    let session = builder.timer(time.clone()).without_jitter().build().expect("sendable");
+    let (session, time, store) = fresh(&script);
     let rejected = at_once(session.token()).expect("it is fresh");
     time.advance(1000 * SECOND);
     let since = START.saturating_add((999 * SECOND).into());
-    let note = Intent { since, until: None, holder: Some(7) };
-    store.overwrite(StoredGrant { intent: Some(note), ..stored(first_grant()) });
+    store.overwrite(noted(since, None));
     assert_eq!(session.reject(&rejected), Rejection::Withdrawn);
     // It is in doubt which refresh token is good, until the server decides.
     for _ in 0..600 {
@@ -322,8 +325,7 @@ fn a_response_that_comes_after_another_holder_took_over_is_kept_and_stored_once_
     time.advance(HOUR);
     let since = after_an_hour(Duration::ZERO);
     let until = Some(since.saturating_add((30 * SECOND).into()));
-    let note = Intent { since, until, holder: Some(7) };
-    ledger.overwritten_meanwhile(Some(StoredGrant { intent: Some(note), ..stored(first_grant()) }));
+    ledger.overwritten_meanwhile(Some(noted(since, until)));
     assert_eq!(text(at_once(session.token())), "at-2", "it is used meanwhile");
     assert_eq!(ledger.refresh_token().as_deref(), Some("rt-1"), "the other holder's turn");
     time.advance(HOUR);
@@ -342,9 +344,7 @@ fn a_close_waits_for_another_holders_request_before_it_stores_what_came_meanwhil
         time.advance(HOUR);
         let since = after_an_hour(Duration::ZERO);
         let until = Some(since.saturating_add((20 * SECOND).into()));
-        let note = Intent { since, until, holder: Some(7) };
-        let noted = StoredGrant { intent: Some(note), ..stored(first_grant()) };
-        ledger.overwritten_meanwhile(Some(noted));
+        ledger.overwritten_meanwhile(Some(noted(since, until)));
         assert_eq!(text(at_once(session.token())), "at-2");
         let mut closing = Hand::new(session.close());
         closing.pending();
@@ -370,8 +370,7 @@ fn a_peers_note_of_intent_is_waited_for_until_its_deadline_and_what_it_stores_is
         time.advance(HOUR);
         let since = after_an_hour(Duration::ZERO);
         let until = Some(since.saturating_add((20 * SECOND).into()));
-        let note = Intent { since, until, holder: Some(7) };
-        ledger.overwrite(Some(StoredGrant { intent: Some(note), ..stored(first_grant()) }));
+        ledger.overwrite(Some(noted(since, until)));
         let mut caller = waiting(&session);
         time.advance(10 * SECOND);
         caller.pending();
