@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::lifecycle::{Meanwhile, Requested, State};
+use crate::lifecycle::Requested;
 use crate::offload::blocking;
 use crate::session::error::{Error, Kind};
 use crate::session::handle::acquire::Acquire;
@@ -50,10 +50,7 @@ impl Acquire<'_> {
     pub(crate) fn spent(&self, inner: &Inner, limits: Limits, now: Timestamp) -> Option<Error> {
         // A caller that has not waited for anything yet has not waited in vain.
         let joined = self.joined?;
-        let usable = match inner.lifecycle.state(now) {
-            State::Valid | State::Expiring | State::Refreshing(Meanwhile::UseOld) => true,
-            State::Refreshing(Meanwhile::Wait) | State::Expired(_) => false,
-        };
+        let usable = inner.token_works(now);
         if usable && self.usable_for() == Span::ZERO {
             return None;
         }
