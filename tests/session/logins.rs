@@ -10,11 +10,12 @@ use crate::session_support::{
     DUE, HALF_A_SECOND, HOUR, Hand, SECOND, START, at_once, first_grant, lapsed, text, until,
     waiting, watched,
 };
-use perennial::lifecycle::{Remedy, State};
+use perennial::lifecycle::{Policy, Remedy, Reuse, State};
 use perennial::refresh::RefreshError;
 use perennial::session::{Error, Session};
 use perennial::store::StoredGrant;
 use perennial::testing::{Response, Scripted, VirtualTime};
+use perennial::time::Span;
 use perennial::token::{Grant, Secret};
 
 const LOGGED_OUT: State = State::Expired(Remedy::LogIn);
@@ -453,5 +454,42 @@ fn a_login_is_in_no_doubt_for_a_request_that_was_refused_or_presented_another_re
         time.advance(DUE);
         let _ = at_once(session.token());
         assert_eq!(script.requests(), 2, "it is due, and refreshed");
+    }
+}
+
+// Rules B4, B6, B11. A login of a refresh token alone, which a refresh finds in the store and cannot renew.
+#[test]
+fn a_login_that_a_refresh_has_found_and_failed_to_renew_is_in_effect_once_it_returns() {
+    let refused = || Response::Fail(RefreshError::unavailable("503"));
+    let unknown = || Response::Fail(RefreshError::unknown("reset"));
+    // What was refused is as good as new. What may be spent is presented again within the window, which
+    // counts from when it was first sent.
+    for (response, in_window) in [(refused(), false), (unknown(), true)] {
+        let script = Scripted::new().then(response).then(Response::Hang);
+        let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
+        let reuse = Reuse::OverlapSuccessors(Span::from_secs(45));
+        let policy = Policy::builder().reuse(reuse).build().expect("valid");
+        let until = if in_window { 15 * SECOND } else { policy.refresh_deadline() };
+        let session = ledger.builder(&script, &time).policy(policy).build().expect("valid");
+        assert_eq!(text(at_once(session.token())), "at-1");
+        time.advance(DUE);
+        ledger.set(Fault::AnswersLate);
+        let mut install = Hand::new(session.install(Grant::of_refresh_token("rt-7")));
+        install.pending();
+        ledger.set_for_others(Fault::None);
+        assert_eq!(text(at_once(session.token())), "at-1");
+        assert_eq!(script.presented().pop().flatten().as_deref(), Some("rt-7"));
+        time.advance(20 * SECOND);
+        ledger.set(Fault::None);
+        install.ready().expect("it is stored");
+        assert_eq!(refresh_token(&session).as_deref(), Some("rt-7"));
+        assert!(session.try_token().is_err(), "of the earlier login");
+        time.advance(10 * SECOND);
+        let mut caller = waiting(&session);
+        assert_eq!(script.requests(), 2);
+        time.advance(until - SECOND);
+        caller.pending();
+        time.advance(SECOND);
+        assert!(caller.ready().is_err(), "its deadline has expired");
     }
 }

@@ -86,27 +86,86 @@ fn declined_is_final_where_the_store_shows_nothing_newer() {
     assert_eq!(ledger.content().grant, Some(stored(first_grant())));
 }
 
-// Rules B6, F2. A peer presents the same refresh token at this moment, and may get the answer.
+// Rule F4. A program whose grant was declined runs on, and its user logs in with another one.
 #[test]
-fn declined_is_not_final_while_a_peer_presents_the_same_grant() {
-    let declined = RefreshError::declined("invalid_grant");
-    let script = Scripted::new().then(Response::Fail(declined));
+fn a_session_whose_grant_was_declined_adopts_a_login_by_a_peer() {
+    let script = Scripted::new().then(Response::Fail(RefreshError::declined("invalid_grant")));
     let (session, time, ledger) = settled(&script);
     time.advance(HOUR);
+    assert!(at_once(session.token()).expect_err("declined").is_login_required());
     let now = START.saturating_add(HOUR.into());
-    let noted = StoredGrant {
-        intent: Some(Intent { since: now, until: None, holder: None }),
-        ..stored(first_grant())
-    };
-    ledger.overwritten_meanwhile(Some(noted));
-    let error = at_once(session.token()).expect_err("declined, for now");
-    assert!(error.is_unavailable() && !error.is_login_required());
-    let why = std::error::Error::source(&error).expect("it says why").to_string();
-    assert_eq!(why, "declined, while another holder presented the same grant");
     ledger.overwrite(Some(StoredGrant::new(Scripted::grant(6), now)));
+    // The store was read a moment ago.
+    assert!(at_once(session.token()).expect_err("declined").is_login_required());
     time.advance(SECOND);
     assert_eq!(text(at_once(session.token())), "at-7");
     assert_eq!(script.requests(), 1);
+}
+
+// Rule F4.
+#[test]
+fn a_session_that_was_logged_out_adopts_a_login_by_a_peer() {
+    let script = Scripted::new();
+    let (one, other, time) = two(&script);
+    at_once(one.logout()).expect("logged out");
+    time.advance(HOUR);
+    assert!(at_once(other.token()).expect_err("logged out").is_login_required());
+    at_once(other.install(Scripted::grant(6))).expect("logged in");
+    time.advance(SECOND);
+    assert_eq!(text(at_once(one.token())), "at-7");
+    assert_eq!(script.requests(), 0);
+}
+
+// Rule F4: "that was not read for [1/32 of a refresh deadline]".
+#[test]
+fn a_store_without_a_grant_is_read_no_more_than_about_once_a_second_however_many_ask() {
+    let script = Scripted::new().then(Response::Fail(RefreshError::declined("invalid_grant")));
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    assert!(at_once(session.token()).is_err());
+    ledger.take_log();
+    for _ in 0..100 {
+        time.advance(SECOND);
+        for _ in 0..10 {
+            assert!(at_once(session.token()).expect_err("declined").is_login_required());
+        }
+    }
+    assert_eq!(ledger.take_log(), ["load"].repeat(100));
+}
+
+// Rule F4: "for at most an eighth of one".
+#[test]
+fn who_must_log_in_is_told_so_although_the_store_hangs() {
+    let script = Scripted::new().then(Response::Fail(RefreshError::declined("invalid_grant")));
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    assert!(at_once(session.token()).is_err());
+    time.advance(SECOND);
+    ledger.set(Fault::Hangs);
+    let mut caller = waiting(&session);
+    time.advance(3 * SECOND);
+    caller.pending();
+    time.advance(SECOND);
+    assert!(caller.ready().expect_err("declined").is_login_required());
+}
+
+// Rule F4. Nobody asks for a token, readers only look.
+#[test]
+fn a_keeper_finds_the_login_of_a_peer_without_any_caller() {
+    let script = Scripted::new().then(Response::Fail(RefreshError::declined("invalid_grant")));
+    let (session, time, ledger) = settled(&script);
+    let mut keeper = Hand::new(session.keep_fresh(time.clone()));
+    keeper.pending();
+    time.advance(HOUR);
+    keeper.pending();
+    assert_eq!(session.state(), LOGGED_OUT);
+    let now = START.saturating_add(HOUR.into());
+    ledger.overwrite(Some(StoredGrant::new(Scripted::grant(6), now)));
+    let before = keeper.woken();
+    time.advance(30 * SECOND);
+    assert!(keeper.woken() > before, "it was not woken");
+    keeper.pending();
+    assert_eq!(session.state(), State::Valid);
 }
 
 /// A session that finds the note of a refresh, sent as the first grant was an hour old, of which

@@ -181,6 +181,7 @@ impl User {
         let call = world.calls.len();
         let ledger = &mut world.ledgers[self.id];
         (ledger.out, ledger.bare, ledger.since_login) = (false, false, call);
+        ledger.leaving = false;
         ledger.families = later.into_iter().chain([family]).collect();
         let (now, wall_now) = (ledger.now(), ledger.watch.wall().as_millis());
         let sent = (now - (wall_now - wall)).min(now);
@@ -195,18 +196,22 @@ impl User {
 
     pub(crate) async fn log_out(self) {
         let before = self.settled();
+        let held = self.session.grant().and_then(|grant| numbers(&grant).1);
         {
             let mut world = self.shared.lock();
             let in_flight = world.is_out(self.id);
             world.saw(if in_flight { Corner::LoggedOutInFlight } else { Corner::LoggedOut });
             world.note("logs out", self.id, 0);
             world.ends_epoch(self.id, before);
-            (world.ledgers[self.id].out, world.ledgers[self.id].bare) = (true, true);
+            let ledger = &mut world.ledgers[self.id];
+            (ledger.out, ledger.bare, ledger.leaving) = (true, true, true);
+            ledger.left = held.or(ledger.left);
         }
         if let Err(error) = self.session.logout().await {
             return self.came_to_nothing(&error);
         }
         let mut world = self.shared.lock();
+        world.ledgers[self.id].leaving = false;
         let store = world.ledgers[self.id].store;
         let keep = store.map(|store| &world.stores[store]);
         let left = keep.is_some_and(|keep| keep.grant().is_some() && keep.writer == Some(self.id));

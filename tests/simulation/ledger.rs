@@ -53,6 +53,10 @@ pub(crate) struct Ledger {
     pub(crate) epoch: u32,
     /// It was logged out.
     pub(crate) out: bool,
+    /// Its logout has not been stored, as far as it knows.
+    pub(crate) leaving: bool,
+    /// The refresh token that it held when it was logged out.
+    pub(crate) left: Option<Number>,
     /// It has no grant: it was given none, was logged out, or its store is empty.
     pub(crate) bare: bool,
     /// Whether its store was seen empty since it last handed out a token. What a refresh of before that
@@ -124,6 +128,8 @@ impl Ledger {
             crooked: false,
             epoch: 0,
             out: false,
+            leaving: false,
+            left: None,
             bare: true,
             emptied: false,
             families: Vec::new(),
@@ -274,14 +280,24 @@ impl World {
             self.ends_epoch(session, Some(usize::MAX));
             self.ledgers[session].emptied = emptied;
         }
+        // A session that was logged out looks for a login (rule F4), once the logout is in the store.
+        let (out, leaving) = (self.ledgers[session].out, self.ledgers[session].leaving);
+        let left = self.ledgers[session].left == Some(renewal);
+        if out && !leaving && !left {
+            self.saw(Corner::LoggedInElsewhere);
+            self.ends_epoch(session, Some(usize::MAX));
+            let ledger = &mut self.ledgers[session];
+            ledger.out = false;
+            ledger.families.clear();
+        }
         let ledger = &mut self.ledgers[session];
         foreign |= login;
         if foreign {
             ledger.renewed(access);
             ledger.shown.insert(renewal);
             ledger.families.push(family);
-            // A login or logout only looks what it writes over.
-            if !ledger.out && !program {
+            // A login or logout only looks what it writes over; a refresh of before a logout adopts nothing.
+            if !out && !program {
                 ledger.bare = false;
             }
         }

@@ -156,6 +156,7 @@ corners! {
     LogInNoGrant: "a caller told to log in: no grant",
     LoggedOut: "a logout",
     LoggedOutInFlight: "a logout while a refresh was out",
+    LoggedInElsewhere: "a login by another process that a session found after its logout",
     LoggedIn: "a login",
     Superseded: "a login or logout that a later one replaced",
     GivenUp: "a login or logout given up on its store",

@@ -93,6 +93,18 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// Returns whether it brings what the store holds, or that it holds nothing.
+    pub(crate) fn shows_grant(&self) -> bool {
+        match self {
+            Self::Granted(_)
+            | Self::Loaded(_)
+            | Self::Adopted { .. }
+            | Self::InDoubt(_)
+            | Self::Empty { .. } => true,
+            Self::Busy(_) | Self::Failed(_) | Self::StoreFailed(_) => false,
+        }
+    }
+
     /// Returns the outcome where another holder has written `stored`.
     pub(crate) fn outpaced(stored: Option<StoredGrant>, received: Option<Grant>) -> Self {
         match stored {

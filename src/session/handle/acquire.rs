@@ -23,6 +23,7 @@ use crate::session::ports::Ports;
 use crate::session::shared::Shared;
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::Inner;
+use crate::session::shared::looked::{Eagerness, Look};
 use crate::session::singleflight::waiters::WaiterKey;
 use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
@@ -33,7 +34,8 @@ impl Session {
     ///
     /// # Errors
     /// See [`Error`]. By default the first refresh that fails ends the wait; see
-    /// [`Acquire::retry_for`].
+    /// [`Acquire::retry_for`]. Before it returns that a login is needed, the store is read once more, at
+    /// most about once a second, since another process may have logged in ([F4](crate::spec#f-storage)).
     ///
     /// # Cancellation
     /// Dropping the future neither cancels nor repeats the refresh.
@@ -100,6 +102,11 @@ enum Next {
     Join(Timestamp),
     /// Wait until the next attempt may start.
     Pause(Timestamp),
+    /// Wait while the store is looked at, until then; drive that where it was `launched`.
+    Look {
+        until: Timestamp,
+        launched: bool,
+    },
 }
 
 impl<'a> Acquire<'a> {
@@ -250,6 +257,14 @@ impl<'a> Acquire<'a> {
                 }
             }
             Requested::LogIn(ending) => {
+                let look = self.session.shared.look(inner, Eagerness::Caller, now, deferred);
+                let launched = matches!(look, Look::Launched(_));
+                if let Look::InFlight(until) | Look::Launched(until) = look {
+                    let until = limits.within.map_or(until, |within| until.min(within));
+                    if now < until {
+                        return Next::Look { until, launched };
+                    }
+                }
                 let told = inner.last_failure.as_ref().map(|(_, error)| error);
                 let told = told.filter(|error| error.is_login_required()).cloned();
                 Next::Done(Err(told.unwrap_or_else(|| Error::from_ending(ending))))
@@ -279,17 +294,6 @@ impl<'a> Acquire<'a> {
             }
         }
     }
-
-    /// Waits for the refresh in flight, until its deadline.
-    fn joins(&mut self, inner: &Inner, deadline: Timestamp) -> Next {
-        self.joined = NonZeroU64::new(inner.lifecycle.newest_flight().number());
-        if let Some(options) =
-            self.options.as_mut().filter(|options| options.usable_for > Span::ZERO)
-        {
-            options.too_brief.get_or_insert(inner.lifecycle.published());
-        }
-        Next::Join(deadline)
-    }
 }
 
 impl Wait for Acquire<'_> {
@@ -307,7 +311,7 @@ impl Wait for Acquire<'_> {
             let look = self.look(&mut inner, limits, now, caller, &mut deferred);
             let started = inner.lifecycle.newest_flight() != before;
             match look {
-                Next::Join(_) | Next::Pause(_) => {
+                Next::Join(_) | Next::Pause(_) | Next::Look { .. } => {
                     let waiters = &mut inner.flights.waiters;
                     deferred.replaced = waiters.register(&mut self.key, clone);
                 }
@@ -320,7 +324,7 @@ impl Wait for Acquire<'_> {
             (look, started, inner.flights.has_woken())
         };
         shared.finish(deferred);
-        if started {
+        if started || matches!(look, Next::Look { launched: true, .. }) {
             spawn(shared);
         }
         match look {
@@ -349,6 +353,8 @@ impl Wait for Acquire<'_> {
                 }
                 WaitStep::Pending(Some(until))
             }
+            Next::Look { .. } if woken && shared.drive(self.key) => WaitStep::Again,
+            Next::Look { until, .. } => WaitStep::Pending(Some(until)),
         }
     }
 

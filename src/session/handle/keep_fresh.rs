@@ -8,11 +8,13 @@ use std::prelude::rust_2024::*;
 use std::sync::{Arc, Weak};
 
 use crate::clock::Timer;
+use crate::lifecycle::Requested;
 use crate::session::alarm::Alarm;
-use crate::session::handle::drive::{change_and_start, watch};
+use crate::session::handle::drive::{change_and_start, spawn, watch};
 use crate::session::handle::options::Pace;
 use crate::session::handle::session::Session;
 use crate::session::shared::Shared;
+use crate::session::shared::looked::{Eagerness, Look};
 use crate::session::singleflight::waiters::WaiterKey;
 use crate::time::Timestamp;
 
@@ -60,11 +62,22 @@ impl KeepFresh {
         drop(shared.lock_after_draining(self.waiter));
         let (now, clone) = (shared.now(), waker.clone());
         let rest = if has_started { Some(Pace::after(now)) } else { self.pace.rest(now) };
+        let mut looks = false;
         let (started, until) = change_and_start(shared, now, |inner, deferred| {
             deferred.replaced = inner.flights.waiters.register(&mut self.waiter, clone);
             let policy = shared.policy();
             let mut next = inner.lifecycle;
-            let start = next.handle_requested(policy, now).start();
+            let requested = next.handle_requested(policy, now);
+            let look = match requested {
+                Requested::LogIn(_) => shared.look(inner, Eagerness::Keeper, now, deferred),
+                _ => Look::Done,
+            };
+            looks = matches!(look, Look::Launched(_));
+            let look = match look {
+                Look::Done => None,
+                Look::InFlight(at) | Look::Launched(at) | Look::Later(at) => Some(at),
+            };
+            let start = requested.start();
             let rest = rest.filter(|_| start.is_some());
             let start = start.filter(|_| rest.is_none());
             if start.is_some() {
@@ -73,8 +86,11 @@ impl KeepFresh {
                 inner.lifecycle.observe(policy, now);
             }
             let timeout = inner.lifecycle.poll_timeout(policy, now).map(|timeout| timeout.at);
-            (start, rest.into_iter().chain(timeout).min())
+            (start, rest.into_iter().chain(timeout).chain(look).min())
         });
+        if looks {
+            spawn(shared);
+        }
         if started {
             self.pace.start(now);
         }

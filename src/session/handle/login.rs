@@ -26,8 +26,9 @@ struct Begun {
     sample: Sample,
     /// The deadline of all its operations on the store.
     deadline: Timestamp,
-    /// The store's version at that time, as far as the session knew it.
+    /// The store's version at that time, as far as the session knew it, and the one that its grant was of.
     version: Option<Version>,
+    held_at: Option<Version>,
 }
 
 impl Session {
@@ -140,10 +141,10 @@ impl Session {
         let begun = self.shared.change(sample.now, |inner, deferred| {
             let number = inner.precedence.logout();
             // Unknown until the grant is removed from the store: `keyed` tells by that whether it was.
-            let version = inner.version.take();
+            let (version, held_at) = (inner.version.take(), inner.held_at.take());
             inner.clear(&ports.settings.policy, sample.now, deferred);
             inner.release_held_back(ports, sample, deferred);
-            Begun { number, sample, deadline: self.shared.longest(sample.now), version }
+            Begun { number, sample, deadline: self.shared.longest(sample.now), version, held_at }
         });
         let logout = async move {
             let panic = FirstPanic::default();
@@ -156,6 +157,7 @@ impl Session {
             }
             if inner.precedence.is_in_effect(begun.number) {
                 inner.version = version.or(inner.version);
+                inner.held_at = inner.version;
             }
             Ok(())
         };
@@ -166,7 +168,8 @@ impl Session {
         let sample = self.shared.ports.settings.sample();
         let deadline = self.shared.longest(sample.now);
         let mut inner = self.shared.lock();
-        Begun { number: inner.precedence.draw(), sample, deadline, version: inner.version }
+        let (version, held_at) = (inner.version, inner.held_at);
+        Begun { number: inner.precedence.draw(), sample, deadline, version, held_at }
     }
 
     /// Puts a login into effect, once its grant is in the store, if there is one.
@@ -184,17 +187,24 @@ impl Session {
             if !inner.precedence.login_takes_effect(begun.number) {
                 return Err(Error::new(Kind::Superseded));
             }
-            let seen = |version| has_been_seen(inner.version, begun.version, version);
+            let seen = |version| has_been_seen(inner.held_at, begun.held_at, version);
             if found || version.is_some_and(seen) {
                 // A refresh has found the grant in the store, or one that followed it, and that stays:
                 // its token may have been rejected and renewed since. Or another process has logged
                 // out.
                 return inner.grant.as_ref().map(drop).ok_or(Error::new(Kind::Superseded));
             }
-            inner.version = version.or(inner.version);
+            // A refresh that found it in the store and failed may have left it in doubt.
+            let tried = |written| has_been_seen(inner.version, begun.version, written);
+            let tried = version.is_some_and(tried);
+            let doubted = tried && inner.lifecycle.is_in_doubt();
+            let sent = inner.launched.filter(|_| doubted);
+            inner.version = version.filter(|_| !tried).or(inner.version);
+            inner.held_at = inner.version;
             // The very refresh token may be in flight, and its response is waited for (rule B6).
             stored.intent = inner
                 .sent_of(&stored.grant, ports.settings.longest())
+                .or(sent)
                 .map(|sent| sample.wall.saturating_sub(sample.now.since(sent)))
                 .map(|since| Intent { since, until: None, holder: None });
             inner.install(ports, stored, sample, deferred);
@@ -257,6 +267,7 @@ impl Session {
         {
             inner.unsaved = None;
             inner.version = Some(version);
+            inner.held_at = inner.version;
         }
         Ok(())
     }

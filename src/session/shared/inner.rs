@@ -17,6 +17,7 @@ use crate::session::exchange::seen_note::SeenNote;
 use crate::session::exchange::stage::Stage;
 use crate::session::ports::{Ports, Settings};
 use crate::session::shared::deferred::Deferred;
+use crate::session::shared::looked::Looked;
 use crate::session::shared::precedence::Precedence;
 use crate::session::shared::snapshot::{Slot, Snapshot};
 use crate::session::singleflight::flights::{Flights, Job, RefreshJob};
@@ -35,6 +36,10 @@ pub(crate) struct Inner {
     pub(crate) grant: Option<Grant>,
     /// The store's version, once the store was read.
     pub(crate) version: Option<Version>,
+    /// The store's version at which `grant` was found there or stored, or found removed.
+    pub(crate) held_at: Option<Version>,
+    /// When the newest flight was launched.
+    pub(crate) launched: Option<Timestamp>,
     pub(crate) seen_note: Arc<SeenNote>,
     pub(crate) unsaved: Option<Unsaved>,
     /// The grant that a refresh of this epoch has stored last, if no other was found in the store
@@ -55,6 +60,9 @@ pub(crate) struct Inner {
     pub(crate) refused: Refused,
     pub(crate) precedence: Precedence,
     pub(crate) watchers: Watchers,
+    pub(crate) looked: Looked,
+    /// The grant that was removed last, by a logout here or elsewhere.
+    pub(crate) removed: Option<Grant>,
 }
 
 /// A grant that was received while its repetition was in flight, under confirm by use (rule B14).
@@ -82,6 +90,7 @@ impl Inner {
         deferred: &mut Deferred,
     ) {
         self.stage = Arc::default();
+        self.launched = Some(start.deadline.saturating_sub(ports.settings.longest()));
         let params = ExchangeParams {
             stage: Arc::clone(&self.stage),
             flight: start.flight,

@@ -114,7 +114,7 @@ impl Inner {
         } else if let Some(grant) = grant {
             let deadline = now.saturating_add(ports.settings.longest());
             let revocation = Box::pin(revoke(Arc::clone(ports), grant, deadline));
-            deferred.jobs.extend(self.flights.launch(Job::Revocation(revocation), deadline));
+            deferred.jobs.extend(self.flights.launch(Job::Unreported(revocation), deadline));
         }
     }
 

@@ -57,6 +57,9 @@ impl Inner {
             self.version = report.version.or(self.version);
             // An earlier flight may have brought another one since.
             self.unsaved.take_if(|unsaved| report.saved.as_ref() == Some(&unsaved.received.record));
+            if report.outcome.shows_grant() {
+                self.held_at = self.version;
+            }
         }
         match report.outcome {
             // Rule B3: "A superseded result MUST change nothing but what B14 says": the refresh token
@@ -217,6 +220,9 @@ impl Inner {
                 (Failure::Declined, true, _) => ports.client_backoff.lift(),
                 _ => {}
             }
+            if failure == Failure::Declined {
+                self.looked.has_looked(now);
+            }
             self.fail(flight, error, deferred);
         } else {
             deferred.errors.push(error);
@@ -352,6 +358,7 @@ impl Inner {
             Installed::KeepRefreshToken => None,
         };
         self.grant = Some(stored.grant);
+        self.removed = None;
         self.end_epoch(deferred);
     }
 
@@ -360,8 +367,9 @@ impl Inner {
         // Rule B11: "nothing of it is handed out any more, waiters are told, and nothing of it comes
         // back".
         self.lifecycle.handle_cleared(policy, now);
+        self.looked.has_looked(now);
         self.token = None;
-        self.grant = None;
+        self.removed = self.grant.take().or(self.removed.take());
         self.end_epoch(deferred);
     }
 

@@ -4,6 +4,8 @@ pub(super) mod deferred;
 pub(super) mod inner;
 mod kept;
 mod landing;
+mod look;
+pub(super) mod looked;
 pub(super) mod precedence;
 pub(super) mod snapshot;
 
@@ -19,6 +21,7 @@ use crate::session::panics::FirstPanic;
 use crate::session::ports::{Ports, Sample, Settings};
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::{Inner, Watchers, access_token};
+use crate::session::shared::looked::Looked;
 use crate::session::shared::precedence::Precedence;
 use crate::session::shared::snapshot::Slot;
 use crate::session::singleflight::flights::{Flights, Host, poll_all};
@@ -89,6 +92,8 @@ impl Shared {
                 exposed: false,
                 grant,
                 version,
+                held_at: version,
+                launched: None,
                 seen_note: Arc::default(),
                 unsaved: None,
                 last_stored: None,
@@ -101,6 +106,8 @@ impl Shared {
                 refused,
                 precedence: Precedence::default(),
                 watchers: Watchers::default(),
+                looked: Looked::default(),
+                removed: None,
             };
             let slot = Slot::new(ports.settings.clock.clone());
             Self { slot, ports: Arc::new(ports), inner: Mutex::new(inner) }

@@ -34,8 +34,9 @@ pub(crate) trait Host<R>: Send + Sync {
 /// Something that is polled until it is ready. `R` is what a refresh returns.
 pub(crate) enum Job<R> {
     Refresh(RefreshJob<R>),
-    /// The revocation of a grant that belongs to nobody.
-    Revocation(BoxFuture<()>),
+    /// What brings no report: the revocation of a grant that belongs to nobody, or another look at the
+    /// store.
+    Unreported(BoxFuture<()>),
 }
 
 /// A refresh in flight, and the alarm that is set for its deadline, once for all waiters.
@@ -49,7 +50,7 @@ pub(crate) struct RefreshJob<R> {
 }
 
 impl<R: 'static> Job<R> {
-    /// Polls once, within the refresher's runtime. Returns ready with `None` after a revocation.
+    /// Polls once, within the refresher's runtime. Returns ready with `None` where there is no report.
     fn poll(&mut self, ports: &Ports, waker: &Arc<FlightWaker<R>>) -> Poll<Option<(FlightId, R)>> {
         let as_waker = Waker::from(Arc::clone(waker));
         let mut cx = Context::from_waker(&as_waker);
@@ -59,9 +60,7 @@ impl<R: 'static> Job<R> {
                 Self::Refresh(RefreshJob { id, future, .. }) => {
                     future.as_mut().poll(&mut cx).map(|report| Some((*id, report)))
                 }
-                Self::Revocation(revocation) => {
-                    Pin::new(revocation).as_mut().poll(&mut cx).map(|()| None)
-                }
+                Self::Unreported(job) => Pin::new(job).as_mut().poll(&mut cx).map(|()| None),
             };
         };
         let caught = contained(|| {
@@ -76,13 +75,13 @@ impl<R: 'static> Job<R> {
             return polled;
         }
         match (caught, self) {
-            (Ok(()), Self::Revocation(_)) => Poll::Pending,
+            (Ok(()), Self::Unreported(_)) => Poll::Pending,
             (Ok(()), Self::Refresh(refresh)) => {
                 // A timer that panics wakes nobody, and does no other harm.
                 let _ = contained(|| refresh.set_alarm(ports, waker));
                 Poll::Pending
             }
-            (Err(_), Self::Revocation(_)) => Poll::Ready(None),
+            (Err(_), Self::Unreported(_)) => Poll::Ready(None),
             // Rule C5: "A panicking refresher MUST harm only its own flight."
             (Err(panic), Self::Refresh(refresh)) => {
                 Poll::Ready(Some((refresh.id, (refresh.on_panic)(&panic))))
@@ -131,7 +130,7 @@ impl<R> InFlight<R> {
     fn id(&self) -> Option<FlightId> {
         match &self.job {
             Job::Refresh(refresh) => Some(refresh.id),
-            Job::Revocation(_) => None,
+            Job::Unreported(_) => None,
         }
     }
 }
@@ -173,8 +172,8 @@ impl<R: 'static> Wake for DeadlineWaker<R> {
     }
 }
 
-/// Polls all of `jobs` and keeps those that are pending. Returns the results of the others: `None` for
-/// a revocation.
+/// Polls all of `jobs` and keeps those that are pending. Returns the results of the others: `None`
+/// for one without a report.
 pub(crate) fn poll_all<R: 'static>(
     jobs: &mut Vec<InFlight<R>>,
     ports: &Ports,
@@ -183,9 +182,9 @@ pub(crate) fn poll_all<R: 'static>(
     let mut index = 0;
     while let Some(InFlight { job, waker, deadline }) = jobs.get_mut(index) {
         match job.poll(ports, waker) {
-            // A revocation has as long as a refresh, and is dropped then.
+            // One without a report is dropped at its deadline.
             Poll::Pending
-                if matches!(job, Job::Revocation(_))
+                if matches!(job, Job::Unreported(_))
                     && contained(|| ports.settings.clock.now())
                         .is_ok_and(|now| now >= *deadline) =>
             {
@@ -232,8 +231,8 @@ impl<R> Flights<R> {
     /// Adds a job that should be ready by `deadline`. Returns the oldest refresh where there are too
     /// many, to be dropped outside the lock.
     pub(crate) fn launch(&mut self, job: Job<R>, deadline: Timestamp) -> Option<InFlight<R>> {
-        // A revocation whose time has run out ends with its next poll.
-        for job in self.parked.iter().filter(|it| matches!(it.job, Job::Revocation(_))) {
+        // One without a report whose time has run out ends with its next poll.
+        for job in self.parked.iter().filter(|it| matches!(it.job, Job::Unreported(_))) {
             job.waker.woken.store(true, Ordering::Relaxed);
         }
         let waker = FlightWaker { woken: AtomicBool::new(true), host: Weak::clone(&self.host) };
@@ -258,15 +257,15 @@ impl<R> Flights<R> {
         self.parked.iter().filter_map(InFlight::id).chain(attended).any(|id| id == newest)
     }
 
-    /// Returns whether all that is left in flight at `now` are revocations that have no time left,
-    /// which keep nobody waiting. None has time beyond `longest` (rule A5).
+    /// Returns whether all that is left in flight at `now` brings no report and has no time left, which
+    /// keeps nobody waiting. None has time beyond `longest` (rule A5).
     pub(crate) fn is_over(&mut self, now: Timestamp, longest: Timestamp) -> bool {
         if self.is_empty() {
             return true;
         }
         let _ = self.deadline(longest);
         let over = |it: &InFlight<R>| match it.job {
-            Job::Revocation(_) => it.deadline <= now,
+            Job::Unreported(_) => it.deadline <= now,
             Job::Refresh(_) => false,
         };
         self.attending.is_empty() && self.parked.iter().all(over)

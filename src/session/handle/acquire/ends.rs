@@ -1,11 +1,12 @@
 //! A caller's wait for a refresh, and when it has ended without a token.
 
+use core::num::NonZeroU64;
 use core::time::Duration;
 
 use crate::lifecycle::Requested;
 use crate::offload::blocking;
 use crate::session::error::{Error, Kind};
-use crate::session::handle::acquire::Acquire;
+use crate::session::handle::acquire::{Acquire, Next};
 use crate::session::handle::options::Limits;
 use crate::session::handle::turn::{Caller, WaitStep};
 use crate::session::shared::inner::Inner;
@@ -13,6 +14,17 @@ use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
 
 impl Acquire<'_> {
+    /// Waits for the refresh in flight, until its deadline.
+    pub(super) fn joins(&mut self, inner: &Inner, deadline: Timestamp) -> Next {
+        self.joined = NonZeroU64::new(inner.lifecycle.newest_flight().number());
+        if let Some(options) =
+            self.options.as_mut().filter(|options| options.usable_for > Span::ZERO)
+        {
+            options.too_brief.get_or_insert(inner.lifecycle.published());
+        }
+        Next::Join(deadline)
+    }
+
     /// Waits for the attempt, and drives it where it is `woken` and nobody else does.
     pub(crate) fn join(
         &self,
