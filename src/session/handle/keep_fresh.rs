@@ -68,9 +68,10 @@ impl KeepFresh {
             let policy = shared.policy();
             let mut next = inner.lifecycle;
             let requested = next.handle_requested(policy, now);
-            let look = match requested {
-                Requested::LogIn(_) => shared.look(inner, Eagerness::Keeper, now, deferred),
-                _ => Look::Done,
+            let look = if let Requested::LogIn(_) = requested {
+                shared.look(inner, Eagerness::Keeper, now, deferred)
+            } else {
+                Look::Done
             };
             looks = matches!(look, Look::Launched(_));
             let look = match look {
