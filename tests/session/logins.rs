@@ -469,7 +469,7 @@ fn a_login_that_a_refresh_has_found_and_failed_to_renew_is_in_effect_once_it_ret
         let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
         let reuse = Reuse::OverlapSuccessors(Span::from_secs(45));
         let policy = Policy::builder().reuse(reuse).build().expect("valid");
-        let until = if in_window { 15 * SECOND } else { policy.refresh_deadline() };
+        let until = if in_window { 9 } else { 14 } * SECOND;
         let session = ledger.builder(&script, &time).policy(policy).build().expect("valid");
         assert_eq!(text(at_once(session.token())), "at-1");
         time.advance(DUE);
@@ -479,15 +479,15 @@ fn a_login_that_a_refresh_has_found_and_failed_to_renew_is_in_effect_once_it_ret
         ledger.set_for_others(Fault::None);
         assert_eq!(text(at_once(session.token())), "at-1");
         assert_eq!(script.presented().pop().flatten().as_deref(), Some("rt-7"));
-        time.advance(20 * SECOND);
+        time.advance(10 * SECOND);
         ledger.set(Fault::None);
         install.ready().expect("it is stored");
         assert_eq!(refresh_token(&session).as_deref(), Some("rt-7"));
         assert!(session.try_token().is_err(), "of the earlier login");
-        time.advance(10 * SECOND);
+        time.advance(25 * SECOND);
         let mut caller = waiting(&session);
         assert_eq!(script.requests(), 2);
-        time.advance(until - SECOND);
+        time.advance(until);
         caller.pending();
         time.advance(SECOND);
         assert!(caller.ready().is_err(), "its deadline has expired");
