@@ -480,3 +480,32 @@ fn a_grant_of_ones_own_whose_storing_failed_is_found_by_the_next_caller() {
     assert_eq!(text(at_once(session.token())), "at-1");
     assert_eq!(script.requests(), 0);
 }
+
+// Rule F2. The next refresh may be an hour away, and the program may not live that long.
+#[test]
+fn a_keeper_stores_what_could_not_be_stored_long_before_the_next_refresh() {
+    let script = Scripted::new();
+    let (session, time, ledger) = settled(&script);
+    let mut keeper = Hand::new(session.keep_fresh(time.clone()));
+    keeper.pending();
+    ledger.read_only_once_asked();
+    time.advance(HOUR);
+    keeper.pending();
+    assert_eq!(text(at_once(session.token())), "at-2");
+    for _ in 0..3 {
+        assert_eq!(ledger.refresh_token().as_deref(), Some("rt-1"), "it cannot be written");
+        time.advance(30 * SECOND);
+        keeper.pending();
+    }
+    ledger.set(Fault::None);
+    let before = keeper.woken();
+    time.advance(30 * SECOND);
+    assert!(keeper.woken() > before, "it was not woken");
+    keeper.pending();
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-2"));
+    assert_eq!(script.requests(), 1);
+    ledger.take_log();
+    time.advance(300 * SECOND);
+    keeper.pending();
+    assert!(ledger.take_log().is_empty(), "it is stored, and nothing is asked of the store");
+}

@@ -21,9 +21,10 @@ use crate::session::handle::session::Session;
 use crate::session::handle::turn::{self, Caller, Wait, WaitStep};
 use crate::session::ports::Ports;
 use crate::session::shared::Shared;
+use crate::session::shared::aside::Eagerness;
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::Inner;
-use crate::session::shared::looked::{Eagerness, Look};
+use crate::session::shared::side_job::Due;
 use crate::session::singleflight::waiters::WaiterKey;
 use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
@@ -258,8 +259,8 @@ impl<'a> Acquire<'a> {
             }
             Requested::LogIn(ending) => {
                 let look = self.session.shared.look(inner, Eagerness::Caller, now, deferred);
-                let launched = matches!(look, Look::Launched(_));
-                if let Look::InFlight(until) | Look::Launched(until) = look {
+                let launched = matches!(look, Due::Launched(_));
+                if let Due::InFlight(until) | Due::Launched(until) = look {
                     let until = limits.within.map_or(until, |within| until.min(within));
                     if now < until {
                         return Next::Look { until, launched };

@@ -14,13 +14,18 @@ use crate::session::handle::drive::{change_and_start, spawn, watch};
 use crate::session::handle::options::Pace;
 use crate::session::handle::session::Session;
 use crate::session::shared::Shared;
-use crate::session::shared::looked::{Eagerness, Look};
+use crate::session::shared::aside::Eagerness;
+use crate::session::shared::side_job::Due;
 use crate::session::singleflight::waiters::WaiterKey;
 use crate::time::Timestamp;
 
 impl Session {
     /// Returns a future that renews the token when it is due, without any caller. Spawn it; it ends
     /// once the last handle of the session is dropped.
+    ///
+    /// Each refresh deadline it also stores a grant that could not be stored before, and, where the
+    /// session has none to renew, looks for the login of another process
+    /// ([F2, F4](crate::spec#f-storage)).
     pub fn keep_fresh(&self, timer: impl Timer) -> KeepFresh {
         KeepFresh::new(&self.shared, Arc::new(timer))
     }
@@ -62,21 +67,21 @@ impl KeepFresh {
         drop(shared.lock_after_draining(self.waiter));
         let (now, clone) = (shared.now(), waker.clone());
         let rest = if has_started { Some(Pace::after(now)) } else { self.pace.rest(now) };
-        let mut looks = false;
+        let mut launched = false;
         let (started, until) = change_and_start(shared, now, |inner, deferred| {
             deferred.replaced = inner.flights.waiters.register(&mut self.waiter, clone);
             let policy = shared.policy();
             let mut next = inner.lifecycle;
             let requested = next.handle_requested(policy, now);
-            let look = if let Requested::LogIn(_) = requested {
+            let due = if let Requested::LogIn(_) = requested {
                 shared.look(inner, Eagerness::Keeper, now, deferred)
             } else {
-                Look::Done
+                shared.save(inner, now, deferred)
             };
-            looks = matches!(look, Look::Launched(_));
-            let look = match look {
-                Look::Done => None,
-                Look::InFlight(at) | Look::Launched(at) | Look::Later(at) => Some(at),
+            launched = matches!(due, Due::Launched(_));
+            let due = match due {
+                Due::Never => None,
+                Due::InFlight(at) | Due::Launched(at) | Due::Later(at) => Some(at),
             };
             let start = requested.start();
             let rest = rest.filter(|_| start.is_some());
@@ -87,9 +92,9 @@ impl KeepFresh {
                 inner.lifecycle.observe(policy, now);
             }
             let timeout = inner.lifecycle.poll_timeout(policy, now).map(|timeout| timeout.at);
-            (start, rest.into_iter().chain(timeout).chain(look).min())
+            (start, rest.into_iter().chain(timeout).chain(due).min())
         });
-        if looks {
+        if launched {
             spawn(shared);
         }
         if started {

@@ -258,17 +258,7 @@ impl Session {
                 }
             }
         };
-        let mut inner = self.shared.lock();
-        // Another grant may have been received meanwhile.
-        if inner
-            .unsaved
-            .as_ref()
-            .is_some_and(|present| present.received.record == unsaved.received.record)
-        {
-            inner.unsaved = None;
-            inner.version = Some(version);
-            inner.held_at = inner.version;
-        }
+        self.shared.lock().has_saved(&unsaved, version);
         Ok(())
     }
 

@@ -17,8 +17,8 @@ use crate::session::exchange::seen_note::SeenNote;
 use crate::session::exchange::stage::Stage;
 use crate::session::ports::{Ports, Settings};
 use crate::session::shared::deferred::Deferred;
-use crate::session::shared::looked::Looked;
 use crate::session::shared::precedence::Precedence;
+use crate::session::shared::side_job::SideJob;
 use crate::session::shared::snapshot::{Slot, Snapshot};
 use crate::session::singleflight::flights::{Flights, Job, RefreshJob};
 use crate::store::Version;
@@ -60,7 +60,10 @@ pub(crate) struct Inner {
     pub(crate) refused: Refused,
     pub(crate) precedence: Precedence,
     pub(crate) watchers: Watchers,
-    pub(crate) looked: Looked,
+    /// Looks at the store for the login of another process.
+    pub(crate) looks: SideJob,
+    /// Attempts to store `unsaved`.
+    pub(crate) saves: SideJob,
     /// The grant that was removed last, by a logout here or elsewhere.
     pub(crate) removed: Option<Grant>,
 }

@@ -221,7 +221,7 @@ impl Inner {
                 _ => {}
             }
             if failure == Failure::Declined {
-                self.looked.has_looked(now);
+                self.looks.is_done(now);
             }
             self.fail(flight, error, deferred);
         } else {
@@ -367,7 +367,7 @@ impl Inner {
         // Rule B11: "nothing of it is handed out any more, waiters are told, and nothing of it comes
         // back".
         self.lifecycle.handle_cleared(policy, now);
-        self.looked.has_looked(now);
+        self.looks.is_done(now);
         self.token = None;
         self.removed = self.grant.take().or(self.removed.take());
         self.end_epoch(deferred);

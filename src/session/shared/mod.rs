@@ -1,12 +1,12 @@
 //! What all handles of a session share: its ports, its published snapshot, and its state behind a lock.
 
+pub(super) mod aside;
 pub(super) mod deferred;
 pub(super) mod inner;
 mod kept;
 mod landing;
-mod look;
-pub(super) mod looked;
 pub(super) mod precedence;
+pub(super) mod side_job;
 pub(super) mod snapshot;
 
 use std::panic::resume_unwind;
@@ -21,8 +21,8 @@ use crate::session::panics::FirstPanic;
 use crate::session::ports::{Ports, Sample, Settings};
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::{Inner, Watchers, access_token};
-use crate::session::shared::looked::Looked;
 use crate::session::shared::precedence::Precedence;
+use crate::session::shared::side_job::SideJob;
 use crate::session::shared::snapshot::Slot;
 use crate::session::singleflight::flights::{Flights, Host, poll_all};
 use crate::session::singleflight::waiters::WaiterKey;
@@ -106,7 +106,8 @@ impl Shared {
                 refused,
                 precedence: Precedence::default(),
                 watchers: Watchers::default(),
-                looked: Looked::default(),
+                looks: SideJob::default(),
+                saves: SideJob::default(),
                 removed: None,
             };
             let slot = Slot::new(ports.settings.clock.clone());

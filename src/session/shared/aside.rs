@@ -1,0 +1,172 @@
+//! What a session asks its store beside its refreshes: whether another process has logged in, and to store
+//! what could not be stored before.
+
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use crate::lifecycle::Requested;
+use crate::session::exchange::persist::{Persisted, persist};
+use crate::session::exchange::received::{Unsaved, same_credential};
+use crate::session::exchange::timed_store::TimedStore;
+use crate::session::panics::FirstPanic;
+use crate::session::ports::{Ports, Sample};
+use crate::session::shared::Shared;
+use crate::session::shared::deferred::Deferred;
+use crate::session::shared::inner::Inner;
+use crate::session::shared::side_job::Due;
+use crate::session::singleflight::flights::Job;
+use crate::store::{Version, Versioned};
+use crate::time::{Span, Time, Timestamp};
+
+/// Who wants the store to be looked at.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Eagerness {
+    /// A caller, who would be told to log in.
+    Caller,
+    /// A task that keeps the token fresh, without a caller.
+    Keeper,
+}
+
+impl Eagerness {
+    /// Rule F4: "a store that was not read for [1/32 of a refresh deadline] MUST be read again, and its
+    /// answer is waited for, for at most an eighth of one".
+    fn pause(self, longest: Span) -> Span {
+        match self {
+            Self::Caller => Timestamp::halved(longest, 5),
+            Self::Keeper => longest,
+        }
+    }
+}
+
+impl Shared {
+    /// Looks at the store again, where no grant can be renewed. Rule F4: "what another process has stored
+    /// since MUST be adopted".
+    pub(crate) fn look(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        eagerness: Eagerness,
+        now: Timestamp,
+        deferred: &mut Deferred,
+    ) -> Due {
+        // A store that this session has not read is read by a refresh. What could not be stored belongs
+        // there first.
+        let Some(known) = inner.version.filter(|_| inner.unsaved.is_none()) else {
+            return Due::Never;
+        };
+        let longest = self.ports.settings.longest();
+        // A request that is still in flight may bring a grant, which adopting another would make an
+        // orphan.
+        let open = inner.flights.deadline(self.longest(now));
+        let due = inner.looks.due(eagerness.pause(longest), longest, open, now);
+        if let Due::Launched(until) = due {
+            let shared = Arc::downgrade(self);
+            let ports = Arc::clone(&self.ports);
+            let look = async move {
+                let panic = FirstPanic::default();
+                let content = match timed(&ports, until, &panic) {
+                    Some(store) => store.load().await,
+                    None => return,
+                };
+                let Some(shared) = shared.upgrade() else { return };
+                let sample = ports.settings.sample();
+                shared.change(sample.now, |inner, deferred| {
+                    inner.looks.has_landed();
+                    if let Ok(content) = content {
+                        inner.looked_at(&shared, known, content, sample, deferred);
+                    }
+                });
+            };
+            let job = Job::Unreported(Box::pin(look));
+            deferred.jobs.extend(inner.flights.launch(job, until));
+        }
+        due
+    }
+
+    /// Stores the grant that could not be stored before, where there is one and no refresh is in flight,
+    /// which does so first. Rule F2: "A grant that was rotated but could not be persisted MUST be kept,
+    /// retried and reported".
+    pub(crate) fn save(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        now: Timestamp,
+        deferred: &mut Deferred,
+    ) -> Due {
+        let Some(unsaved) = inner.unsaved.clone() else {
+            inner.saves.is_done(now);
+            return Due::Never;
+        };
+        let longest = self.ports.settings.longest();
+        let open = inner.flights.deadline(self.longest(now));
+        let due = inner.saves.due(longest, longest, open, now);
+        if let Due::Launched(until) = due {
+            let shared = Arc::downgrade(self);
+            let ports = Arc::clone(&self.ports);
+            let save = async move {
+                let panic = FirstPanic::default();
+                let persisted = match timed(&ports, until, &panic) {
+                    Some(store) => persist(store, &unsaved.received, unsaved.over).await,
+                    None => return,
+                };
+                let Some(shared) = shared.upgrade() else { return };
+                let now = ports.settings.sample().now;
+                shared.change(now, |inner, _| {
+                    inner.saves.has_landed();
+                    // What another holder has stored is for the next refresh to adopt.
+                    if let Ok(Persisted::Done(version)) = persisted {
+                        inner.has_saved(&unsaved, version);
+                    }
+                });
+            };
+            let job = Job::Unreported(Box::pin(save));
+            deferred.jobs.extend(inner.flights.launch(job, until));
+        }
+        due
+    }
+}
+
+/// Returns the store of a session, which has until `deadline`, if there is one.
+fn timed<'a>(
+    ports: &'a Ports,
+    deadline: Timestamp,
+    panic: &'a FirstPanic,
+) -> Option<TimedStore<'a>> {
+    let store = ports.store.as_deref()?;
+    Some(TimedStore { store, ports, deadline, panic })
+}
+
+impl Inner {
+    /// Notes that `unsaved` is stored at `version` now, unless another grant was received meanwhile.
+    pub(crate) fn has_saved(&mut self, unsaved: &Unsaved, version: Version) {
+        let saved = &unsaved.received.record;
+        if self.unsaved.take_if(|present| present.received.record == *saved).is_some() {
+            (self.version, self.held_at) = (Some(version), Some(version));
+        }
+    }
+
+    /// Adopts what another process has stored since the store was at the version `known`.
+    fn looked_at(
+        &mut self,
+        shared: &Shared,
+        known: Version,
+        content: Versioned,
+        sample: Sample,
+        deferred: &mut Deferred,
+    ) {
+        let mut next = self.lifecycle;
+        let requested = next.handle_requested(shared.policy(), sample.now);
+        // Otherwise a login, a logout or a refresh has come first.
+        let stands = self.version == Some(known) && matches!(requested, Requested::LogIn(_));
+        let Some(stored) = content.grant.filter(|_| stands && content.version != known) else {
+            return;
+        };
+        (self.version, self.held_at) = (Some(content.version), Some(content.version));
+        // What was declined or logged out stays so, whoever has written it again: a late response, another
+        // holder's note that it presents the same, or one that starts with it.
+        let ended = self.grant.as_ref().or(self.removed.as_ref());
+        if ended.is_some_and(|ended| same_credential(ended, &stored.grant)) {
+            return;
+        }
+        let _ = self.precedence.finds_login(&stored.grant);
+        self.install(&shared.ports, stored, sample, deferred);
+    }
+}
