@@ -509,3 +509,36 @@ fn a_keeper_stores_what_could_not_be_stored_long_before_the_next_refresh() {
     keeper.pending();
     assert!(ledger.take_log().is_empty(), "it is stored, and nothing is asked of the store");
 }
+
+// Rules C7, F2. As above, with nobody but callers, who have the token at once.
+#[test]
+fn callers_store_what_could_not_be_stored_long_before_the_next_refresh() {
+    let asks: [fn(&Session) -> String; 3] = [
+        |session| text(at_once(session.token())),
+        |session| text(session.try_token()),
+        |session| text(session.reader().token().cloned()),
+    ];
+    for ask in asks {
+        let script = Scripted::new();
+        let (session, time, ledger) = settled(&script);
+        ledger.read_only_once_asked();
+        time.advance(HOUR);
+        assert_eq!(text(at_once(session.token())), "at-2");
+        assert_eq!(ledger.refresh_token().as_deref(), Some("rt-1"), "it cannot be written");
+        ledger.set(Fault::Hangs);
+        time.advance(30 * SECOND);
+        assert_eq!(ask(&session), "at-2");
+        ledger.set(Fault::None);
+        ledger.take_log();
+        time.advance(30 * SECOND);
+        for _ in 0..3 {
+            assert_eq!(ask(&session), "at-2");
+        }
+        assert_eq!(ledger.refresh_token().as_deref(), Some("rt-2"));
+        assert_eq!(script.requests(), 1);
+        ledger.take_log();
+        time.advance(300 * SECOND);
+        assert_eq!(ask(&session), "at-2");
+        assert!(ledger.take_log().is_empty(), "it is stored, and nothing is asked of the store");
+    }
+}

@@ -306,7 +306,7 @@ impl Wait for Acquire<'_> {
         let limits = self.limits(now);
         let clone = waker.clone();
         let mut deferred = Deferred::default();
-        let (look, started, woken) = {
+        let (look, launched, woken) = {
             let mut inner = shared.lock_after_draining(self.key);
             let before = inner.lifecycle.newest_flight();
             let look = self.look(&mut inner, limits, now, caller, &mut deferred);
@@ -318,14 +318,16 @@ impl Wait for Acquire<'_> {
                 }
                 Next::Done(_) | Next::Leave { .. } => {}
             }
+            let saves = matches!(look, Next::Leave { .. })
+                && matches!(shared.save(&mut inner, now, &mut deferred), Due::Launched(_));
             // A caller that only joins has changed nothing that readers may see.
             if started || matches!(look, Next::Leave { .. }) {
                 inner.publish(&shared.slot, &shared.ports.settings, now, &mut deferred);
             }
-            (look, started, inner.flights.has_woken())
+            (look, started || saves, inner.flights.has_woken())
         };
         shared.finish(deferred);
-        if started || matches!(look, Next::Look { launched: true, .. }) {
+        if launched || matches!(look, Next::Look { launched: true, .. }) {
             spawn(shared);
         }
         match look {

@@ -14,6 +14,7 @@ use crate::session::handle::turn::{self, Caller, Wait, WaitStep};
 use crate::session::shared::Shared;
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::Inner;
+use crate::session::shared::side_job::Due;
 use crate::session::singleflight::waiters::WaiterKey;
 use crate::time::Timestamp;
 
@@ -27,21 +28,25 @@ pub(crate) fn spawn(shared: &Arc<Shared>) {
     }
 }
 
-/// Changes the state, launches the refresh that `change` orders, if any, and hands it to the program's
-/// spawner. Returns whether one was launched.
+/// Changes the state, launches the refresh that `change` orders, or stores what could not be stored before,
+/// and hands that to the program's spawner. Returns whether one was launched.
 pub(crate) fn change_and_start<T>(
     shared: &Arc<Shared>,
     now: Timestamp,
     change: impl FnOnce(&mut Inner, &mut Deferred) -> (Option<Start<Timestamp>>, T),
 ) -> (bool, T) {
-    let (started, result) = shared.change(now, |inner, deferred| {
+    let (started, saves, result) = shared.change(now, |inner, deferred| {
         let (start, result) = change(inner, deferred);
-        if let Some(start) = start {
-            inner.launch(&shared.ports, start, deferred);
-        }
-        (start.is_some(), result)
+        let saves = match start {
+            Some(start) => {
+                inner.launch(&shared.ports, start, deferred);
+                false
+            }
+            None => matches!(shared.save(inner, now, deferred), Due::Launched(_)),
+        };
+        (start.is_some(), saves, result)
     });
-    if started {
+    if started || saves {
         spawn(shared);
     }
     (started, result)

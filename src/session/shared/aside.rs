@@ -84,15 +84,16 @@ impl Shared {
 
     /// Stores the grant that could not be stored before, where there is one and no refresh is in flight,
     /// which does so first. Rule F2: "A grant that was rotated but could not be persisted MUST be kept,
-    /// retried and reported".
+    /// reported, and retried each refresh deadline while the session is in use".
     pub(crate) fn save(
         self: &Arc<Self>,
         inner: &mut Inner,
         now: Timestamp,
         deferred: &mut Deferred,
     ) -> Due {
-        let Some(unsaved) = inner.unsaved.clone() else {
-            inner.saves.is_done(now);
+        // Rule F2: "under confirm by use, where the old token serves until the new grant is safe", the next
+        // refresh stores it, which is not far away.
+        let Some(unsaved) = inner.unsaved.clone().filter(|unsaved| unsaved.published) else {
             return Due::Never;
         };
         let longest = self.ports.settings.longest();

@@ -151,6 +151,10 @@ impl Inner {
         let token = self.token.clone().filter(|_| attended);
         let snapshot = token.and_then(|token| {
             let until = undisturbed_until(&self.lifecycle, &settings.policy, now)?;
+            // Whoever comes then has it stored.
+            let unsaved = self.unsaved.as_ref().filter(|unsaved| unsaved.published);
+            let unsaved = unsaved.map(|_| self.saves.next(settings.longest(), now));
+            let until = unsaved.map_or(until, |save| until.min(save));
             Some(Snapshot::new(token, now, until))
         });
         if self.exposed || snapshot.is_some() {

@@ -38,6 +38,10 @@ impl Inner {
         deferred: &mut Deferred,
     ) {
         self.apply_report(ports, flight, report, sample, deferred);
+        if self.unsaved.is_some() {
+            // It was tried just now.
+            self.saves.is_done(sample.now);
+        }
         self.release_held_back(ports, sample, deferred);
     }
 

@@ -33,6 +33,11 @@ impl SideJob {
         self.until = None;
     }
 
+    /// Returns when the next job is due, `pause` after the last.
+    pub(crate) fn next(&self, pause: Span, now: Timestamp) -> Timestamp {
+        self.at.map_or(now, |last| last.min(now).saturating_add(pause))
+    }
+
     /// Returns what may be done `now`, `pause` after the last job, where something else is in flight until
     /// `open` at most. [`Due::Launched`] means that the caller of this launches a job. `longest` is how
     /// long a refresh may take; a job has an eighth of that.
@@ -50,7 +55,7 @@ impl SideJob {
         if let Some(until) = self.until {
             return Due::InFlight(until);
         }
-        let next = self.at.map_or(now, |last| last.saturating_add(pause));
+        let next = self.next(pause, now);
         let next = open.map_or(next, |open| next.max(open));
         if now < next {
             return Due::Later(next);
