@@ -493,3 +493,23 @@ fn a_login_that_a_refresh_has_found_and_failed_to_renew_is_in_effect_once_it_ret
         assert!(caller.ready().is_err(), "its deadline has expired");
     }
 }
+
+// Rule B7. As above, and the login returns at once: it lifts no backoff of the refresh that presented it.
+#[test]
+fn a_login_that_a_refresh_has_found_and_failed_to_renew_waits_for_the_backoff_of_that_refresh() {
+    let script = Scripted::new().then(Response::Fail(RefreshError::unavailable("503")));
+    let (session, time, ledger) = settled(&script);
+    time.advance(DUE);
+    ledger.set(Fault::AnswersLate);
+    let mut install = Hand::new(session.install(Grant::of_refresh_token("rt-7")));
+    install.pending();
+    ledger.set_for_others(Fault::None);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    ledger.set(Fault::None);
+    install.ready().expect("it is stored");
+    assert!(at_once(session.token()).expect_err("it has just failed").is_unavailable());
+    assert_eq!(script.requests(), 1);
+    time.advance(SECOND);
+    assert_eq!(text(at_once(session.token())), "at-3");
+    assert_eq!(script.requests(), 2);
+}

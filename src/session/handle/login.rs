@@ -199,6 +199,7 @@ impl Session {
             let tried = version.is_some_and(tried);
             let doubted = tried && inner.lifecycle.is_in_doubt();
             let sent = inner.launched.filter(|_| doubted);
+            let backoff = inner.lifecycle.backoff_until().filter(|_| tried);
             inner.version = version.filter(|_| !tried).or(inner.version);
             inner.held_at = inner.version;
             // The very refresh token may be in flight, and its response is waited for (rule B6).
@@ -208,6 +209,7 @@ impl Session {
                 .map(|sent| sample.wall.saturating_sub(sample.now.since(sent)))
                 .map(|since| Intent { since, until: None, holder: None });
             inner.install(ports, stored, sample, deferred);
+            inner.hold_off_until(backoff, &ports.settings.policy, sample.now);
             inner.release_held_back(ports, sample, deferred);
             Ok(())
         })

@@ -4,14 +4,14 @@
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use crate::lifecycle::{FlightId, Meanwhile, State};
+use crate::lifecycle::{Failure, FlightId, Meanwhile, Policy, State};
 use crate::session::exchange::received::Received;
 use crate::session::exchange::revoke::revoke;
 use crate::session::ports::Ports;
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::Inner;
 use crate::session::singleflight::flights::Job;
-use crate::time::{Span, Timestamp};
+use crate::time::{Draw, Span, Timestamp};
 use crate::token::{AccessToken, Grant};
 
 impl Inner {
@@ -115,6 +115,23 @@ impl Inner {
             let deadline = now.saturating_add(ports.settings.longest());
             let revocation = Box::pin(revoke(Arc::clone(ports), grant, deadline));
             deferred.jobs.extend(self.flights.launch(Job::Unreported(revocation), deadline));
+        }
+    }
+
+    /// Keeps the backoff of a refresh that presented the grant before it was installed: to the lifecycle, a
+    /// refresh of it starts, and is not honoured.
+    pub(crate) fn hold_off_until(
+        &mut self,
+        backoff: Option<Timestamp>,
+        policy: &Policy,
+        now: Timestamp,
+    ) {
+        let Some(until) = backoff else { return };
+        let mut next = self.lifecycle;
+        if let Some(start) = next.handle_requested(policy, now).start() {
+            let failure = Failure::Unavailable { retry_after: Some(until.since(now)) };
+            next.handle_refresh_failed(policy, start.flight, failure, Draw::NONE, now);
+            self.lifecycle = next;
         }
     }
 
