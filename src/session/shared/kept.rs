@@ -4,7 +4,7 @@
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use crate::lifecycle::{Failure, FlightId, Meanwhile, Policy, State};
+use crate::lifecycle::{Failed, Failure, FlightId, Meanwhile, Policy, State};
 use crate::session::exchange::received::Received;
 use crate::session::exchange::revoke::revoke;
 use crate::session::ports::Ports;
@@ -130,8 +130,10 @@ impl Inner {
         let mut next = self.lifecycle;
         if let Some(start) = next.handle_requested(policy, now).start() {
             let failure = Failure::Unavailable { retry_after: Some(until.since(now)) };
-            next.handle_refresh_failed(policy, start.flight, failure, Draw::NONE, now);
-            self.lifecycle = next;
+            let failed = next.handle_refresh_failed(policy, start.flight, failure, Draw::NONE, now);
+            if failed == Failed::EndAttempt {
+                self.lifecycle = next;
+            }
         }
     }
 
