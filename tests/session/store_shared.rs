@@ -122,6 +122,47 @@ fn a_session_that_was_logged_out_adopts_a_login_by_a_peer() {
     assert_eq!(script.requests(), 0);
 }
 
+// Rule F4. What the server still has to answer belongs to nobody.
+#[test]
+fn a_session_that_was_logged_out_during_a_refresh_adopts_a_login_by_a_peer_before_the_answer() {
+    let script = Scripted::new().then(Response::Hang);
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    drop(waiting(&session));
+    at_once(session.logout()).expect("logged out");
+    let now = START.saturating_add(HOUR.into());
+    ledger.overwrite(Some(StoredGrant::new(Scripted::grant(6), now)));
+    time.advance(SECOND);
+    assert_eq!(text(at_once(session.token())), "at-7");
+    script.release(Response::Grant(Scripted::grant(1)));
+    assert_eq!(text(at_once(session.token())), "at-7");
+    at_once(session.close()).expect("all is stored");
+    assert_eq!((script.requests(), script.revoked()), (1, vec!["rt-2".to_owned()]));
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-7"));
+}
+
+// Rules B11, F4. The login of this process is found by a look before it returns.
+#[test]
+fn a_login_that_a_caller_has_found_in_the_store_is_in_effect_once_it_returns() {
+    let script = Scripted::new().then(Response::Fail(RefreshError::declined("invalid_grant")));
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    assert!(at_once(session.token()).is_err());
+    ledger.set(Fault::AnswersLate);
+    let mut install = Hand::new(session.install(Scripted::grant(6)));
+    install.pending();
+    ledger.set_for_others(Fault::None);
+    time.advance(SECOND);
+    let token = at_once(session.token()).expect("it is stored");
+    assert_eq!(token.expose(), "at-7");
+    let _ = session.reject(&token);
+    assert_eq!(text(at_once(session.token())), "at-3");
+    ledger.set(Fault::None);
+    install.ready().expect("it is stored");
+    assert_eq!(text(at_once(session.token())), "at-3");
+    assert_eq!(script.presented().pop().flatten().as_deref(), Some("rt-7"));
+}
+
 // Rule F4: "that was not read for [1/32 of a refresh deadline]".
 #[test]
 fn a_store_without_a_grant_is_read_no_more_than_about_once_a_second_however_many_ask() {

@@ -56,8 +56,9 @@ impl Shared {
         };
         let longest = self.ports.settings.longest();
         // A request that is still in flight may bring a grant, which adopting another would make an
-        // orphan.
-        let open = inner.flights.deadline(self.longest(now));
+        // orphan. After a logout it is one already.
+        let ended = inner.epoch_fence.includes(inner.lifecycle.newest_flight());
+        let open = inner.flights.deadline(self.longest(now)).filter(|_| !ended);
         let due = inner.looks.due(eagerness.pause(longest), longest, open, now);
         if let Due::Launched(until) = due {
             let shared = Arc::downgrade(self);
