@@ -215,6 +215,24 @@ fn a_keeper_finds_the_login_of_a_peer_without_any_caller() {
     assert_eq!(session.state(), State::Valid);
 }
 
+// Rule F4. Nobody waits for a token, and nobody keeps it fresh.
+#[test]
+fn a_reader_finds_the_login_of_a_peer_where_tasks_can_be_spawned() {
+    let (time, ledger, tasks) = (VirtualTime::at(START), Ledger::new(), Tasks::default());
+    let builder = ledger.builder(&Scripted::new(), &time).spawner(tasks.spawner());
+    let mut reader = builder.build().expect("nothing to check").reader();
+    for _ in 0..2 {
+        assert!(reader.token().is_err(), "nobody has logged in");
+        tasks.run();
+    }
+    ledger.overwrite(Some(StoredGrant::new(Scripted::grant(6), START)));
+    time.advance(SECOND);
+    assert!(reader.token().expect_err("it does not wait").is_login_required());
+    tasks.run();
+    assert_eq!(reader.token().expect("it was found").expose(), "at-7");
+    assert_eq!(tasks.len(), 0);
+}
+
 // Rule F4. The logout has written to the store only after the keeper was told of it.
 #[test]
 fn a_keeper_finds_the_login_of_a_peer_after_a_logout_that_took_a_while() {
