@@ -94,7 +94,7 @@
 //   timed_store.rs     `TimedStore`: the store, within a deadline and with its panics contained.
 //   params.rs          `ExchangeParams`: what a refresh knows of its session.
 //   received.rs        `Report`, `Outcome`, `Received`: what a refresh returns.
-//   stage.rs           `Stage`: whether it was sent or called off.
+//   stage.rs           `Stage`: whether it was sent, and what, or called off.
 //   epoch.rs           `EpochFence`: which flights a login or a logout has superseded.
 //   grant_count.rs     `GrantCount`: the grants that were received, and those that have landed.
 //

@@ -140,7 +140,7 @@ fn of_sending_and_calling_off_exactly_one_happens() {
         let (first, second) = (Arc::clone(&stage), Arc::clone(&stage));
         let first = thread::spawn(move || first.call_off());
         let second = thread::spawn(move || second.call_off());
-        let sent = stage.send();
+        let sent = stage.send(None);
         let called_off = (first.join().expect("no panic"), second.join().expect("no panic"));
         assert_eq!(called_off, (!sent, !sent));
         assert_eq!(stage.is_sent(), sent);

@@ -513,3 +513,31 @@ fn a_login_that_a_refresh_has_found_and_failed_to_renew_waits_for_the_backoff_of
     assert_eq!(text(at_once(session.token())), "at-3");
     assert_eq!(script.requests(), 2);
 }
+
+// Rule B6. The window counts from when the refresh token was first sent, by a request that is still out.
+#[test]
+fn a_login_whose_refresh_token_a_refresh_has_found_and_presents_opens_no_window_of_its_own() {
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang);
+    let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
+    let reuse = Reuse::OverlapSuccessors(Span::from_secs(45));
+    let policy = Policy::builder().reuse(reuse).build().expect("valid");
+    let session = ledger.builder(&script, &time).policy(policy).build().expect("valid");
+    assert_eq!(text(at_once(session.token())), "at-1");
+    time.advance(DUE);
+    ledger.set(Fault::AnswersLate);
+    let mut install = Hand::new(session.install(Grant::of_refresh_token("rt-7")));
+    install.pending();
+    ledger.set_for_others(Fault::None);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    assert_eq!(script.presented().pop().flatten().as_deref(), Some("rt-7"));
+    time.advance(10 * SECOND);
+    ledger.set(Fault::None);
+    install.ready().expect("it is stored");
+    time.advance(25 * SECOND);
+    let mut caller = waiting(&session);
+    assert_eq!(script.requests(), 2);
+    time.advance(9 * SECOND);
+    caller.pending();
+    time.advance(SECOND);
+    assert!(caller.ready().is_err(), "the window closes");
+}

@@ -50,7 +50,8 @@ pub(super) async fn ask(
              for this session or for another";
         return Err(RefreshError::misconfigured(text).retry_after(left));
     }
-    if !params.stage.send() {
+    let presented = grant.as_ref().and_then(Grant::refresh_token).cloned();
+    if !params.stage.send(presented) {
         return Err(not_sent(TOO_LATE));
     }
     // If the clock went back since the launch, the time left is at most what a refresh may take (rule

@@ -1,10 +1,11 @@
-//! Revoking a grant that belongs to nobody.
+//! Revoking a grant that belongs to nobody, and the deadline of what brings no report.
 
 use core::future::poll_fn;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use crate::primitives::{contained, discard};
+use crate::refresh::BoxFuture;
 use crate::session::alarm::Alarm;
 use crate::session::ports::Ports;
 use crate::time::Timestamp;
@@ -12,11 +13,16 @@ use crate::token::Grant;
 
 /// Revokes a grant that belongs to nobody. Where there is a timer, its poller is woken at `deadline`,
 /// and drops it then.
-pub(crate) async fn revoke(ports: Arc<Ports>, grant: Grant, mut deadline: Timestamp) {
-    let mut revocation = ports.refresher.revoke(grant);
+pub(crate) async fn revoke(ports: Arc<Ports>, grant: Grant, deadline: Timestamp) {
+    let revocation = ports.refresher.revoke(grant);
+    woken_at(deadline, ports, revocation).await;
+}
+
+/// Waits for a job that brings no report. Where there is a timer, its poller is woken at `deadline`.
+pub(crate) async fn woken_at(mut deadline: Timestamp, ports: Arc<Ports>, mut job: BoxFuture<()>) {
     let mut alarm = Alarm::new(ports.settings.timer.clone());
     poll_fn(|cx| {
-        let polled = revocation.as_mut().poll(cx);
+        let polled = job.as_mut().poll(cx);
         if polled.is_pending() {
             // A timer or a clock that panics wakes nobody, and does no other harm.
             let _ = contained(|| {
@@ -32,5 +38,5 @@ pub(crate) async fn revoke(ports: Arc<Ports>, grant: Grant, mut deadline: Timest
         polled
     })
     .await;
-    discard([revocation]);
+    discard([job]);
 }

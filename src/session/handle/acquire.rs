@@ -21,7 +21,6 @@ use crate::session::handle::session::Session;
 use crate::session::handle::turn::{self, Caller, Wait, WaitStep};
 use crate::session::ports::Ports;
 use crate::session::shared::Shared;
-use crate::session::shared::aside::Eagerness;
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::Inner;
 use crate::session::shared::side_job::Due;
@@ -172,6 +171,7 @@ impl<'a> Acquire<'a> {
                 usable_for: Span::ZERO,
                 limits: None,
                 too_brief: None,
+                look: None,
                 alarm: Alarm::new(timer.cloned()),
                 pace: Pace::default(),
             })
@@ -258,13 +258,8 @@ impl<'a> Acquire<'a> {
                 }
             }
             Requested::LogIn(ending) => {
-                let look = self.session.shared.look(inner, Eagerness::Caller, now, deferred);
-                let launched = matches!(look, Due::Launched(_));
-                if let Due::InFlight(until) | Due::Launched(until) = look {
-                    let until = limits.within.map_or(until, |within| until.min(within));
-                    if now < until {
-                        return Next::Look { until, launched };
-                    }
+                if let Some(next) = self.look_again(inner, limits, now, deferred) {
+                    return next;
                 }
                 let told = inner.last_failure.as_ref().map(|(_, error)| error);
                 let told = told.filter(|error| error.is_login_required()).cloned();

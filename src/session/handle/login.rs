@@ -151,15 +151,19 @@ impl Session {
             let written = self.overwrite(begun, None, &panic).await;
             panic.resume_unwinding();
             let version = written?;
-            let mut inner = self.shared.lock();
-            if !inner.precedence.logout_stands(begun.number) {
-                return Err(Error::new(Kind::Superseded));
-            }
-            if inner.precedence.is_in_effect(begun.number) {
-                inner.version = version.or(inner.version);
-                inner.held_at = inner.version;
-            }
-            Ok(())
+            let now = self.shared.now();
+            self.shared.change(now, |inner, deferred| {
+                if !inner.precedence.logout_stands(begun.number) {
+                    return Err(Error::new(Kind::Superseded));
+                }
+                if inner.precedence.is_in_effect(begun.number) {
+                    inner.version = version.or(inner.version);
+                    inner.held_at = inner.version;
+                    // From now on a keeper looks at the store.
+                    deferred.wake(inner.flights.waiters.take_all());
+                }
+                Ok(())
+            })
         };
         Timed::new(&self.shared, begun.deadline, logout)
     }

@@ -10,6 +10,8 @@ pub(crate) struct Options {
     pub(crate) limits: Option<Limits>,
     /// How many tokens had been published when a longer-lived one was asked for.
     pub(crate) too_brief: Option<u64>,
+    /// The number of the look at the store that this caller waits for, or has waited for.
+    pub(crate) look: Option<u64>,
     pub(crate) alarm: Alarm,
     pub(crate) pace: Pace,
 }

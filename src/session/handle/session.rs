@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use crate::lifecycle::{Rejected, Requested, State};
 use crate::session::error::{Error, Kind};
-use crate::session::handle::drive::change_and_start;
+use crate::session::handle::drive::{change_and_start, spawn};
 use crate::session::shared::Shared;
+use crate::session::shared::aside::Eagerness;
+use crate::session::shared::side_job::Due;
 use crate::token::{AccessToken, Grant};
 use crate::verdict::Rejection;
 
@@ -25,8 +27,8 @@ impl Session {
         self.shared.now()
     }
 
-    /// Returns the token, if one can be handed out without waiting. Starts a refresh only where a
-    /// spawner can drive it.
+    /// Returns the token, if one can be handed out without waiting. Starts a refresh, or looks for the
+    /// login of another process, only where a spawner can drive it; a later call gets what that brings.
     ///
     /// # Errors
     /// Where no token is ready: log in, or use a call that waits.
@@ -70,10 +72,16 @@ impl Session {
         drop(self.shared.lock_after_draining(None));
         let now = self.shared.now();
         let ports = &self.shared.ports;
-        let (_, result) = change_and_start(&self.shared, now, |inner, _| {
+        let is_spawned = ports.settings.spawner.is_some();
+        let mut launched = false;
+        let (_, result) = change_and_start(&self.shared, now, |inner, deferred| {
             let mut next = inner.lifecycle;
             let requested = next.handle_requested(&ports.settings.policy, now);
-            let start = requested.start().filter(|_| ports.settings.spawner.is_some());
+            let start = requested.start().filter(|_| is_spawned);
+            if is_spawned && matches!(requested, Requested::LogIn(_)) {
+                let look = self.shared.look(inner, Eagerness::Caller, now, deferred);
+                launched = matches!(look, Due::Launched(_));
+            }
             // A refresh that nobody would drive is not started; what the clock has shown is remembered
             // (rule A5).
             if requested == Requested::Use || start.is_some() {
@@ -88,6 +96,9 @@ impl Session {
             };
             (start, result)
         });
+        if launched {
+            spawn(&self.shared);
+        }
         result
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::lifecycle::Requested;
 use crate::session::exchange::persist::{Persisted, persist};
 use crate::session::exchange::received::{Unsaved, same_credential};
+use crate::session::exchange::revoke::woken_at;
 use crate::session::exchange::timed_store::TimedStore;
 use crate::session::panics::FirstPanic;
 use crate::session::ports::{Ports, Sample};
@@ -55,12 +56,14 @@ impl Shared {
         };
         let longest = self.ports.settings.longest();
         // A request that is still in flight may bring a grant, which adopting another would make an
-        // orphan.
-        let open = inner.flights.deadline(self.longest(now));
+        // orphan. After a logout it is one already.
+        let ended = inner.epoch_fence.includes(inner.lifecycle.newest_flight());
+        let open = inner.flights.deadline(self.longest(now)).filter(|_| !ended);
         let due = inner.looks.due(eagerness.pause(longest), longest, open, now);
         if let Due::Launched(until) = due {
             let shared = Arc::downgrade(self);
             let ports = Arc::clone(&self.ports);
+            let number = inner.looks.last();
             let look = async move {
                 let panic = FirstPanic::default();
                 let content = match timed(&ports, until, &panic) {
@@ -70,12 +73,13 @@ impl Shared {
                 let Some(shared) = shared.upgrade() else { return };
                 let sample = ports.settings.sample();
                 shared.change(sample.now, |inner, deferred| {
-                    inner.looks.has_landed();
+                    inner.looks.has_landed(number, sample.now);
                     if let Ok(content) = content {
                         inner.looked_at(&shared, known, content, sample, deferred);
                     }
                 });
             };
+            let look = woken_at(until, Arc::clone(&self.ports), Box::pin(look));
             let job = Job::Unreported(Box::pin(look));
             deferred.jobs.extend(inner.flights.launch(job, until));
         }
@@ -102,6 +106,7 @@ impl Shared {
         if let Due::Launched(until) = due {
             let shared = Arc::downgrade(self);
             let ports = Arc::clone(&self.ports);
+            let number = inner.saves.last();
             let save = async move {
                 let panic = FirstPanic::default();
                 let persisted = match timed(&ports, until, &panic) {
@@ -111,13 +116,14 @@ impl Shared {
                 let Some(shared) = shared.upgrade() else { return };
                 let now = ports.settings.sample().now;
                 shared.change(now, |inner, _| {
-                    inner.saves.has_landed();
+                    inner.saves.has_landed(number, now);
                     // What another holder has stored is for the next refresh to adopt.
                     if let Ok(Persisted::Done(version)) = persisted {
                         inner.has_saved(&unsaved, version);
                     }
                 });
             };
+            let save = woken_at(until, Arc::clone(&self.ports), Box::pin(save));
             let job = Job::Unreported(Box::pin(save));
             deferred.jobs.extend(inner.flights.launch(job, until));
         }
@@ -154,7 +160,8 @@ impl Inner {
         deferred: &mut Deferred,
     ) {
         let mut next = self.lifecycle;
-        let requested = next.handle_requested(shared.policy(), sample.now);
+        // The old token may still work, for callers who do not ask for one that lives longer.
+        let requested = next.handle_requested_for(shared.policy(), Span::MAX, sample.now);
         // Otherwise a login, a logout or a refresh has come first.
         let stands = self.version == Some(known) && matches!(requested, Requested::LogIn(_));
         let Some(stored) = content.grant.filter(|_| stands && content.version != known) else {

@@ -2,9 +2,11 @@
 
 use crate::time::{Span, Time, Timestamp};
 
-/// When one kind of such jobs was launched last. Lives under the session's lock.
+/// When one kind of such jobs was launched or has landed last. Lives under the session's lock.
 #[derive(Default)]
 pub(crate) struct SideJob {
+    /// The number of the last one.
+    last: u64,
     at: Option<Timestamp>,
     /// By when the job that is in flight should have landed.
     until: Option<Timestamp>,
@@ -28,9 +30,22 @@ impl SideJob {
         self.at = Some(now);
     }
 
-    /// Ends the job that is in flight.
-    pub(crate) fn has_landed(&mut self) {
-        self.until = None;
+    /// Returns the number of the job that was launched last.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Returns whether this job is still waited for.
+    pub(crate) fn is_in_flight(&self, number: u64, now: Timestamp) -> bool {
+        self.last == number && self.until.is_some_and(|until| now < until)
+    }
+
+    /// Notes that this job has landed. One that was given up, and lands once another was launched,
+    /// changes nothing.
+    pub(crate) fn has_landed(&mut self, number: u64, now: Timestamp) {
+        if self.last == number {
+            (self.at, self.until) = (Some(now), None);
+        }
     }
 
     /// Returns when the next job is due, `pause` after the last.
@@ -50,10 +65,13 @@ impl SideJob {
     ) -> Due {
         let until = now.saturating_add(Timestamp::halved(longest, 3));
         // Neither lies in the future, unless the clock went back (rule A5).
-        self.until = self.until.map(|before| before.min(until)).filter(|before| now < *before);
+        self.until = self.until.map(|before| before.min(until));
         self.at = self.at.map(|last| last.min(now));
-        if let Some(until) = self.until {
-            return Due::InFlight(until);
+        match self.until {
+            Some(until) if now < until => return Due::InFlight(until),
+            // One that hangs is given up.
+            Some(over) => (self.at, self.until) = (self.at.max(Some(over)), None),
+            None => {}
         }
         let next = self.next(pause, now);
         let next = open.map_or(next, |open| next.max(open));
@@ -61,6 +79,7 @@ impl SideJob {
             return Due::Later(next);
         }
         (self.at, self.until) = (Some(now), Some(until));
+        self.last += 1;
         Due::Launched(until)
     }
 }

@@ -9,7 +9,10 @@ use crate::session::error::{Error, Kind};
 use crate::session::handle::acquire::{Acquire, Next};
 use crate::session::handle::options::Limits;
 use crate::session::handle::turn::{Caller, WaitStep};
+use crate::session::shared::aside::Eagerness;
+use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::Inner;
+use crate::session::shared::side_job::Due;
 use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
 
@@ -54,6 +57,29 @@ impl Acquire<'_> {
             Some(within) => WaitStep::Pending(Some(deadline.min(within))),
             None => WaitStep::Parked(deadline),
         }
+    }
+
+    /// Returns how this caller, who would be told to log in, waits for another look at the store, unless
+    /// it has waited for one. Rule F4: "its answer is waited for, for at most an eighth of one".
+    pub(super) fn look_again(
+        &mut self,
+        inner: &mut Inner,
+        limits: Limits,
+        now: Timestamp,
+        deferred: &mut Deferred,
+    ) -> Option<Next> {
+        let look = self.options.as_ref().and_then(|options| options.look);
+        if look.is_some_and(|look| !inner.looks.is_in_flight(look, now)) {
+            return None;
+        }
+        let due = self.session.shared.look(inner, Eagerness::Caller, now, deferred);
+        let (Due::InFlight(until) | Due::Launched(until)) = due else {
+            return None;
+        };
+        self.options().look = Some(inner.looks.last());
+        let until = limits.within.map_or(until, |within| until.min(within));
+        let launched = matches!(due, Due::Launched(_));
+        (now < until).then_some(Next::Look { until, launched })
     }
 
     /// Returns why this caller's wait has ended, if it has; that includes a new token that lives no
