@@ -318,6 +318,7 @@ impl World {
         let (half_draws, allowed) = (self.plan.half_draws, self.plan.deadline);
         let left = self.longest_in_window(session, index);
         let surely = self.all_is_seen(session);
+        let sent_since = self.calls.len();
         let ledger = &mut self.ledgers[session];
         let now = ledger.now();
         let newest = ledger.calls.last() == Some(&index) && ledger.epoch == epoch;
@@ -332,6 +333,10 @@ impl World {
                 let outrun = ledger.newest().is_some_and(|newest| newest.call > index);
                 ledger.received.push(received);
                 ledger.dirty = true;
+                if index < ledger.since_login {
+                    // It renews what the login has installed, and supersedes what was sent since.
+                    ledger.since_login = sent_since;
+                }
                 let lifetime = answer.lifetime;
                 let reckoned = Reckoning::of(sent, lifetime.unwrap_or(ASSUMED), None, allowed);
                 let alive = !half && reckoned.usable > now;
