@@ -534,10 +534,37 @@ fn a_login_whose_refresh_token_a_refresh_has_found_and_presents_opens_no_window_
     ledger.set(Fault::None);
     install.ready().expect("it is stored");
     time.advance(25 * SECOND);
+    assert!(at_once(session.token()).expect_err("no answer came").is_unavailable());
+    time.advance(6 * SECOND);
     let mut caller = waiting(&session);
     assert_eq!(script.requests(), 2);
-    time.advance(9 * SECOND);
+    time.advance(3 * SECOND);
     caller.pending();
     time.advance(SECOND);
     assert!(caller.ready().is_err(), "the window closes");
+}
+
+// Rules B4, B6. Under strict rotation to present it twice costs the grant.
+#[test]
+fn a_login_with_a_refresh_token_alone_that_is_being_presented_waits_for_the_response() {
+    for login in ["rt-1", "rt-7"] {
+        let script = Scripted::new().then(Response::Hang);
+        let (session, time, ledger) = settled(&script);
+        time.advance(DUE);
+        ledger.set(Fault::AnswersLate);
+        let mut install = Hand::new(session.install(Grant::of_refresh_token(login)));
+        install.pending();
+        ledger.set_for_others(Fault::None);
+        assert_eq!(text(at_once(session.token())), "at-1");
+        assert_eq!(script.presented().pop().flatten().as_deref(), Some(login));
+        ledger.set(Fault::None);
+        install.ready().expect("it is stored");
+        assert!(session.try_token().is_err(), "of the earlier login");
+        let mut caller = waiting(&session);
+        assert_eq!(script.requests(), 1);
+        script.release(Response::Grant(Grant::new("at-8", "rt-8", HOUR)));
+        assert_eq!(text(caller.ready()), "at-8");
+        assert_eq!(both(&session, &ledger), (Some("rt-8".to_owned()), Some("rt-8".to_owned())));
+        assert_eq!(script.requests(), 1);
+    }
 }

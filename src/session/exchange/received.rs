@@ -2,12 +2,13 @@
 
 use std::prelude::rust_2024::*;
 
+use crate::lifecycle::{Freshness, Policy, Schedule};
 use crate::refresh::RefreshError;
 use crate::session::exchange::grant_count::GrantGuard;
 use crate::session::panics::Panic;
 use crate::session::ports::Launched;
 use crate::store::{StoreError, StoredGrant, Version};
-use crate::time::{Span, Timestamp};
+use crate::time::{Draw, Span, Timestamp};
 use crate::token::Grant;
 
 /// A grant that a refresh has received.
@@ -121,4 +122,17 @@ pub(crate) fn same_credential(one: &Grant, other: &Grant) -> bool {
         (None, None) => one.access_token() == other.access_token(),
         (Some(_), None) | (None, Some(_)) => false,
     }
+}
+
+/// Returns whether the access token of `stored` can be handed out at `now`, which is at `wall` on the
+/// wall clock.
+pub(crate) fn is_usable(
+    stored: &StoredGrant,
+    policy: &Policy,
+    now: Timestamp,
+    wall: Timestamp,
+) -> bool {
+    stored
+        .times(now, wall, Draw::NONE)
+        .is_some_and(|times| Schedule::of(policy, times, now).freshness(now) != Freshness::Lapsed)
 }

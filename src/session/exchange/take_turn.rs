@@ -5,15 +5,15 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use crate::lease::{Found, GiveUpReason};
-use crate::lifecycle::{Freshness, Reuse, Schedule};
+use crate::lifecycle::Reuse;
 use crate::session::exchange::ask::not_sent;
 use crate::session::exchange::lease_turn::{LeaseTurn, Step};
-use crate::session::exchange::received::{Outcome, same_credential};
+use crate::session::exchange::received::{Outcome, is_usable, same_credential};
 use crate::session::exchange::stored::StoredExchange;
 use crate::store::{
     Acquired, Intent, Lease, StoreError, StoredGrant, Swap, Version, Versioned, on_timeline,
 };
-use crate::time::{Draw, Timestamp};
+use crate::time::Timestamp;
 
 /// What was found in the store.
 enum Look {
@@ -223,10 +223,7 @@ impl StoredExchange<'_> {
     /// Returns whether the access token of `stored` can be handed out at this moment.
     fn is_usable(&self, stored: &StoredGrant) -> bool {
         let settings = &self.ports.settings;
-        let (now, wall) = (settings.clock.now(), settings.clock.wall());
-        stored.times(now, wall, Draw::NONE).is_some_and(|times| {
-            Schedule::of(&settings.policy, times, now).freshness(now) != Freshness::Lapsed
-        })
+        is_usable(stored, &settings.policy, settings.clock.now(), settings.clock.wall())
     }
 
     /// Returns whether another holder's note says more than this session knows: that the refresh token

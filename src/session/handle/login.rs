@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::session::alarm::Alarm;
 use crate::session::error::{Error, Kind, check_sendable};
 use crate::session::exchange::persist::{Persisted, persist};
+use crate::session::exchange::received::is_usable;
 use crate::session::exchange::timed_store::TimedStore;
 use crate::session::handle::drive::{Drive, DriveUntil};
 use crate::session::handle::session::Session;
@@ -207,13 +208,21 @@ impl Session {
             inner.version = version.filter(|_| !tried).or(inner.version);
             inner.held_at = inner.version;
             // The very refresh token may be in flight, and its response is waited for (rule B6).
-            stored.intent = inner
-                .sent_of(&stored.grant, ports.settings.longest())
+            let in_flight = inner.sent_of(&stored.grant, ports.settings.longest());
+            let policy = &ports.settings.policy;
+            let usable = is_usable(&stored, policy, sample.now, sample.wall);
+            if in_flight.is_some()
+                && !usable
+                && inner.is_joined_by(&stored.grant, policy, sample.now, deferred)
+            {
+                return Ok(());
+            }
+            stored.intent = in_flight
                 .or(sent)
                 .map(|sent| sample.wall.saturating_sub(sample.now.since(sent)))
                 .map(|since| Intent { since, until: None, holder: None });
             inner.install(ports, stored, sample, deferred);
-            inner.hold_off_until(backoff, &ports.settings.policy, sample.now);
+            inner.hold_off_until(backoff, policy, sample.now);
             inner.release_held_back(ports, sample, deferred);
             Ok(())
         })

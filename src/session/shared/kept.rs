@@ -4,7 +4,7 @@
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use crate::lifecycle::{Failed, Failure, FlightId, Meanwhile, Policy, State};
+use crate::lifecycle::{Failed, Failure, FlightId, Meanwhile, Policy, Rejected, State};
 use crate::session::exchange::received::Received;
 use crate::session::exchange::revoke::revoke;
 use crate::session::ports::Ports;
@@ -83,6 +83,33 @@ impl Inner {
         }
         let deadline = self.flights.deadline_of(newest).or(self.lifecycle.refresh_deadline());
         deadline.map(|deadline| deadline.saturating_sub(longest))
+    }
+
+    /// Makes `grant` the one that is held, where the refresh that presents it has not met
+    /// its deadline: the response belongs to it, and nobody presents it again meanwhile (rule B6). Returns
+    /// whether that is so.
+    pub(crate) fn is_joined_by(
+        &mut self,
+        grant: &Grant,
+        policy: &Policy,
+        now: Timestamp,
+        deferred: &mut Deferred,
+    ) -> bool {
+        if self.lifecycle.refresh_deadline().is_none() {
+            return false;
+        }
+        // The token that is held is of an earlier login (rule B4).
+        let mut next = self.lifecycle;
+        if let Some(token) = &self.token {
+            if next.handle_rejected(policy, token.generation(), now) == Rejected::KeepUsing {
+                return false;
+            }
+        }
+        self.lifecycle = next;
+        self.grant = Some(grant.clone());
+        (self.unsaved, self.last_stored) = (None, None);
+        self.notify_all(deferred);
+        true
     }
 
     /// Returns whether the refresh token that the request for `received` presented is still the one
