@@ -197,7 +197,7 @@ impl User {
     pub(crate) async fn log_out(self) {
         let before = self.settled();
         let held = self.session.grant().and_then(|grant| numbers(&grant).1);
-        {
+        let logout = {
             let mut world = self.shared.lock();
             let in_flight = world.is_out(self.id);
             world.saw(if in_flight { Corner::LoggedOutInFlight } else { Corner::LoggedOut });
@@ -206,12 +206,15 @@ impl User {
             let ledger = &mut world.ledgers[self.id];
             (ledger.out, ledger.bare, ledger.leaving) = (true, true, true);
             ledger.left = held.or(ledger.left);
-        }
+            ledger.logouts += 1;
+            ledger.logouts
+        };
         if let Err(error) = self.session.logout().await {
             return self.came_to_nothing(&error);
         }
         let mut world = self.shared.lock();
-        world.ledgers[self.id].leaving = false;
+        // A later one may have begun.
+        world.ledgers[self.id].leaving = world.ledgers[self.id].logouts != logout;
         let store = world.ledgers[self.id].store;
         let keep = store.map(|store| &world.stores[store]);
         let left = keep.is_some_and(|keep| keep.grant().is_some() && keep.writer == Some(self.id));

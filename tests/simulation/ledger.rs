@@ -55,6 +55,8 @@ pub(crate) struct Ledger {
     pub(crate) out: bool,
     /// Its logout has not been stored, as far as it knows.
     pub(crate) leaving: bool,
+    /// How often it was logged out.
+    pub(crate) logouts: u32,
     /// The refresh token that it held when it was logged out.
     pub(crate) left: Option<Number>,
     /// It has no grant: it was given none, was logged out, or its store is empty.
@@ -129,6 +131,7 @@ impl Ledger {
             epoch: 0,
             out: false,
             leaving: false,
+            logouts: 0,
             left: None,
             bare: true,
             emptied: false,
