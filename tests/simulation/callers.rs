@@ -213,8 +213,9 @@ impl User {
             return self.came_to_nothing(&error);
         }
         let mut world = self.shared.lock();
-        // A later one may have begun.
-        world.ledgers[self.id].leaving = world.ledgers[self.id].logouts != logout;
+        // Unless a later one has begun.
+        let ledger = &mut world.ledgers[self.id];
+        ledger.leaving &= ledger.logouts != logout;
         let store = world.ledgers[self.id].store;
         let keep = store.map(|store| &world.stores[store]);
         let left = keep.is_some_and(|keep| keep.grant().is_some() && keep.writer == Some(self.id));
