@@ -101,7 +101,8 @@ impl<S: Store> Crowd<'_, S> {
             let (store, drive, done) = ((self.open)(), self.drive.clone(), Arc::clone(&done));
             Box::pin(async move {
                 if task + 1 == writers {
-                    while !done.load(Ordering::Acquire) {
+                    // It only stops this loop: what the others did is seen by joining them.
+                    while !done.load(Ordering::Relaxed) {
                         counted(&drive.load(&store).await?)?;
                         let_others().await;
                     }
@@ -109,7 +110,7 @@ impl<S: Store> Crowd<'_, S> {
                 }
                 let added = add(&store, &drive, rounds).await;
                 if task == 0 || added.is_err() {
-                    done.store(true, Ordering::Release);
+                    done.store(true, Ordering::Relaxed);
                 }
                 added
             })
