@@ -75,8 +75,11 @@ impl KeepFresh {
             let requested = next.handle_requested(policy, now);
             let due = if let Requested::LogIn(_) = requested {
                 shared.look(inner, Eagerness::Keeper, now, deferred)
-            } else {
+            } else if requested.start().is_none() {
                 shared.save(inner, now, deferred)
+            } else {
+                // The refresh stores it first.
+                Due::Never
             };
             launched = matches!(due, Due::Launched(_));
             let due = match due {
