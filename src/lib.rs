@@ -157,8 +157,8 @@
 //! [`when_to_retry`](session::Error::when_to_retry) returns when to try again, if known, on the session's
 //! clock; with the standard clock, [`to_system_time`](time::Timestamp::to_system_time) converts it.
 //!
-//! An HTTP client's error contains it, and [`session::Error::find`] returns it from there. Between the two is
-//! [`interceptor::Refused::NoToken`], whose field `retry_in` is the delay until `when_to_retry`. How a service
+//! Through an HTTP client the error is in the client error's source chain: use [`session::Error::find`]. It is
+//! wrapped in [`interceptor::Refused::NoToken`], whose `retry_in` is the delay until `when_to_retry`. How a service
 //! turns the error into a response is shown under [`interceptor`](interceptor#in-a-service).
 //!
 //! Nothing is logged, and no metrics are collected. [`Session::changed`](session::Session::changed) completes

@@ -34,8 +34,8 @@ impl Session {
     ///
     /// # Errors
     /// See [`Error`]. By default the first refresh that fails ends the wait; see
-    /// [`Acquire::retry_for`]. Before it returns that a login is needed, the store is read once more, at
-    /// most about once a second, since another process may have logged in ([F4](crate::spec#f-storage)).
+    /// [`Acquire::retry_for`]. Before reporting that a login is needed, the session rereads the store (at
+    /// most about once a second), since another process may have logged in ([F4](crate::spec#f-storage)).
     ///
     /// # Cancellation
     /// Dropping the future neither cancels nor repeats the refresh.
@@ -60,8 +60,8 @@ impl Session {
     }
 
     /// Returns a token that stays usable for at least `duration`, after a refresh where the current one
-    /// does not. A refresh that was not due is paid from the budget
-    /// ([B9](crate::spec#b-the-client-machine)).
+    /// does not. Such an early refresh counts against
+    /// [`budget`](crate::lifecycle::PolicyBuilder::budget); once that is spent, the error says when to retry.
     pub fn token_valid_for(&self, duration: Duration) -> Acquire<'_> {
         self.token().valid_for(duration)
     }

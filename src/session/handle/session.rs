@@ -27,11 +27,13 @@ impl Session {
         self.shared.now()
     }
 
-    /// Returns the token, if one can be handed out without waiting. Starts a refresh, or looks for the
-    /// login of another process, only where a spawner can drive it; a later call gets what that brings.
+    /// Returns the token, if one can be handed out without waiting. If the session has a spawner, it also
+    /// starts a due refresh, or checks the store for another process's login, in the background; later
+    /// calls see the result.
     ///
     /// # Errors
-    /// Where no token is ready: log in, or use a call that waits.
+    /// [`is_login_required`](Error::is_login_required) if the user must log in;
+    /// [`is_not_ready`](Error::is_not_ready) if a call that waits would help.
     pub fn try_token(&self) -> Result<AccessToken, Error> {
         self.with_token(AccessToken::clone)
     }
@@ -124,7 +126,7 @@ impl Session {
 
     /// Reports that a request whose token had been rejected succeeded with `token`, its replacement.
     ///
-    /// The refresh has helped, so what the rejection was paid with is returned to its allowance
+    /// Because the refresh helped, the rejection usually no longer counts toward the limit on rejections
     /// ([B9](crate::spec#b-the-client-machine)). Interceptors report this by themselves.
     pub fn recovered(&self, token: &AccessToken) {
         let now = self.shared.now();
@@ -135,7 +137,7 @@ impl Session {
 
     /// Reports that a resource server accepted `token`.
     ///
-    /// A later rejection of it is then paid from the allowance for tokens that have worked
+    /// A later rejection of it counts toward the limit for tokens that have worked, not the general budget
     /// ([B9](crate::spec#b-the-client-machine)). Once it is recorded, further calls take no lock.
     pub fn accept(&self, token: &AccessToken) {
         if !token.is_accepted() {
