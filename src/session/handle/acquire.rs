@@ -23,7 +23,6 @@ use crate::session::ports::Ports;
 use crate::session::shared::Shared;
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::Inner;
-use crate::session::shared::side_job::Due;
 use crate::session::singleflight::waiters::WaiterKey;
 use crate::time::{Span, Timestamp};
 use crate::token::AccessToken;
@@ -102,11 +101,8 @@ enum Next {
     Join(Timestamp),
     /// Wait until the next attempt may start.
     Pause(Timestamp),
-    /// Wait while the store is looked at, until then; drive that where it was `launched`.
-    Look {
-        until: Timestamp,
-        launched: bool,
-    },
+    /// Wait while the store is looked at, until then.
+    Look(Timestamp),
 }
 
 impl<'a> Acquire<'a> {
@@ -307,22 +303,23 @@ impl Wait for Acquire<'_> {
             let look = self.look(&mut inner, limits, now, caller, &mut deferred);
             let started = inner.lifecycle.newest_flight() != before;
             match look {
-                Next::Join(_) | Next::Pause(_) | Next::Look { .. } => {
+                Next::Join(_) | Next::Pause(_) | Next::Look(_) => {
                     let waiters = &mut inner.flights.waiters;
                     deferred.replaced = waiters.register(&mut self.key, clone);
                 }
                 Next::Done(_) | Next::Leave { .. } => {}
             }
-            let saves = matches!(look, Next::Leave { .. })
-                && matches!(shared.save(&mut inner, now, &mut deferred), Due::Launched(_));
+            if matches!(look, Next::Leave { .. }) {
+                let _ = shared.save(&mut inner, now, &mut deferred);
+            }
             // A caller that only joins has changed nothing that readers may see.
             if started || matches!(look, Next::Leave { .. }) {
                 inner.publish(&shared.slot, &shared.ports.settings, now, &mut deferred);
             }
-            (look, started || saves, inner.flights.has_woken())
+            (look, started || deferred.launched, inner.flights.has_woken())
         };
         shared.finish(deferred);
-        if launched || matches!(look, Next::Look { launched: true, .. }) {
+        if launched {
             spawn(shared);
         }
         match look {
@@ -351,8 +348,8 @@ impl Wait for Acquire<'_> {
                 }
                 WaitStep::Pending(Some(until))
             }
-            Next::Look { .. } if woken && shared.drive(self.key) => WaitStep::Again,
-            Next::Look { until, .. } => WaitStep::Pending(Some(until)),
+            Next::Look(_) if woken && shared.drive(self.key) => WaitStep::Again,
+            Next::Look(until) => WaitStep::Pending(Some(until)),
         }
     }
 

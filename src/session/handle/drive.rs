@@ -14,7 +14,6 @@ use crate::session::handle::turn::{self, Caller, Wait, WaitStep};
 use crate::session::shared::Shared;
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::Inner;
-use crate::session::shared::side_job::Due;
 use crate::session::singleflight::waiters::WaiterKey;
 use crate::time::Timestamp;
 
@@ -35,18 +34,16 @@ pub(crate) fn change_and_start<T>(
     now: Timestamp,
     change: impl FnOnce(&mut Inner, &mut Deferred) -> (Option<Start<Timestamp>>, T),
 ) -> (bool, T) {
-    let (started, saves, result) = shared.change(now, |inner, deferred| {
+    let (started, launched, result) = shared.change(now, |inner, deferred| {
         let (start, result) = change(inner, deferred);
-        let saves = match start {
-            Some(start) => {
-                inner.launch(&shared.ports, start, deferred);
-                false
-            }
-            None => matches!(shared.save(inner, now, deferred), Due::Launched(_)),
-        };
-        (start.is_some(), saves, result)
+        if let Some(start) = start {
+            inner.launch(&shared.ports, start, deferred);
+        } else {
+            let _ = shared.save(inner, now, deferred);
+        }
+        (start.is_some(), deferred.launched, result)
     });
-    if started || saves {
+    if started || launched {
         spawn(shared);
     }
     (started, result)

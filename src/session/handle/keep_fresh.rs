@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use crate::clock::Timer;
 use crate::lifecycle::Requested;
 use crate::session::alarm::Alarm;
-use crate::session::handle::drive::{change_and_start, spawn, watch};
+use crate::session::handle::drive::{change_and_start, watch};
 use crate::session::handle::options::Pace;
 use crate::session::handle::session::Session;
 use crate::session::shared::Shared;
@@ -67,7 +67,6 @@ impl KeepFresh {
         drop(shared.lock_after_draining(self.waiter));
         let (now, clone) = (shared.now(), waker.clone());
         let rest = if has_started { Some(Pace::after(now)) } else { self.pace.rest(now) };
-        let mut launched = false;
         let (started, until) = change_and_start(shared, now, |inner, deferred| {
             deferred.replaced = inner.flights.waiters.register(&mut self.waiter, clone);
             let policy = shared.policy();
@@ -81,7 +80,6 @@ impl KeepFresh {
                 // The refresh stores it first.
                 Due::Never
             };
-            launched = matches!(due, Due::Launched(_));
             let due = match due {
                 Due::Never => None,
                 Due::InFlight(at) | Due::Launched(at) | Due::Later(at) => Some(at),
@@ -97,9 +95,6 @@ impl KeepFresh {
             let timeout = inner.lifecycle.poll_timeout(policy, now).map(|timeout| timeout.at);
             (start, rest.into_iter().chain(timeout).chain(due).min())
         });
-        if launched {
-            spawn(shared);
-        }
         if started {
             self.pace.start(now);
         }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use crate::lifecycle::{Rejected, Requested, State};
 use crate::session::error::{Error, Kind};
-use crate::session::handle::drive::{change_and_start, spawn};
+use crate::session::handle::drive::change_and_start;
 use crate::session::shared::Shared;
 use crate::session::shared::aside::Eagerness;
-use crate::session::shared::side_job::Due;
 use crate::token::{AccessToken, Grant};
 use crate::verdict::Rejection;
 
@@ -75,14 +74,12 @@ impl Session {
         let now = self.shared.now();
         let ports = &self.shared.ports;
         let is_spawned = ports.settings.spawner.is_some();
-        let mut launched = false;
         let (_, result) = change_and_start(&self.shared, now, |inner, deferred| {
             let mut next = inner.lifecycle;
             let requested = next.handle_requested(&ports.settings.policy, now);
             let start = requested.start().filter(|_| is_spawned);
             if is_spawned && matches!(requested, Requested::LogIn(_)) {
-                let look = self.shared.look(inner, Eagerness::Caller, now, deferred);
-                launched = matches!(look, Due::Launched(_));
+                let _ = self.shared.look(inner, Eagerness::Caller, now, deferred);
             }
             // A refresh that nobody would drive is not started; what the clock has shown is remembered
             // (rule A5).
@@ -98,9 +95,6 @@ impl Session {
             };
             (start, result)
         });
-        if launched {
-            spawn(&self.shared);
-        }
         result
     }
 

@@ -5,6 +5,7 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use crate::lifecycle::Requested;
+use crate::refresh::BoxFuture;
 use crate::session::exchange::persist::{Persisted, persist};
 use crate::session::exchange::received::{Unsaved, same_credential};
 use crate::session::exchange::revoke::woken_at;
@@ -79,9 +80,7 @@ impl Shared {
                     }
                 });
             };
-            let look = woken_at(until, Arc::clone(&self.ports), Box::pin(look));
-            let job = Job::Unreported(Box::pin(look));
-            deferred.jobs.extend(inner.flights.launch(job, until));
+            self.launch_aside(inner, Box::pin(look), until, deferred);
         }
         due
     }
@@ -97,7 +96,7 @@ impl Shared {
     ) -> Due {
         // Rule F2: "under confirm by use, where the old token serves until the new grant is safe", the next
         // refresh stores it, which is not far away.
-        let Some(unsaved) = inner.unsaved.clone().filter(|unsaved| unsaved.published) else {
+        let Some(unsaved) = inner.unsaved.as_ref().filter(|unsaved| unsaved.published) else {
             return Due::Never;
         };
         let longest = self.ports.settings.longest();
@@ -106,7 +105,7 @@ impl Shared {
         if let Due::Launched(until) = due {
             let shared = Arc::downgrade(self);
             let ports = Arc::clone(&self.ports);
-            let number = inner.saves.last();
+            let (unsaved, number) = (unsaved.clone(), inner.saves.last());
             let save = async move {
                 let panic = FirstPanic::default();
                 let persisted = match timed(&ports, until, &panic) {
@@ -123,11 +122,21 @@ impl Shared {
                     }
                 });
             };
-            let save = woken_at(until, Arc::clone(&self.ports), Box::pin(save));
-            let job = Job::Unreported(Box::pin(save));
-            deferred.jobs.extend(inner.flights.launch(job, until));
+            self.launch_aside(inner, Box::pin(save), until, deferred);
         }
         due
+    }
+
+    fn launch_aside(
+        &self,
+        inner: &mut Inner,
+        job: BoxFuture<()>,
+        until: Timestamp,
+        deferred: &mut Deferred,
+    ) {
+        let job = Job::Unreported(Box::pin(woken_at(until, Arc::clone(&self.ports), job)));
+        deferred.jobs.extend(inner.flights.launch(job, until));
+        deferred.launched = true;
     }
 }
 

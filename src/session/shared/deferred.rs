@@ -21,6 +21,8 @@ pub(crate) struct Deferred {
     pub(crate) errors: Vec<Error>,
     pub(crate) replaced: Option<Waker>,
     pub(crate) snapshots: Vec<Arc<Snapshot>>,
+    /// Whether a job was launched that asks the store, and is to be driven.
+    pub(crate) launched: bool,
     /// Panics of the program's clocks and hooks. The first is resumed once all else is done.
     pub(crate) panics: Vec<Panic>,
 }

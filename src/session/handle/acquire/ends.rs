@@ -78,8 +78,7 @@ impl Acquire<'_> {
         };
         self.options().look = Some(inner.looks.last());
         let until = limits.within.map_or(until, |within| until.min(within));
-        let launched = matches!(due, Due::Launched(_));
-        (now < until).then_some(Next::Look { until, launched })
+        (now < until).then_some(Next::Look(until))
     }
 
     /// Returns why this caller's wait has ended, if it has; that includes a new token that lives no
