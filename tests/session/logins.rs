@@ -457,6 +457,31 @@ fn a_login_is_in_no_doubt_for_a_request_that_was_refused_or_presented_another_re
     }
 }
 
+/// A session under an overlap of 45 s, with a refresh deadline of 15 s.
+fn overlapping(script: &Scripted) -> (Session, VirtualTime, Ledger) {
+    let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
+    let reuse = Reuse::OverlapSuccessors(Span::from_secs(45));
+    let policy = Policy::builder().reuse(reuse).build().expect("valid");
+    let session = ledger.builder(script, &time).policy(policy).build().expect("valid");
+    assert_eq!(text(at_once(session.token())), "at-1");
+    (session, time, ledger)
+}
+
+/// A login of a refresh token alone that is stored, and has not heard so; a refresh that is due finds it in
+/// the store meanwhile.
+fn found_while_it_is_stored<'a>(
+    session: &'a Session,
+    ledger: &Ledger,
+    refresh_token: &str,
+) -> Hand<impl Future<Output = Result<(), Error>> + 'a> {
+    ledger.set(Fault::AnswersLate);
+    let mut install = Hand::new(session.install(Grant::of_refresh_token(refresh_token)));
+    install.pending();
+    ledger.set_for_others(Fault::None);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    install
+}
+
 // Rules B4, B6, B11. A login of a refresh token alone, which a refresh finds in the store and cannot renew.
 #[test]
 fn a_login_that_a_refresh_has_found_and_failed_to_renew_is_in_effect_once_it_returns() {
@@ -466,18 +491,10 @@ fn a_login_that_a_refresh_has_found_and_failed_to_renew_is_in_effect_once_it_ret
     // counts from when it was first sent.
     for (response, in_window) in [(refused(), false), (unknown(), true)] {
         let script = Scripted::new().then(response).then(Response::Hang);
-        let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
-        let reuse = Reuse::OverlapSuccessors(Span::from_secs(45));
-        let policy = Policy::builder().reuse(reuse).build().expect("valid");
         let until = if in_window { 9 } else { 14 } * SECOND;
-        let session = ledger.builder(&script, &time).policy(policy).build().expect("valid");
-        assert_eq!(text(at_once(session.token())), "at-1");
+        let (session, time, ledger) = overlapping(&script);
         time.advance(DUE);
-        ledger.set(Fault::AnswersLate);
-        let mut install = Hand::new(session.install(Grant::of_refresh_token("rt-7")));
-        install.pending();
-        ledger.set_for_others(Fault::None);
-        assert_eq!(text(at_once(session.token())), "at-1");
+        let mut install = found_while_it_is_stored(&session, &ledger, "rt-7");
         assert_eq!(script.presented().pop().flatten().as_deref(), Some("rt-7"));
         time.advance(10 * SECOND);
         ledger.set(Fault::None);
@@ -500,11 +517,8 @@ fn a_login_that_a_refresh_has_found_and_failed_to_renew_waits_for_the_backoff_of
     let script = Scripted::new().then(Response::Fail(RefreshError::unavailable("503")));
     let (session, time, ledger) = settled(&script);
     time.advance(DUE);
-    ledger.set(Fault::AnswersLate);
-    let mut install = Hand::new(session.install(Grant::of_refresh_token("rt-7")));
-    install.pending();
-    ledger.set_for_others(Fault::None);
-    assert_eq!(text(at_once(session.token())), "at-1");
+    let mut install = found_while_it_is_stored(&session, &ledger, "rt-7");
+    assert_eq!(script.presented().pop().flatten().as_deref(), Some("rt-7"));
     ledger.set(Fault::None);
     install.ready().expect("it is stored");
     assert!(at_once(session.token()).expect_err("it has just failed").is_unavailable());
@@ -518,17 +532,9 @@ fn a_login_that_a_refresh_has_found_and_failed_to_renew_waits_for_the_backoff_of
 #[test]
 fn a_login_whose_refresh_token_a_refresh_has_found_and_presents_opens_no_window_of_its_own() {
     let script = Scripted::new().then(Response::Hang).then(Response::Hang);
-    let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
-    let reuse = Reuse::OverlapSuccessors(Span::from_secs(45));
-    let policy = Policy::builder().reuse(reuse).build().expect("valid");
-    let session = ledger.builder(&script, &time).policy(policy).build().expect("valid");
-    assert_eq!(text(at_once(session.token())), "at-1");
+    let (session, time, ledger) = overlapping(&script);
     time.advance(DUE);
-    ledger.set(Fault::AnswersLate);
-    let mut install = Hand::new(session.install(Grant::of_refresh_token("rt-7")));
-    install.pending();
-    ledger.set_for_others(Fault::None);
-    assert_eq!(text(at_once(session.token())), "at-1");
+    let mut install = found_while_it_is_stored(&session, &ledger, "rt-7");
     assert_eq!(script.presented().pop().flatten().as_deref(), Some("rt-7"));
     time.advance(10 * SECOND);
     ledger.set(Fault::None);
@@ -551,11 +557,7 @@ fn a_login_with_a_refresh_token_alone_that_is_being_presented_waits_for_the_resp
         let script = Scripted::new().then(Response::Hang);
         let (session, time, ledger) = settled(&script);
         time.advance(DUE);
-        ledger.set(Fault::AnswersLate);
-        let mut install = Hand::new(session.install(Grant::of_refresh_token(login)));
-        install.pending();
-        ledger.set_for_others(Fault::None);
-        assert_eq!(text(at_once(session.token())), "at-1");
+        let mut install = found_while_it_is_stored(&session, &ledger, login);
         assert_eq!(script.presented().pop().flatten().as_deref(), Some(login));
         ledger.set(Fault::None);
         install.ready().expect("it is stored");
