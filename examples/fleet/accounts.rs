@@ -94,7 +94,7 @@ pub(crate) fn settle(arguments: &Arguments, seen: &Seen, holders: &[Holder]) -> 
     rotated.sort_unstable();
     let mut unaccounted = 0;
     for first in presented.values().map(|all| all[0]).filter(|it| it.granted != Some(true)) {
-        eprintln!("refused at first: {}", told(first, &[]));
+        eprintln!("refused at first: {}", told(first, &[], holders));
         unaccounted += 1;
     }
     let (mut lost, mut after_a_revocation) = (BTreeSet::new(), 0);
@@ -129,7 +129,7 @@ pub(crate) fn settle(arguments: &Arguments, seen: &Seen, holders: &[Holder]) -> 
                 kill.repeated = Some((request.at, request.holder));
                 kill.revoked = is_refused;
             } else {
-                eprintln!("no kill explains this: {}", told(request, all));
+                eprintln!("no kill explains this: {}", told(request, all, holders));
                 unaccounted += 1;
             }
             if is_refused {
@@ -166,11 +166,27 @@ pub(crate) fn settle(arguments: &Arguments, seen: &Seen, holders: &[Holder]) -> 
     }
 }
 
-/// Who has presented this refresh token, and when.
-fn told(request: &TokenRequest, all: &[&TokenRequest]) -> String {
-    let one = |it: &TokenRequest| format!("{} at {:.2} s", it.holder, it.at.as_secs_f64());
+/// Who has presented this refresh token, and when, and which steps each has told since its lease.
+fn told(request: &TokenRequest, all: &[&TokenRequest], holders: &[Holder]) -> String {
+    let one = |it: &TokenRequest| {
+        let steps = steps_around(it, holders).join(", ");
+        format!("{} at {:.3} s ({steps})", it.holder, it.at.as_secs_f64())
+    };
     let before: Vec<_> = all.iter().filter(|it| it.at < request.at).map(|it| one(it)).collect();
     format!("process {} has sent what was sent by {}", one(request), before.join(", "))
+}
+
+/// The steps of the refresh that a request belongs to, from its lease to its end.
+fn steps_around(request: &TokenRequest, holders: &[Holder]) -> Vec<String> {
+    let Some(holder) = holders.iter().find(|it| it.id == request.holder) else { return Vec::new() };
+    let begin = holder
+        .steps
+        .iter()
+        .rposition(|(at, step)| *step == Step::Acquired && *at <= request.at)
+        .unwrap_or_default();
+    let one = |what: &str, at: Duration| format!("{what} {:.3} s", at.as_secs_f64());
+    let steps = holder.steps[begin..].iter().take(6).map(|(at, step)| one(step.name(), *at));
+    steps.chain(holder.killed.map(|at| one("killed", at))).collect()
 }
 
 /// Whether the sender of this request has not told that it has stored a response since.

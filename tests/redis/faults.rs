@@ -25,6 +25,16 @@ async fn while_the_server_is_stopped_valid_tokens_are_served_and_nothing_is_sent
     fleet.recovers().await;
 }
 
+// Rules F2, F5.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_response_that_a_stopped_server_could_not_store_is_used_and_stored_once_it_is_back() {
+    on_a_server!(server);
+    let fleet = due(&server).await;
+    fleet.is_sent_and_cannot_be_stored(async || server.stop()).await;
+    server.restart().await;
+    fleet.recovers().await;
+}
+
 // Rule F5.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_server_does_not_answer_valid_tokens_are_served_and_nothing_is_sent_twice() {

@@ -12,13 +12,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use perennial::adapters::tokio::Tokio;
-use perennial::lifecycle::State;
+use perennial::lifecycle::{Policy, State};
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
 use perennial::store::Store;
 use perennial::testing::VirtualTime;
 use perennial::time::Timestamp;
 use perennial::token::Grant;
+use tokio::time::timeout;
 
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -80,19 +81,30 @@ pub(crate) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> 
 
 /// A token endpoint that rotates strictly, and notes which refresh tokens were presented.
 #[derive(Clone, Default)]
-pub(crate) struct Endpoint(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Endpoint {
+    presented: Arc<Mutex<Vec<String>>>,
+    /// A response waits while a test holds this.
+    responses: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl Endpoint {
     pub(crate) fn presented(&self) -> Vec<String> {
-        self.0.lock().expect("nobody panics under it").clone()
+        self.presented.lock().expect("nobody panics under it").clone()
     }
 
     fn grant(number: usize) -> Grant {
         Grant::new(format!("at-{number}"), format!("rt-{number}"), HOUR)
     }
 
+    async fn respond(&self, request: &Request) -> Result<Grant, RefreshError> {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let response = self.answer(request);
+        let _ = self.responses.lock().await;
+        response
+    }
+
     fn answer(&self, request: &Request) -> Result<Grant, RefreshError> {
-        let mut presented = self.0.lock().expect("nobody panics under it");
+        let mut presented = self.presented.lock().expect("nobody panics under it");
         let token = request.refresh_token().map(|it| it.expose().to_owned()).unwrap_or_default();
         let newest = format!("rt-{}", presented.len() + 1);
         presented.push(token.clone());
@@ -116,17 +128,19 @@ impl Fleet {
     pub(crate) async fn due<S: Store>(stores: [S; 2]) -> Self {
         let (time, endpoint) = (VirtualTime::at(START), Endpoint::default());
         let tokio = Tokio::current().expect("this is a runtime");
+        // A lease that a lost connection leaves behind lasts a quarter longer, on the server's own clock.
+        let policy = Policy::builder().refresh_deadline(Duration::from_secs(4)).build();
+        let policy = policy.expect("there is nothing wrong with it");
         let sessions = stores.map(|store| {
             let endpoint = endpoint.clone();
             Session::builder(move |request: Request| {
                 let endpoint = endpoint.clone();
-                async move {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    endpoint.answer(&request)
-                }
+                async move { endpoint.respond(&request).await }
             })
             .store(store)
             .clock(time.clone())
+            .timer(time.clone())
+            .policy(policy)
             .spawner(tokio.spawner())
             .without_jitter()
             .build()
@@ -156,16 +170,46 @@ impl Fleet {
         );
     }
 
+    /// While the store fails, which it does from when the first session's request is sent: what the
+    /// token endpoint responds is used at once, and the other session is served the old token.
+    pub(crate) async fn is_sent_and_cannot_be_stored(&self, gone: impl AsyncFnOnce()) {
+        let responses = self.endpoint.responses.lock().await;
+        // The old token still works, so nobody waits.
+        let token = self.sessions[0].token().await.expect("a valid token is served");
+        assert_eq!(token.expose(), "at-1");
+        let sent = async || (!self.endpoint.presented().is_empty()).then_some(());
+        eventually("the request is sent", sent).await;
+        gone().await;
+        drop(responses);
+        eventually("the response is used", async || {
+            self.time.advance(Duration::from_secs(1));
+            let token = self.sessions[0].token().await.expect("a valid token is served");
+            (token.expose() == "at-2").then_some(())
+        })
+        .await;
+        for _ in 0..5 {
+            let token = self.sessions[1].token().await.expect("a valid token is served");
+            assert_eq!(token.expose(), "at-1");
+            eventually("the refresh fails", async || is_idle(&self.sessions[1]).then_some(()))
+                .await;
+            self.time.advance(Duration::from_secs(5));
+        }
+    }
+
     /// Once the store works again, both get the next grant, and one of them asks for it.
     pub(crate) async fn recovers(&self) {
-        for session in &self.sessions {
-            eventually("a new token", async || {
-                self.time.advance(Duration::from_secs(1));
-                let token = session.token().await.ok()?;
-                (token.expose() == "at-2").then_some(())
-            })
-            .await;
-        }
+        // Both are in use: what one could not store, it stores then.
+        eventually("a new token", async || {
+            self.time.advance(Duration::from_secs(1));
+            let mut renewed = 0;
+            for session in &self.sessions {
+                // Virtual time goes on while somebody waits.
+                let token = timeout(Duration::from_millis(50), session.token().into_future()).await;
+                renewed += usize::from(matches!(token, Ok(Ok(token)) if token.expose() == "at-2"));
+            }
+            (renewed == 2).then_some(())
+        })
+        .await;
         assert_eq!(self.endpoint.presented(), ["rt-1"], "each refresh token is presented once");
     }
 }

@@ -570,3 +570,18 @@ fn a_login_with_a_refresh_token_alone_that_is_being_presented_waits_for_the_resp
         assert_eq!(script.requests(), 1);
     }
 }
+
+// Rules B3, B6. The server may still rotate it for the request of before the logout.
+#[test]
+fn a_refresh_token_in_flight_at_a_logout_is_not_presented_again_while_its_new_token_works() {
+    let script = Scripted::new().then(Response::Hang).then(Response::Hang);
+    let (session, time, _) = settled(&script);
+    time.advance(HOUR);
+    drop(waiting(&session));
+    time.advance(SECOND);
+    at_once(session.logout()).expect("logged out");
+    at_once(session.install(first_grant())).expect("logged in");
+    time.advance(DUE);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    assert_eq!(script.requests(), 1);
+}

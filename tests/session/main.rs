@@ -19,6 +19,7 @@ mod lease;
 mod local;
 mod locks;
 mod logins;
+mod looks;
 mod mixed;
 mod on_caller;
 mod order;

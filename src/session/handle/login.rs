@@ -207,8 +207,13 @@ impl Session {
             let backoff = inner.lifecycle.backoff_until().filter(|_| tried);
             inner.version = version.filter(|_| !tried).or(inner.version);
             inner.held_at = inner.version;
-            // The very refresh token may be in flight, and its response is waited for (rule B6).
-            let in_flight = inner.sent_of(&stored.grant, ports.settings.longest());
+            // The very refresh token may be in flight, and its response is waited for (rule B6). A
+            // refresh that was not sent yet is called off, since its grant is about to be replaced.
+            let in_flight = if inner.stage.call_off() {
+                None
+            } else {
+                inner.sent_of(&stored.grant, ports.settings.longest())
+            };
             let policy = &ports.settings.policy;
             let usable = is_usable(&stored, policy, sample.now, sample.wall);
             if in_flight.is_some()

@@ -71,17 +71,14 @@ impl Inner {
         held != stored.access_token() && self.token_works(now)
     }
 
-    /// Returns when the refresh token of `grant` was sent by the newest refresh, where that refresh is
-    /// still in flight. It may have found the refresh token in the store. `longest` is how long a refresh
-    /// may take. Rather too early than too late, since a window counts from it. A refresh that was not sent
-    /// yet is called off, since the grant is about to be replaced.
+    /// Returns when the refresh token of `grant` was sent by the newest refresh, where that refresh was
+    /// sent and is still in flight. It may have found the refresh token in the store, and may be one from
+    /// before a logout, whose response belongs to nobody. `longest` is how long a refresh may take. Rather
+    /// too early than too late, since a window counts from it.
     pub(crate) fn sent_of(&self, grant: &Grant, longest: Span) -> Option<Timestamp> {
         let newest = self.lifecycle.newest_flight();
-        let out = self.flights.has_in_flight(newest) && !self.epoch_fence.includes(newest);
-        if !out || self.stage.call_off() || !self.stage.presents(grant) {
-            return None;
-        }
         let deadline = self.flights.deadline_of(newest).or(self.lifecycle.refresh_deadline());
+        let deadline = deadline.filter(|_| self.stage.presents(grant));
         deadline.map(|deadline| deadline.saturating_sub(longest))
     }
 
