@@ -56,7 +56,7 @@ impl<K: Key> Program<K> {
         let mut hooks = Hooks::default();
         if let Some(on_rotate) = &self.on_rotate {
             let (key, on_rotate) = (key.clone(), Arc::clone(on_rotate));
-            hooks = hooks.on_rotate(move |grant| on_rotate(&key, grant));
+            hooks.on_rotate = Some(Box::new(move |grant| on_rotate(&key, grant)));
         }
         Prepared::new(&self.settings, refresher, store, hooks)
     }

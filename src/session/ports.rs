@@ -139,14 +139,6 @@ pub(crate) struct Hooks {
 type OnRotate = dyn Fn(&Grant) + Send + Sync;
 type OnOrphan = dyn Fn(Grant) + Send + Sync;
 
-impl Hooks {
-    /// Returns these hooks with `hook` as the one that gets each new grant.
-    #[cfg(feature = "keyed")]
-    pub(crate) fn on_rotate(self, hook: impl Fn(&Grant) + Send + Sync + 'static) -> Self {
-        Self { on_rotate: Some(Box::new(hook)), ..self }
-    }
-}
-
 impl Ports {
     /// Creates the ports of a session with one handle.
     pub(crate) fn new(
