@@ -49,8 +49,9 @@ const PACE: Duration = Duration::from_millis(50);
 /// Of so many tokens that a caller gets, it checks one at the server.
 const CHECKED: u64 = 10;
 
-/// How long a caller waits through a refresh that fails, as where its holder was killed.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a caller waits through refreshes that fail: while the leases of several holders end that were
+/// killed one after the other.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Each line in one write: a kill may come between two.
 fn say(line: &Value) {

@@ -13,6 +13,7 @@ use perennial::testing::VirtualTime;
 use perennial::time::Span;
 use perennial::token::Grant;
 
+use crate::session_support::ledger::{Fault, Ledger};
 use crate::session_support::{DUE, HOUR, Hand, SECOND, START, at_once, text};
 use crate::{Server, grant};
 
@@ -161,6 +162,39 @@ fn ten_thousand_keys_are_kept_fresh_on_one_timer_and_few_at_once() {
     assert_eq!(sessions.state(&1), Some(State::Valid));
     drop(sessions);
     keeper.ready();
+}
+
+// Rule F2. A process that ends before the next refresh would have lost the login.
+#[test]
+fn a_keeper_stores_what_could_not_be_stored_once_the_store_works_again() {
+    let (time, ledger) = (VirtualTime::at(START), Ledger::new());
+    let (kept, asked) = (ledger.clone(), ledger.clone());
+    let sessions = Sessions::builder(move |key: &u64, _: Request| {
+        asked.set(Fault::ReadOnly);
+        let granted = grant(*key, 2);
+        async move { Ok::<_, RefreshError>(granted) }
+    });
+    let sessions =
+        sessions.stores(move |_| kept.clone()).clock(time.clone()).without_jitter().build();
+    sessions.install_blocking(&1, grant(1, 1)).expect("stored");
+    let first = ledger.refresh_token();
+    let mut keeper = Hand::new(sessions.keep_fresh(time.clone()));
+    keeper.pending();
+    time.advance(DUE);
+    (0..10).for_each(|_| keeper.pending());
+    assert_eq!(text(sessions.token_blocking(&1)), "at-1-2");
+    assert_eq!(ledger.refresh_token(), first);
+    ledger.take_log();
+    time.advance(10 * SECOND);
+    (0..10).for_each(|_| keeper.pending());
+    assert_eq!(ledger.take_log(), Vec::<String>::new(), "within a refresh deadline");
+    ledger.set(Fault::None);
+    time.advance(30 * SECOND);
+    (0..10).for_each(|_| keeper.pending());
+    assert_ne!(ledger.refresh_token(), first);
+    sessions.sweep();
+    sessions.sweep();
+    assert_eq!((sessions.len(), sessions.in_use()), (1, 0), "it is not packed");
 }
 
 // Rule B7.

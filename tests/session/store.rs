@@ -50,6 +50,37 @@ fn a_store_that_cannot_be_read_is_not_written_and_nothing_is_sent() {
     assert_eq!(text(at_once(session.token())), "at-2");
 }
 
+// Rule F5. An empty store means a logout only where somebody has written that.
+#[test]
+fn a_session_whose_store_has_lost_its_content_renews_and_stores_the_grant_that_it_holds() {
+    let script = Scripted::new();
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    ledger.set(Fault::Emptied);
+    assert_eq!(text(at_once(session.token())), "at-2");
+    assert_eq!(ledger.take_log(), ["load", "intent rt-1", "ask rt-1", "store rt-2"]);
+}
+
+// Rule F5.
+#[test]
+fn who_needs_no_grant_asks_where_the_store_has_lost_its_content_and_not_where_it_cannot_be_read() {
+    for fault in [Fault::Emptied, Fault::Unreachable] {
+        let unavailable = RefreshError::unavailable("503");
+        let script = Scripted::new().then(Response::Fail(unavailable));
+        let (time, ledger) = (VirtualTime::at(START), Ledger::new());
+        let builder = ledger.builder(&script, &time).without_grant();
+        let session = builder.build().expect("nothing to check");
+        let error = at_once(session.token()).expect_err("unavailable");
+        assert!(!error.is_store(), "{error}");
+        time.advance(10 * SECOND);
+        ledger.set(fault);
+        let token = at_once(session.token());
+        assert_eq!(script.requests(), if fault == Fault::Emptied { 2 } else { 1 });
+        assert_eq!(token.is_ok(), fault == Fault::Emptied);
+        assert!(token.err().is_none_or(|error| error.is_store()));
+    }
+}
+
 // Rule F2.
 #[test]
 fn a_stored_grant_whose_access_token_has_expired_is_renewed_at_once() {

@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     ReadOnly,
     /// What it holds cannot be understood.
     Damaged,
+    /// It has lost what it held, until it is written.
+    Emptied,
     /// It writes, and then fails to say so.
     AnswersLost,
     /// It writes, and has no answer as long as this lasts.
@@ -172,6 +174,11 @@ impl Ledger {
                 Poll::Ready(Some(StoreError::unreachable("the disk is full")))
             }
             (Fault::Damaged, _) => Poll::Ready(Some(StoreError::damaged("no JSON"))),
+            (Fault::Emptied, false) => Poll::Ready(Some(StoreError::emptied("no bytes"))),
+            (Fault::Emptied, true) => {
+                self.set(Fault::None);
+                Poll::Ready(None)
+            }
             (Fault::Hangs, _) | (Fault::WritesHang, true) => Poll::Pending,
             (Fault::Panics, _) => panic!("the store panics"),
         }

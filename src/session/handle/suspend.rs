@@ -92,11 +92,14 @@ impl Session {
         })
     }
 
-    /// Returns when the session next changes without an event, and whether it needs a refresh now.
+    /// Returns when the session next changes without an event, and whether its token is to be renewed now,
+    /// or a grant stored that could not be stored before.
     pub(crate) fn outlook(&self, now: Timestamp) -> (Option<Timestamp>, bool) {
-        let policy = self.shared.policy();
+        let settings = &self.shared.ports.settings;
         let inner = self.shared.lock();
-        outlook(&inner.lifecycle, policy, now)
+        let save = inner.next_save(settings, now);
+        let (at, is_due) = outlook(&inner.lifecycle, &settings.policy, now);
+        (at.into_iter().chain(save).min(), is_due || save.is_some_and(|save| save <= now))
     }
 
     /// Returns whether the store could not be read so far.
@@ -105,7 +108,8 @@ impl Session {
         inner.grant.is_none() && inner.version.is_none() && inner.lifecycle.failures() > 0
     }
 
-    /// Renews the token where it is due, and drives the refresh until it has landed or failed.
+    /// Renews the token where it is due, or stores what could not be stored before, and drives that until it
+    /// has landed or failed.
     pub(crate) fn renew(&self) -> BoxFuture<()> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {

@@ -136,6 +136,13 @@ impl Inner {
         deferred.wake(watchers.into_values().map(Some).collect());
     }
 
+    /// Returns from when on whoever comes has the grant stored that could not be stored before, if there
+    /// is one (rule F2).
+    pub(crate) fn next_save(&self, settings: &Settings, now: Timestamp) -> Option<Timestamp> {
+        let unsaved = self.unsaved.as_ref().filter(|unsaved| unsaved.published);
+        unsaved.map(|_| self.saves.next(settings.longest(), now))
+    }
+
     /// Publishes the token, with the time for which it can be handed out without asking the lifecycle;
     /// withdraws it where it cannot (rules B2, C1).
     pub(crate) fn publish(
@@ -151,10 +158,7 @@ impl Inner {
         let token = self.token.clone().filter(|_| attended);
         let snapshot = token.and_then(|token| {
             let until = undisturbed_until(&self.lifecycle, &settings.policy, now)?;
-            // Whoever comes then has it stored.
-            let unsaved = self.unsaved.as_ref().filter(|unsaved| unsaved.published);
-            let unsaved = unsaved.map(|_| self.saves.next(settings.longest(), now));
-            let until = unsaved.map_or(until, |save| until.min(save));
+            let until = self.next_save(settings, now).map_or(until, |save| until.min(save));
             Some(Snapshot::new(token, now, until))
         });
         if self.exposed || snapshot.is_some() {
