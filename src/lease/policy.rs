@@ -64,7 +64,7 @@ impl Policy {
             refresh_deadline: deadline,
             term: Timestamp::doubled(deadline, 1),
             margin: deadline,
-            wait_limit: deadline,
+            wait_limit: refresh_deadline.saturating_sub(refresh_deadline / 4).into(),
             poll_base: Span::from_millis(20),
             poll_cap: Span::from_millis(250),
         })
@@ -90,7 +90,8 @@ impl Policy {
         self
     }
 
-    /// Sets for how long another holder is waited for. Default: the refresh deadline.
+    /// Sets for how long another holder is waited for. Default: three quarters of the refresh deadline, so
+    /// that a quarter is left for the request.
     ///
     /// The wait ends with the refresh's own deadline at the latest.
     #[must_use]

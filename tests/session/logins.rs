@@ -585,3 +585,30 @@ fn a_refresh_token_in_flight_at_a_logout_is_not_presented_again_while_its_new_to
     assert_eq!(text(at_once(session.token())), "at-1");
     assert_eq!(script.requests(), 1);
 }
+
+// Rules B11, F2. The earlier one is found first, and its store answers last.
+#[test]
+fn of_two_logins_that_refreshes_have_found_the_earlier_one_is_superseded() {
+    let script = Scripted::new();
+    let (session, time, ledger) = overlapping(&script);
+    time.advance(DUE);
+    ledger.set(Fault::AnswersLate);
+    let mut earlier = Hand::new(session.install(Scripted::grant(6)));
+    earlier.pending();
+    ledger.set_for_others(Fault::WritesHang);
+    let mut later = Hand::new(session.install(Grant::of_refresh_token("rt-8")));
+    later.pending();
+    ledger.set_for_others(Fault::None);
+    assert_eq!(text(at_once(session.token())), "at-1");
+    assert_eq!(text(session.try_token()), "at-7");
+    assert_eq!(script.requests(), 0);
+    ledger.set(Fault::AnswersLate);
+    later.pending();
+    ledger.set_for_others(Fault::None);
+    time.advance(HOUR);
+    let _ = at_once(session.token());
+    assert_eq!(script.presented().pop().flatten().as_deref(), Some("rt-8"));
+    ledger.set(Fault::None);
+    assert!(earlier.ready().expect_err("another one has begun since").is_superseded());
+    later.ready().expect("it is in effect");
+}

@@ -344,6 +344,33 @@ fn a_reader_without_tasks_leaves_the_look_to_the_next_caller() {
     assert_eq!(text(at_once(session.token())), "at-7");
 }
 
+// Rule F4.
+#[test]
+fn a_reader_of_a_token_that_is_renewed_does_not_look() {
+    let (time, tasks) = (VirtualTime::at(START), Tasks::default());
+    let ledger = Ledger::holding(stored(first_grant()));
+    let builder = ledger.builder(&Scripted::new(), &time).spawner(tasks.spawner());
+    let session = builder.build().expect("nothing to check");
+    assert_eq!(text(at_once(session.token())), "at-1");
+    ledger.take_log();
+    time.advance(HOUR);
+    assert!(session.try_token().is_err());
+    tasks.run();
+    assert_eq!(ledger.take_log(), ["load", "intent rt-1", "ask rt-1", "store rt-2"]);
+}
+
+// Rules C8, F4.
+#[test]
+fn a_caller_without_time_to_look_is_told_to_log_in() {
+    let script = Scripted::new().then(Response::Fail(RefreshError::declined("invalid_grant")));
+    let (session, time, _) = settled(&script);
+    time.advance(HOUR);
+    assert!(at_once(session.token()).is_err());
+    time.advance(SECOND);
+    let error = at_once(session.token().within(Duration::ZERO)).expect_err("declined");
+    assert!(error.is_login_required(), "{error}");
+}
+
 // Rules C2, F4.
 #[test]
 fn a_caller_that_waits_for_a_look_sleeps_until_the_store_answers_and_then_reads_on() {

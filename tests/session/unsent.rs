@@ -139,3 +139,24 @@ fn a_refresh_that_was_not_sent_is_repeated_while_the_old_token_works() {
     assert_eq!(text(at_once(session.token())), "at-2");
     assert_eq!(script.requests(), 1);
 }
+
+// Rule B6. The server may answer within the rest, but a peer that presents the refresh token after it does
+// not know that.
+#[test]
+fn a_request_is_sent_with_a_quarter_of_its_time_left_and_not_with_less() {
+    for (late, sent) in [(22_500, 1), (22_501, 0)] {
+        let (script, tasks, time) = (Scripted::new(), Tasks::default(), VirtualTime::at(START));
+        let builder = builder(&script, &time).spawner(tasks.spawner());
+        let session = builder.build().expect("sendable");
+        time.advance(HOUR);
+        assert!(session.try_token().is_err(), "a refresh is under way");
+        time.advance(Duration::from_millis(late));
+        tasks.run();
+        assert_eq!(script.requests(), sent, "after {late} ms of 30 s");
+        time.advance(SECOND);
+        let _ = session.try_token();
+        tasks.run();
+        assert_eq!(text(session.try_token()), "at-2");
+        assert_eq!(script.requests(), 1);
+    }
+}

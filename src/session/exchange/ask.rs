@@ -23,7 +23,7 @@ pub(crate) fn outrun() -> RefreshError {
     RefreshError::unavailable("an earlier refresh was answered meanwhile")
 }
 
-const TOO_LATE: &str = "its deadline had passed before anybody could send it";
+const TOO_LATE: &str = "too little was left of its deadline once it could be sent";
 
 /// Asks the authorization server for a grant. Values that the response leaves out are kept from
 /// `grant`.
@@ -42,7 +42,8 @@ pub(super) async fn ask(
     if params.epoch_fence.includes(params.flight) || !ports.is_wanted() {
         return Err(not_sent("it was called off"));
     }
-    if sent >= params.deadline {
+    // Rule B6: "A request MUST NOT be sent with less than a quarter of its time left".
+    if sent >= params.deadline || sent > params.send_by {
         return Err(not_sent(TOO_LATE));
     }
     if let Some(left) = ports.client_backoff.left(params.refused, sent, &ports.settings.policy) {

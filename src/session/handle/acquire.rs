@@ -228,7 +228,7 @@ impl<'a> Acquire<'a> {
                 None => Next::Done(Err(Error::new(Kind::NotReady))),
             },
             Requested::UseAndStartRefresh(start) => {
-                inner.launch(ports, start, deferred);
+                inner.launch(ports, start, now, deferred);
                 match inner.token.clone() {
                     Some(token) => Next::Leave { token, overdue: false },
                     None => Next::Join(start.deadline),
@@ -238,7 +238,7 @@ impl<'a> Acquire<'a> {
                 if let Some(options) = &mut self.options {
                     options.pace.start(now);
                 }
-                inner.launch(ports, start, deferred);
+                inner.launch(ports, start, now, deferred);
                 self.joins(inner, start.deadline)
             }
             Requested::Wait { until } => self.joins(inner, until),
@@ -348,7 +348,8 @@ impl Wait for Acquire<'_> {
                 }
                 WaitStep::Pending(Some(until))
             }
-            Next::Look(_) if woken && shared.drive(self.key) => WaitStep::Again,
+            // The next turn polls it.
+            Next::Look(_) if woken => WaitStep::Again,
             Next::Look(until) => WaitStep::Pending(Some(until)),
         }
     }

@@ -37,7 +37,7 @@ pub(crate) fn change_and_start<T>(
     let (started, launched, result) = shared.change(now, |inner, deferred| {
         let (start, result) = change(inner, deferred);
         if let Some(start) = start {
-            inner.launch(&shared.ports, start, deferred);
+            inner.launch(&shared.ports, start, now, deferred);
         } else {
             let _ = shared.save(inner, now, deferred);
         }
@@ -110,7 +110,6 @@ impl Wait for Drive {
                 let mut inner = self.shared.lock();
                 let newest = inner.lifecycle.newest_flight();
                 match inner.flights.deadline(self.shared.longest(now)) {
-                    _ if inner.flights.is_empty() => WaitStep::Ready(Ok(())),
                     // What has landed has launched a revocation (rule B14).
                     Some(all) if now < all => WaitStep::Again,
                     // The result of a superseded refresh is of no use to the session.

@@ -159,7 +159,7 @@ impl Inner {
         }
     }
 
-    /// Adopts what another process has stored, where the store was at the version `known` before.
+    /// Adopts what another process has stored since the store was at the version `known`.
     fn looked_at(
         &mut self,
         shared: &Shared,
@@ -173,7 +173,7 @@ impl Inner {
         let requested = next.handle_requested_for(shared.policy(), Span::MAX, sample.now);
         // Otherwise a login, a logout or a refresh has come first.
         let stands = self.version == Some(known) && matches!(requested, Requested::LogIn(_));
-        let Some(stored) = content.grant.filter(|_| stands) else {
+        let Some(stored) = content.grant.filter(|_| stands && content.version != known) else {
             return;
         };
         (self.version, self.held_at) = (Some(content.version), Some(content.version));

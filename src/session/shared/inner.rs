@@ -22,7 +22,7 @@ use crate::session::shared::side_job::SideJob;
 use crate::session::shared::snapshot::{Slot, Snapshot};
 use crate::session::singleflight::flights::{Flights, Job, RefreshJob};
 use crate::store::Version;
-use crate::time::Timestamp;
+use crate::time::{Span, Time, Timestamp};
 use crate::token::{AccessToken, Grant};
 
 /// The state under the lock. No user code runs while it is held (rule C6).
@@ -85,11 +85,12 @@ pub(crate) struct Watchers {
 }
 
 impl Inner {
-    /// Launches the refresh that the lifecycle ordered. The future is built when first polled.
+    /// Launches the refresh that the lifecycle ordered `now`. The future is built when first polled.
     pub(crate) fn launch(
         &mut self,
         ports: &Arc<Ports>,
         start: Start<Timestamp>,
+        now: Timestamp,
         deferred: &mut Deferred,
     ) {
         self.stage = Arc::default();
@@ -99,6 +100,7 @@ impl Inner {
             flight: start.flight,
             cause: start.cause,
             deadline: start.deadline,
+            send_by: start.deadline.saturating_sub(least_left(start.deadline.since(now))),
             grant: self.grant.clone(),
             version: self.version,
             seen_note: Arc::clone(&self.seen_note),
@@ -166,6 +168,12 @@ impl Inner {
             deferred.snapshots.extend(slot.publish(snapshot));
         }
     }
+}
+
+/// Returns how much of the time that a refresh may take must be left when its request is sent. Rule B6:
+/// "A request MUST NOT be sent with less than a quarter of its time left".
+fn least_left(time: Span) -> Span {
+    Timestamp::halved(time, 2)
 }
 
 /// Returns until when callers simply get the token; `None` where a caller that comes now does not.
