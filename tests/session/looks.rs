@@ -344,6 +344,22 @@ fn a_reader_without_tasks_leaves_the_look_to_the_next_caller() {
     assert_eq!(text(at_once(session.token())), "at-7");
 }
 
+// Rules B11, F4: "not after a logout that could not be stored". A peer has renewed what was logged out.
+#[test]
+fn what_the_store_holds_after_a_logout_that_could_not_be_stored_is_not_adopted() {
+    let (session, time, ledger) = settled(&Scripted::new());
+    ledger.set(Fault::ReadOnly);
+    assert!(at_once(session.logout()).is_err());
+    ledger.overwrite(Some(StoredGrant::new(Scripted::grant(6), START)));
+    ledger.set(Fault::None);
+    for _ in 0..3 {
+        time.advance(SECOND);
+        assert!(at_once(session.token()).expect_err("logged out").is_login_required());
+    }
+    at_once(session.install(Scripted::grant(8))).expect("logged in");
+    assert_eq!(text(at_once(session.token())), "at-9");
+}
+
 // Rule F4.
 #[test]
 fn a_reader_of_a_token_that_is_renewed_does_not_look() {

@@ -51,7 +51,7 @@ impl Shared {
         deferred: &mut Deferred,
     ) -> Due {
         // A store that this session has not read is read by a refresh. What could not be stored belongs
-        // there first.
+        // there first. Rule F4: "but not after a logout that could not be stored", which leaves no version.
         let Some(known) = inner.version.filter(|_| inner.unsaved.is_none()) else {
             return Due::Never;
         };
