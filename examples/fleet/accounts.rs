@@ -176,7 +176,7 @@ fn told(request: &TokenRequest, all: &[&TokenRequest], holders: &[Holder]) -> St
     format!("process {} has sent what was sent by {}", one(request), before.join(", "))
 }
 
-/// The steps of the refresh that a request belongs to, from its lease to its end.
+/// The first six steps that a holder has told since it got the lease under which it sent a request.
 fn steps_around(request: &TokenRequest, holders: &[Holder]) -> Vec<String> {
     let Some(holder) = holders.iter().find(|it| it.id == request.holder) else { return Vec::new() };
     let begin = holder

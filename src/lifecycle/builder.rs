@@ -161,7 +161,7 @@ impl PolicyBuilder {
     /// Sets how long a refresh may take before its outcome counts as unknown. Default: 30 s, or a
     /// third of the declared reuse window if that is less.
     ///
-    /// A session sends the request while at least a quarter of this is left, and not later
+    /// A session sends no request with less than a quarter of its time left
     /// ([B6](crate::spec#b-the-client-machine)): choose at least four times what the server takes to answer.
     pub fn refresh_deadline(mut self, deadline: Duration) -> Self {
         self.refresh_deadline = Some(deadline);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use perennial::clock::Clock as _;
-use perennial::keyed::Sessions;
+use perennial::keyed::{KeepFresh, Sessions};
 use perennial::lifecycle::{Policy, State};
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::Rejection;
@@ -164,9 +164,8 @@ fn ten_thousand_keys_are_kept_fresh_on_one_timer_and_few_at_once() {
     keeper.ready();
 }
 
-// Rule F2. A process that ends before the next refresh would have lost the login.
-#[test]
-fn a_keeper_stores_what_could_not_be_stored_once_the_store_works_again() {
+/// Sessions of one key, whose keeper has got a grant that the store did not take.
+fn unsaved() -> (Sessions<u64>, Hand<KeepFresh<u64>>, VirtualTime, Ledger) {
     let (time, ledger) = (VirtualTime::at(START), Ledger::new());
     let (kept, asked) = (ledger.clone(), ledger.clone());
     let sessions = Sessions::builder(move |key: &u64, _: Request| {
@@ -174,27 +173,49 @@ fn a_keeper_stores_what_could_not_be_stored_once_the_store_works_again() {
         let granted = grant(*key, 2);
         async move { Ok::<_, RefreshError>(granted) }
     });
-    let sessions =
-        sessions.stores(move |_| kept.clone()).clock(time.clone()).without_jitter().build();
+    let sessions = sessions.stores(move |_| kept.clone()).clock(time.clone()).without_jitter();
+    let sessions = sessions.at_once(1).build();
     sessions.install_blocking(&1, grant(1, 1)).expect("stored");
-    let first = ledger.refresh_token();
     let mut keeper = Hand::new(sessions.keep_fresh(time.clone()));
     keeper.pending();
     time.advance(DUE);
     (0..10).for_each(|_| keeper.pending());
     assert_eq!(text(sessions.token_blocking(&1)), "at-1-2");
-    assert_eq!(ledger.refresh_token(), first);
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-1-1"));
     ledger.take_log();
+    (sessions, keeper, time, ledger)
+}
+
+// Rule F2. A process that ends before the next refresh would have lost the login.
+#[test]
+fn a_keeper_stores_what_could_not_be_stored_once_the_store_works_again() {
+    let (sessions, mut keeper, time, ledger) = unsaved();
     time.advance(10 * SECOND);
     (0..10).for_each(|_| keeper.pending());
     assert_eq!(ledger.take_log(), Vec::<String>::new(), "within a refresh deadline");
     ledger.set(Fault::None);
     time.advance(30 * SECOND);
     (0..10).for_each(|_| keeper.pending());
-    assert_ne!(ledger.refresh_token(), first);
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-1-2"));
     sessions.sweep();
     sessions.sweep();
     assert_eq!((sessions.len(), sessions.in_use()), (1, 0), "it is not packed");
+}
+
+// Rule F2. The sessions have no timer, which would end the attempt that hangs.
+#[test]
+fn a_keeper_goes_on_where_the_store_hangs_for_ever_at_what_could_not_be_stored() {
+    let (_sessions, mut keeper, time, ledger) = unsaved();
+    ledger.set(Fault::Hangs);
+    time.advance(40 * SECOND);
+    (0..10).for_each(|_| keeper.pending());
+    assert_eq!(ledger.take_log(), ["store rt-1-2"]);
+    ledger.set_for_others(Fault::None);
+    for _ in 0..3 {
+        time.advance(40 * SECOND);
+        (0..10).for_each(|_| keeper.pending());
+    }
+    assert_eq!(ledger.refresh_token().as_deref(), Some("rt-1-2"));
 }
 
 // Rule B7.

@@ -596,7 +596,7 @@ fn of_two_logins_that_refreshes_have_found_the_earlier_one_is_superseded() {
     let mut earlier = Hand::new(session.install(Scripted::grant(6)));
     earlier.pending();
     ledger.set_for_others(Fault::WritesHang);
-    let mut later = Hand::new(session.install(Grant::of_refresh_token("rt-8")));
+    let mut later = Hand::new(session.install(Scripted::grant(8)));
     later.pending();
     ledger.set_for_others(Fault::None);
     assert_eq!(text(at_once(session.token())), "at-1");
@@ -605,9 +605,10 @@ fn of_two_logins_that_refreshes_have_found_the_earlier_one_is_superseded() {
     ledger.set(Fault::AnswersLate);
     later.pending();
     ledger.set_for_others(Fault::None);
-    time.advance(HOUR);
-    let _ = at_once(session.token());
-    assert_eq!(script.presented().pop().flatten().as_deref(), Some("rt-8"));
+    time.advance(DUE);
+    assert_eq!(text(at_once(session.token())), "at-7");
+    assert_eq!(text(session.try_token()), "at-9");
+    assert_eq!(script.requests(), 0);
     ledger.set(Fault::None);
     assert!(earlier.ready().expect_err("another one has begun since").is_superseded());
     later.ready().expect("it is in effect");

@@ -160,3 +160,21 @@ fn a_request_is_sent_with_a_quarter_of_its_time_left_and_not_with_less() {
         assert_eq!(script.requests(), 1);
     }
 }
+
+// Rules B6, F2. A note that nothing follows is a doubt for whoever comes after a crash.
+#[test]
+fn a_refresh_whose_turn_comes_too_late_is_not_noted() {
+    let script = Scripted::new();
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    ledger.set(Fault::Hangs);
+    let mut caller = waiting(&session);
+    time.advance(Duration::from_millis(22_501));
+    ledger.take_log();
+    ledger.set(Fault::None);
+    let error = caller.ready().expect_err("too late");
+    assert!(cause(&error).contains("was not sent"), "{error:?}");
+    assert_eq!((ledger.take_log(), script.requests()), (Vec::new(), 0));
+    time.advance(SECOND);
+    assert_eq!(text(at_once(session.token())), "at-2");
+}

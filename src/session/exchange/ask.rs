@@ -23,7 +23,7 @@ pub(crate) fn outrun() -> RefreshError {
     RefreshError::unavailable("an earlier refresh was answered meanwhile")
 }
 
-const TOO_LATE: &str = "too little was left of its deadline once it could be sent";
+const TOO_LATE: &str = "too little time was left before its deadline";
 
 /// Asks the authorization server for a grant. Values that the response leaves out are kept from
 /// `grant`.
@@ -53,7 +53,7 @@ pub(super) async fn ask(
     }
     let presented = grant.as_ref().and_then(Grant::refresh_token).cloned();
     if !params.stage.send(presented) {
-        return Err(not_sent(TOO_LATE));
+        return Err(not_sent("it was called off"));
     }
     // If the clock went back since the launch, the time left is at most what a refresh may take (rule
     // A5).

@@ -19,7 +19,7 @@ pub(crate) struct ExchangeParams {
     pub(crate) flight: FlightId,
     pub(crate) cause: Cause,
     pub(crate) deadline: Timestamp,
-    /// From then on too little is left of it to send the request.
+    /// After this too little is left of it to send the request.
     pub(crate) send_by: Timestamp,
     /// The grant to renew, unless the store holds a newer one.
     pub(crate) grant: Option<Grant>,

@@ -63,6 +63,9 @@ impl StoredExchange<'_> {
                         self.consider(turn, content)
                     }
                 }
+                Step::TakeOver if self.is_too_late() => {
+                    return Ok(self.given_up(GiveUpReason::Overdue));
+                }
                 // The note is the lease.
                 Step::TakeOver => match self.note(before.as_ref(), version).await? {
                     Noted::At(noted) => {
@@ -83,6 +86,9 @@ impl StoredExchange<'_> {
             }
         }
         if turn.lease().is_some() {
+            if self.is_too_late() {
+                return Ok(self.given_up(GiveUpReason::Overdue));
+            }
             match self.note(before.as_ref(), version).await? {
                 Noted::At(noted) => version = noted,
                 // A login or a logout, which wait for no lease.
@@ -277,6 +283,11 @@ impl StoredExchange<'_> {
         })
     }
 
+    /// Returns whether nothing can be sent any more, so that nothing is noted either (rule B6).
+    fn is_too_late(&self) -> bool {
+        self.ports.settings.clock.now() > self.params.send_by
+    }
+
     /// Returns the outcome of a turn in which nothing was sent.
     fn given_up(&self, reason: GiveUpReason<Timestamp>) -> Outcome {
         let error = match reason {
@@ -286,7 +297,7 @@ impl StoredExchange<'_> {
             }
             GiveUpReason::Unreachable => not_sent("the store was not heard from"),
             GiveUpReason::Lost => not_sent("the lease on the grant was lost"),
-            GiveUpReason::Overdue => not_sent("its deadline passed before its turn came"),
+            GiveUpReason::Overdue => not_sent("too little time was left when its turn came"),
             GiveUpReason::TermTooShort => not_sent("the store grants too short a lease"),
             GiveUpReason::WentBack => {
                 not_sent("the store has gone back to an earlier version: is it a replica?")

@@ -1,5 +1,8 @@
 //! Suspending a session and resuming it, for programs that keep very many (`keyed`).
 
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::Poll;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
@@ -114,10 +117,17 @@ impl Session {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             let now = shared.now();
-            let _ = change_and_start(&shared, now, |inner, _| {
+            let (started, ()) = change_and_start(&shared, now, |inner, _| {
                 (inner.lifecycle.handle_requested(shared.policy(), now).start(), ())
             });
-            let _ = Drive::new(shared, DriveUntil::Landing).await;
+            // A store that hangs is asked again by then.
+            let given_up = shared.longest(now);
+            let mut drive = Drive::new(Arc::clone(&shared), DriveUntil::Landing);
+            poll_fn(|cx| match Pin::new(&mut drive).poll(cx) {
+                Poll::Pending if !started && shared.now() >= given_up => Poll::Ready(()),
+                polled @ (Poll::Pending | Poll::Ready(_)) => polled.map(drop),
+            })
+            .await;
         })
     }
 }

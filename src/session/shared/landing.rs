@@ -85,10 +85,6 @@ impl Inner {
                 self.unsaved = over.map(|over| Unsaved { received, over, published: true });
             }
             Outcome::Granted(granted) => {
-                // It may have found the grant of a login that has not returned yet, and renewed it.
-                if let Some(renewed) = granted.received.renewed.as_ref().filter(|_| of_this_epoch) {
-                    let _ = self.precedence.finds_login(renewed);
-                }
                 self.granted(ports, flight, granted, sample, deferred);
             }
             // The store holds what this session wrote last, and the session has a newer grant by now.
