@@ -9,7 +9,7 @@ use perennial::refresh::RefreshError;
 use perennial::session::Session;
 use perennial::store::{Intent, MemoryStore, StoredGrant};
 use perennial::testing::{Response, Scripted, VirtualTime};
-use perennial::token::Secret;
+use perennial::token::{Grant, Secret};
 
 pub(crate) const LOGGED_OUT: State = State::Expired(Remedy::LogIn);
 
@@ -24,6 +24,20 @@ pub(crate) fn two(script: &Scripted) -> (Session, Session, VirtualTime) {
     assert_eq!(text(at_once(one.token())), "at-1");
     assert_eq!(text(at_once(other.token())), "at-1");
     (one, other, time)
+}
+
+// Rules B14, F2. A server that does not rotate leaves the refresh token out.
+#[test]
+fn the_refresh_token_that_a_refresh_has_found_is_kept_where_the_response_brings_none() {
+    let response = Response::Grant(Grant::of_access_token("at-9", HOUR));
+    let script = Scripted::new().then(response);
+    let (session, time, ledger) = settled(&script);
+    time.advance(HOUR);
+    ledger.overwrite(Some(StoredGrant::new(Grant::of_refresh_token("rt-7"), START)));
+    assert_eq!(text(at_once(session.token())), "at-9");
+    time.advance(DUE);
+    assert_eq!(text(at_once(session.token())), "at-9");
+    assert_eq!(script.presented(), [Some("rt-7".to_owned()), Some("rt-7".to_owned())]);
 }
 
 // Rule F2. N objects spend one refresh token (axios-auth-refresh#210); a refresh token that was
