@@ -192,15 +192,32 @@ fn a_caller_of_a_longer_lived_token_adopts_a_login_by_a_peer_while_the_old_token
     assert_eq!(script.requests(), 1);
 }
 
-/// A store that takes a second to read.
-struct Slow(Ledger, VirtualTime);
+/// A store of which some readings arrive a second late, by their number.
+struct Slow {
+    ledger: Ledger,
+    time: VirtualTime,
+    readings: AtomicUsize,
+    is_late: fn(usize) -> bool,
+}
+
+impl Slow {
+    fn new(ledger: &Ledger, time: &VirtualTime, is_late: fn(usize) -> bool) -> Self {
+        let (ledger, time) = (ledger.clone(), time.clone());
+        Self { ledger, time, readings: AtomicUsize::new(0), is_late }
+    }
+}
 
 impl Store for Slow {
     fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static {
-        let (second, load) = (self.1.sleep(SECOND), self.0.load());
+        self.ledger.note("load");
+        let content = self.ledger.content();
+        let is_late = (self.is_late)(self.readings.fetch_add(1, Ordering::SeqCst));
+        let second = is_late.then(|| self.time.sleep(SECOND));
         async move {
-            second.await;
-            load.await
+            if let Some(second) = second {
+                second.await;
+            }
+            Ok(content)
         }
     }
 
@@ -209,7 +226,7 @@ impl Store for Slow {
         expected: Version,
         next: Option<StoredGrant>,
     ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
-        self.0.swap(expected, next)
+        self.ledger.swap(expected, next)
     }
 }
 
@@ -217,7 +234,7 @@ impl Store for Slow {
 #[test]
 fn who_must_log_in_is_told_so_once_a_slow_store_has_answered() {
     let (time, ledger) = (VirtualTime::at(START), Ledger::new());
-    let builder = Session::builder_with(Scripted::new()).store(Slow(ledger.clone(), time.clone()));
+    let builder = Session::builder_with(Scripted::new()).store(Slow::new(&ledger, &time, |_| true));
     let builder = builder.clock(time.clone()).timer(time.clone());
     let session = builder.build().expect("nothing to check");
     for looks in 1..5 {
@@ -404,35 +421,11 @@ fn a_caller_that_waits_for_a_look_sleeps_until_the_store_answers_and_then_reads_
     assert_eq!(text(caller.ready()), "at-7");
 }
 
-/// A store whose second reading arrives a second late.
-struct Late(Ledger, VirtualTime, AtomicUsize);
-
-impl Store for Late {
-    fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static {
-        let late = self.2.fetch_add(1, Ordering::SeqCst) == 1;
-        let (content, second) = (self.0.content(), late.then(|| self.1.sleep(SECOND)));
-        async move {
-            if let Some(second) = second {
-                second.await;
-            }
-            Ok(content)
-        }
-    }
-
-    fn swap(
-        &self,
-        expected: Version,
-        next: Option<StoredGrant>,
-    ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
-        self.0.swap(expected, next)
-    }
-}
-
 // Rules B11, F4. What was read before the session's own login and logout is not newer than they are.
 #[test]
 fn a_look_that_arrives_after_a_login_and_a_logout_changes_nothing() {
     let (time, ledger) = (VirtualTime::at(START), Ledger::new());
-    let store = Late(ledger.clone(), time.clone(), AtomicUsize::new(0));
+    let store = Slow::new(&ledger, &time, |reading| reading == 1);
     let builder = Session::builder_with(Scripted::new()).store(store);
     let session = builder.clock(time.clone()).timer(time.clone()).build().expect("valid");
     assert!(at_once(session.token()).expect_err("nobody has logged in").is_login_required());
