@@ -42,8 +42,7 @@ pub(super) async fn ask(
     if params.epoch_fence.includes(params.flight) || !ports.is_wanted() {
         return Err(not_sent("it was called off"));
     }
-    // Rule B6: "A request MUST NOT be sent with less than a quarter of its time left".
-    if sent >= params.deadline || sent > params.send_by {
+    if params.is_too_late(sent) {
         return Err(not_sent(TOO_LATE));
     }
     if let Some(left) = ports.client_backoff.left(params.refused, sent, &ports.settings.policy) {

@@ -40,6 +40,12 @@ pub(crate) struct ExchangeParams {
 }
 
 impl ExchangeParams {
+    /// Returns whether too little time is left at `now` to send the request. Rule B6: "A request MUST NOT be
+    /// sent with less than a quarter of its time left".
+    pub(crate) fn is_too_late(&self, now: Timestamp) -> bool {
+        now >= self.deadline || now > self.send_by
+    }
+
     /// Returns whether a grant was received that had not landed at the launch: what this refresh would
     /// present may be spent (rule B6).
     pub(crate) fn is_outrun(&self) -> bool {

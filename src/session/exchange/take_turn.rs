@@ -285,7 +285,7 @@ impl StoredExchange<'_> {
 
     /// Returns whether nothing can be sent any more, so that nothing is noted either (rule B6).
     fn is_too_late(&self) -> bool {
-        self.ports.settings.clock.now() > self.params.send_by
+        self.params.is_too_late(self.ports.settings.clock.now())
     }
 
     /// Returns the outcome of a turn in which nothing was sent.

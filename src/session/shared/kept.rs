@@ -73,8 +73,8 @@ impl Inner {
 
     /// Returns when the refresh token of `grant` was sent by the newest refresh, where that refresh was
     /// sent and is still in flight. It may have found the refresh token in the store, and may be one from
-    /// before a logout, whose response the session does not wait for. `longest` is how long a refresh may take. Rather
-    /// too early than too late, since a window counts from it.
+    /// before a logout, whose response the session does not wait for. `longest` is how long a refresh may
+    /// take. Rather too early than too late, since a window counts from it.
     pub(crate) fn sent_of(&self, grant: &Grant, longest: Span) -> Option<Timestamp> {
         let newest = self.lifecycle.newest_flight();
         let deadline = self.flights.deadline_of(newest).or(self.lifecycle.refresh_deadline());
