@@ -191,6 +191,8 @@ extern crate std;
 pub mod adapters;
 #[cfg(feature = "std")]
 pub mod clock;
+#[cfg(feature = "std")]
+pub mod events;
 #[cfg(feature = "http")]
 pub mod interceptor;
 #[cfg(feature = "issue")]

@@ -212,6 +212,7 @@ impl Request {
 #[derive(Clone)]
 pub struct RefreshError {
     failure: Failure<Timestamp>,
+    status: Option<u16>,
     message: String,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -220,7 +221,7 @@ impl RefreshError {
     /// Creates an error for a server that will not accept this grant again (`invalid_grant` and the
     /// like). It is final: the session does not ask again until another grant is installed.
     pub fn declined(message: impl Into<String>) -> Self {
-        Self { failure: Failure::Declined, message: message.into(), source: None }
+        Self { failure: Failure::Declined, status: None, message: message.into(), source: None }
     }
 
     /// Creates an error for a server that does not accept the client or its request
@@ -229,14 +230,14 @@ impl RefreshError {
     /// required.
     pub fn misconfigured(message: impl Into<String>) -> Self {
         let failure = Failure::Misconfigured { retry_after: None };
-        Self { failure, message: message.into(), source: None }
+        Self { failure, status: None, message: message.into(), source: None }
     }
 
     /// Creates an error for a request that the server did not act on: no connection, a 429, or a 503
     /// with `Retry-After` or an OAuth `error`. The session backs off.
     pub fn unavailable(message: impl Into<String>) -> Self {
         let failure = Failure::Unavailable { retry_after: None };
-        Self { failure, message: message.into(), source: None }
+        Self { failure, status: None, message: message.into(), source: None }
     }
 
     /// Creates an error for a server that refused without saying why: a 4xx without an `error` of
@@ -244,13 +245,13 @@ impl RefreshError {
     /// says that a login may be needed.
     pub fn unexplained(message: impl Into<String>) -> Self {
         let failure = Failure::Unexplained { retry_after: None };
-        Self { failure, message: message.into(), source: None }
+        Self { failure, status: None, message: message.into(), source: None }
     }
 
     /// Creates an error for a request that was sent, and whose outcome is not known. What follows
     /// depends on [`Reuse`](crate::lifecycle::Reuse).
     pub fn unknown(message: impl Into<String>) -> Self {
-        Self { failure: Failure::Unknown, message: message.into(), source: None }
+        Self { failure: Failure::Unknown, status: None, message: message.into(), source: None }
     }
 
     /// Sets the delay that the server asked for in `Retry-After`. It has no effect on a declined
@@ -264,6 +265,18 @@ impl RefreshError {
             Failure::Declined | Failure::Unknown => {}
         }
         self
+    }
+
+    /// Sets the HTTP status of the response, for logs and metrics. It changes nothing else.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Returns the HTTP status of the response, if it was set.
+    pub fn status(&self) -> Option<u16> {
+        self.status
     }
 
     /// Sets the source of the error.
@@ -290,6 +303,7 @@ impl fmt::Debug for RefreshError {
         formatter
             .debug_struct("RefreshError")
             .field("failure", &self.failure)
+            .field("status", &self.status)
             .field("message", &self.message)
             .field("source", &self.source)
             .finish()

@@ -7,6 +7,8 @@
 #[cfg(feature = "json")]
 pub(crate) mod json;
 mod lease;
+mod memory;
+mod observed;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) mod remote;
 
@@ -15,15 +17,18 @@ use core::future::Future;
 use std::boxed::Box;
 use std::error::Error as StdError;
 use std::string::String;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
+use crate::events::Event;
 use crate::lifecycle::TokenTimes;
-use crate::primitives::Mutex;
 use crate::refresh::BoxFuture;
 use crate::time::{Draw, Lifetime, Span, Timestamp};
 use crate::token::Grant;
 
 pub use self::lease::{Acquired, Lease};
+pub use self::memory::MemoryStore;
+pub use self::observed::Observed;
+pub(crate) use self::observed::observed;
 
 /// The number of writes to a store. A store that was never written is at [`Version::EMPTY`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -229,6 +234,16 @@ pub trait Store: Send + Sync + 'static {
     fn lease(&self) -> Option<Arc<dyn Lease>> {
         None
     }
+
+    /// Returns this store with a hook that is called with an [`Event`] for each operation on it and on its
+    /// lease. For a store that is used without a session; a session's own hooks receive them anyway
+    /// ([`Builder::on_event`](crate::session::Builder::on_event)).
+    fn on_event(self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Observed<Self>
+    where
+        Self: Sized,
+    {
+        Observed::new(self, hook)
+    }
 }
 
 /// A store that could not be read or written. The message must not contain a secret.
@@ -267,6 +282,15 @@ impl StoreError {
         self
     }
 
+    /// Returns the kind of the error in a word: `unreachable`, `damaged` or `emptied`.
+    pub fn name(&self) -> &'static str {
+        match (self.damaged, self.emptied) {
+            (_, true) => "emptied",
+            (true, false) => "damaged",
+            (false, false) => "unreachable",
+        }
+    }
+
     /// Returns whether the store has lost its content.
     pub fn is_emptied(&self) -> bool {
         self.emptied
@@ -299,52 +323,6 @@ impl fmt::Debug for StoreError {
 impl StdError for StoreError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
-    }
-}
-
-/// An in-memory store: for tests, and for several sessions of one process that share a grant.
-/// Clones share the grant.
-#[derive(Clone, Debug)]
-pub struct MemoryStore(Arc<Mutex<Versioned>>);
-
-impl MemoryStore {
-    /// Creates an empty store.
-    pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(Versioned::EMPTY)))
-    }
-
-    /// Returns what it holds.
-    pub fn content(&self) -> Versioned {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Default for MemoryStore {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Store for MemoryStore {
-    fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static {
-        let content = self.content();
-        async { Ok(content) }
-    }
-
-    fn swap(
-        &self,
-        expected: Version,
-        next: Option<StoredGrant>,
-    ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
-        let this = self.clone();
-        async move {
-            let mut content = this.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if content.version != expected {
-                return Ok(Swap::Conflict(content.clone()));
-            }
-            *content = Versioned { version: expected.next(), grant: next };
-            Ok(Swap::Done(content.version))
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use perennial::adapters::axum::{AuthorizationServer, RegisteredClient, RequireBearer};
+use perennial::events::{Event, EventKind};
 use perennial::issue::{GrantError, InvalidGrant, Issuer, Keys, Login, MemoryFamilies, Outcome};
 use perennial::rotation::{Policy, Reuse};
 use perennial::token::Grant;
@@ -102,7 +103,7 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Server> {
     let issuer = Issuer::builder(Keys::new(secret)?, MemoryFamilies::new())
         .policy(Policy::new(reuse))
         .access_lifetime(arguments.ttl)
-        .on_notice(move |notice| count(&counts, &notice.outcome))
+        .on_event(move |event| count(&counts, event))
         .build();
     let server = AuthorizationServer::builder(issuer.clone(), &*url)
         .client(RegisteredClient::public(CLIENT).rate_limit(100_000, Duration::from_secs(1)))
@@ -115,8 +116,9 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Server> {
     Ok(Server { url, seen, issuer })
 }
 
-fn count(seen: &Seen, outcome: &Outcome<'_>) {
-    let counter = match outcome {
+fn count(seen: &Seen, event: &Event) {
+    let EventKind::Issuer(notice) = &event.kind else { return };
+    let counter = match &notice.outcome {
         Outcome::Refreshed { .. } => &seen.rotations,
         Outcome::Repeated { .. } | Outcome::AccessRenewed => &seen.repeats,
         Outcome::Revoked => &seen.families_revoked,

@@ -13,7 +13,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use perennial::adapters::axum::{AuthorizationServer, RegisteredClient, RequireBearer};
 use perennial::adapters::jwt::{Jwt, SigningKey};
-use perennial::issue::{FamilyStore, Identity, Issuer, Keys, MemoryFamilies, Notice};
+use perennial::events::{Event, EventKind};
+use perennial::issue::{FamilyStore, Identity, Issuer, Keys, MemoryFamilies};
 use perennial::rotation::Policy;
 use tokio::net::TcpListener;
 
@@ -62,7 +63,7 @@ impl<S: FamilyStore> Server<S> {
             .policy(config.policy)
             .access_lifetime(config.access_lifetime);
         let issuer = match config.log {
-            Some(log) => issuer.on_notice(move |notice| log(&line(notice))),
+            Some(log) => issuer.on_event(move |event| log(&line(event))),
             None => issuer,
         };
         let jwt = config.signing.map(|key| Jwt::new(&*url, "things", key));
@@ -108,9 +109,13 @@ impl<S: FamilyStore> Server<S> {
 }
 
 /// When it was, and what.
-fn line(notice: &Notice<'_>) -> String {
-    let at = notice.at.to_system_time().expect("a clock that shows a time");
-    format!("{} {notice}", humantime::format_rfc3339_millis(at))
+fn line(event: &Event) -> String {
+    let at = event.at.to_system_time().expect("a clock that shows a time");
+    let at = humantime::format_rfc3339_millis(at);
+    match &event.kind {
+        EventKind::Issuer(notice) => format!("{at} {notice}"),
+        _ => format!("{at} {event}"),
+    }
 }
 
 /// A thing, for whoever may see it.

@@ -7,6 +7,7 @@
 //! | `file` | `file` | a [`Store`](crate::store::Store) in a file |
 //! | `jwt` | `jwt` | access tokens as JWT, for an `issue::Issuer` |
 //! | `keyring` | `keyring` | a [`Store`](crate::store::Store) in the platform's keyring |
+//! | `metrics` | `metrics` | a hook for events: counters, gauges and histograms of the facade `metrics` |
 //! | `oauth2` | `oauth2` | the refresh_token and client_credentials grants, each a [`Refresh`](crate::refresh::Refresh) |
 //! | `postgres` | `postgres` | a [`Store`](crate::store::Store) with a [`Lease`](crate::store::Lease), and a store of families, in PostgreSQL |
 //! | `redis` | `redis` | the same in Redis or Valkey |
@@ -16,6 +17,7 @@
 //! | `thread` | | a timer on a thread of its own |
 //! | `tokio` | `tokio` | timer, spawner and runtime on tokio |
 //! | `tower` | `tower` | a layer for hyper, tonic and other `tower` clients |
+//! | `tracing` | `tracing` | a hook for events, and a span for each refresh |
 //! | `ureq` | `ureq` | middleware for the blocking client `ureq` |
 
 #[cfg(feature = "axum")]
@@ -27,6 +29,8 @@ mod find;
 pub mod jwt;
 #[cfg(feature = "keyring")]
 pub mod keyring;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "oauth2")]
 pub mod oauth2;
 #[cfg(feature = "postgres")]
@@ -44,5 +48,7 @@ pub mod thread;
 pub mod tokio;
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 #[cfg(feature = "ureq")]
 pub mod ureq;

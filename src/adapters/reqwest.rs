@@ -106,7 +106,10 @@ impl BearerMiddleware {
             return Ok(());
         }
         let read = url.as_str().parse().is_ok_and(|uri| proxies.intercept(&uri).is_some());
-        if read { Err(refused(Refused::Proxied(target.to_origin()))) } else { Ok(()) }
+        if !read {
+            return Ok(());
+        }
+        Err(refused(self.interceptor.refused(Refused::Proxied(target.to_origin()))))
     }
 
     fn handle_response(

@@ -12,6 +12,7 @@ use super::origin::{Origin, RequestTarget};
 use super::refused::Refused;
 use super::response::ResponseHead;
 use crate::clock::Timer;
+use crate::events::{EventKind, Sink};
 use crate::session::{Acquire, Session};
 use crate::token::AccessToken;
 use crate::verdict::{
@@ -38,6 +39,8 @@ pub(super) struct InterceptorSettings {
     )]
     pub(super) max_redirects: u32,
     pub(super) classification: Option<Box<Predicate>>,
+    /// The hooks for events besides the session's.
+    pub(super) events: Option<Arc<Sink>>,
 }
 
 pub(super) type Predicate = dyn Fn(ResponseHead<'_>) -> Classification + Send + Sync;
@@ -81,7 +84,7 @@ impl Interceptor {
             (RequestTarget::OriginForm, Origins::Any) => return Ok(true),
             (RequestTarget::OriginForm, Origins::These(origins)) => match &origins[..] {
                 [only] => (only.target(), true),
-                _ => return Err(Refused::UnknownOrigin),
+                _ => return Err(self.refused(Refused::UnknownOrigin)),
             },
         };
         let outgoing = Outgoing {
@@ -95,7 +98,7 @@ impl Interceptor {
         match outgoing.preparation() {
             Preparation::Attach => Ok(true),
             Preparation::LeaveAlone => Ok(false),
-            Preparation::Refuse => Err(Refused::PlainHttp(target.to_origin())),
+            Preparation::Refuse => Err(self.refused(Refused::PlainHttp(target.to_origin()))),
         }
     }
 
@@ -145,11 +148,43 @@ impl Interceptor {
             Verdict::Deliver(Feedback::Recovered) => self.session.recovered(token),
             Verdict::Deliver(Feedback::Rejected) => {
                 let _ = self.session.reject(token);
+                self.rejected(token, response, verdict);
             }
-            Verdict::Deliver(Feedback::Nothing) => {}
-            Verdict::Replay => return self.session.reject(token).verdict(),
+            Verdict::Deliver(Feedback::Nothing) => {
+                // A replay's.
+                if classification == Classification::Rejected
+                    && origin == ResponseOrigin::SameOrigin
+                {
+                    self.rejected(token, response, verdict);
+                }
+            }
+            Verdict::Replay => {
+                let verdict = self.session.reject(token).verdict();
+                self.rejected(token, response, verdict);
+                return verdict;
+            }
         }
         verdict
+    }
+
+    /// Reports a response that rejected its request's token.
+    fn rejected(&self, token: &AccessToken, response: ResponseHead<'_>, verdict: Verdict) {
+        self.report(|| EventKind::ResponseRejected {
+            status: response.status.as_u16(),
+            generation: token.generation(),
+            replayed: verdict == Verdict::Replay,
+        });
+    }
+
+    /// Reports a request that is not sent, and returns why.
+    pub(crate) fn refused(&self, refused: Refused) -> Refused {
+        self.report(|| EventKind::RequestRefused { refused: refused.clone() });
+        refused
+    }
+
+    fn report(&self, kind: impl FnOnce() -> EventKind) {
+        let shared = &self.session.shared;
+        shared.report_also(self.settings.events.as_deref(), shared.now(), kind);
     }
 }
 

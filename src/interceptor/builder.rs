@@ -11,6 +11,7 @@ use super::attach::{Interceptor, InterceptorSettings, Origins, Predicate};
 use super::origin::{Origin, OriginError};
 use super::response::ResponseHead;
 use crate::clock::Timer;
+use crate::events::{Event, Sink};
 use crate::session::Session;
 use crate::thread_timer::ThreadTimer;
 use crate::verdict::{Classification, Transport};
@@ -36,6 +37,7 @@ pub struct InterceptorBuilder {
     timer: Option<Arc<dyn Timer>>,
     max_redirects: u32,
     classification: Option<Box<Predicate>>,
+    sink: Sink,
 }
 
 /// Why an interceptor cannot be built.
@@ -65,6 +67,7 @@ impl Interceptor {
             timer: None,
             max_redirects: DEFAULT_MAX_REDIRECTS,
             classification: None,
+            sink: Sink::default(),
         }
     }
 }
@@ -142,6 +145,14 @@ impl InterceptorBuilder {
         self
     }
 
+    /// Sets a hook that is called with each [`Event`] of this interceptor: requests that are refused, and
+    /// responses that rejected their token. The session's own hooks
+    /// ([`Builder::on_event`](crate::session::Builder::on_event)) are called with them as well.
+    pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.sink.add(hook);
+        self
+    }
+
     /// Builds the interceptor.
     ///
     /// # Errors
@@ -164,6 +175,7 @@ impl InterceptorBuilder {
             timer: self.timer.unwrap_or_else(|| Arc::new(ThreadTimer::new())),
             max_redirects: self.max_redirects,
             classification: self.classification,
+            events: self.sink.into_hooks(),
         };
         Ok(Interceptor { session: self.session, settings: Arc::new(settings) })
     }

@@ -138,7 +138,7 @@ impl Route {
             Ok(token) => Ok(Some(token)),
             Err(error) => {
                 let retry_in = error.when_to_retry().map(|at| at.since(now).to_duration());
-                Err(Refused::NoToken { error, retry_in })
+                Err(interceptor.refused(Refused::NoToken { error, retry_in }))
             }
         }
     }
@@ -157,7 +157,7 @@ impl Route {
         let most = interceptor.settings.max_redirects;
         let Some(hop) = Hop::of(response).filter(|_| most > 0) else { return Ok(None) };
         if self.hops == most {
-            return Err(Refused::TooManyRedirects(most));
+            return Err(interceptor.refused(Refused::TooManyRedirects(most)));
         }
         self.hops += 1;
         if self.carries {

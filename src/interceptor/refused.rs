@@ -42,3 +42,24 @@ pub enum Refused {
     #[error("more than {0} redirects in a row: see `max_redirects`")]
     TooManyRedirects(u32),
 }
+
+impl Refused {
+    /// Returns the reason in a word or two, for logs and metrics.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::NoToken { .. } => "no_token",
+            Self::PlainHttp(_) => "plain_http",
+            Self::UnknownOrigin => "unknown_origin",
+            Self::Proxied(_) => "proxied",
+            Self::TooManyRedirects(_) => "too_many_redirects",
+        }
+    }
+
+    /// Returns the origin that the request was for, where that is the reason.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::PlainHttp(origin) | Self::Proxied(origin) => Some(origin),
+            Self::NoToken { .. } | Self::UnknownOrigin | Self::TooManyRedirects(_) => None,
+        }
+    }
+}

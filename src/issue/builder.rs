@@ -6,31 +6,34 @@ use std::boxed::Box;
 
 use super::issuer::Issuer;
 use super::keys::Keys;
-use super::notice::Notice;
 use super::opaque::Opaque;
 use super::parts::IssuerParts;
 use super::ports::{AccessTokens, FamilyStore};
 use crate::clock::{Clock, SharedClock};
+use crate::events::{Event, Sink};
 use crate::rotation::Policy;
 use crate::time::Span;
 
 /// Builds an [`Issuer`].
 #[must_use]
-pub struct IssuerBuilder<S>(IssuerParts<S>);
+pub struct IssuerBuilder<S>(IssuerParts<S>, Sink);
 
 impl<S: FamilyStore> Issuer<S> {
     /// Returns a builder for an issuer that keeps its families in `store`.
     pub fn builder(keys: Keys, store: S) -> IssuerBuilder<S> {
-        IssuerBuilder(IssuerParts {
-            store,
-            tokens: Box::new(Opaque::new(keys.clone())),
-            keys,
-            policy: Policy::default(),
-            access_lifetime: Span::from_secs(3600),
-            renewal_window: Span::ZERO,
-            clock: Box::new(|| SharedClock.wall()),
-            on_notice: None,
-        })
+        IssuerBuilder(
+            IssuerParts {
+                store,
+                tokens: Box::new(Opaque::new(keys.clone())),
+                keys,
+                policy: Policy::default(),
+                access_lifetime: Span::from_secs(3600),
+                renewal_window: Span::ZERO,
+                clock: Box::new(|| SharedClock.wall()),
+                events: None,
+            },
+            Sink::default(),
+        )
     }
 }
 
@@ -67,20 +70,21 @@ impl<S: FamilyStore> IssuerBuilder<S> {
         self
     }
 
-    /// Sets a hook that is called with each [`Notice`]: what was issued to a client, revoked by it
-    /// or denied to it, before the client learns of it. The hook should return quickly; its panics
-    /// are caught.
+    /// Sets a hook that is called with each [`Event`] of this issuer, an
+    /// [`EventKind::Issuer`](crate::events::EventKind::Issuer): what was issued to a client, revoked by it
+    /// or denied to it, before the client learns of it. Several hooks are called in the order in which they
+    /// were set. A hook should return quickly; its panics are caught.
     ///
-    /// There is no notice of a rejected access token, which names no client, nor of
+    /// There is no event for a rejected access token, which names no client, nor for
     /// [`Issuer::revoke_subject`], which the program itself calls.
-    pub fn on_notice(mut self, hook: impl Fn(&Notice<'_>) + Send + Sync + 'static) -> Self {
-        self.0.on_notice = Some(Box::new(hook));
+    pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.1.add(hook);
         self
     }
 
     /// Builds the issuer.
     pub fn build(self) -> Issuer<S> {
-        Issuer::of_parts(self.0)
+        Issuer::of_parts(IssuerParts { events: self.1.into_hooks(), ..self.0 })
     }
 }
 

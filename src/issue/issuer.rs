@@ -34,7 +34,7 @@ impl<S: FamilyStore> Issuer<S> {
     pub async fn login(&self, login: Login) -> Result<Issued, GrantError> {
         let started = self.start_family(&login).await;
         let number = started.as_ref().ok().map(|(_, number)| *number);
-        let outcome = Outcome::LoggedIn { subject: &login.subject };
+        let outcome = Outcome::LoggedIn { subject: login.subject.clone() };
         let started = started.map(|(issued, _)| (issued, outcome));
         self.0.report(&login.client, None, number, started)
     }
@@ -102,7 +102,7 @@ impl<S: FamilyStore> Issuer<S> {
         client: &str,
         presented: Option<(FamilyId, u64)>,
         scope: Option<&str>,
-    ) -> Result<(Issued, Outcome<'static>), GrantError> {
+    ) -> Result<(Issued, Outcome), GrantError> {
         let (id, number) = presented.ok_or(GrantError::InvalidGrant(InvalidGrant::NotOurs))?;
         let mut found = self.0.store.find(id).await.map_err(GrantError::Unavailable)?;
         loop {

@@ -1,38 +1,38 @@
-//! Notices of what an issuer does, for logs and counters.
+//! Notices of what an issuer does: the events of an issuer.
 
 use core::fmt;
-use std::boxed::Box;
+use std::format;
+use std::string::{String, ToString};
 
 use super::error::{GrantError, InvalidGrant};
 use super::ports::FamilyId;
-use crate::time::Timestamp;
+use crate::events::Value;
 
-/// Something that an issuer has done for a client, or denied to it, for logs and counters. It is
-/// displayed as one line. It holds no token, nor anything that one could be derived from.
+/// Something that an issuer has done for a client, or denied to it:
+/// [`EventKind::Issuer`](crate::events::EventKind::Issuer). It is displayed as one line. It holds no token,
+/// nor anything that one could be derived from.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Notice<'a> {
-    /// When it happened, by the issuer's clock.
-    pub at: Timestamp,
+pub struct Notice {
     /// The client that made the request.
-    pub client: &'a str,
+    pub client: String,
     /// The family concerned, if known.
     pub family: Option<FamilyId>,
     /// The number of the refresh token that was presented, or that was issued with the access token
     /// that was presented; after a login, that of the first refresh token.
     pub number: Option<u64>,
     /// The outcome.
-    pub outcome: Outcome<'a>,
+    pub outcome: Outcome,
 }
 
 /// The outcome of a request to an issuer.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Outcome<'a> {
+pub enum Outcome {
     /// A login started the family.
     LoggedIn {
         /// The subject of the login.
-        subject: &'a str,
+        subject: String,
     },
     /// The client got an access token for itself (RFC 6749, section 4.4).
     ClientCredentials,
@@ -52,13 +52,10 @@ pub enum Outcome<'a> {
     /// The client revoked the family.
     Revoked,
     /// The client got nothing. With [`InvalidGrant::Reused`], the family was revoked.
-    Denied(&'a GrantError),
+    Denied(GrantError),
 }
 
-/// A hook for notices.
-pub(super) type NoticeHook = Box<dyn Fn(&Notice<'_>) + Send + Sync>;
-
-impl Outcome<'_> {
+impl Outcome {
     /// Returns the outcome in a word or two.
     fn name(&self) -> &'static str {
         match self {
@@ -75,8 +72,50 @@ impl Outcome<'_> {
     }
 }
 
+impl Notice {
+    /// Calls `visit` with the attributes of the event.
+    pub(crate) fn attributes(&self, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
+        visit("perennial.issuer.outcome", Value::Text(self.outcome.name()));
+        visit("perennial.issuer.client", Value::Text(&self.client));
+        if let Some(family) = self.family {
+            visit("perennial.issuer.family", Value::Text(&short(family)));
+        }
+        if let Some(number) = self.number {
+            visit("perennial.issuer.number", Value::Number(number));
+        }
+        match &self.outcome {
+            Outcome::LoggedIn { subject } => {
+                visit("perennial.issuer.subject", Value::Text(subject));
+            }
+            Outcome::Denied(GrantError::InvalidGrant(why)) => {
+                visit("error.type", Value::Text("invalid_grant"));
+                visit("error.message", Value::Text(&why.to_string()));
+            }
+            Outcome::Denied(GrantError::Unavailable(error)) => {
+                visit("error.type", Value::Text("unavailable"));
+                visit("error.message", Value::Text(&error.to_string()));
+            }
+            Outcome::Denied(denied @ GrantError::InvalidScope) => {
+                visit("error.type", Value::Text("invalid_scope"));
+                visit("error.message", Value::Text(&denied.to_string()));
+            }
+            Outcome::ClientCredentials
+            | Outcome::Refreshed { .. }
+            | Outcome::Repeated { .. }
+            | Outcome::AccessRenewed
+            | Outcome::Revoked => {}
+        }
+    }
+}
+
+/// Returns the first eight digits of a family's name.
+fn short(family: FamilyId) -> String {
+    let [a, b, c, d, ..] = family.to_bytes();
+    format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
+}
+
 /// One line, with the first eight digits of the family's name.
-impl fmt::Display for Notice<'_> {
+impl fmt::Display for Notice {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Escaped, so that a name cannot forge a line of a log.
         write!(formatter, "{}: client {}", self.outcome.name(), self.client.escape_debug())?;
@@ -84,8 +123,7 @@ impl fmt::Display for Notice<'_> {
             write!(formatter, ", subject {}", subject.escape_debug())?;
         }
         if let Some(family) = self.family {
-            let [a, b, c, d, ..] = family.to_bytes();
-            write!(formatter, ", family {:08x}", u32::from_be_bytes([a, b, c, d]))?;
+            write!(formatter, ", family {}", short(family))?;
         }
         if let Some(number) = self.number {
             write!(formatter, ", refresh token {number}")?;

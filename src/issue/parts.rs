@@ -1,14 +1,15 @@
 //! Store, keys and settings of an issuer, shared by its handles.
 
 use std::boxed::Box;
+use std::sync::Arc;
 
 use super::error::GrantError;
 use super::issued::Issued;
 use super::keys::Keys;
-use super::notice::{Notice, NoticeHook, Outcome};
+use super::notice::{Notice, Outcome};
 use super::ports::{AccessTokens, FamilyId};
 use crate::clock::Clock;
-use crate::primitives::contained;
+use crate::events::{Event, EventKind, Sink};
 use crate::rotation::Policy;
 use crate::time::Span;
 
@@ -21,17 +22,17 @@ pub(super) struct IssuerParts<S> {
     pub(super) access_lifetime: Span,
     pub(super) renewal_window: Span,
     pub(super) clock: Box<dyn Clock>,
-    pub(super) on_notice: Option<NoticeHook>,
+    pub(super) events: Option<Arc<Sink>>,
 }
 
 impl<S> IssuerParts<S> {
-    /// Notifies the hook of the result of a grant, and returns the result for the client.
+    /// Reports the result of a grant, and returns the result for the client.
     pub(super) fn report(
         &self,
         client: &str,
         family: Option<FamilyId>,
         number: Option<u64>,
-        grant: Result<(Issued, Outcome<'_>), GrantError>,
+        grant: Result<(Issued, Outcome), GrantError>,
     ) -> Result<Issued, GrantError> {
         match grant {
             Ok((issued, outcome)) => {
@@ -39,24 +40,24 @@ impl<S> IssuerParts<S> {
                 Ok(issued)
             }
             Err(denied) => {
-                self.notify(client, family, number, Outcome::Denied(&denied));
+                self.notify(client, family, number, Outcome::Denied(denied.clone()));
                 Err(denied)
             }
         }
     }
 
-    /// Calls the hook, if there is one.
+    /// Reports an event, if there is a hook.
     pub(super) fn notify(
         &self,
         client: &str,
         family: Option<FamilyId>,
         number: Option<u64>,
-        outcome: Outcome<'_>,
+        outcome: Outcome,
     ) {
-        if let Some(hook) = &self.on_notice {
-            let notice = Notice { at: self.clock.now(), client, family, number, outcome };
-            // A hook that panics must not lose a rotated token.
-            let _ = contained(|| hook(&notice));
+        if let Some(sink) = &self.events {
+            let notice = Notice { client: client.into(), family, number, outcome };
+            let kind = EventKind::Issuer(notice);
+            sink.report(&Event { at: self.clock.now(), name: None, session: None, kind });
         }
     }
 }

@@ -9,9 +9,10 @@ use std::sync::{Arc, RwLock};
 use super::Sessions;
 use super::all::{All, SHARDS};
 use super::nudge::Nudge;
-use super::program::{Key, OnEvict, OnRotate, Program, RefreshOf, StoreOf};
+use super::program::{Key, OnEventOf, OnEvict, OnRotate, Program, RefreshOf, StoreOf};
 use super::shard::Shard;
 use crate::clock::{Clock, Timer};
+use crate::events::Event;
 use crate::lifecycle::Policy;
 use crate::refresh::{BoxFuture, RefreshError, Request};
 use crate::store::Store;
@@ -36,6 +37,9 @@ pub struct Builder<K> {
     refresh: Arc<RefreshOf<K>>,
     stores: Option<Box<StoreOf<K>>>,
     on_rotate: Option<Arc<OnRotate<K>>>,
+    on_event: Vec<Arc<OnEventOf<K>>>,
+    #[cfg(feature = "tracing")]
+    spans: bool,
     on_evict: Option<Box<OnEvict<K>>>,
     evict_after: Option<Duration>,
     at_once: usize,
@@ -53,6 +57,9 @@ impl<K: Key> Builder<K> {
             refresh: Arc::new(move |key, request| Box::pin(refresh(key, request))),
             stores: None,
             on_rotate: None,
+            on_event: Vec::new(),
+            #[cfg(feature = "tracing")]
+            spans: false,
             on_evict: None,
             evict_after: None,
             at_once: 64,
@@ -110,6 +117,28 @@ impl<K: Key> Builder<K> {
         self
     }
 
+    /// As [`session::Builder::name`](crate::session::Builder::name), for all sessions.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.common = self.common.name(name);
+        self
+    }
+
+    /// As [`session::Builder::on_event`](crate::session::Builder::on_event); the hook is called with the
+    /// session's key as well. A session that is packed and resumed counts its events from one again, and a
+    /// packed one has none.
+    pub fn on_event(mut self, hook: impl Fn(&K, &Event) + Send + Sync + 'static) -> Self {
+        self.on_event.push(Arc::new(hook));
+        self
+    }
+
+    /// Has the events of all sessions recorded with `tracing`, without their keys, and each refresh run in a
+    /// span. See [`adapters::tracing`](crate::adapters::tracing).
+    #[cfg(feature = "tracing")]
+    pub fn traced(mut self) -> Self {
+        self.spans = true;
+        self.on_event(|_, event| crate::adapters::tracing::record(event))
+    }
+
     /// Evicts sessions that nobody has used for this long. Default: never.
     ///
     /// Only a session that holds no grant is evicted, one whose grant is in its store, or one whose
@@ -141,6 +170,9 @@ impl<K: Key> Builder<K> {
             refresh: self.refresh,
             stores: self.stores,
             on_rotate: self.on_rotate,
+            on_event: self.on_event,
+            #[cfg(feature = "tracing")]
+            spans: self.spans,
             on_evict: self.on_evict,
             evict_after: self.evict_after,
             at_once: self.at_once,

@@ -62,7 +62,7 @@ pub use state::{FlightId, Generation, Meanwhile, Remedy, State};
 pub use timeout::{Timeout, TimeoutReason};
 pub use transition::apply;
 
-use crate::time::{Draw, Time, Timestamp};
+use crate::time::{Draw, Span, Time, Timestamp};
 use state::{Budget, Credential, Flight, Flights, Holding, Pause, Rejections, Trouble};
 
 /// The state of the machine: small, `Copy`, comparable, and free of secrets.
@@ -202,6 +202,12 @@ impl<T: Time> Lifecycle<T> {
         }
     }
 
+    /// Returns the session's number, as in [`Lifecycle::new`].
+    #[cfg(feature = "std")]
+    pub(crate) fn session(&self) -> u64 {
+        self.generation.session
+    }
+
     /// Returns how many refreshes have failed since the last success.
     pub fn failures(&self) -> u32 {
         self.failures
@@ -312,5 +318,20 @@ impl<T: Time> Lifecycle<T> {
     pub fn handle_timeout(&mut self, policy: &Policy<T>, draw: Draw, now: T) -> Failed {
         self.observe(policy, now);
         self.time_passed(policy, draw, now)
+    }
+}
+
+impl Lifecycle {
+    /// Returns how many refreshes the budget pays for at `now` (rule
+    /// [B9](crate::spec#b-the-client-machine)).
+    pub fn budget(&self, policy: &Policy, now: Timestamp) -> u32 {
+        let allowance = &policy.budget;
+        let spent = match self.budget {
+            Budget::Full => Span::ZERO,
+            Budget::FullAt(instant) => instant.since(now),
+        };
+        let left = allowance.window.as_millis().saturating_sub(spent.as_millis());
+        let count = left.checked_div(allowance.interval.as_millis()).unwrap_or(u64::MAX);
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 }

@@ -221,6 +221,39 @@ impl Error {
         self.kind == Kind::Reentrant
     }
 
+    /// Returns the kind of the error in a word, such as `unavailable`, for logs and metrics. The words are
+    /// kept from version to version; there may be new ones.
+    pub fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::NoGrant => "no_grant",
+            Kind::Declined => "declined",
+            Kind::Misconfigured => "misconfigured",
+            Kind::Unavailable => "unavailable",
+            Kind::Unexplained => "unexplained",
+            Kind::LoginMayHelp => "login_may_help",
+            Kind::Unknown => "unknown",
+            Kind::DeadOnArrival => "dead_on_arrival",
+            Kind::Unusable => "unusable",
+            Kind::OverBudget => "over_budget",
+            Kind::InDoubt => "in_doubt",
+            Kind::TimedOut => "timed_out",
+            Kind::TooBrief => "too_brief",
+            Kind::NotReady => "not_ready",
+            Kind::Reentrant => "reentrant",
+            Kind::Busy => "busy",
+            Kind::Store => "store",
+            Kind::Damaged => "damaged",
+            Kind::Unsendable => "unsendable",
+            Kind::Superseded => "superseded",
+        }
+    }
+
+    /// Returns the HTTP status of the token endpoint's response, where that was the cause and the refresher
+    /// stated it ([`RefreshError::with_status`]).
+    pub fn status(&self) -> Option<u16> {
+        self.source.as_deref()?.downcast_ref::<RefreshError>()?.status()
+    }
+
     /// Returns when another attempt may succeed, on the session's clock.
     pub fn when_to_retry(&self) -> Option<Timestamp> {
         self.retry_at

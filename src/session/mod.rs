@@ -79,6 +79,8 @@
 //   kept.rs            Which refresh token is kept where responses overtake each other.
 //   precedence.rs      `Precedence`: which of several logins and logouts is in effect.
 //   snapshot.rs        `Snapshot`, `Slot`: what readers see, without the lock.
+//   replace.rs         Installs a grant that no refresh brought, and removes one.
+//   report.rs          `Reporting`: the events of a session, for the hooks of `on_event`.
 //   deferred.rs        `Deferred`: what is done once the lock is released.
 //
 // singleflight/        Who polls what is in flight, and who is woken. Knows no tokens.
@@ -94,6 +96,7 @@
 //   timed_store.rs     `TimedStore`: the store, within a deadline and with its panics contained.
 //   params.rs          `ExchangeParams`: what a refresh knows of its session.
 //   received.rs        `Report`, `Outcome`, `Received`: what a refresh returns.
+//   span.rs            A refresh in a span of `tracing`.
 //   stage.rs           `Stage`: whether it was sent, and what, or called off.
 //   epoch.rs           `EpochFence`: which flights a login or a logout has superseded.
 //   grant_count.rs     `GrantCount`: the grants that were received, and those that have landed.

@@ -6,6 +6,7 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Timer};
+use crate::events::Sink;
 use crate::lifecycle::Policy;
 use crate::primitives::{AtomicUsize, Ordering};
 use crate::refresh::{AnyRefresh, BoxFuture, ClientBackoff, PollIn};
@@ -23,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) draw: Box<dyn Fn() -> u32 + Send + Sync>,
     pub(crate) jitter: bool,
     pub(crate) needs_grant: bool,
+    /// The name that the program gave the session, for events.
+    pub(crate) name: Option<Arc<str>>,
     /// Used for refreshers that bring no backoff of their own.
     pub(crate) client_backoff: ClientBackoff,
 }
@@ -134,6 +137,11 @@ pub(crate) struct Ports {
 pub(crate) struct Hooks {
     pub(crate) on_rotate: Option<Box<OnRotate>>,
     pub(crate) on_orphan: Option<Box<OnOrphan>>,
+    /// The hooks for events, if there are any.
+    pub(crate) events: Option<Arc<Sink>>,
+    /// Wraps each refresh in a span.
+    #[cfg(feature = "tracing")]
+    pub(crate) spans: bool,
 }
 
 type OnRotate = dyn Fn(&Grant) + Send + Sync;

@@ -99,6 +99,7 @@ mod context;
 mod dates;
 mod error_response;
 mod form;
+mod headers;
 mod lenient;
 mod lifetime;
 mod members;

@@ -8,6 +8,7 @@ use http::StatusCode;
 
 use super::context::RequestContext;
 use super::error_response::ErrorResponse;
+use super::headers::{challenges_basic, text};
 use super::lenient::{Likeness, read};
 use super::lifetime::End;
 use super::members::{Members, Token};
@@ -118,6 +119,16 @@ impl<'a> TokenResponseHead<'a> {
     /// Reads the body into a grant or a failure; `ended` is the error that kept it from being
     /// received whole.
     pub(crate) fn read(
+        &self,
+        body: &[u8],
+        ended: Result<(), RefreshError>,
+        context: &RequestContext<'_>,
+    ) -> Result<Grant, RefreshError> {
+        let grant = self.read_whole(body, ended, context);
+        grant.map_err(|error| error.with_status(self.status.as_u16()))
+    }
+
+    fn read_whole(
         &self,
         body: &[u8],
         ended: Result<(), RefreshError>,
@@ -372,25 +383,6 @@ fn nothing_found(members: &Members) -> RefreshError {
         "the response holds no `access_token` at its top, but {}: {NAME_IT}",
         found.join(", ")
     ))
-}
-
-/// Returns the value of a header as a text, if it is printable ASCII.
-fn text(value: &[u8]) -> Option<&str> {
-    let visible = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
-    core::str::from_utf8(value).ok().filter(|text| text.as_bytes().iter().all(visible))
-}
-
-/// Returns whether one of a header's challenges is for `Basic` (RFC 9110, section 11.6.1).
-fn challenges_basic(header: &str) -> bool {
-    let mut quoted = false;
-    let mut parts = header.split(|c| {
-        quoted ^= c == '"';
-        c == ',' && !quoted
-    });
-    parts.any(|part| {
-        let scheme = part.split_ascii_whitespace().next();
-        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
-    })
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {

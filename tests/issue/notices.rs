@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use perennial::events::{Event, EventKind};
 use perennial::issue::{FamilyId, Issuer, IssuerBuilder, Notice, Outcome};
 use perennial::rotation::{Policy, Reuse};
 use perennial::token::Secret;
@@ -15,11 +16,13 @@ struct Told(Arc<Mutex<Vec<String>>>);
 impl Told {
     fn by(
         &self,
-        show: fn(&Notice<'_>) -> String,
+        show: fn(&Notice) -> String,
         builder: IssuerBuilder<Watched>,
     ) -> IssuerBuilder<Watched> {
         let told = self.clone();
-        builder.on_notice(move |notice| told.0.lock().expect("no panic").push(show(notice)))
+        builder.on_event(move |event| {
+            told.0.lock().expect("no panic").push(show(notice(event)));
+        })
     }
 
     /// All of it, and from now on only what is new.
@@ -28,12 +31,20 @@ impl Told {
     }
 }
 
-fn telling(policy: Policy, show: fn(&Notice<'_>) -> String) -> (Rig, Told) {
+/// What an event of an issuer holds.
+fn notice(event: &Event) -> &Notice {
+    match &event.kind {
+        EventKind::Issuer(notice) => notice,
+        other => panic!("an issuer reports {other:?}"),
+    }
+}
+
+fn telling(policy: Policy, show: fn(&Notice) -> String) -> (Rig, Told) {
     let told = Told::default();
     (Rig::with(policy, |builder| told.by(show, builder.renewal_window(HOUR))), told)
 }
 
-fn line(notice: &Notice<'_>) -> String {
+fn line(notice: &Notice) -> String {
     notice.to_string()
 }
 
@@ -119,14 +130,15 @@ fn what_is_denied_is_told_with_the_reason_that_its_client_is_not_told() {
 fn a_rotation_is_claimed_before_it_is_told() {
     let (kept, seen) = (Watched::default(), Arc::<Mutex<Vec<(u64, u64)>>>::default());
     let (store, pairs) = (kept.clone(), Arc::clone(&seen));
-    let hook = move |notice: &Notice<'_>| {
+    let hook = move |event: &Event| {
+        let notice = notice(event);
         if let Outcome::Refreshed { successor } = notice.outcome {
-            assert_eq!(notice.at, START);
+            assert_eq!(event.at, START);
             let newest = store.newest(notice.family.expect("it is known"));
             pairs.lock().expect("no panic").push((successor, newest));
         }
     };
-    let rig = Rig::on(kept, Policy::default(), |builder| builder.on_notice(hook));
+    let rig = Rig::on(kept, Policy::default(), |builder| builder.on_event(hook));
     rig.present(&refresh_token(&rig.log_in())).expect("it works");
     assert_eq!(*seen.lock().expect("no panic"), [(2, 2)]);
 }
@@ -158,7 +170,7 @@ fn no_notice_shows_a_token_however_it_is_shown() {
 // Rule D1. What has rotated is answered, or its client would present a spent token next.
 #[test]
 fn a_hook_that_panics_costs_no_grant() {
-    let panics = |builder: IssuerBuilder<Watched>| builder.on_notice(|_| panic!("planned"));
+    let panics = |builder: IssuerBuilder<Watched>| builder.on_event(|_| panic!("planned"));
     let rig = Rig::with(Policy::new(Reuse::Strict), panics);
     let login = rig.log_in();
     let next = rig.present(&refresh_token(&login)).expect("it is told nobody");

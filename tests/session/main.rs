@@ -11,6 +11,7 @@ mod client;
 mod clock;
 mod epochs;
 mod errors_dropped;
+mod events;
 mod faults;
 mod flight;
 mod forms;

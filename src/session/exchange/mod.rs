@@ -10,6 +10,8 @@ pub(super) mod received;
 pub(super) mod revoke;
 pub(super) mod run;
 pub(super) mod seen_note;
+#[cfg(feature = "tracing")]
+pub(super) mod span;
 pub(super) mod stage;
 mod stored;
 mod take_turn;

@@ -4,6 +4,8 @@ use std::prelude::rust_2024::*;
 
 use crate::lifecycle::{Freshness, Policy, Schedule};
 use crate::refresh::RefreshError;
+#[cfg(feature = "tracing")]
+use crate::session::error::Error;
 use crate::session::exchange::grant_count::GrantGuard;
 use crate::session::panics::Panic;
 use crate::session::ports::Launched;
@@ -94,6 +96,21 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// Returns the error of a refresh that has failed.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn error(&self) -> Option<Error> {
+        match self {
+            Self::Busy(remaining) => Some(Error::busy(*remaining)),
+            Self::Failed(error) => Some(error.clone().into()),
+            Self::StoreFailed(error) => Some(error.clone().into()),
+            Self::Granted(_)
+            | Self::Loaded(_)
+            | Self::Adopted { .. }
+            | Self::InDoubt(_)
+            | Self::Empty { .. } => None,
+        }
+    }
+
     /// Returns whether it brings what the store holds, or that it holds nothing.
     pub(crate) fn shows_grant(&self) -> bool {
         match self {

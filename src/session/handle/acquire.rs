@@ -154,10 +154,12 @@ impl<'a> Acquire<'a> {
     /// As for awaiting it.
     pub fn wait(mut self) -> Result<AccessToken, Error> {
         let now = self.session.shared.now();
-        match self.read(now) {
-            Some(token) => Ok(token),
-            None => turn::wait(&mut self, now),
+        if let Some(token) = self.read(now) {
+            return Ok(token);
         }
+        self.begin(now);
+        let result = turn::wait(&mut self, now);
+        self.ended(result)
     }
 
     fn options(&mut self) -> &mut Options {
@@ -168,6 +170,7 @@ impl<'a> Acquire<'a> {
                 limits: None,
                 too_brief: None,
                 look: None,
+                began: None,
                 alarm: Alarm::new(timer.cloned()),
                 pace: Pace::default(),
             })
@@ -368,10 +371,11 @@ impl Future for Acquire<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let now = self.session.shared.now();
-        match self.read(now) {
-            Some(token) => Poll::Ready(Ok(token)),
-            None => turn::poll(&mut *self, cx, now),
+        if let Some(token) = self.read(now) {
+            return Poll::Ready(Ok(token));
         }
+        self.begin(now);
+        turn::poll(&mut *self, cx, now).map(|result| self.ended(result))
     }
 }
 

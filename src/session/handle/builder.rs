@@ -11,6 +11,7 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Timer};
+use crate::events::{Event, Sink};
 use crate::lifecycle::Policy;
 use crate::offload::{Hook, Job, on_a_thread};
 use crate::refresh::{
@@ -21,7 +22,7 @@ use crate::session::error::{BuildError, check_sendable};
 use crate::session::handle::session::Session;
 use crate::session::ports::{Hooks, Ports, SessionClock, Settings};
 use crate::session::shared::Shared;
-use crate::store::{AnyStore, Store};
+use crate::store::{AnyStore, Store, observed};
 use crate::token::Grant;
 
 impl Session {
@@ -67,6 +68,7 @@ pub struct Builder {
     store: Option<Box<dyn AnyStore>>,
     settings: Settings,
     hooks: Hooks,
+    sink: Sink,
 }
 
 impl Builder {
@@ -111,8 +113,10 @@ impl Builder {
                 jitter: true,
                 needs_grant: true,
                 client_backoff: ClientBackoff::default(),
+                name: None,
             },
             hooks: Hooks::default(),
+            sink: Sink::default(),
         }
     }
 
@@ -234,6 +238,28 @@ impl Builder {
         self
     }
 
+    /// Names the session in its events. Default: none.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.settings.name = Some(name.into());
+        self
+    }
+
+    /// Sets a hook that is called with each [`Event`] of the session, its store, its lease, and the
+    /// interceptors that attach its token. Several hooks are called in the order in which they were set.
+    ///
+    /// A hook runs on the thread that caused the event, outside of any lock, and should return quickly. Its
+    /// panics are caught. Without a hook, nothing is collected.
+    pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.sink.add(hook);
+        self
+    }
+
+    /// Returns the hooks, for adapters.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn hooks_mut(&mut self) -> &mut Hooks {
+        &mut self.hooks
+    }
+
     /// Returns the settings that any number of sessions can share.
     #[cfg(feature = "keyed")]
     pub(crate) fn into_settings(self) -> Settings {
@@ -247,7 +273,11 @@ impl Builder {
     pub fn build(self) -> Result<Session, BuildError> {
         self.grant.as_ref().map_or(Ok(()), check_sendable)?;
         let (refresher, poll_in) = ((self.refresher)(self.hook, self.ends_within), self.poll_in);
-        let (store, hooks, grant) = (self.store, self.hooks, self.grant);
+        let (mut store, mut hooks, grant) = (self.store, self.hooks, self.grant);
+        hooks.events = self.sink.into_hooks();
+        if let Some(sink) = &hooks.events {
+            store = store.map(|store| observed(store, sink, &self.settings));
+        }
         let poll_in = poll_in.unwrap_or_else(|| refresher.poll_in());
         let ports = Ports::new(Arc::new(self.settings), refresher, poll_in, store, hooks);
         Ok(Session { shared: Shared::new(ports, next_session(), grant) })

@@ -5,6 +5,7 @@ use core::task::Poll;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use crate::events::GrantOrigin;
 use crate::session::alarm::Alarm;
 use crate::session::error::{Error, Kind, check_sendable};
 use crate::session::exchange::persist::{Persisted, persist};
@@ -226,7 +227,7 @@ impl Session {
                 .or(sent)
                 .map(|sent| sample.wall.saturating_sub(sample.now.since(sent)))
                 .map(|since| Intent { since, until: None, holder: None });
-            inner.install(ports, stored, sample, deferred);
+            inner.install(ports, stored, (None, GrantOrigin::Login), sample, deferred);
             inner.hold_off_until(backoff, policy, sample.now);
             inner.release_held_back(ports, sample, deferred);
             Ok(())
@@ -278,7 +279,7 @@ impl Session {
                 }
             }
         };
-        self.shared.lock().has_saved(&unsaved, version);
+        self.shared.change(self.shared.now(), |inner, _| inner.has_saved(&unsaved, version));
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use core::fmt;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use crate::events::EventKind;
 use crate::lifecycle::{Rejected, Requested, State};
 use crate::session::error::{Error, Kind};
 use crate::session::handle::drive::change_and_start;
@@ -107,14 +108,18 @@ impl Session {
         let now = self.shared.now();
         let policy = self.shared.policy();
         self.shared.change(now, |inner, deferred| {
-            match inner.lifecycle.handle_rejected(policy, token.generation(), now) {
+            let generation = token.generation();
+            let rejection = match inner.lifecycle.handle_rejected(policy, generation, now) {
                 Rejected::Withdraw => {
                     inner.notify_all(deferred);
                     Rejection::Withdrawn
                 }
                 Rejected::KeepUsing => Rejection::Kept,
-                Rejected::Nothing => Rejection::Stale,
-            }
+                // Reported by the interceptor, if at all: there may be many.
+                Rejected::Nothing => return Rejection::Stale,
+            };
+            inner.note(|| EventKind::TokenRejected { generation, rejection });
+            rejection
         })
     }
 
@@ -125,8 +130,10 @@ impl Session {
     pub fn recovered(&self, token: &AccessToken) {
         let now = self.shared.now();
         let policy = self.shared.policy();
-        self.shared.lock().lifecycle.handle_recovered(policy, token.generation(), now);
+        let generation = token.generation();
+        self.shared.lock().lifecycle.handle_recovered(policy, generation, now);
         token.set_accepted();
+        self.shared.report(now, || EventKind::TokenRecovered { generation });
     }
 
     /// Reports that a resource server accepted `token`.

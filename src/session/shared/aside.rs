@@ -4,6 +4,7 @@
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use crate::events::GrantOrigin;
 use crate::lifecycle::Requested;
 use crate::refresh::BoxFuture;
 use crate::session::exchange::persist::{Persisted, persist};
@@ -184,6 +185,6 @@ impl Inner {
             return;
         }
         let _ = self.precedence.finds_login(&stored.grant);
-        self.install(&shared.ports, stored, sample, deferred);
+        self.install(&shared.ports, stored, (None, GrantOrigin::Store), sample, deferred);
     }
 }

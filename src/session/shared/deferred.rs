@@ -4,6 +4,7 @@ use core::task::Waker;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use crate::events::Event;
 use crate::session::error::Error;
 use crate::session::exchange::received::Report;
 use crate::session::panics::Panic;
@@ -21,6 +22,7 @@ pub(crate) struct Deferred {
     pub(crate) errors: Vec<Error>,
     pub(crate) replaced: Option<Waker>,
     pub(crate) snapshots: Vec<Arc<Snapshot>>,
+    pub(crate) events: Vec<Event>,
     /// Whether a job was launched that asks the store, and is to be driven.
     pub(crate) launched: bool,
     /// Panics of the program's clocks and hooks. The first is resumed once all else is done.
@@ -37,6 +39,7 @@ impl Deferred {
             && self.errors.is_empty()
             && self.replaced.is_none()
             && self.snapshots.is_empty()
+            && self.events.is_empty()
             && self.panics.is_empty()
     }
 

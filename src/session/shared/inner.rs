@@ -18,6 +18,7 @@ use crate::session::exchange::stage::Stage;
 use crate::session::ports::{Ports, Settings};
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::precedence::Precedence;
+use crate::session::shared::report::Reporting;
 use crate::session::shared::side_job::SideJob;
 use crate::session::shared::snapshot::{Slot, Snapshot};
 use crate::session::singleflight::flights::{Flights, Job, RefreshJob};
@@ -66,6 +67,8 @@ pub(crate) struct Inner {
     pub(crate) saves: SideJob,
     /// The grant that was removed last, by a logout here or elsewhere.
     pub(crate) removed: Option<Grant>,
+    /// What is to be reported to the hooks for events, if there are any.
+    pub(crate) reporting: Option<Box<Reporting>>,
 }
 
 /// A grant that was received while its repetition was in flight, under confirm by use (rule B14).
@@ -112,19 +115,24 @@ impl Inner {
             landed: self.grants.landed(),
         };
         let (stage, launched) = (Arc::clone(&self.stage), ports.launched_for(start.deadline));
+        let future = Box::pin(run(Arc::clone(ports), params));
+        #[cfg(feature = "tracing")]
+        let future = crate::session::exchange::span::in_span(ports, start, future);
         let refresh = RefreshJob {
             id: start.flight,
-            future: Box::pin(run(Arc::clone(ports), params)),
+            future,
             deadline: start.deadline,
             on_panic: Box::new(move |panic| panicked(&stage, launched, &**panic)),
             alarm: None,
         };
+        self.note_started(start, now);
         let crowded_out = self.flights.launch(Job::Refresh(refresh), start.deadline);
         deferred.jobs.extend(crowded_out);
     }
 
     /// Ends the attempt for those who wait for it.
     pub(crate) fn fail(&mut self, flight: FlightId, error: Error, deferred: &mut Deferred) {
+        self.note_failed(flight, &error);
         let before = self.last_failure.replace((flight, error));
         deferred.errors.extend(before.map(|(_, error)| error));
         self.notify_all(deferred);
@@ -154,6 +162,7 @@ impl Inner {
         now: Timestamp,
         deferred: &mut Deferred,
     ) {
+        self.complete_events(settings, now, deferred);
         // Without a task of its own, what is in flight is polled by whichever caller comes (rule C4).
         let attended = settings.spawner.is_some()
             || self.flights.is_over(now, now.saturating_add(settings.longest()));

@@ -4,6 +4,7 @@
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use crate::events::EventKind;
 use crate::lifecycle::{Failed, Failure, FlightId, Meanwhile, Policy, Rejected, State};
 use crate::session::exchange::received::Received;
 use crate::session::exchange::revoke::revoke;
@@ -134,6 +135,9 @@ impl Inner {
         let held = self.grant.as_ref().and_then(Grant::refresh_token);
         // A server that repeats a response may have sent the very grant that is held.
         let grant = grant.filter(|grant| held.is_none() || held != grant.refresh_token());
+        if grant.is_some() {
+            self.note(|| EventKind::GrantOrphaned);
+        }
         if ports.hooks.on_orphan.is_some() {
             deferred.orphans.extend(grant);
         } else if let Some(grant) = grant {

@@ -3,8 +3,9 @@
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
+use crate::events::GrantOrigin;
 use crate::lifecycle::{
-    Failed, Failure, FlightId, Installed, Lifecycle, Novelty, Policy, Refreshed, Reuse, TokenTimes,
+    Failed, Failure, FlightId, Lifecycle, Novelty, Refreshed, Reuse, TokenTimes,
 };
 use crate::refresh::Refused;
 use crate::session::error::{Error, Kind};
@@ -13,7 +14,7 @@ use crate::session::exchange::received::{Granted, Outcome, Report, Stored, Unsav
 use crate::session::ports::{Ports, Sample};
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::{HeldBack, Inner, access_token};
-use crate::store::{StoredGrant, on_timeline, times_of_grant};
+use crate::store::times_of_grant;
 use crate::time::{Draw, Timestamp};
 use crate::token::{AccessToken, Grant};
 
@@ -57,6 +58,7 @@ impl Inner {
         let of_this_epoch = !self.epoch_fence.includes(flight);
         // Superseded by a newer flight, it may still bring a grant, and changes nothing else (B3).
         let newest = of_this_epoch && flight == self.lifecycle.newest_flight();
+        let from_store = (Some(flight), GrantOrigin::Store);
         if newest {
             self.version = report.version.or(self.version);
             // An earlier flight may have brought another one since.
@@ -81,7 +83,8 @@ impl Inner {
             Outcome::Granted(Granted { received, over, .. })
                 if !of_this_epoch && self.holds_presented_by(&received) =>
             {
-                self.install(ports, received.record.clone(), sample, deferred);
+                let via = (Some(flight), GrantOrigin::Response);
+                self.install(ports, received.record.clone(), via, sample, deferred);
                 self.unsaved = over.map(|over| Unsaved { received, over, published: true });
             }
             Outcome::Granted(granted) => {
@@ -101,7 +104,7 @@ impl Inner {
                 if of_this_epoch && self.precedence.finds_login(&stored.grant) =>
             {
                 self.version = report.version.or(self.version);
-                self.install(ports, stored, sample, deferred);
+                self.install(ports, stored, from_store, sample, deferred);
                 self.orphan(ports, received, now, deferred);
             }
             // What the store holds concerns the newest flight only, which reads the store itself.
@@ -115,12 +118,13 @@ impl Inner {
                 self.last_stored = None;
                 let nothing = times_of_grant(&stored.grant, now, wall, jitter);
                 let times = stored.times(now, wall, jitter).unwrap_or(nothing);
-                self.land(ports, flight, stored.grant, times, sample, deferred);
+                let grant = (stored.grant, GrantOrigin::Store);
+                self.land(ports, flight, grant, times, sample, deferred);
             }
             Outcome::Adopted { received, .. } => self.orphan(ports, received, now, deferred),
             Outcome::Loaded(stored) if newest => {
                 let _ = self.precedence.finds_login(&stored.grant);
-                self.install(ports, stored, sample, deferred);
+                self.install(ports, stored, from_store, sample, deferred);
             }
             Outcome::Loaded(_) => {}
             // While a token works that the store does not show, callers have it.
@@ -131,7 +135,7 @@ impl Inner {
             Outcome::InDoubt(stored) if newest => {
                 // Rule B2: nor is a token handed out "once a rejection withdrew it".
                 let stored = if self.token_works(now) { stored } else { stored.lapsed() };
-                self.install(ports, stored, sample, deferred);
+                self.install(ports, stored, from_store, sample, deferred);
             }
             Outcome::InDoubt(_) => {}
             Outcome::Busy(remaining) => {
@@ -196,6 +200,7 @@ impl Inner {
     ) {
         if self.lifecycle.refresh_deadline().is_none() {
             if let Some(HeldBack { flight, grant, times }) = self.held_back.take() {
+                let grant = (grant, GrantOrigin::Response);
                 self.land(ports, flight, grant, times, sample, deferred);
             }
         }
@@ -252,6 +257,7 @@ impl Inner {
                 if let Stored::Done = stored {
                     self.last_stored = Some(received.record.grant.clone());
                 }
+                let grant = (grant, GrantOrigin::Response);
                 match self.land(ports, flight, grant, times, sample, deferred) {
                     Landed::Kept => self.unsaved = None,
                     Landed::Late => self.keep_refresh_token_of(&received),
@@ -259,8 +265,10 @@ impl Inner {
                 }
                 return;
             }
-            Stored::Failed(error) => Error::from(error),
+            Stored::Failed(error) => error,
         };
+        self.note_unsaved(&error);
+        let error = Error::from(error);
         // It is to be stored over what is there, which may be another response to the same refresh
         // token.
         received.renewed = self.last_stored.clone().or(received.renewed);
@@ -277,17 +285,18 @@ impl Inner {
             return;
         }
         deferred.errors.push(error);
+        let grant = (grant, GrantOrigin::Response);
         if self.land(ports, flight, grant, times, sample, deferred) == Landed::Kept {
             self.unsaved = over.map(|over| Unsaved { received, over, published: true });
         }
     }
 
-    /// Lands a grant that a flight has received.
+    /// Lands a grant that a flight has received or found.
     fn land(
         &mut self,
         ports: &Arc<Ports>,
         flight: FlightId,
-        grant: Grant,
+        (grant, origin): (Grant, GrantOrigin),
         times: TokenTimes<Timestamp>,
         sample: Sample,
         deferred: &mut Deferred,
@@ -299,6 +308,7 @@ impl Inner {
             Refreshed::Publish { generation } => {
                 self.token = access_token(&self.lifecycle, generation, &grant);
                 self.grant = Some(grant);
+                self.note_arrived(Some(flight), origin);
                 self.notify_all(deferred);
                 Landed::Kept
             }
@@ -342,48 +352,5 @@ impl Inner {
         let same = held.is_some() && held == grant.access_token();
         let novelty = if same { Novelty::Same } else { Novelty::New };
         lifecycle.handle_refreshed(&ports.settings.policy, flight, times, novelty, draw, now)
-    }
-
-    /// Installs a grant that no flight requested: of a login, or what the store held at the start.
-    pub(crate) fn install(
-        &mut self,
-        ports: &Ports,
-        stored: StoredGrant,
-        Sample { now, wall, jitter, .. }: Sample,
-        deferred: &mut Deferred,
-    ) {
-        let token = stored.times(now, wall, jitter);
-        let intent = stored.intent.map(|intent| on_timeline(intent.since, now, wall));
-        let policy = &ports.settings.policy;
-        self.token = match self.lifecycle.handle_installed(policy, token, intent, now) {
-            Installed::Publish { generation } => {
-                access_token(&self.lifecycle, generation, &stored.grant)
-            }
-            Installed::KeepRefreshToken => None,
-        };
-        self.grant = Some(stored.grant);
-        self.removed = None;
-        self.end_epoch(deferred);
-    }
-
-    /// Removes the grant, after a logout here or elsewhere.
-    pub(crate) fn clear(&mut self, policy: &Policy, now: Timestamp, deferred: &mut Deferred) {
-        // Rule B11: "nothing of it is handed out any more, waiters are told, and nothing of it comes
-        // back".
-        self.lifecycle.handle_cleared(policy, now);
-        self.looks.is_done(now);
-        self.token = None;
-        self.removed = self.grant.take().or(self.removed.take());
-        self.end_epoch(deferred);
-    }
-
-    fn end_epoch(&mut self, deferred: &mut Deferred) {
-        self.last_stored = None;
-        self.epoch_fence.through(self.lifecycle.newest_flight());
-        // Grants received by earlier flights do not concern the grant to come.
-        self.grants = Arc::default();
-        self.unsaved = None;
-        deferred.errors.extend(self.last_failure.take().map(|(_, error)| error));
-        self.notify_all(deferred);
     }
 }

@@ -6,6 +6,8 @@ pub(super) mod inner;
 mod kept;
 mod landing;
 pub(super) mod precedence;
+mod replace;
+mod report;
 pub(super) mod side_job;
 pub(super) mod snapshot;
 
@@ -22,6 +24,7 @@ use crate::session::ports::{Ports, Sample, Settings};
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::{Inner, Watchers, access_token};
 use crate::session::shared::precedence::Precedence;
+use crate::session::shared::report::Reporting;
 use crate::session::shared::side_job::SideJob;
 use crate::session::shared::snapshot::Slot;
 use crate::session::singleflight::flights::{Flights, Host, poll_all};
@@ -109,6 +112,7 @@ impl Shared {
                 looks: SideJob::default(),
                 saves: SideJob::default(),
                 removed: None,
+                reporting: Reporting::new(&ports, lifecycle),
             };
             let slot = Slot::new(ports.settings.clock.clone());
             Self { slot, ports: Arc::new(ports), inner: Mutex::new(inner) }
@@ -219,6 +223,7 @@ impl Shared {
 
     fn finish_all(&self, mut deferred: Deferred) {
         wake_all(deferred.wakers);
+        self.report_all(&deferred.events);
         discard(deferred.jobs);
         discard(deferred.errors);
         discard(deferred.replaced);
@@ -267,6 +272,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let wakers = self.lock().flights.waiters.take_all();
         wake_all(wakers);
+        self.report_end();
     }
 }
 

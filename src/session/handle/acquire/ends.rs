@@ -3,6 +3,7 @@
 use core::num::NonZeroU64;
 use core::time::Duration;
 
+use crate::events::EventKind;
 use crate::lifecycle::Requested;
 use crate::offload::blocking;
 use crate::session::error::{Error, Kind};
@@ -107,6 +108,27 @@ impl Acquire<'_> {
             }
         }
         None
+    }
+
+    /// Notes when the wait began, where waits are reported as events.
+    pub(super) fn begin(&mut self, now: Timestamp) {
+        if self.session.shared.ports.hooks.events.is_some() {
+            let _ = self.options().began.get_or_insert(now);
+        }
+    }
+
+    /// Reports a wait that has ended, unless it had nothing to wait for. Returns its result.
+    pub(super) fn ended(&self, result: Result<AccessToken, Error>) -> Result<AccessToken, Error> {
+        if let Some(began) = self.options.as_ref().and_then(|options| options.began) {
+            let shared = &self.session.shared;
+            let now = shared.now();
+            if self.key.is_some() || now > began {
+                let waited = now.since(began).to_duration();
+                let error = result.as_ref().err().cloned();
+                shared.report(now, || EventKind::TokenWaited { waited, error });
+            }
+        }
+        result
     }
 
     /// Returns what the lifecycle would have this caller do.

@@ -15,6 +15,7 @@ use std::prelude::rust_2024::*;
 use std::rc::{Rc, Weak};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 
+use crate::events::Event;
 use crate::primitives::discard;
 use crate::refresh::{LocalBoxFuture, PollIn, Refresh, RefreshError, Request};
 use crate::token::Grant;
@@ -50,10 +51,12 @@ pub(crate) struct LocalPorts {
     pub(crate) spawner: Option<Box<dyn Fn(LocalBoxFuture<()>)>>,
     pub(crate) on_rotate: Option<Box<OnRotate>>,
     pub(crate) on_orphan: Option<Box<OnOrphan>>,
+    pub(crate) on_event: Vec<Box<OnEvent>>,
 }
 
 type OnRotate = dyn Fn(&Grant);
 type OnOrphan = dyn Fn(Grant);
+type OnEvent = dyn Fn(&Event);
 
 /// The parts of one local session that stay on their thread.
 pub(crate) struct Local {

@@ -4,8 +4,10 @@
 use core::fmt;
 use std::prelude::rust_2024::*;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::clock::{Clock, Timer};
+use crate::events::Event;
 use crate::lifecycle::Policy;
 use crate::refresh::{LocalBoxFuture, LocalRefresh, PollIn, RefreshError, Request};
 use crate::session::error::BuildError;
@@ -54,6 +56,7 @@ impl LocalBuilder {
                 spawner: None,
                 on_rotate: None,
                 on_orphan: None,
+                on_event: Vec::new(),
             },
         )
     }
@@ -69,6 +72,7 @@ impl LocalBuilder {
                 spawner: None,
                 on_rotate: None,
                 on_orphan: None,
+                on_event: Vec::new(),
             },
         )
     }
@@ -170,6 +174,31 @@ impl LocalBuilder {
                 }
             })
         })
+    }
+
+    /// As [`Builder::name`].
+    pub fn name(self, name: impl Into<Arc<str>>) -> Self {
+        self.with(|builder| builder.name(name))
+    }
+
+    /// As [`Builder::on_event`]. An event that another thread causes, such as a store's, is not reported.
+    pub fn on_event(mut self, hook: impl Fn(&Event) + 'static) -> Self {
+        let (address, number) = (self.address, self.ports.on_event.len());
+        self.ports.on_event.push(Box::new(hook));
+        self.with(|builder| {
+            builder.on_event(move |event| {
+                let Some(local) = address.find() else { return };
+                if let Some(hook) = local.ports.on_event.get(number) {
+                    hook(event);
+                }
+            })
+        })
+    }
+
+    /// As [`Builder::traced`].
+    #[cfg(feature = "tracing")]
+    pub fn traced(self) -> Self {
+        self.with(Builder::traced)
     }
 
     /// Builds the session, to stay on this thread. Nothing is sent or read yet.
