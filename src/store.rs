@@ -19,7 +19,7 @@ use std::error::Error as StdError;
 use std::string::String;
 use std::sync::Arc;
 
-use crate::events::Event;
+use crate::events::{ErrorView, Event};
 use crate::lifecycle::TokenTimes;
 use crate::refresh::BoxFuture;
 use crate::time::{Draw, Lifetime, Span, Timestamp};
@@ -299,6 +299,12 @@ impl StoreError {
     /// Returns whether the store's content cannot be understood.
     pub fn is_damaged(&self) -> bool {
         self.damaged
+    }
+}
+
+impl From<&StoreError> for ErrorView {
+    fn from(error: &StoreError) -> Self {
+        Self::new(error.name(), None, error.clone())
     }
 }
 

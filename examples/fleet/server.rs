@@ -12,8 +12,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use perennial::adapters::axum::{AuthorizationServer, RegisteredClient, RequireBearer};
-use perennial::events::{Event, EventKind};
-use perennial::issue::{GrantError, InvalidGrant, Issuer, Keys, Login, MemoryFamilies, Outcome};
+use perennial::events::{Event, EventKind, IssuerOutcome};
+use perennial::issue::{Issuer, Keys, Login, MemoryFamilies};
 use perennial::rotation::{Policy, Reuse};
 use perennial::token::Grant;
 use tokio::net::TcpListener;
@@ -119,16 +119,16 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Server> {
 fn count(seen: &Seen, event: &Event) {
     let EventKind::Issuer(notice) = &event.kind else { return };
     let counter = match &notice.outcome {
-        Outcome::Refreshed { .. } => &seen.rotations,
-        Outcome::Repeated { .. } | Outcome::AccessRenewed => &seen.repeats,
-        Outcome::Revoked => &seen.families_revoked,
-        Outcome::Denied(error) => {
-            if let GrantError::InvalidGrant(InvalidGrant::Reused(_)) = error {
+        IssuerOutcome::Refreshed { .. } => &seen.rotations,
+        IssuerOutcome::Repeated { .. } | IssuerOutcome::AccessRenewed => &seen.repeats,
+        IssuerOutcome::Revoked => &seen.families_revoked,
+        IssuerOutcome::Denied(error) => {
+            if error.name() == "reused" {
                 seen.families_revoked.fetch_add(1, Ordering::SeqCst);
             }
             &seen.refusals
         }
-        Outcome::LoggedIn { .. } | Outcome::ClientCredentials | _ => return,
+        IssuerOutcome::LoggedIn { .. } | IssuerOutcome::ClientCredentials | _ => return,
     };
     counter.fetch_add(1, Ordering::SeqCst);
 }

@@ -61,11 +61,8 @@ const TOKEN_REJECTED: &str = "perennial.token.rejected";
 const TOKEN_RECOVERED: &str = "perennial.token.recovered";
 const GRANT_CHANGED: &str = "perennial.grant.changed";
 const STORE_DURATION: &str = "perennial.store.duration";
-#[cfg(feature = "http")]
 const REQUEST_REFUSED: &str = "perennial.request.refused";
-#[cfg(feature = "http")]
 const RESPONSE_REJECTED: &str = "perennial.response.rejected";
-#[cfg(feature = "issue")]
 const ISSUER_RESPONDED: &str = "perennial.issuer.responded";
 
 /// The attributes that are labels. All have few values.
@@ -103,11 +100,8 @@ pub fn describe() {
         (TOKEN_REJECTED, "tokens that a resource server rejected"),
         (TOKEN_RECOVERED, "replayed requests that succeeded"),
         (GRANT_CHANGED, "logins, logouts and orphaned grants"),
-        #[cfg(feature = "http")]
         (REQUEST_REFUSED, "requests that were not sent"),
-        #[cfg(feature = "http")]
         (RESPONSE_REJECTED, "responses that rejected a token"),
-        #[cfg(feature = "issue")]
         (ISSUER_RESPONDED, "responses of an issuer"),
     ] {
         metrics::describe_counter!(name, Unit::Count, text);
@@ -159,11 +153,8 @@ pub fn record(event: &Event) {
             }
         }
         EventKind::StoreCalled { took, .. } => histogram!(STORE_DURATION, labels).record(*took),
-        #[cfg(feature = "http")]
         EventKind::RequestRefused { .. } => counter!(REQUEST_REFUSED, labels).increment(1),
-        #[cfg(feature = "http")]
         EventKind::ResponseRejected { .. } => counter!(RESPONSE_REJECTED, labels).increment(1),
-        #[cfg(feature = "issue")]
         EventKind::Issuer(_) => counter!(ISSUER_RESPONDED, labels).increment(1),
     }
 }

@@ -42,7 +42,7 @@ use std::prelude::rust_2024::*;
 
 use ::tracing::{Level, enabled, event};
 
-use crate::events::{Event, EventKind, StoreOutcome, Value};
+use crate::events::{Event, EventKind, IssuerOutcome, StoreOutcome, Value};
 use crate::session::Builder;
 use crate::verdict::Rejection;
 
@@ -94,9 +94,17 @@ macro_rules! emit {
 
 impl Builder {
     /// Has the session's events recorded with `tracing`, and each refresh run in a span.
-    pub fn traced(mut self) -> Self {
-        self.hooks_mut().spans = true;
-        self.on_event(record)
+    pub fn traced(self) -> Self {
+        self.in_spans().on_event(record)
+    }
+}
+
+#[cfg(feature = "keyed")]
+impl<K: crate::keyed::Key> crate::keyed::Builder<K> {
+    /// Has the events of all sessions recorded with `tracing`, without their keys, and each refresh run in a
+    /// span.
+    pub fn traced(self) -> Self {
+        self.in_spans().on_event(|_, event| record(event))
     }
 }
 
@@ -113,13 +121,10 @@ pub fn record(event: &Event) {
 
 fn level(event: &Event) -> Level {
     match &event.kind {
-        EventKind::RefreshFailed { failures: 1, error, .. } => {
-            if error.is_login_required() || error.is_misconfigured() {
-                Level::ERROR
-            } else {
-                Level::WARN
-            }
-        }
+        EventKind::RefreshFailed { failures: 1, error, .. } => match error.name() {
+            "declined" | "no_grant" | "misconfigured" => Level::ERROR,
+            _ => Level::WARN,
+        },
         EventKind::RefreshSucceeded { failures: 1.., .. } => Level::INFO,
         EventKind::GrantUnsaved { .. } => Level::WARN,
         EventKind::TokenRejected { rejection: Rejection::Kept, .. } => Level::WARN,
@@ -142,19 +147,19 @@ fn level(event: &Event) -> Level {
         | EventKind::TokenRecovered { .. }
         | EventKind::TokenWaited { .. }
         | EventKind::SessionEnded { .. } => Level::DEBUG,
-        #[cfg(feature = "http")]
-        EventKind::RequestRefused { refused } => {
-            // The session has reported why there is no token.
-            let no_token = matches!(refused, crate::interceptor::Refused::NoToken { .. });
-            if no_token { Level::DEBUG } else { Level::WARN }
-        }
-        #[cfg(feature = "http")]
+        // The session has reported why there is no token.
+        EventKind::RequestRefused { error, .. } if error.name() == "no_token" => Level::DEBUG,
+        EventKind::RequestRefused { .. } => Level::WARN,
         EventKind::ResponseRejected { .. } => Level::DEBUG,
-        #[cfg(feature = "issue")]
-        EventKind::Issuer(notice) => {
-            let denied = matches!(notice.outcome, crate::issue::Outcome::Denied(_));
-            if denied { Level::INFO } else { Level::DEBUG }
-        }
+        EventKind::Issuer(event) => match &event.outcome {
+            IssuerOutcome::Denied(_) => Level::INFO,
+            IssuerOutcome::LoggedIn { .. }
+            | IssuerOutcome::ClientCredentials
+            | IssuerOutcome::Refreshed { .. }
+            | IssuerOutcome::Repeated { .. }
+            | IssuerOutcome::AccessRenewed
+            | IssuerOutcome::Revoked => Level::DEBUG,
+        },
     }
 }
 

@@ -1,47 +1,12 @@
 //! The attributes of events, by name; and an event as one line.
 
-use core::error::Error as StdError;
 use core::fmt;
-use core::time::Duration;
-use std::string::{String, ToString};
 
-use super::{Event, EventKind, SessionView, StoreOutcome, TokenView};
+use super::kind::{EventKind, StoreOutcome, TokenView};
+use super::value::Value;
+use super::{Event, SessionView};
 use crate::lifecycle::{Cause, Remedy, State};
-use crate::session::Error;
-use crate::store::StoreError;
 use crate::verdict::Rejection;
-
-/// The value of an attribute.
-#[derive(Copy, Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Value<'a> {
-    /// A text.
-    Text(&'a str),
-    /// A number.
-    Number(u64),
-    /// A duration, in seconds.
-    Seconds(f64),
-    /// Yes or no.
-    Flag(bool),
-}
-
-impl fmt::Display for Value<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            // Escaped, so that no text can forge a line of a log.
-            Self::Text(text) => text.escape_debug().fmt(formatter),
-            Self::Number(number) => number.fmt(formatter),
-            Self::Seconds(seconds) => write!(formatter, "{seconds} s"),
-            Self::Flag(flag) => flag.fmt(formatter),
-        }
-    }
-}
-
-impl From<Duration> for Value<'_> {
-    fn from(duration: Duration) -> Self {
-        Self::Seconds(duration.as_secs_f64())
-    }
-}
 
 type Visit<'a> = dyn FnMut(&'static str, Value<'_>) + 'a;
 
@@ -108,7 +73,7 @@ impl EventKind {
                 visit("perennial.refresh.cause", Value::Text(cause_name(*cause)));
                 visit("perennial.refresh.duration", (*took).into());
                 visit("perennial.refresh.failures", Value::Number((*failures).into()));
-                visit_error(error, visit);
+                error.attributes(visit);
             }
             Self::RefreshSuperseded { refresh, took } => {
                 visit("perennial.refresh", Value::Number(*refresh));
@@ -125,7 +90,7 @@ impl EventKind {
                 visit("perennial.refresh.failures", Value::Number((*failures).into()));
             }
             Self::GrantSaved | Self::GrantOrphaned => {}
-            Self::GrantUnsaved { error } => visit_store_error(error, visit),
+            Self::GrantUnsaved { error } => error.attributes(visit),
             Self::TokenRejected { generation, rejection } => {
                 visit("perennial.token.generation", Value::Number(generation.number()));
                 visit("perennial.rejection", Value::Text(rejection_name(*rejection)));
@@ -136,7 +101,7 @@ impl EventKind {
             Self::TokenWaited { waited, error } => {
                 visit("perennial.wait.duration", (*waited).into());
                 if let Some(error) = error {
-                    visit_error(error, visit);
+                    error.attributes(visit);
                 }
             }
             Self::SessionEnded { failures, unsaved } => {
@@ -148,52 +113,23 @@ impl EventKind {
                 visit("perennial.store.outcome", Value::Text(outcome.name()));
                 visit("perennial.store.duration", (*took).into());
                 if let StoreOutcome::Failed(error) = outcome {
-                    visit_store_error(error, visit);
+                    error.attributes(visit);
                 }
             }
-            #[cfg(feature = "http")]
-            Self::RequestRefused { refused } => {
-                visit("error.type", Value::Text(refused.name()));
-                visit("error.message", Value::Text(&refused.to_string()));
-                if let Some(origin) = refused.origin() {
-                    visit("server.address", Value::Text(&origin.to_string()));
+            Self::RequestRefused { error, origin } => {
+                error.attributes(visit);
+                if let Some(origin) = origin {
+                    visit("server.address", Value::Text(origin));
                 }
             }
-            #[cfg(feature = "http")]
             Self::ResponseRejected { status, generation, replayed } => {
                 visit("http.response.status_code", Value::Number((*status).into()));
                 visit("perennial.token.generation", Value::Number(generation.number()));
                 visit("perennial.request.replayed", Value::Flag(*replayed));
             }
-            #[cfg(feature = "issue")]
-            Self::Issuer(notice) => notice.attributes(visit),
+            Self::Issuer(event) => event.attributes(visit),
         }
     }
-}
-
-fn visit_error(error: &Error, visit: &mut Visit<'_>) {
-    visit("error.type", Value::Text(error.name()));
-    visit("error.message", Value::Text(&with_sources(error)));
-    if let Some(status) = error.status() {
-        visit("http.response.status_code", Value::Number(status.into()));
-    }
-}
-
-fn visit_store_error(error: &StoreError, visit: &mut Visit<'_>) {
-    visit("error.type", Value::Text(error.name()));
-    visit("error.message", Value::Text(&with_sources(error)));
-}
-
-/// Returns the texts of an error and of its sources.
-fn with_sources(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 fn state(state: State) -> &'static str {

@@ -1,14 +1,11 @@
 //! The kinds of events.
 
 use core::time::Duration;
+use std::string::String;
 
-#[cfg(feature = "http")]
-use crate::interceptor::Refused;
-#[cfg(feature = "issue")]
-use crate::issue::Notice;
+use super::error::ErrorView;
+use super::issuer::IssuerEvent;
 use crate::lifecycle::{Cause, Generation};
-use crate::session::Error;
-use crate::store::StoreError;
 use crate::verdict::Rejection;
 
 /// What has happened.
@@ -53,8 +50,8 @@ pub enum EventKind {
         refresh: u64,
         /// Why it was needed.
         cause: Cause,
-        /// Why it failed. It is what callers get who waited for it.
-        error: Error,
+        /// Why it failed: what callers get who waited for it.
+        error: ErrorView,
         /// How long it took.
         took: Duration,
         /// How many refreshes have failed in a row, this one included.
@@ -91,7 +88,7 @@ pub enum EventKind {
     #[non_exhaustive]
     GrantUnsaved {
         /// Why.
-        error: StoreError,
+        error: ErrorView,
     },
     /// The grant that could not be stored is stored now, or another one has replaced it.
     #[non_exhaustive]
@@ -121,7 +118,7 @@ pub enum EventKind {
         /// How long.
         waited: Duration,
         /// Why there was none in the end; `None` if there was one.
-        error: Option<Error>,
+        error: Option<ErrorView>,
     },
     /// The session ended: its last handle was dropped, or `keyed` has packed it.
     #[non_exhaustive]
@@ -142,14 +139,14 @@ pub enum EventKind {
         took: Duration,
     },
     /// A request was not sent.
-    #[cfg(feature = "http")]
     #[non_exhaustive]
     RequestRefused {
-        /// Why.
-        refused: Refused,
+        /// Why: `no_token`, `plain_http`, `unknown_origin`, `proxied` or `too_many_redirects`.
+        error: ErrorView,
+        /// The origin that it was for, where that is the reason.
+        origin: Option<String>,
     },
     /// A response rejected the token that its request carried.
-    #[cfg(feature = "http")]
     #[non_exhaustive]
     ResponseRejected {
         /// Its status.
@@ -160,8 +157,7 @@ pub enum EventKind {
         replayed: bool,
     },
     /// An issuer has done something for a client, or denied it.
-    #[cfg(feature = "issue")]
-    Issuer(Notice),
+    Issuer(IssuerEvent),
 }
 
 /// A token that was published.
@@ -221,11 +217,12 @@ pub enum StoreOutcome {
     /// The lease had been lost.
     Lost,
     /// It failed.
-    Failed(StoreError),
+    Failed(ErrorView),
 }
 
 impl EventKind {
     /// Returns the name of the event, such as `refresh.failed`.
+    // Rule H3: "The names of events and attributes MUST be kept from version to version."
     pub fn name(&self) -> &'static str {
         match self {
             Self::RefreshStarted { .. } => "refresh.started",
@@ -242,11 +239,8 @@ impl EventKind {
             Self::TokenWaited { .. } => "token.waited",
             Self::SessionEnded { .. } => "session.ended",
             Self::StoreCalled { .. } => "store.called",
-            #[cfg(feature = "http")]
             Self::RequestRefused { .. } => "request.refused",
-            #[cfg(feature = "http")]
             Self::ResponseRejected { .. } => "response.rejected",
-            #[cfg(feature = "issue")]
             Self::Issuer(_) => "issuer.responded",
         }
     }

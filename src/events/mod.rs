@@ -19,7 +19,7 @@
 //!         // refresh.failed: session billing API, …, error.type unavailable, …
 //!         println!("{event}");
 //!         if let EventKind::RefreshFailed { error, .. } = &event.kind {
-//!             assert!(error.is_unavailable());
+//!             assert_eq!(error.name(), "unavailable");
 //!         }
 //!     })
 //!     .build()?;
@@ -60,7 +60,7 @@
 //! | `perennial.request.replayed` | whether a request is sent again |
 //! | `perennial.issuer.outcome` | what an issuer did |
 //! | `perennial.issuer.client`, `.subject`, `.family`, `.number` | for which client, for whom, and by which refresh token |
-//! | `error.type` | the kind of an error, in a word; see [`Error::name`](crate::session::Error::name) |
+//! | `error.type` | the kind of an error, in a word; for a refresh and a wait see [`Error::name`](crate::session::Error::name) |
 //! | `error.message` | its text, with its sources |
 //! | `http.response.status_code` | the status of the token endpoint's response, or of the response that rejected a token |
 //! | `server.address` | the origin that a refused request was for |
@@ -78,14 +78,19 @@
 //! threads may report two events of a session at once; [`SessionView::sequence`] tells their order.
 
 mod attributes;
+mod error;
+mod issuer;
 mod kind;
 mod sink;
+mod value;
 
-pub use attributes::Value;
 #[cfg(feature = "tracing")]
 pub(crate) use attributes::cause_name;
+pub use error::ErrorView;
+pub use issuer::{IssuerEvent, IssuerOutcome};
 pub use kind::{EventKind, GrantOrigin, StoreOperation, StoreOutcome, TokenView};
 pub(crate) use sink::Sink;
+pub use value::Value;
 
 use std::sync::Arc;
 

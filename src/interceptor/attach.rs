@@ -178,7 +178,7 @@ impl Interceptor {
 
     /// Reports a request that is not sent, and returns why.
     pub(crate) fn refused(&self, refused: Refused) -> Refused {
-        self.report(|| EventKind::RequestRefused { refused: refused.clone() });
+        self.report(|| refused.to_event());
         refused
     }
 

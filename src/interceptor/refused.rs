@@ -1,11 +1,13 @@
 //! Why a request is not sent.
 
 use core::time::Duration;
+use std::string::ToString;
 
 use thiserror::Error as ThisError;
 
 use super::origin::Origin;
 use super::reason;
+use crate::events::{ErrorView, EventKind};
 use crate::session::Error as SessionError;
 
 /// Why a request was not sent.
@@ -44,8 +46,13 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// Returns the reason in a word or two, for logs and metrics.
-    pub(crate) fn name(&self) -> &'static str {
+    /// Returns the event of a request that is not sent.
+    pub(super) fn to_event(&self) -> EventKind {
+        let error = ErrorView::new(self.name(), None, self.clone());
+        EventKind::RequestRefused { error, origin: self.origin().map(ToString::to_string) }
+    }
+
+    fn name(&self) -> &'static str {
         match self {
             Self::NoToken { .. } => "no_token",
             Self::PlainHttp(_) => "plain_http",
@@ -56,7 +63,7 @@ impl Refused {
     }
 
     /// Returns the origin that the request was for, where that is the reason.
-    pub(crate) fn origin(&self) -> Option<&Origin> {
+    fn origin(&self) -> Option<&Origin> {
         match self {
             Self::PlainHttp(origin) | Self::Proxied(origin) => Some(origin),
             Self::NoToken { .. } | Self::UnknownOrigin | Self::TooManyRedirects(_) => None,

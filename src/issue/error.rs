@@ -7,6 +7,7 @@ use std::error::Error as StdError;
 use thiserror::Error as ThisError;
 
 use super::ports::{FamilyId, MintError};
+use crate::events::ErrorView;
 use crate::rotation::RefusalReason;
 use crate::store::StoreError;
 
@@ -43,6 +44,29 @@ pub enum InvalidGrant {
     /// The token was used before, and the family was revoked for that.
     #[error("the refresh token was used before, and its family was revoked for that")]
     Reused(FamilyId),
+}
+
+impl From<&GrantError> for ErrorView {
+    fn from(error: &GrantError) -> Self {
+        match error {
+            GrantError::InvalidGrant(why) => Self::new(why.name(), None, *why),
+            GrantError::InvalidScope => Self::new("invalid_scope", None, error.clone()),
+            GrantError::Unavailable(why) => Self::new("unavailable", None, why.clone()),
+        }
+    }
+}
+
+impl InvalidGrant {
+    /// Returns the reason in a word or two, for events.
+    fn name(self) -> &'static str {
+        match self {
+            Self::NotOurs => "not_ours",
+            Self::UnknownFamily(_) => "unknown_family",
+            Self::OtherClient(_) => "other_client",
+            Self::Refused(..) => "refused",
+            Self::Reused(_) => "reused",
+        }
+    }
 }
 
 impl From<MintError> for GrantError {

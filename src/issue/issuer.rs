@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::error::{AuthenticationError, GrantError, InvalidGrant};
 use super::issued::{Issued, Login};
-use super::notice::Outcome;
 use super::parts::IssuerParts;
 use super::ports::{
     Claims, FamilyId, FamilyRecord, FamilyStore, FamilySwap, Identity, Principal, VersionedFamily,
 };
+use crate::events::IssuerOutcome;
 use crate::rotation::{Family, Presented, Row, State, Tolerance};
 use crate::store::{StoreError, Version};
 use crate::time::Timestamp;
@@ -34,7 +34,7 @@ impl<S: FamilyStore> Issuer<S> {
     pub async fn login(&self, login: Login) -> Result<Issued, GrantError> {
         let started = self.start_family(&login).await;
         let number = started.as_ref().ok().map(|(_, number)| *number);
-        let outcome = Outcome::LoggedIn { subject: login.subject.clone() };
+        let outcome = IssuerOutcome::LoggedIn { subject: login.subject.clone() };
         let started = started.map(|(issued, _)| (issued, outcome));
         self.0.report(&login.client, None, number, started)
     }
@@ -71,7 +71,7 @@ impl<S: FamilyStore> Issuer<S> {
             None => login,
         };
         let issued = self.start_family(&login).await.map(|(issued, _)| {
-            (Issued { refresh_token: None, ..issued }, Outcome::ClientCredentials)
+            (Issued { refresh_token: None, ..issued }, IssuerOutcome::ClientCredentials)
         });
         self.0.report(client, None, None, issued)
     }
@@ -102,7 +102,7 @@ impl<S: FamilyStore> Issuer<S> {
         client: &str,
         presented: Option<(FamilyId, u64)>,
         scope: Option<&str>,
-    ) -> Result<(Issued, Outcome), GrantError> {
+    ) -> Result<(Issued, IssuerOutcome), GrantError> {
         let (id, number) = presented.ok_or(GrantError::InvalidGrant(InvalidGrant::NotOurs))?;
         let mut found = self.0.store.find(id).await.map_err(GrantError::Unavailable)?;
         loop {
@@ -117,12 +117,12 @@ impl<S: FamilyStore> Issuer<S> {
             let mut family = Family::from_row(record.family);
             let decision = match family.handle_presented(&self.0.policy, number, now) {
                 Presented::IssueSuccessor { number } => {
-                    Ok((number, Some(number), Outcome::Refreshed { successor: number }))
+                    Ok((number, Some(number), IssuerOutcome::Refreshed { successor: number }))
                 }
                 Presented::RepeatSuccessor { number } => {
-                    Ok((number, Some(number), Outcome::Repeated { successor: number }))
+                    Ok((number, Some(number), IssuerOutcome::Repeated { successor: number }))
                 }
-                Presented::RenewAccess => Ok((number, None, Outcome::AccessRenewed)),
+                Presented::RenewAccess => Ok((number, None, IssuerOutcome::AccessRenewed)),
                 // A refusal changes nothing, so nothing is written.
                 Presented::Refuse(reason) => {
                     return Err(GrantError::InvalidGrant(InvalidGrant::Refused(id, reason)));
@@ -201,7 +201,7 @@ impl<S: FamilyStore> Issuer<S> {
         };
         let claims = self.new_claims(claims.family, claims.number, now).map_err(unavailable)?;
         let issued = self.issue(&claims, &identity, None, now).map_err(unavailable)?;
-        let renewed = Outcome::AccessRenewed;
+        let renewed = IssuerOutcome::AccessRenewed;
         self.0.notify(&identity.client, Some(claims.family), Some(claims.number), renewed);
         Ok(issued)
     }
@@ -220,7 +220,7 @@ impl<S: FamilyStore> Issuer<S> {
             Some(found) if found.record.client == client => self.0.store.revoke(id).await?,
             Some(_) | None => return Ok(()),
         }
-        self.0.notify(client, Some(id), Some(number), Outcome::Revoked);
+        self.0.notify(client, Some(id), Some(number), IssuerOutcome::Revoked);
         Ok(())
     }
 

@@ -40,7 +40,6 @@ mod issued;
 mod issuer;
 mod keys;
 mod memory;
-mod notice;
 mod opaque;
 mod parts;
 mod ports;
@@ -51,7 +50,6 @@ pub use issued::{Issued, Login};
 pub use issuer::Issuer;
 pub use keys::{KeyError, Keys};
 pub use memory::MemoryFamilies;
-pub use notice::{Notice, Outcome};
 pub use opaque::Opaque;
 pub use ports::{
     AccessTokens, Claims, FamilyId, FamilyRecord, FamilyStore, FamilySwap, Identity, MintError,

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use super::error::GrantError;
 use super::issued::Issued;
 use super::keys::Keys;
-use super::notice::{Notice, Outcome};
 use super::ports::{AccessTokens, FamilyId};
 use crate::clock::Clock;
-use crate::events::{Event, EventKind, Sink};
+use crate::events::{Event, EventKind, IssuerEvent, IssuerOutcome, Sink};
 use crate::rotation::Policy;
 use crate::time::Span;
 
@@ -32,7 +31,7 @@ impl<S> IssuerParts<S> {
         client: &str,
         family: Option<FamilyId>,
         number: Option<u64>,
-        grant: Result<(Issued, Outcome), GrantError>,
+        grant: Result<(Issued, IssuerOutcome), GrantError>,
     ) -> Result<Issued, GrantError> {
         match grant {
             Ok((issued, outcome)) => {
@@ -40,7 +39,7 @@ impl<S> IssuerParts<S> {
                 Ok(issued)
             }
             Err(denied) => {
-                self.notify(client, family, number, Outcome::Denied(denied.clone()));
+                self.notify(client, family, number, IssuerOutcome::Denied((&denied).into()));
                 Err(denied)
             }
         }
@@ -52,11 +51,11 @@ impl<S> IssuerParts<S> {
         client: &str,
         family: Option<FamilyId>,
         number: Option<u64>,
-        outcome: Outcome,
+        outcome: IssuerOutcome,
     ) {
         if let Some(sink) = &self.events {
-            let notice = Notice { client: client.into(), family, number, outcome };
-            let kind = EventKind::Issuer(notice);
+            let event = IssuerEvent { client: client.into(), family, number, outcome };
+            let kind = EventKind::Issuer(event);
             sink.report(&Event { at: self.clock.now(), name: None, session: None, kind });
         }
     }

@@ -131,12 +131,11 @@ impl<K: Key> Builder<K> {
         self
     }
 
-    /// Has the events of all sessions recorded with `tracing`, without their keys, and each refresh run in a
-    /// span. See [`adapters::tracing`](crate::adapters::tracing).
+    /// Has each refresh run in a span.
     #[cfg(feature = "tracing")]
-    pub fn traced(mut self) -> Self {
+    pub(crate) fn in_spans(mut self) -> Self {
         self.spans = true;
-        self.on_event(|_, event| crate::adapters::tracing::record(event))
+        self
     }
 
     /// Evicts sessions that nobody has used for this long. Default: never.

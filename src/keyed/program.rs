@@ -9,7 +9,7 @@ use crate::events::{Event, Sink};
 use crate::refresh::{BoxFuture, Refresh, RefreshError, Request};
 use crate::session::ports::{Hooks, Settings};
 use crate::session::suspend::Prepared;
-use crate::store::{AnyStore, observed};
+use crate::store::AnyStore;
 use crate::token::Grant;
 
 /// The bounds on a key. Implemented for every type that satisfies them.
@@ -74,7 +74,7 @@ impl<K: Key> Program<K> {
             hooks.spans = self.spans;
         }
         if let Some(sink) = &hooks.events {
-            store = store.map(|store| observed(store, sink, &self.settings));
+            store = store.map(|store| self.settings.observe(store, sink));
         }
         Prepared::new(&self.settings, refresher, store, hooks)
     }

@@ -34,10 +34,12 @@
 
 mod event;
 mod family;
+mod family_id;
 mod policy;
 mod transition;
 
 pub use event::{Effect, Event, Presented, RefusalReason};
 pub use family::{Family, Row, State, Tolerance};
+pub use family_id::FamilyId;
 pub use policy::{Policy, RawPolicy, Reuse};
 pub use transition::apply;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error as ThisError;
 
+use crate::events::ErrorView;
 use crate::lifecycle::{Delay, Ending, Failure, Remedy, State};
 use crate::refresh::RefreshError;
 use crate::store::StoreError;
@@ -264,6 +265,12 @@ impl Error {
 #[derive(Debug, ThisError)]
 #[error("it may take another {:?}", .0.to_duration())]
 struct Remaining(Span);
+
+impl From<&Error> for ErrorView {
+    fn from(error: &Error) -> Self {
+        Self::new(error.name(), error.status(), error.clone())
+    }
+}
 
 impl From<RefreshError> for Error {
     fn from(error: RefreshError) -> Self {

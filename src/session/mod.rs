@@ -80,7 +80,8 @@
 //   precedence.rs      `Precedence`: which of several logins and logouts is in effect.
 //   snapshot.rs        `Snapshot`, `Slot`: what readers see, without the lock.
 //   replace.rs         Installs a grant that no refresh brought, and removes one.
-//   report.rs          `Reporting`: the events of a session, for the hooks of `on_event`.
+//   reporting.rs       `Reporting`: what a session has reported, and has still to report.
+//   report.rs          The events of a session, for the hooks of `on_event`.
 //   deferred.rs        `Deferred`: what is done once the lock is released.
 //
 // singleflight/        Who polls what is in flight, and who is woken. Knows no tokens.

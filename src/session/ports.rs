@@ -5,12 +5,12 @@ use std::hash::RandomState;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use crate::clock::{Clock, Timer};
+use crate::clock::{Clock, SharedClock, Timer};
 use crate::events::Sink;
 use crate::lifecycle::Policy;
 use crate::primitives::{AtomicUsize, Ordering};
 use crate::refresh::{AnyRefresh, BoxFuture, ClientBackoff, PollIn};
-use crate::store::AnyStore;
+use crate::store::{AnyStore, observed};
 use crate::thread_timer::ThreadTimer;
 use crate::time::{Draw, Span, Timestamp};
 use crate::token::Grant;
@@ -41,14 +41,14 @@ impl SessionClock {
     #[inline]
     pub(crate) fn now(&self) -> Timestamp {
         match self {
-            Self::Standard => crate::clock::SharedClock.now(),
+            Self::Standard => SharedClock.now(),
             Self::Other(clock) => clock.now(),
         }
     }
 
     pub(crate) fn wall(&self) -> Timestamp {
         match self {
-            Self::Standard => crate::clock::SharedClock.wall(),
+            Self::Standard => SharedClock.wall(),
             Self::Other(clock) => clock.wall(),
         }
     }
@@ -84,6 +84,15 @@ impl Sample {
 }
 
 impl Settings {
+    /// Returns a session's store, whose operations are reported to `sink`.
+    pub(crate) fn observe(&self, store: Box<dyn AnyStore>, sink: &Arc<Sink>) -> Box<dyn AnyStore> {
+        let clock: Arc<dyn Clock> = match &self.clock {
+            SessionClock::Standard => Arc::new(SharedClock),
+            SessionClock::Other(clock) => Arc::clone(clock),
+        };
+        observed(store, sink, self.name.clone(), clock)
+    }
+
     /// Draws a number for a delay.
     pub(crate) fn draw(&self) -> Draw {
         Draw::new((self.draw)())

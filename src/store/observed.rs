@@ -6,9 +6,9 @@ use std::boxed::Box;
 use std::sync::Arc;
 
 use super::{Acquired, AnyStore, Lease, Store, StoreError, StoredGrant, Swap, Version, Versioned};
+use crate::clock::{Clock, SharedClock};
 use crate::events::{Event, EventKind, Sink, StoreOperation, StoreOutcome};
 use crate::refresh::BoxFuture;
-use crate::session::ports::{SessionClock, Settings};
 
 /// A store that reports each of its operations, and those of its lease. Created by [`Store::on_event`].
 pub struct Observed<S> {
@@ -21,14 +21,14 @@ pub struct Observed<S> {
 struct Observer {
     sink: Arc<Sink>,
     name: Option<Arc<str>>,
-    clock: SessionClock,
+    clock: Arc<dyn Clock>,
 }
 
 impl<S> Observed<S> {
     pub(super) fn new(store: S, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         let mut sink = Sink::default();
         sink.add(hook);
-        let clock = SessionClock::Standard;
+        let clock = Arc::new(SharedClock);
         Self { store, observer: Observer { sink: Arc::new(sink), name: None, clock } }
     }
 }
@@ -37,13 +37,11 @@ impl<S> Observed<S> {
 pub(crate) fn observed(
     store: Box<dyn AnyStore>,
     sink: &Arc<Sink>,
-    settings: &Settings,
+    name: Option<Arc<str>>,
+    clock: Arc<dyn Clock>,
 ) -> Box<dyn AnyStore> {
-    let (name, clock) = (settings.name.clone(), settings.clock.clone());
-    Box::new(Observed {
-        store: Boxed(store),
-        observer: Observer { sink: Arc::clone(sink), name, clock },
-    })
+    let observer = Observer { sink: Arc::clone(sink), name, clock };
+    Box::new(Observed { store: Boxed(store), observer })
 }
 
 impl Observer {
@@ -59,7 +57,7 @@ impl Observer {
         let now = self.clock.now();
         let outcome = match &answer {
             Ok(answer) => outcome(answer),
-            Err(error) => StoreOutcome::Failed(error.clone()),
+            Err(error) => StoreOutcome::Failed(error.into()),
         };
         let took = now.since(called).to_duration();
         let kind = EventKind::StoreCalled { operation, outcome, took };

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module's layer. Imports go only to a lower layer, or stay within the module.
-const FLOORS: [(&str, u32); 21] = [
+const FLOORS: [(&str, u32); 22] = [
     ("ownership", 0),
     ("primitives", 0),
     ("time", 0),
@@ -17,13 +17,14 @@ const FLOORS: [(&str, u32); 21] = [
     ("lifecycle", 1),
     ("rotation", 1),
     ("verdict", 1),
+    ("events", 2),
     ("provider", 2),
     ("token", 2),
     ("offload", 2),
     ("refresh", 3),
     ("clock", 4),
-    ("store", 4),
-    ("issue", 5),
+    ("store", 5),
+    ("issue", 6),
     ("session", 6),
     ("thread_timer", 5),
     ("wire", 5),

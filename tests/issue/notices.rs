@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use perennial::events::{Event, EventKind};
-use perennial::issue::{FamilyId, Issuer, IssuerBuilder, Notice, Outcome};
+use perennial::events::{Event, EventKind, IssuerEvent, IssuerOutcome};
+use perennial::issue::{FamilyId, Issuer, IssuerBuilder};
 use perennial::rotation::{Policy, Reuse};
 use perennial::token::Secret;
 
@@ -16,7 +16,7 @@ struct Told(Arc<Mutex<Vec<String>>>);
 impl Told {
     fn by(
         &self,
-        show: fn(&Notice) -> String,
+        show: fn(&IssuerEvent) -> String,
         builder: IssuerBuilder<Watched>,
     ) -> IssuerBuilder<Watched> {
         let told = self.clone();
@@ -32,19 +32,19 @@ impl Told {
 }
 
 /// What an event of an issuer holds.
-fn notice(event: &Event) -> &Notice {
+fn notice(event: &Event) -> &IssuerEvent {
     match &event.kind {
         EventKind::Issuer(notice) => notice,
         other => panic!("an issuer reports {other:?}"),
     }
 }
 
-fn telling(policy: Policy, show: fn(&Notice) -> String) -> (Rig, Told) {
+fn telling(policy: Policy, show: fn(&IssuerEvent) -> String) -> (Rig, Told) {
     let told = Told::default();
     (Rig::with(policy, |builder| told.by(show, builder.renewal_window(HOUR))), told)
 }
 
-fn line(notice: &Notice) -> String {
+fn line(notice: &IssuerEvent) -> String {
     notice.to_string()
 }
 
@@ -132,7 +132,7 @@ fn a_rotation_is_claimed_before_it_is_told() {
     let (store, pairs) = (kept.clone(), Arc::clone(&seen));
     let hook = move |event: &Event| {
         let notice = notice(event);
-        if let Outcome::Refreshed { successor } = notice.outcome {
+        if let IssuerOutcome::Refreshed { successor } = notice.outcome {
             assert_eq!(event.at, START);
             let newest = store.newest(notice.family.expect("it is known"));
             pairs.lock().expect("no panic").push((successor, newest));

@@ -213,13 +213,13 @@ fn a_grant_that_could_not_be_stored_is_told_once_and_again_when_it_is() {
         store_called,
         store_called,
         store_called,
-        "grant.unsaved",
         "refresh.succeeded",
+        "grant.unsaved",
         "token.waited",
     ];
     assert_eq!(names, expected);
     assert_eq!(attribute(&told[3], "error.message").as_deref(), Some("the disk is full"));
-    assert_eq!(attribute(&told[4], "error.message").as_deref(), Some("the disk is full"));
+    assert_eq!(attribute(&told[5], "error.message").as_deref(), Some("the disk is full"));
     session.close_blocking().expect("the store works again");
     let told = events.take();
     let EventKind::StoreCalled { outcome: StoreOutcome::Done, .. } = told[0].kind else {

@@ -22,7 +22,7 @@ use crate::session::error::{BuildError, check_sendable};
 use crate::session::handle::session::Session;
 use crate::session::ports::{Hooks, Ports, SessionClock, Settings};
 use crate::session::shared::Shared;
-use crate::store::{AnyStore, Store, observed};
+use crate::store::{AnyStore, Store};
 use crate::token::Grant;
 
 impl Session {
@@ -254,10 +254,11 @@ impl Builder {
         self
     }
 
-    /// Returns the hooks, for adapters.
+    /// Has each refresh run in a span.
     #[cfg(feature = "tracing")]
-    pub(crate) fn hooks_mut(&mut self) -> &mut Hooks {
-        &mut self.hooks
+    pub(crate) fn in_spans(mut self) -> Self {
+        self.hooks.spans = true;
+        self
     }
 
     /// Returns the settings that any number of sessions can share.
@@ -276,7 +277,7 @@ impl Builder {
         let (mut store, mut hooks, grant) = (self.store, self.hooks, self.grant);
         hooks.events = self.sink.into_hooks();
         if let Some(sink) = &hooks.events {
-            store = store.map(|store| observed(store, sink, &self.settings));
+            store = store.map(|store| self.settings.observe(store, sink));
         }
         let poll_in = poll_in.unwrap_or_else(|| refresher.poll_in());
         let ports = Ports::new(Arc::new(self.settings), refresher, poll_in, store, hooks);

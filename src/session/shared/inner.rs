@@ -18,7 +18,7 @@ use crate::session::exchange::stage::Stage;
 use crate::session::ports::{Ports, Settings};
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::precedence::Precedence;
-use crate::session::shared::report::Reporting;
+use crate::session::shared::reporting::Reporting;
 use crate::session::shared::side_job::SideJob;
 use crate::session::shared::snapshot::{Slot, Snapshot};
 use crate::session::singleflight::flights::{Flights, Job, RefreshJob};

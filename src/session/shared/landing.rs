@@ -267,8 +267,6 @@ impl Inner {
             }
             Stored::Failed(error) => error,
         };
-        self.note_unsaved(&error);
-        let error = Error::from(error);
         // It is to be stored over what is there, which may be another response to the same refresh
         // token.
         received.renewed = self.last_stored.clone().or(received.renewed);
@@ -280,15 +278,18 @@ impl Inner {
         if keeps && ports.settings.policy.reuse() == Reuse::ConfirmByUse {
             // Rule F2: "the old token serves until the new grant is safe".
             self.unsaved = over.map(|over| Unsaved { received, over, published: false });
+            self.note_unsaved(&error);
+            let error = error.into();
             let failure = Failure::Unavailable { retry_after: None };
             self.refuse(ports, flight, failure, error, sample, deferred);
             return;
         }
-        deferred.errors.push(error);
         let grant = (grant, GrantOrigin::Response);
         if self.land(ports, flight, grant, times, sample, deferred) == Landed::Kept {
             self.unsaved = over.map(|over| Unsaved { received, over, published: true });
+            self.note_unsaved(&error);
         }
+        deferred.errors.push(error.into());
     }
 
     /// Lands a grant that a flight has received or found.

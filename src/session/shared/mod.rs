@@ -8,6 +8,7 @@ mod landing;
 pub(super) mod precedence;
 mod replace;
 mod report;
+mod reporting;
 pub(super) mod side_job;
 pub(super) mod snapshot;
 
@@ -24,7 +25,7 @@ use crate::session::ports::{Ports, Sample, Settings};
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::{Inner, Watchers, access_token};
 use crate::session::shared::precedence::Precedence;
-use crate::session::shared::report::Reporting;
+use crate::session::shared::reporting::Reporting;
 use crate::session::shared::side_job::SideJob;
 use crate::session::shared::snapshot::Slot;
 use crate::session::singleflight::flights::{Flights, Host, poll_all};

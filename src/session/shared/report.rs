@@ -1,50 +1,21 @@
-//! The events of a session: collected under its lock, and reported once that is released.
+//! Collects the events of a session under its lock, and reports them once that is released.
 
 use std::prelude::rust_2024::*;
 
 #[cfg(feature = "http")]
 use crate::events::Sink;
-use crate::events::{Event, EventKind, GrantOrigin, SessionView, TokenView};
-use crate::lifecycle::{Cause, FlightId, Generation, Lifecycle, Schedule, Start};
+use crate::events::{Event, EventKind, GrantOrigin};
+use crate::lifecycle::{FlightId, Start};
 use crate::primitives::contained;
 use crate::session::error::Error;
-use crate::session::ports::{Ports, Settings};
+use crate::session::ports::Settings;
 use crate::session::shared::Shared;
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::Inner;
-use crate::time::{Span, Timestamp};
+use crate::session::shared::reporting::{OpenRefresh, Pending, seen};
+use crate::store::StoreError;
+use crate::time::Timestamp;
 use crate::token::AccessToken;
-
-/// What a session with a hook for events has still to report, and what it has reported.
-#[derive(Default)]
-pub(crate) struct Reporting {
-    /// The number of the session, also where its state has been taken away to be packed.
-    number: u64,
-    /// The number of the last event.
-    sequence: u64,
-    /// The refresh that was reported as started, and not yet as ended.
-    open: Option<OpenRefresh>,
-    /// How many refreshes have failed since the last success, and when the first of these did.
-    failures: u32,
-    failing_since: Option<Timestamp>,
-    /// Whether a grant was reported as not stored.
-    unsaved: bool,
-    pending: Vec<Pending>,
-}
-
-struct OpenRefresh {
-    flight: FlightId,
-    cause: Cause,
-    started: Timestamp,
-}
-
-/// An event without what is known only once the change is complete.
-enum Pending {
-    Complete(EventKind),
-    Failed { flight: FlightId, error: Error },
-    Removed,
-    Arrived { flight: Option<FlightId>, generation: Option<Generation>, origin: GrantOrigin },
-}
 
 impl Inner {
     /// Notes an event, where there is a hook for events.
@@ -72,7 +43,7 @@ impl Inner {
 
     pub(crate) fn note_failed(&mut self, flight: FlightId, error: &Error) {
         if let Some(reporting) = &mut self.reporting {
-            reporting.pending.push(Pending::Failed { flight, error: error.clone() });
+            reporting.pending.push(Pending::Failed { flight, error: error.into() });
         }
     }
 
@@ -124,113 +95,12 @@ impl Inner {
     }
 
     /// Notes that a received grant could not be stored, unless that was reported before.
-    pub(crate) fn note_unsaved(&mut self, error: &crate::store::StoreError) {
+    pub(crate) fn note_unsaved(&mut self, error: &StoreError) {
         let Some(reporting) = &mut self.reporting else { return };
         if !core::mem::replace(&mut reporting.unsaved, true) {
-            let unsaved = EventKind::GrantUnsaved { error: error.clone() };
+            let unsaved = EventKind::GrantUnsaved { error: error.into() };
             reporting.pending.push(Pending::Complete(unsaved));
         }
-    }
-}
-
-impl Reporting {
-    pub(crate) fn new(ports: &Ports, lifecycle: &Lifecycle) -> Option<Box<Self>> {
-        let number = lifecycle.session();
-        ports.hooks.events.as_ref().map(|_| Box::new(Self { number, ..Self::default() }))
-    }
-
-    /// Rule H1: "Each started refresh MUST be reported as ended once".
-    fn supersede(&mut self, now: Timestamp) {
-        if let Some(open) = self.open.take() {
-            let took = now.since(open.started).to_duration();
-            let superseded = EventKind::RefreshSuperseded { refresh: open.flight.number(), took };
-            self.pending.push(Pending::Complete(superseded));
-        }
-    }
-
-    /// Returns how many refreshes have failed since the last success, and when the first of these did, and
-    /// counts from zero again.
-    fn recover(&mut self) -> (u32, Option<Timestamp>) {
-        (core::mem::take(&mut self.failures), self.failing_since.take())
-    }
-
-    fn failed(&mut self, flight: FlightId, error: Error, now: Timestamp) -> Option<EventKind> {
-        // What a refresh brings after its end was reported is no second end.
-        let open = self.open.take_if(|open| open.flight == flight)?;
-        self.failures = self.failures.saturating_add(1);
-        self.failing_since.get_or_insert(now);
-        Some(EventKind::RefreshFailed {
-            refresh: flight.number(),
-            cause: open.cause,
-            error,
-            took: now.since(open.started).to_duration(),
-            failures: self.failures,
-        })
-    }
-
-    fn arrived(
-        &mut self,
-        lifecycle: &Lifecycle,
-        flight: Option<FlightId>,
-        generation: Option<Generation>,
-        origin: GrantOrigin,
-        now: Timestamp,
-    ) -> EventKind {
-        let token = generation.map(|generation| view(generation, lifecycle, now));
-        let (failures, since) = self.recover();
-        let open = self.open.take_if(|open| token.is_some() && flight == Some(open.flight));
-        let (Some(open), Some(token)) = (open, token) else {
-            return EventKind::GrantInstalled { token, origin, failures };
-        };
-        EventKind::RefreshSucceeded {
-            refresh: open.flight.number(),
-            cause: open.cause,
-            token,
-            origin,
-            took: now.since(open.started).to_duration(),
-            failures,
-            outage: since.map(|since| now.since(since).to_duration()),
-        }
-    }
-
-    fn event(
-        &mut self,
-        lifecycle: &Lifecycle,
-        settings: &Settings,
-        now: Timestamp,
-        kind: EventKind,
-    ) -> Event {
-        self.sequence += 1;
-        let session = SessionView { number: self.number, ..seen(lifecycle, settings, now) };
-        let session = Some(SessionView { sequence: self.sequence, ..session });
-        Event { at: now, name: settings.name.clone(), session, kind }
-    }
-}
-
-/// Returns how a session appears whose events nobody counts.
-fn seen(lifecycle: &Lifecycle, settings: &Settings, now: Timestamp) -> SessionView {
-    let retry_in = lifecycle.backoff_until().map(|until| until.since(now));
-    SessionView {
-        number: lifecycle.session(),
-        sequence: 0,
-        state: lifecycle.state(now),
-        generation: Some(lifecycle.published()).filter(|number| *number > 0),
-        retry_in: retry_in.filter(|span| *span > Span::ZERO),
-        budget: lifecycle.budget(&settings.policy, now),
-    }
-}
-
-fn view(generation: Generation, lifecycle: &Lifecycle, now: Timestamp) -> TokenView {
-    let deadlines = match lifecycle.schedule() {
-        Some(Schedule::Timed(deadlines)) => Some(deadlines),
-        Some(Schedule::UntilRejected) | None => None,
-    };
-    let until = |at: Timestamp| at.since(now).to_duration();
-    TokenView {
-        generation,
-        due_in: deadlines.map(|it| until(it.refresh_after)),
-        usable_for: deadlines.map(|it| until(it.unusable_from)),
-        expires_in: deadlines.map(|it| until(it.expires_at)),
     }
 }
 

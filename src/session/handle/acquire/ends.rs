@@ -124,7 +124,7 @@ impl Acquire<'_> {
             let now = shared.now();
             if self.key.is_some() || now > began {
                 let waited = now.since(began).to_duration();
-                let error = result.as_ref().err().cloned();
+                let error = result.as_ref().err().map(Into::into);
                 shared.report(now, || EventKind::TokenWaited { waited, error });
             }
         }

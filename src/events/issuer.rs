@@ -1,19 +1,19 @@
-//! Notices of what an issuer does: the events of an issuer.
+//! The events of an issuer.
 
 use core::fmt;
 use std::format;
-use std::string::{String, ToString};
+use std::string::String;
 
-use super::error::{GrantError, InvalidGrant};
-use super::ports::FamilyId;
-use crate::events::Value;
+use super::error::ErrorView;
+use super::value::Value;
+use crate::rotation::FamilyId;
 
 /// Something that an issuer has done for a client, or denied to it:
 /// [`EventKind::Issuer`](crate::events::EventKind::Issuer). It is displayed as one line. It holds no token,
 /// nor anything that one could be derived from.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Notice {
+pub struct IssuerEvent {
     /// The client that made the request.
     pub client: String,
     /// The family concerned, if known.
@@ -22,13 +22,13 @@ pub struct Notice {
     /// that was presented; after a login, that of the first refresh token.
     pub number: Option<u64>,
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: IssuerOutcome,
 }
 
 /// The outcome of a request to an issuer.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum IssuerOutcome {
     /// A login started the family.
     LoggedIn {
         /// The subject of the login.
@@ -51,11 +51,12 @@ pub enum Outcome {
     AccessRenewed,
     /// The client revoked the family.
     Revoked,
-    /// The client got nothing. With [`InvalidGrant::Reused`], the family was revoked.
-    Denied(GrantError),
+    /// The client got nothing. The error is named `not_ours`, `unknown_family`, `other_client`, `refused`,
+    /// `reused` (then the family was revoked), `invalid_scope` or `unavailable`.
+    Denied(ErrorView),
 }
 
-impl Outcome {
+impl IssuerOutcome {
     /// Returns the outcome in a word or two.
     fn name(&self) -> &'static str {
         match self {
@@ -65,16 +66,18 @@ impl Outcome {
             Self::Repeated { .. } => "refresh repeated",
             Self::AccessRenewed => "access renewed",
             Self::Revoked => "revoked",
-            Self::Denied(GrantError::InvalidGrant(InvalidGrant::Reused(_))) => "reuse",
-            Self::Denied(GrantError::Unavailable(_)) => "unavailable",
-            Self::Denied(GrantError::InvalidGrant(_) | GrantError::InvalidScope) => "refused",
+            Self::Denied(error) => match error.name() {
+                "reused" => "reuse",
+                "unavailable" => "unavailable",
+                _ => "refused",
+            },
         }
     }
 }
 
-impl Notice {
+impl IssuerEvent {
     /// Calls `visit` with the attributes of the event.
-    pub(crate) fn attributes(&self, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
+    pub(super) fn attributes(&self, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
         visit("perennial.issuer.outcome", Value::Text(self.outcome.name()));
         visit("perennial.issuer.client", Value::Text(&self.client));
         if let Some(family) = self.family {
@@ -84,26 +87,15 @@ impl Notice {
             visit("perennial.issuer.number", Value::Number(number));
         }
         match &self.outcome {
-            Outcome::LoggedIn { subject } => {
+            IssuerOutcome::LoggedIn { subject } => {
                 visit("perennial.issuer.subject", Value::Text(subject));
             }
-            Outcome::Denied(GrantError::InvalidGrant(why)) => {
-                visit("error.type", Value::Text("invalid_grant"));
-                visit("error.message", Value::Text(&why.to_string()));
-            }
-            Outcome::Denied(GrantError::Unavailable(error)) => {
-                visit("error.type", Value::Text("unavailable"));
-                visit("error.message", Value::Text(&error.to_string()));
-            }
-            Outcome::Denied(denied @ GrantError::InvalidScope) => {
-                visit("error.type", Value::Text("invalid_scope"));
-                visit("error.message", Value::Text(&denied.to_string()));
-            }
-            Outcome::ClientCredentials
-            | Outcome::Refreshed { .. }
-            | Outcome::Repeated { .. }
-            | Outcome::AccessRenewed
-            | Outcome::Revoked => {}
+            IssuerOutcome::Denied(error) => error.attributes(visit),
+            IssuerOutcome::ClientCredentials
+            | IssuerOutcome::Refreshed { .. }
+            | IssuerOutcome::Repeated { .. }
+            | IssuerOutcome::AccessRenewed
+            | IssuerOutcome::Revoked => {}
         }
     }
 }
@@ -115,11 +107,11 @@ fn short(family: FamilyId) -> String {
 }
 
 /// One line, with the first eight digits of the family's name.
-impl fmt::Display for Notice {
+impl fmt::Display for IssuerEvent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Escaped, so that a name cannot forge a line of a log.
         write!(formatter, "{}: client {}", self.outcome.name(), self.client.escape_debug())?;
-        if let Outcome::LoggedIn { subject } = &self.outcome {
+        if let IssuerOutcome::LoggedIn { subject } = &self.outcome {
             write!(formatter, ", subject {}", subject.escape_debug())?;
         }
         if let Some(family) = self.family {
@@ -129,16 +121,14 @@ impl fmt::Display for Notice {
             write!(formatter, ", refresh token {number}")?;
         }
         match &self.outcome {
-            Outcome::Refreshed { successor } | Outcome::Repeated { successor } => {
+            IssuerOutcome::Refreshed { successor } | IssuerOutcome::Repeated { successor } => {
                 write!(formatter, ", succeeded by {successor}")
             }
-            Outcome::Denied(GrantError::InvalidGrant(why)) => write!(formatter, ": {why}"),
-            Outcome::Denied(GrantError::Unavailable(error)) => write!(formatter, ": {error}"),
-            Outcome::Denied(denied @ GrantError::InvalidScope) => write!(formatter, ": {denied}"),
-            Outcome::LoggedIn { .. }
-            | Outcome::ClientCredentials
-            | Outcome::AccessRenewed
-            | Outcome::Revoked => Ok(()),
+            IssuerOutcome::Denied(error) => write!(formatter, ": {error}"),
+            IssuerOutcome::LoggedIn { .. }
+            | IssuerOutcome::ClientCredentials
+            | IssuerOutcome::AccessRenewed
+            | IssuerOutcome::Revoked => Ok(()),
         }
     }
 }
