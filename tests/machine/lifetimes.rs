@@ -105,15 +105,22 @@ struct Part {
     name: &'static str,
 }
 
-const VALID: Part = Part { fill: "#2da44e", opacity: 0.55, name: "valid" };
-const JITTER: Part =
-    Part { fill: "url(#perennial-jitter)", opacity: 1.0, name: "becomes due here, by jitter" };
+const VALID: Part = Part { fill: "#2da44e", opacity: 0.55, name: "handed out; no refresh is due" };
+const JITTER: Part = Part {
+    fill: "url(#perennial-jitter)",
+    opacity: 1.0,
+    name: "becomes due at a random instant of this part",
+};
 const WINDOW: Part =
-    Part { fill: "#d4a72c", opacity: 0.75, name: "due: handed out, and refreshed" };
-const MARGIN: Part = Part { fill: "#cf222e", opacity: 0.75, name: "margin: no longer handed out" };
+    Part { fill: "#d4a72c", opacity: 0.75, name: "handed out; the next caller refreshes it" };
+const MARGIN: Part = Part {
+    fill: "#cf222e",
+    opacity: 0.75,
+    name: "margin: no longer handed out; callers wait for the next token",
+};
 const EXPIRED: Part = Part { fill: "#808080", opacity: 0.45, name: "expired: the API refuses it" };
 
-const HEAD: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" class="perennial-lifetimes" id="picture" viewBox="0 0 960 500" width="960" role="img" style="max-width:100%;height:auto" font-family="sans-serif" font-size="13" fill="currentColor">
+const HEAD: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" class="perennial-lifetimes" id="picture" viewBox="0 0 960 470" width="960" role="img" style="max-width:100%;height:auto" font-family="sans-serif" font-size="13" fill="currentColor">
 <title>When a token is refreshed under the default policy, for lifetimes of 60 s, 5 min, 1 h and 24 h</title>
 <style>@media (prefers-color-scheme: dark) { svg.perennial-lifetimes:root { color: #d1d7e0; background: #22272e } }</style>
 <defs><pattern id="perennial-jitter" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="8" height="8" fill="#2da44e" fill-opacity="0.55"/><rect width="4" height="8" fill="#d4a72c"/></pattern></defs>
@@ -126,19 +133,24 @@ const END: (f64, f64) = (690.0, 940.0);
 /// What the right panel shows before the expiry, and after it, in seconds.
 const END_OF_LIFE: (f64, f64) = (20.0, 5.0);
 
-const FIRST_BAR: f64 = 134.0;
+const FIRST_BAR: f64 = 138.0;
 const ROW: f64 = 92.0;
 const HEIGHT: f64 = 26.0;
 
 fn picture() -> String {
     let mut text = HEAD.to_owned();
-    let legend =
-        [(20.0, VALID), (95.0, JITTER), (305.0, WINDOW), (530.0, MARGIN), (745.0, EXPIRED)];
-    for (x, part) in legend {
-        rect(&mut text, &part, (x, 14.0), (18.0, 14.0));
-        label(&mut text, (x + 24.0, 26.0), "start", part.name);
+    let legend = [
+        (20.0, 14.0, VALID),
+        (250.0, 14.0, JITTER),
+        (600.0, 14.0, WINDOW),
+        (20.0, 40.0, MARGIN),
+        (600.0, 40.0, EXPIRED),
+    ];
+    for (x, y, part) in legend {
+        rect(&mut text, &part, (x, y), (18.0, 14.0));
+        label(&mut text, (x + 24.0, y + 12.0), "start", part.name);
     }
-    let (middle, y) = (f64::midpoint(WHOLE.0, WHOLE.1), 66.0);
+    let (middle, y) = (f64::midpoint(WHOLE.0, WHOLE.1), 92.0);
     heading(&mut text, (middle, y), "the whole lifetime, each bar on its own scale");
     heading(&mut text, (f64::midpoint(END.0, END.1), y), "the end of it, all on one scale");
     heading(&mut text, (46.0, y), "lifetime");
@@ -172,10 +184,10 @@ fn draw_whole(text: &mut String, life: &Life, y: f64) {
     tick(text, at(earliest), y);
     if earliest < latest {
         tick(text, at(latest), y);
-        label(text, (at(earliest), y - 12.0), "end", &shown(earliest));
-        label(text, (at(latest), y - 12.0), "start", &shown(latest));
+        label(text, (at(earliest), y - 12.0), "end", &format!("due from {}", shown(earliest)));
+        label(text, (at(latest), y - 12.0), "start", &format!("to {}", shown(latest)));
     } else {
-        label(text, (at(latest), y - 12.0), "middle", &shown(latest));
+        label(text, (at(latest), y - 12.0), "middle", &format!("due from {}", shown(latest)));
     }
     label(text, (at(0.0), y + HEIGHT + 18.0), "start", "sent: 0 s");
     label(text, (at(lifetime), y + HEIGHT + 18.0), "end", &shown(lifetime));
@@ -192,7 +204,7 @@ fn draw_end(text: &mut String, life: &Life, y: f64) {
         rect(text, &part, (at(from), y), (at(to) - at(from), HEIGHT));
     }
     tick(text, at(margin), y);
-    label(text, (at(margin), y - 12.0), "middle", &shown(life.unusable));
+    label(text, (at(margin), y - 12.0), "middle", &format!("until {}", shown(life.unusable)));
     label(text, (at(0.0), y + HEIGHT + 18.0), "middle", &shown(life.lifetime));
     label(text, (at(margin), y + HEIGHT + 18.0), "middle", &format!("−{}", shown(-margin)));
     label(text, (at(-before), y + HEIGHT + 18.0), "start", &format!("−{}", shown(before)));
