@@ -19,6 +19,7 @@ pub mod concepts {
     #![doc = "[E2]: crate::spec#e-requests"]
     #![doc = "[E3]: crate::spec#e-requests"]
     #![doc = "[E4]: crate::spec#e-requests"]
+    #![doc = "[F4]: crate::spec#f-storage"]
     #![doc = "[`Generation`]: crate::lifecycle::Generation"]
     #![doc = "[`Grant`]: crate::token::Grant"]
     #![doc = "[`Intent`]: crate::store::Intent"]

@@ -33,8 +33,8 @@ fn life(lifetime: u64) -> Life {
         }
     };
     // To a tenth of a second: the highest draw is just below the whole of the jitter.
-    let after =
-        |instant: Timestamp| (instant.since(sent).as_millis() as f64 / 100.0).round() / 10.0;
+    let seconds = |instant: Timestamp| instant.since(sent).to_duration().as_secs_f64();
+    let after = |instant: Timestamp| (seconds(instant) * 10.0).round() / 10.0;
     let (none, most) = (with(Draw::NONE), with(Draw::new(u32::MAX)));
     assert_eq!(none.unusable_from, most.unusable_from);
     Life {

@@ -8,32 +8,60 @@ use expect_test::expect_file;
 use perennial::lifecycle::{Policy, Reuse};
 use perennial::provider::{self, Provider};
 
-/// The providers that are constants; and those that take a setting, with an example of it in seconds.
-fn known() -> Vec<(Provider, Option<u64>)> {
-    let fixed = [
-        provider::DINGTALK,
-        provider::DOORKEEPER,
-        provider::ENTRA_ID,
-        provider::FIREBASE,
-        provider::GITHUB_APP,
-        provider::GOOGLE,
-        provider::HUBSPOT,
-        provider::INTUIT,
-        provider::KEYCLOAK,
-        provider::LARK,
-        provider::LINKEDIN,
-        provider::META,
-        provider::OKTA,
-        provider::SLACK,
-        provider::SUPABASE,
-        provider::ZOHO,
-    ];
-    let fixed = fixed.into_iter().map(|provider| (provider, None));
-    let set = [provider::auth0, provider::cognito, provider::hydra, provider::django_oauth_toolkit];
-    let set = set.into_iter().map(|with| (with(Duration::from_secs(30)), Some(30)));
+/// The constants of the module.
+const FIXED: [(&str, Provider); 16] = [
+    ("DINGTALK", provider::DINGTALK),
+    ("DOORKEEPER", provider::DOORKEEPER),
+    ("ENTRA_ID", provider::ENTRA_ID),
+    ("FIREBASE", provider::FIREBASE),
+    ("GITHUB_APP", provider::GITHUB_APP),
+    ("GOOGLE", provider::GOOGLE),
+    ("HUBSPOT", provider::HUBSPOT),
+    ("INTUIT", provider::INTUIT),
+    ("KEYCLOAK", provider::KEYCLOAK),
+    ("LARK", provider::LARK),
+    ("LINKEDIN", provider::LINKEDIN),
+    ("META", provider::META),
+    ("OKTA", provider::OKTA),
+    ("SLACK", provider::SLACK),
+    ("SUPABASE", provider::SUPABASE),
+    ("ZOHO", provider::ZOHO),
+];
+
+type Function = fn(Duration) -> Provider;
+
+/// The functions of the module, which take the value that the server is configured with.
+const SET: [(&str, Function); 5] = [
+    ("auth0", provider::auth0),
+    ("cognito", provider::cognito),
+    ("django_oauth_toolkit", provider::django_oauth_toolkit),
+    ("hydra", provider::hydra),
+    ("okta", provider::okta),
+];
+
+/// What is passed to them here, in seconds.
+const SETTING: u64 = 30;
+
+/// All of them, by name, as a program writes them.
+fn known() -> Vec<(String, Provider)> {
+    let fixed = FIXED.into_iter().map(|(name, provider)| (name.to_owned(), provider));
+    let setting = Duration::from_secs(SETTING);
+    let set = SET.into_iter().map(|(name, of)| (format!("{name}({SETTING} s)"), of(setting)));
     let mut all: Vec<_> = fixed.chain(set).collect();
-    all.sort_by_key(|(provider, _)| provider.name().to_lowercase());
+    all.sort_by_key(|(name, _)| name.to_lowercase());
     all
+}
+
+/// Every constant and function that the module exports is listed.
+fn assert_all_are_listed() {
+    let source = include_str!("../../src/provider.rs");
+    let (_, exported) = source.split_once("pub use known::{").expect("the module's exports");
+    let (exported, _) = exported.split_once('}').expect("the end of the list");
+    let names = exported.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let listed: Vec<_> =
+        FIXED.map(|(name, _)| name).into_iter().chain(SET.map(|(name, _)| name)).collect();
+    let absent: Vec<_> = names.filter(|name| !listed.contains(name)).collect();
+    assert!(absent.is_empty(), "not listed: {absent:?}");
 }
 
 /// How a program writes the declaration.
@@ -53,11 +81,12 @@ const PROVIDERS: &str = "\
 ## The known providers
 
 Generated from the module [`provider`] by a test; `UPDATE_EXPECT=1` rewrites it. The deadline of a refresh is the one
-that the policy derives from the declaration where none is set.
+that the policy derives from the declaration where none is set. Functions take the value that the server is configured
+with; here that is 30 s.
 
 [`provider`]: ../provider.rs
 
-| provider | declares | deadline of a refresh |
+| in the module | declares | deadline of a refresh |
 |---|---|--:|
 ";
 
@@ -75,19 +104,11 @@ detected, and is not among those that are counted.
 
 fn page() -> String {
     let mut text = PROVIDERS.to_owned();
-    for (provider, setting) in known() {
-        let reuse = provider.reuse();
-        let policy = Policy::builder().reuse(reuse).build().expect("a known provider");
-        let deadline = policy.refresh_deadline().as_secs_f64();
-        let setting = setting.map_or(String::new(), |seconds| format!(", set to {seconds} s"));
-        writeln!(
-            text,
-            "| {}{setting} | {} | {} s |",
-            provider.name(),
-            declared(reuse),
-            (deadline * 10.0).round() / 10.0
-        )
-        .expect("a string takes all");
+    for (name, provider) in known() {
+        let policy = Policy::builder().reuse(provider.reuse()).build().expect("a known provider");
+        let deadline = (policy.refresh_deadline().as_secs_f64() * 10.0).round() / 10.0;
+        writeln!(text, "| `{name}` | {} | {deadline} s |", declared(provider.reuse()))
+            .expect("a string takes all");
     }
     text.push_str(FAULTS);
     let rows = rows(include_str!("../../src/faults.md"));
@@ -126,5 +147,6 @@ fn rows(page: &str) -> Vec<[bool; 4]> {
 // Rules B6, B13.
 #[test]
 fn the_table_of_the_guide_lists_what_the_known_providers_declare() {
+    assert_all_are_listed();
     expect_file!["../../src/guide/providers.md"].assert_eq(&page());
 }
