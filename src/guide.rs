@@ -126,6 +126,7 @@ pub mod limits {
     #![doc = "[`on_orphan`]: crate::session::Builder::on_orphan"]
     #![doc = "[`Reader`]: crate::session::Reader"]
     #![doc = "[`Refresh`]: crate::refresh::Refresh"]
+    #![doc = "[`revocation_endpoint`]: crate::wire::ClientBuilder::revocation_endpoint"]
     #![doc = "[`rotation`]: crate::guide::rotation"]
     #![doc = "[`Session::changed`]: crate::session::Session::changed"]
     #![doc = "[`Session::close`]: crate::session::Session::close"]
