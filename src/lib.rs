@@ -167,6 +167,7 @@
 //! and record its result.
 //!
 //! # Further pages
+//! - [`guide`]: concepts, choosing a policy, rotation, limits, and why things are as they are.
 //! - [`spec`]: the numbered rules that the code keeps; where these docs cite a rule, it is one of them.
 //! - [`states`]: the state diagram.
 //! - [`faults`]: which faults a client survives under which rotation policy, and which it does not.
@@ -193,6 +194,8 @@ pub mod adapters;
 pub mod clock;
 #[cfg(feature = "std")]
 pub mod events;
+#[cfg(feature = "std")]
+pub mod guide;
 #[cfg(feature = "http")]
 pub mod interceptor;
 #[cfg(feature = "issue")]

@@ -112,10 +112,8 @@ impl<S: FamilyStore> Server<S> {
 fn line(event: &Event) -> String {
     let at = event.at.to_system_time().expect("a clock that shows a time");
     let at = humantime::format_rfc3339_millis(at);
-    match &event.kind {
-        EventKind::Issuer(notice) => format!("{at} {notice}"),
-        _ => format!("{at} {event}"),
-    }
+    let EventKind::Issuer(event) = &event.kind else { return format!("{at} {event}") };
+    format!("{at} {event}")
 }
 
 /// A thing, for whoever may see it.

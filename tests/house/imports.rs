@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module's layer. Imports go only to a lower layer, or stay within the module.
-const FLOORS: [(&str, u32); 22] = [
+const FLOORS: [(&str, u32); 23] = [
     ("ownership", 0),
     ("primitives", 0),
     ("time", 0),
@@ -32,6 +32,7 @@ const FLOORS: [(&str, u32); 22] = [
     ("interceptor", 7),
     ("testing", 7),
     ("adapters", 8),
+    ("guide", 9),
 ];
 
 /// The session's folders, lowest first. Those of one rank know nothing of each other.

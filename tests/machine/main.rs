@@ -2,6 +2,8 @@
 
 mod lease;
 mod lifecycle;
+mod lifetimes;
+mod providers;
 mod rotation;
 mod tick;
 mod time;
