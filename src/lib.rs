@@ -191,6 +191,7 @@ extern crate std;
 pub mod adapters;
 #[cfg(feature = "std")]
 pub mod clock;
+pub mod guide;
 #[cfg(feature = "http")]
 pub mod interceptor;
 #[cfg(feature = "issue")]

@@ -1,0 +1,56 @@
+//! The user's guide, in chapters.
+//!
+//! - [`recipes`]: a snippet to start from, for each kind of program.
+//! - [`migration`]: from other ways to keep a token fresh to this crate.
+
+pub mod recipes {
+    #![doc = "[`accept`]: crate::session::Session::accept"]
+    #![doc = "[`adapters::axum`]: crate::adapters::axum"]
+    #![doc = "[`adapters::file`]: crate::adapters::file"]
+    #![doc = "[`adapters::keyring`]: crate::adapters::keyring"]
+    #![doc = "[`adapters::postgres`]: crate::adapters::postgres"]
+    #![doc = "[`adapters::redis`]: crate::adapters::redis"]
+    #![doc = "[`adapters::tower`]: crate::adapters::tower"]
+    #![doc = "[`changed`]: crate::session::Session::changed"]
+    #![doc = "[`interceptor`]: crate::interceptor#in-a-service"]
+    #![doc = "[`is_login_required`]: crate::session::Error::is_login_required"]
+    #![doc = "[`keep_fresh`]: crate::session::Session::keep_fresh"]
+    #![doc = "[`keyed`]: crate::keyed"]
+    #![doc = "[`reject`]: crate::session::Session::reject"]
+    #![doc = "[`testing`]: crate::testing"]
+    #![doc = "[`token_valid_for`]: crate::session::Session::token_valid_for"]
+    #![doc = "[B7]: crate::spec#b-the-client-machine"]
+    #![doc = "[F3]: crate::spec#f-storage"]
+    #![doc = "[of faults]: crate::faults"]
+    #![doc = ""]
+    #![doc = include_str!("guide/recipes.md")]
+}
+
+pub mod migration {
+    #![doc = "[`AccessToken`]: crate::token::AccessToken"]
+    #![doc = "[`adapters`]: crate::adapters"]
+    #![doc = "[`GOOGLE`]: crate::provider::GOOGLE"]
+    #![doc = "[`is_login_required`]: crate::session::Error::is_login_required"]
+    #![doc = "[`keep_fresh`]: crate::session::Session::keep_fresh"]
+    #![doc = "[`keyed`]: crate::keyed"]
+    #![doc = "[`reject`]: crate::session::Session::reject"]
+    #![doc = "[`refresh_window`]: crate::lifecycle::PolicyBuilder::refresh_window"]
+    #![doc = "[`Reuse`]: crate::lifecycle::Reuse"]
+    #![doc = "[`Store`]: crate::store::Store"]
+    #![doc = "[`try_token`]: crate::session::Session::try_token"]
+    #![doc = "[`within`]: crate::session::Acquire::within"]
+    #![doc = "[backend]: crate::guide::recipes#a-backend-for-a-front-end"]
+    #![doc = "[B6]: crate::spec#b-the-client-machine"]
+    #![doc = "[B8]: crate::spec#b-the-client-machine"]
+    #![doc = "[B9]: crate::spec#b-the-client-machine"]
+    #![doc = "[C4]: crate::spec#c-the-shared-session"]
+    #![doc = "[C7]: crate::spec#c-the-shared-session"]
+    #![doc = "[E2]: crate::spec#e-requests"]
+    #![doc = "[E6]: crate::spec#e-requests"]
+    #![doc = "[F1]: crate::spec#f-storage"]
+    #![doc = "[F2]: crate::spec#f-storage"]
+    #![doc = "[F3]: crate::spec#f-storage"]
+    #![doc = "[recipes]: crate::guide::recipes"]
+    #![doc = ""]
+    #![doc = include_str!("guide/migration.md")]
+}
