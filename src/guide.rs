@@ -2,6 +2,7 @@
 //!
 //! - [`recipes`]: a snippet to start from, for each kind of program.
 //! - [`migration`]: from other ways to keep a token fresh to this crate.
+//! - [`internals`]: how it works inside, for contributors and for ports to other languages.
 
 pub mod recipes {
     #![doc = "[`accept`]: crate::session::Session::accept"]
@@ -53,4 +54,42 @@ pub mod migration {
     #![doc = "[recipes]: crate::guide::recipes"]
     #![doc = ""]
     #![doc = include_str!("guide/migration.md")]
+}
+
+pub mod internals {
+    #![doc = "[`adapters`]: crate::adapters"]
+    #![doc = "[`AccessToken`]: crate::token::AccessToken"]
+    #![doc = "[`keyed`]: crate::keyed"]
+    #![doc = "[`Lease`]: crate::store::Lease"]
+    #![doc = "[`lease`]: crate::lease"]
+    #![doc = "[`lifecycle`]: crate::lifecycle"]
+    #![doc = "[`Refresh`]: crate::refresh::Refresh"]
+    #![doc = "[`rotation`]: crate::rotation"]
+    #![doc = "[`RefreshError`]: crate::refresh::RefreshError"]
+    #![doc = "[`testing`]: crate::testing"]
+    #![doc = "[`Time`]: crate::time::Time"]
+    #![doc = "[`traceability`]: crate::traceability"]
+    #![doc = "[`verdict`]: crate::verdict"]
+    #![doc = "[`verification`]: crate::verification"]
+    #![doc = "[`wire`]: crate::wire"]
+    #![doc = "[rules]: crate::spec"]
+    #![doc = "[A5]: crate::spec#a-time"]
+    #![doc = "[B13]: crate::spec#b-the-client-machine"]
+    #![doc = "[B14]: crate::spec#b-the-client-machine"]
+    #![doc = "[B6]: crate::spec#b-the-client-machine"]
+    #![doc = "[C1]: crate::spec#c-the-shared-session"]
+    #![doc = "[C2]: crate::spec#c-the-shared-session"]
+    #![doc = "[C3]: crate::spec#c-the-shared-session"]
+    #![doc = "[C4]: crate::spec#c-the-shared-session"]
+    #![doc = "[C5]: crate::spec#c-the-shared-session"]
+    #![doc = "[C6]: crate::spec#c-the-shared-session"]
+    #![doc = "[C7]: crate::spec#c-the-shared-session"]
+    #![doc = "[C9]: crate::spec#c-the-shared-session"]
+    #![doc = "[E2]: crate::spec#e-requests"]
+    #![doc = "[E5]: crate::spec#e-requests"]
+    #![doc = "[F2]: crate::spec#f-storage"]
+    #![doc = "[F3]: crate::spec#f-storage"]
+    #![doc = "[F4]: crate::spec#f-storage"]
+    #![doc = ""]
+    #![doc = include_str!("guide/internals.md")]
 }
