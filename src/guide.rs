@@ -30,7 +30,6 @@ pub mod recipes {
 pub mod migration {
     #![doc = "[`AccessToken`]: crate::token::AccessToken"]
     #![doc = "[`adapters`]: crate::adapters"]
-    #![doc = "[`GOOGLE`]: crate::provider::GOOGLE"]
     #![doc = "[`is_login_required`]: crate::session::Error::is_login_required"]
     #![doc = "[`keep_fresh`]: crate::session::Session::keep_fresh"]
     #![doc = "[`keyed`]: crate::keyed"]

@@ -252,7 +252,8 @@ fn code_of(text: &str) -> String {
     for line in lines {
         inline = (inline || (line.starts_with("mod ") && line.ends_with('{'))) && line != "}";
         let line = line.split("//").next().unwrap_or_default();
-        let line = Some(line).filter(|it| !it.trim_start().starts_with("#![doc")).unwrap_or_default();
+        let line =
+            Some(line).filter(|it| !it.trim_start().starts_with("#![doc")).unwrap_or_default();
         if !inline && !line.trim_start().starts_with("pub(in ") {
             code.push_str(line);
             code.push('\n');
