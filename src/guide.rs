@@ -5,6 +5,10 @@
 //! | [`concepts`] | first: the words, the states of a token, and what happens from login to logout |
 //! | [`policy`] | when a token is refreshed too early, too late or too often, or before you change a setting |
 //! | [`rotation`] | before the first deployment: how to find out, and declare, what your server does |
+//! | [`recipes`] | to start: a snippet for each kind of program |
+//! | [`operating`] | before an outage: what to watch, what an outage looks like, what to tune |
+//! | [`migration`] | to replace an interceptor, an `RwLock<Token>`, another crate or a proxy |
+//! | [`internals`] | to contribute, or to port the crate to another language |
 //! | [`limits`] | to see whether the crate fits: what it does not do, and what to do instead |
 //! | [`whys`] | when a decision of the design surprises you |
 
@@ -99,6 +103,103 @@ pub mod rotation {
     #![doc = include_str!("guide/rotation.md")]
     #![doc = ""]
     #![doc = include_str!("guide/providers.md")]
+}
+
+pub mod recipes {
+    #![doc = "[`accept`]: crate::session::Session::accept"]
+    #![doc = "[`adapters::axum`]: crate::adapters::axum"]
+    #![doc = "[`adapters::file`]: crate::adapters::file"]
+    #![doc = "[`adapters::keyring`]: crate::adapters::keyring"]
+    #![doc = "[`adapters::postgres`]: crate::adapters::postgres"]
+    #![doc = "[`adapters::redis`]: crate::adapters::redis"]
+    #![doc = "[`adapters::tower`]: crate::adapters::tower"]
+    #![doc = "[`changed`]: crate::session::Session::changed"]
+    #![doc = "[`interceptor`]: crate::interceptor#in-a-service"]
+    #![doc = "[`is_login_required`]: crate::session::Error::is_login_required"]
+    #![doc = "[`keep_fresh`]: crate::session::Session::keep_fresh"]
+    #![doc = "[`keyed`]: crate::keyed"]
+    #![doc = "[`reject`]: crate::session::Session::reject"]
+    #![doc = "[`testing`]: crate::testing"]
+    #![doc = "[`token_valid_for`]: crate::session::Session::token_valid_for"]
+    #![doc = "[B7]: crate::spec#b-the-client-machine"]
+    #![doc = "[F3]: crate::spec#f-storage"]
+    #![doc = "[of faults]: crate::faults"]
+    #![doc = ""]
+    #![doc = include_str!("guide/recipes.md")]
+}
+
+pub mod operating {
+    #![doc = "[`adapters::metrics`]: crate::adapters::metrics"]
+    #![doc = "[`adapters::tracing`]: crate::adapters::tracing"]
+    #![doc = "[`events`]: crate::events"]
+    #![doc = ""]
+    #![doc = include_str!("guide/operating.md")]
+}
+
+pub mod migration {
+    #![doc = "[`AccessToken`]: crate::token::AccessToken"]
+    #![doc = "[`adapters`]: crate::adapters"]
+    #![doc = "[`is_login_required`]: crate::session::Error::is_login_required"]
+    #![doc = "[`keep_fresh`]: crate::session::Session::keep_fresh"]
+    #![doc = "[`keyed`]: crate::keyed"]
+    #![doc = "[`reject`]: crate::session::Session::reject"]
+    #![doc = "[`refresh_window`]: crate::lifecycle::PolicyBuilder::refresh_window"]
+    #![doc = "[`Reuse`]: crate::lifecycle::Reuse"]
+    #![doc = "[`Store`]: crate::store::Store"]
+    #![doc = "[`try_token`]: crate::session::Session::try_token"]
+    #![doc = "[`within`]: crate::session::Acquire::within"]
+    #![doc = "[backend]: crate::guide::recipes#a-backend-for-a-front-end"]
+    #![doc = "[B6]: crate::spec#b-the-client-machine"]
+    #![doc = "[B8]: crate::spec#b-the-client-machine"]
+    #![doc = "[B9]: crate::spec#b-the-client-machine"]
+    #![doc = "[C4]: crate::spec#c-the-shared-session"]
+    #![doc = "[C7]: crate::spec#c-the-shared-session"]
+    #![doc = "[E2]: crate::spec#e-requests"]
+    #![doc = "[E6]: crate::spec#e-requests"]
+    #![doc = "[F1]: crate::spec#f-storage"]
+    #![doc = "[F2]: crate::spec#f-storage"]
+    #![doc = "[F3]: crate::spec#f-storage"]
+    #![doc = "[recipes]: crate::guide::recipes"]
+    #![doc = ""]
+    #![doc = include_str!("guide/migration.md")]
+}
+
+pub mod internals {
+    #![doc = "[`adapters`]: crate::adapters"]
+    #![doc = "[`AccessToken`]: crate::token::AccessToken"]
+    #![doc = "[`keyed`]: crate::keyed"]
+    #![doc = "[`Lease`]: crate::store::Lease"]
+    #![doc = "[`lease`]: crate::lease"]
+    #![doc = "[`lifecycle`]: crate::lifecycle"]
+    #![doc = "[`Refresh`]: crate::refresh::Refresh"]
+    #![doc = "[`rotation`]: crate::rotation"]
+    #![doc = "[`RefreshError`]: crate::refresh::RefreshError"]
+    #![doc = "[`testing`]: crate::testing"]
+    #![doc = "[`Time`]: crate::time::Time"]
+    #![doc = "[`traceability`]: crate::traceability"]
+    #![doc = "[`verdict`]: crate::verdict"]
+    #![doc = "[`verification`]: crate::verification"]
+    #![doc = "[`wire`]: crate::wire"]
+    #![doc = "[rules]: crate::spec"]
+    #![doc = "[A5]: crate::spec#a-time"]
+    #![doc = "[B13]: crate::spec#b-the-client-machine"]
+    #![doc = "[B14]: crate::spec#b-the-client-machine"]
+    #![doc = "[B6]: crate::spec#b-the-client-machine"]
+    #![doc = "[C1]: crate::spec#c-the-shared-session"]
+    #![doc = "[C2]: crate::spec#c-the-shared-session"]
+    #![doc = "[C3]: crate::spec#c-the-shared-session"]
+    #![doc = "[C4]: crate::spec#c-the-shared-session"]
+    #![doc = "[C5]: crate::spec#c-the-shared-session"]
+    #![doc = "[C6]: crate::spec#c-the-shared-session"]
+    #![doc = "[C7]: crate::spec#c-the-shared-session"]
+    #![doc = "[C9]: crate::spec#c-the-shared-session"]
+    #![doc = "[E2]: crate::spec#e-requests"]
+    #![doc = "[E5]: crate::spec#e-requests"]
+    #![doc = "[F2]: crate::spec#f-storage"]
+    #![doc = "[F3]: crate::spec#f-storage"]
+    #![doc = "[F4]: crate::spec#f-storage"]
+    #![doc = ""]
+    #![doc = include_str!("guide/internals.md")]
 }
 
 pub mod limits {

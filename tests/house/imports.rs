@@ -246,7 +246,7 @@ impl File {
     }
 }
 
-/// The code of a file: no comments, no tests, and no paths of inline modules, which start elsewhere.
+/// The code of a file: no comments, no docs, no tests, and no paths of inline modules, which start elsewhere.
 fn code_of(text: &str) -> String {
     let lines = text.lines().take_while(|line| !line.starts_with("mod tests {"));
     let mut code = String::new();
@@ -254,6 +254,8 @@ fn code_of(text: &str) -> String {
     for line in lines {
         inline = (inline || (line.starts_with("mod ") && line.ends_with('{'))) && line != "}";
         let line = line.split("//").next().unwrap_or_default();
+        let line =
+            Some(line).filter(|it| !it.trim_start().starts_with("#![doc")).unwrap_or_default();
         if !inline && !line.trim_start().starts_with("pub(in ") {
             code.push_str(line);
             code.push('\n');
