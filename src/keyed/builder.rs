@@ -9,12 +9,15 @@ use std::sync::{Arc, RwLock};
 use super::Sessions;
 use super::all::{All, SHARDS};
 use super::nudge::Nudge;
-use super::program::{Key, OnEventOf, OnEvict, OnRotate, Program, RefreshOf, StoreOf};
+use super::program::{
+    Key, OfAll, OfKey, OnEventOf, OnEvict, OnOrphan, OnRotate, Program, RefreshKey, RefreshOf,
+    StoreOf,
+};
 use super::shard::Shard;
 use crate::clock::{Clock, Timer};
 use crate::events::Event;
 use crate::lifecycle::Policy;
-use crate::refresh::{BoxFuture, RefreshError, Request};
+use crate::refresh::{BoxFuture, Refresh, RefreshError, Request};
 use crate::store::Store;
 use crate::token::Grant;
 
@@ -25,7 +28,13 @@ impl<K: Key> Sessions<K> {
         F: Fn(&K, Request) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Grant, RefreshError>> + Send + 'static,
     {
-        Builder::new(refresh)
+        Builder::new(OfKey(refresh))
+    }
+
+    /// Returns a builder of sessions that ask `refresher`, one for all keys, such as the `oauth2` adapter's:
+    /// the refresh token tells whose grant is wanted.
+    pub fn builder_with(refresher: impl Refresh) -> Builder<K> {
+        Builder::new(OfAll(refresher))
     }
 }
 
@@ -37,6 +46,7 @@ pub struct Builder<K> {
     refresh: Arc<RefreshOf<K>>,
     stores: Option<Box<StoreOf<K>>>,
     on_rotate: Option<Arc<OnRotate<K>>>,
+    on_orphan: Option<Arc<OnOrphan<K>>>,
     on_event: Vec<Arc<OnEventOf<K>>>,
     #[cfg(feature = "tracing")]
     spans: bool,
@@ -46,17 +56,14 @@ pub struct Builder<K> {
 }
 
 impl<K: Key> Builder<K> {
-    pub(super) fn new<F, Fut>(refresh: F) -> Self
-    where
-        F: Fn(&K, Request) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Grant, RefreshError>> + Send + 'static,
-    {
+    fn new(refresh: impl RefreshKey<K> + 'static) -> Self {
         let nobody = |_: Request| async { Err(RefreshError::declined("no session asks this")) };
         Self {
             common: crate::session::Session::builder(nobody),
-            refresh: Arc::new(move |key, request| Box::pin(refresh(key, request))),
+            refresh: Arc::new(refresh),
             stores: None,
             on_rotate: None,
+            on_orphan: None,
             on_event: Vec::new(),
             #[cfg(feature = "tracing")]
             spans: false,
@@ -117,6 +124,13 @@ impl<K: Key> Builder<K> {
         self
     }
 
+    /// Sets a hook that is called with a grant that lands after a logout or a login, and its key. Default: the
+    /// refresher revokes such a grant ([B14](crate::spec#b-the-client-machine)); a closure cannot.
+    pub fn on_orphan(mut self, hook: impl Fn(&K, Grant) + Send + Sync + 'static) -> Self {
+        self.on_orphan = Some(Arc::new(hook));
+        self
+    }
+
     /// As [`session::Builder::name`](crate::session::Builder::name), for all sessions.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.common = self.common.name(name);
@@ -169,6 +183,7 @@ impl<K: Key> Builder<K> {
             refresh: self.refresh,
             stores: self.stores,
             on_rotate: self.on_rotate,
+            on_orphan: self.on_orphan,
             on_event: self.on_event,
             #[cfg(feature = "tracing")]
             spans: self.spans,

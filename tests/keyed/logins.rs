@@ -3,16 +3,17 @@
 use std::cell::RefCell;
 use std::future::{Future, pending};
 use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use perennial::keyed::Sessions;
 use perennial::lifecycle::{Remedy, State};
 use perennial::refresh::{RefreshError, Request};
 use perennial::store::{Store, StoreError, StoredGrant, Swap, Version, Versioned};
-use perennial::testing::VirtualTime;
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Grant;
 
-use crate::session_support::{Hand, START, at_once, text};
+use crate::session_support::{HOUR, Hand, START, at_once, text};
 use crate::{Server, grant};
 
 thread_local! {
@@ -146,4 +147,44 @@ fn closing_many_sessions_that_hang_takes_no_longer_than_closing_one() {
     for caller in &mut callers {
         assert!(caller.ready().is_err());
     }
+}
+
+/// Logs key 7 out while its refresh is in flight, whose response comes then.
+fn logged_out_in_flight(sessions: &Sessions<u64>, script: &Scripted, time: &VirtualTime) {
+    sessions.install_blocking(&7, grant(7, 1)).expect("sendable");
+    time.advance(HOUR);
+    let session = sessions.session(&7).expect("it is there");
+    let mut waiting = Hand::new(session.token());
+    waiting.pending();
+    at_once(sessions.logout(&7)).expect("no store");
+    script.release(Response::Grant(Grant::new("at-late", "rt-late", HOUR)));
+    drop(waiting);
+    session.close_blocking().expect("nothing is to be stored");
+}
+
+// Rule B14: it "MUST be offered to `on_orphan`, or else revoked", also where it is a key's.
+#[test]
+fn a_grant_that_lands_after_a_keys_logout_is_revoked_by_the_refresher_of_all_keys() {
+    let (time, script) = (VirtualTime::at(START), Scripted::new().then(Response::Hang));
+    let sessions = Sessions::builder_with(script.clone()).clock(time.clone()).build();
+    logged_out_in_flight(&sessions, &script, &time);
+    assert_eq!(script.revoked(), ["rt-late"]);
+}
+
+// Rule B14.
+#[test]
+fn a_grant_that_lands_after_a_keys_logout_is_given_to_the_hook_with_its_key() {
+    let (time, script) = (VirtualTime::at(START), Scripted::new().then(Response::Hang));
+    let orphans = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&orphans);
+    let sessions = Sessions::builder_with(script.clone())
+        .clock(time.clone())
+        .on_orphan(move |key: &u64, grant| {
+            let token = grant.refresh_token().map(|token| token.expose().to_owned());
+            kept.lock().expect("no panic").push((*key, token));
+        })
+        .build();
+    logged_out_in_flight(&sessions, &script, &time);
+    assert_eq!(*orphans.lock().expect("no panic"), [(7, Some("rt-late".to_owned()))]);
+    assert_eq!(script.revoked(), [""; 0]);
 }

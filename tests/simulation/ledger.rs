@@ -12,6 +12,7 @@ use super::log::Corner;
 use super::network::{Outcome, Reply};
 use super::purse::Purse;
 use super::reckoning::Reckoning;
+use super::reported::Reported;
 use super::server::Number;
 use super::store::numbers;
 use super::world::World;
@@ -48,6 +49,8 @@ pub(crate) struct Ledger {
     pub(crate) alive: bool,
     /// Whether its last handle was dropped.
     pub(crate) let_go: bool,
+    /// What it has reported of itself, where that is judged.
+    pub(crate) reported: Reported,
     /// Its clock has run back.
     pub(crate) crooked: bool,
     pub(crate) epoch: u32,
@@ -127,6 +130,7 @@ impl Ledger {
             spawns: false,
             alive: true,
             let_go: false,
+            reported: Reported::default(),
             crooked: false,
             epoch: 0,
             out: false,

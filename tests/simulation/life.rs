@@ -278,6 +278,18 @@ impl Life {
             Some(given) => builder.grant(Answer { silent: false, ..given }.grant()),
             None => builder,
         };
+        // Every other one, since a hook must change nothing.
+        let builder = if id % 2 == 0 {
+            let shared = self.shared.clone();
+            builder.on_event(move |event| {
+                let mut world = shared.lock();
+                if let Some((rule, how)) = world.ledgers[id].reported.judge(event) {
+                    world.broken(id, rule, &how);
+                }
+            })
+        } else {
+            builder
+        };
         if !self.plan.hook {
             return builder;
         }

@@ -32,6 +32,7 @@ mod network;
 mod plan;
 mod purse;
 mod reckoning;
+mod reported;
 mod resource;
 mod rest;
 mod server;

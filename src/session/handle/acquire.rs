@@ -2,7 +2,6 @@
 
 mod ends;
 
-use core::fmt;
 use core::future::Future;
 use core::num::NonZeroU64;
 use core::pin::Pin;
@@ -82,6 +81,8 @@ pub struct Acquire<'a> {
     joined: Option<NonZeroU64>,
     retry_for: Span,
     within: Option<Duration>,
+    /// When the wait began, where waits are reported; otherwise the first instant.
+    began: Timestamp,
     /// The timer for the limit, where the session has none.
     fallback: Option<&'a Arc<dyn Timer>>,
     /// Created when first needed: most callers need none, and there may be very many.
@@ -113,6 +114,7 @@ impl<'a> Acquire<'a> {
             joined: None,
             retry_for: Span::ZERO,
             within: None,
+            began: Timestamp::MIN,
             fallback: None,
             options: None,
         }
@@ -159,7 +161,8 @@ impl<'a> Acquire<'a> {
         }
         self.begin(now);
         let result = turn::wait(&mut self, now);
-        self.ended(result)
+        self.ended(&result);
+        result
     }
 
     fn options(&mut self) -> &mut Options {
@@ -170,7 +173,6 @@ impl<'a> Acquire<'a> {
                 limits: None,
                 too_brief: None,
                 look: None,
-                began: None,
                 alarm: Alarm::new(timer.cloned()),
                 pace: Pace::default(),
             })
@@ -375,7 +377,11 @@ impl Future for Acquire<'_> {
             return Poll::Ready(Ok(token));
         }
         self.begin(now);
-        turn::poll(&mut *self, cx, now).map(|result| self.ended(result))
+        let polled = turn::poll(&mut *self, cx, now);
+        if let Poll::Ready(result) = &polled {
+            self.ended(result);
+        }
+        polled
     }
 }
 
@@ -384,11 +390,5 @@ impl Drop for Acquire<'_> {
         if let Some(key) = self.key {
             self.session.shared.leave(key);
         }
-    }
-}
-
-impl fmt::Debug for Acquire<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Acquire").finish_non_exhaustive()
     }
 }

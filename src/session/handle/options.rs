@@ -12,8 +12,6 @@ pub(crate) struct Options {
     pub(crate) too_brief: Option<u64>,
     /// The number of the look at the store that this caller waits for, or has waited for.
     pub(crate) look: Option<u64>,
-    /// When the wait began, where waits are reported.
-    pub(crate) began: Option<Timestamp>,
     pub(crate) alarm: Alarm,
     pub(crate) pace: Pace,
 }

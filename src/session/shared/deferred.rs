@@ -16,31 +16,42 @@ use crate::token::Grant;
 #[derive(Default)]
 pub(crate) struct Deferred {
     pub(crate) wakers: Vec<Option<Waker>>,
-    pub(crate) orphans: Vec<Grant>,
     /// Values to drop; their destructors are the program's code.
     pub(crate) jobs: Vec<InFlight<Report>>,
     pub(crate) errors: Vec<Error>,
     pub(crate) replaced: Option<Waker>,
     pub(crate) snapshots: Vec<Arc<Snapshot>>,
-    pub(crate) events: Vec<Event>,
     /// Whether a job was launched that asks the store, and is to be driven.
     pub(crate) launched: bool,
+    pub(crate) calls: Option<Box<Calls>>,
+}
+
+/// Calls of the program's hooks. Most changes cause none.
+#[derive(Default)]
+pub(crate) struct Calls {
+    /// For the hooks of `on_event`.
+    pub(crate) events: Vec<Event>,
+    /// For the hook of `on_orphan`.
+    pub(crate) orphans: Vec<Grant>,
     /// Panics of the program's clocks and hooks. The first is resumed once all else is done.
     pub(crate) panics: Vec<Panic>,
 }
 
 impl Deferred {
+    /// Returns the calls of the program's hooks, to add to them.
+    pub(crate) fn calls(&mut self) -> &mut Calls {
+        self.calls.get_or_insert_default()
+    }
+
     /// Returns whether there is nothing to do, as for most callers that come while a refresh is in
     /// flight.
     pub(crate) fn is_empty(&self) -> bool {
         self.wakers.is_empty()
-            && self.orphans.is_empty()
             && self.jobs.is_empty()
             && self.errors.is_empty()
             && self.replaced.is_none()
             && self.snapshots.is_empty()
-            && self.events.is_empty()
-            && self.panics.is_empty()
+            && self.calls.is_none()
     }
 
     /// Adds `wakers` to those to wake.

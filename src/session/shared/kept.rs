@@ -139,7 +139,7 @@ impl Inner {
             self.note(|| EventKind::GrantOrphaned);
         }
         if ports.hooks.on_orphan.is_some() {
-            deferred.orphans.extend(grant);
+            deferred.calls().orphans.extend(grant);
         } else if let Some(grant) = grant {
             let deadline = now.saturating_add(ports.settings.longest());
             let revocation = Box::pin(revoke(Arc::clone(ports), grant, deadline));

@@ -22,7 +22,7 @@ use crate::refresh::Refused;
 use crate::session::exchange::received::Report;
 use crate::session::panics::FirstPanic;
 use crate::session::ports::{Ports, Sample, Settings};
-use crate::session::shared::deferred::Deferred;
+use crate::session::shared::deferred::{Calls, Deferred};
 use crate::session::shared::inner::{Inner, Watchers, access_token};
 use crate::session::shared::precedence::Precedence;
 use crate::session::shared::reporting::Reporting;
@@ -203,13 +203,17 @@ impl Shared {
         self.change(now, |inner, deferred| {
             inner.flights.put_back(jobs);
             for (flight, mut report) in landed.into_iter().flatten() {
-                deferred.panics.extend(report.panic.take());
+                if let Some(panic) = report.panic.take() {
+                    deferred.calls().panics.push(panic);
+                }
                 let sample = sample.unwrap_or(Sample::of(report.launched));
                 inner.settle(&self.ports, flight, report, sample, deferred);
             }
             // This includes those who only wait until nothing is in flight.
             deferred.wake(inner.flights.waiters.take_all());
-            deferred.panics.extend(panic.take());
+            if let Some(panic) = panic.take() {
+                deferred.calls().panics.push(panic);
+            }
         });
         true
     }
@@ -222,19 +226,23 @@ impl Shared {
         }
     }
 
-    fn finish_all(&self, mut deferred: Deferred) {
+    fn finish_all(&self, deferred: Deferred) {
         wake_all(deferred.wakers);
-        self.report_all(&deferred.events);
+        if let Some(calls) = &deferred.calls {
+            self.report_all(&calls.events);
+        }
         discard(deferred.jobs);
         discard(deferred.errors);
         discard(deferred.replaced);
         discard(deferred.snapshots);
+        let Some(calls) = deferred.calls else { return };
+        let Calls { orphans, mut panics, .. } = *calls;
         if let Some(on_orphan) = &self.ports.hooks.on_orphan {
-            for orphan in deferred.orphans {
-                deferred.panics.extend(contained(|| on_orphan(orphan)).err());
+            for orphan in orphans {
+                panics.extend(contained(|| on_orphan(orphan)).err());
             }
         }
-        let mut panics = deferred.panics.into_iter();
+        let mut panics = panics.into_iter();
         if let Some(panic) = panics.next() {
             discard(panics);
             resume_unwind(panic);

@@ -76,7 +76,7 @@ impl Inner {
                 }
             };
             if let Some(kind) = kind {
-                deferred.events.push(reporting.event(lifecycle, settings, now, kind));
+                deferred.calls().events.push(reporting.event(lifecycle, settings, now, kind));
             }
         }
         let flying = lifecycle.refresh_deadline().map(|_| lifecycle.newest_flight());
@@ -89,7 +89,7 @@ impl Inner {
         }
         for pending in core::mem::take(&mut reporting.pending) {
             if let Pending::Complete(kind) = pending {
-                deferred.events.push(reporting.event(lifecycle, settings, now, kind));
+                deferred.calls().events.push(reporting.event(lifecycle, settings, now, kind));
             }
         }
     }
@@ -165,7 +165,7 @@ impl Shared {
             }
             inner.complete_events(&self.ports.settings, now, &mut deferred);
         }
-        self.report_all(&deferred.events);
+        self.report_all(&deferred.calls.unwrap_or_default().events);
     }
 
     /// Calls the hooks for events.

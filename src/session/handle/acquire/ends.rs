@@ -1,5 +1,6 @@
 //! A caller's wait for a refresh, and when it has ended without a token.
 
+use core::fmt;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
@@ -112,23 +113,29 @@ impl Acquire<'_> {
 
     /// Notes when the wait began, where waits are reported as events.
     pub(super) fn begin(&mut self, now: Timestamp) {
-        if self.session.shared.ports.hooks.events.is_some() {
-            let _ = self.options().began.get_or_insert(now);
+        // Not among the options: a hook must change nothing, and whoever has options waits otherwise.
+        if self.session.shared.ports.hooks.events.is_some() && self.began == Timestamp::MIN {
+            self.began = now;
         }
     }
 
-    /// Reports a wait that has ended, unless it had nothing to wait for. Returns its result.
-    pub(super) fn ended(&self, result: Result<AccessToken, Error>) -> Result<AccessToken, Error> {
-        if let Some(began) = self.options.as_ref().and_then(|options| options.began) {
-            let shared = &self.session.shared;
-            let now = shared.now();
-            if self.key.is_some() || now > began {
-                let waited = now.since(began).to_duration();
-                let error = result.as_ref().err().map(Into::into);
-                shared.report(now, || EventKind::TokenWaited { waited, error });
-            }
+    /// Reports a wait that has ended, unless it had nothing to wait for.
+    #[inline]
+    pub(super) fn ended(&self, result: &Result<AccessToken, Error>) {
+        if self.began > Timestamp::MIN {
+            self.report(result);
         }
-        result
+    }
+
+    #[cold]
+    fn report(&self, result: &Result<AccessToken, Error>) {
+        let shared = &self.session.shared;
+        let now = shared.now();
+        if self.key.is_some() || now > self.began {
+            let waited = now.since(self.began).to_duration();
+            let error = result.as_ref().err().map(Into::into);
+            shared.report(now, || EventKind::TokenWaited { waited, error });
+        }
     }
 
     /// Returns what the lifecycle would have this caller do.
@@ -145,5 +152,11 @@ impl Acquire<'_> {
         } else {
             requested.start().map(|_| now)
         }
+    }
+}
+
+impl fmt::Debug for Acquire<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Acquire").finish_non_exhaustive()
     }
 }
