@@ -132,8 +132,21 @@ pub mod operating {
     #![doc = "[`adapters::metrics`]: crate::adapters::metrics"]
     #![doc = "[`adapters::tracing`]: crate::adapters::tracing"]
     #![doc = "[`events`]: crate::events"]
+    #![doc = "[`Acquire::retry_for`]: crate::session::Acquire::retry_for"]
+    #![doc = "[`Acquire::within`]: crate::session::Acquire::within"]
+    #![doc = "[`InterceptorBuilder::retry_for`]: crate::interceptor::InterceptorBuilder::retry_for"]
+    #![doc = "[`backoff`]: crate::lifecycle::PolicyBuilder::backoff"]
+    #![doc = "[`keep_fresh`]: crate::session::Session::keep_fresh"]
+    #![doc = "[`refresh_deadline`]: crate::lifecycle::PolicyBuilder::refresh_deadline"]
+    #![doc = "[`refresh_window`]: crate::lifecycle::PolicyBuilder::refresh_window"]
+    #![doc = "[`wait_limit`]: crate::interceptor::InterceptorBuilder::wait_limit"]
+    #![doc = "[`when_to_retry`]: crate::session::Error::when_to_retry"]
     #![doc = ""]
     #![doc = include_str!("guide/operating.md")]
+    #![doc = ""]
+    #![doc = include_str!("guide/outage.md")]
+    #![doc = ""]
+    #![doc = include_str!("guide/tuning.md")]
 }
 
 pub mod migration {

@@ -161,10 +161,11 @@
 //! wrapped in [`interceptor::Refused::NoToken`], whose `retry_in` is the delay until `when_to_retry`. How a service
 //! turns the error into a response is shown under [`interceptor`](interceptor#in-a-service).
 //!
-//! Nothing is logged, and no metrics are collected. [`Session::changed`](session::Session::changed) completes
-//! after each success and failure, and [`Session::state`](session::Session::state) tells the state. To record
-//! the error of each failed refresh, wrap the refresher: implement [`refresh::Refresh`], call the inner one
-//! and record its result.
+//! # Seeing what happens
+//! Nothing is logged or counted by itself. [`Builder::on_event`](session::Builder::on_event) sets a hook for
+//! [`events`]: what has happened, why, and when the next attempt follows. The features `tracing` and `metrics`
+//! bring hooks; the guide says [what to watch](guide::operating). [`Session::changed`](session::Session::changed)
+//! completes after each success and failure, and [`Session::state`](session::Session::state) returns the state.
 //!
 //! # Further pages
 //! - [`guide`]: concepts, choosing a policy, rotation, limits, and why things are as they are.

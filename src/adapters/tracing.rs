@@ -1,4 +1,4 @@
-//! The events of [`on_event`](crate::session::Builder::on_event) as events of [`tracing`](::tracing), and a
+//! The events of [`on_event`](crate::session::Builder::on_event) as events of the crate `tracing`, and a
 //! span for each refresh.
 //!
 //! ```

@@ -81,7 +81,7 @@ fn an_outage_of_a_minute_is_told_with_its_cause_its_status_the_next_try_and_its_
     time.advance(HALF_A_SECOND);
     assert!(session.token_blocking().is_err());
     assert_eq!(attribute(&events.take()[1], "perennial.refresh.failures").as_deref(), Some("2"));
-    time.advance(Duration::from_mins(1) - HALF_A_SECOND);
+    time.advance(Duration::from_secs(60) - HALF_A_SECOND);
     session.token_blocking().expect("the server is back");
     let told = events.take();
     let recovered = &told[1];
@@ -90,9 +90,9 @@ fn an_outage_of_a_minute_is_told_with_its_cause_its_status_the_next_try_and_its_
     else {
         panic!("{recovered}")
     };
-    assert_eq!((*failures, *outage), (2, Some(Duration::from_mins(1))));
+    assert_eq!((*failures, *outage), (2, Some(Duration::from_secs(60))));
     assert_eq!((*origin, token.expires_in), (GrantOrigin::Response, Some(HOUR)));
-    assert_eq!(token.due_in, Some(Duration::from_mins(55)));
+    assert_eq!(token.due_in, Some(Duration::from_secs(3300)));
     assert_eq!(recovered.session.map(|session| session.retry_in), Some(None));
 }
 

@@ -6,6 +6,7 @@ mod session_support;
 mod interceptors;
 mod keyed;
 mod metrics;
+mod minutes;
 mod names;
 mod outage;
 mod secrets;

@@ -99,8 +99,8 @@ fn issuer(seen: &Seen) {
     let issuer = Issuer::builder(keys, MemoryFamilies::new());
     let issuer = issuer.on_event(move |event| seen.see(event)).build();
     let mut login = Hand::new(async {
-        let issued = issuer.login(Login::new("web", "alice")).await.expect("it is in memory");
-        let token = issued.refresh_token.expect("there is one");
+        let first = issuer.login(Login::new("web", "alice")).await.expect("it is in memory");
+        let token = first.refresh_token.expect("there is one");
         issuer.refresh("web", &token, None).await.expect("it works");
         assert!(issuer.refresh("web", &Secret::from("made up"), None).await.is_err());
     });

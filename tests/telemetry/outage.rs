@@ -33,6 +33,6 @@ pub(crate) fn outage(observe: impl FnOnce(Builder) -> Builder, while_it_lasts: i
 
 fn recovers(session: &Session, time: &VirtualTime) {
     // The backoff doubles with each failure.
-    time.advance(Duration::from_mins(1));
+    time.advance(Duration::from_secs(60));
     session.token_blocking().expect("the server is back");
 }

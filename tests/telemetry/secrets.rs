@@ -1,5 +1,6 @@
 //! No secret in events, traces and metrics.
 
+use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -34,7 +35,8 @@ fn observed(builder: Builder, shown: &Arc<Mutex<String>>) -> Builder {
     let shown = Arc::clone(shown);
     builder.traced().on_event(metrics::record).on_event(move |event| {
         let json = serde_json::to_string(event).expect("it can be serialised");
-        shown.lock().expect("no panic").push_str(&format!("{event} {event:?} {event:#?} {json}"));
+        let mut shown = shown.lock().expect("no panic");
+        write!(shown, "{event} {event:?} {event:#?} {json}").expect("a string");
     })
 }
 
