@@ -20,7 +20,11 @@ impl Sink {
 
     /// Returns the hooks to call, if there are any.
     pub(crate) fn into_hooks(self) -> Option<Arc<Self>> {
-        (!self.0.is_empty()).then(|| Arc::new(self))
+        #[cfg(feature = "testing")]
+        let this = self.and_file();
+        #[cfg(not(feature = "testing"))]
+        let this = self;
+        (!this.0.is_empty()).then(|| Arc::new(this))
     }
 
     /// Calls the hooks. Rule H2: "A hook that panics MUST change nothing".
@@ -28,5 +32,29 @@ impl Sink {
         for hook in &self.0 {
             let _ = contained(|| hook(event));
         }
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Sink {
+    /// Adds the file that the environment names (see [`testing`](crate::testing)), if it does.
+    fn and_file(mut self) -> Self {
+        use std::fs::File;
+        use std::io::Write;
+        use std::sync::{LazyLock, Mutex};
+
+        static FILE: LazyLock<Option<Mutex<File>>> = LazyLock::new(|| {
+            let path = std::env::var_os("PERENNIAL_EVENTS")?;
+            let file = File::options().append(true).create(true).open(path);
+            Some(Mutex::new(file.expect("the file that PERENNIAL_EVENTS names can be written")))
+        });
+        if FILE.is_some() {
+            self.add(|event| {
+                if let Some(mut file) = FILE.as_ref().and_then(|file| file.lock().ok()) {
+                    let _ = writeln!(file, "{event}\t{event:?}");
+                }
+            });
+        }
+        self
     }
 }
