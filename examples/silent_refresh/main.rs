@@ -37,7 +37,7 @@ use world::World;
 ///
 /// Exits with 1 unless every caller got every answer.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = report::KEYS)]
 struct Arguments {
     /// How long to run.
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -89,7 +89,8 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     bar.await?;
 
     let summary = report::summarise(&world, &record);
-    println!("{}", report::table(&world, &record));
+    println!("{}", report::table(&world));
+    println!("all callers: {} answered, {} failed", summary.answered, summary.failed);
     let picture = timeline::draw(&world, &record, &summary, length)?;
     println!("timeline: {}", picture.display());
     println!("{}", summary.to_json());

@@ -7,6 +7,23 @@ use crate::record::{Answer, Record};
 use crate::server::Counters;
 use crate::world::{Member, World};
 
+/// What the keys of the line of JSON mean.
+pub(crate) const KEYS: &str = "\
+The last line of the output is an object of JSON:
+  requests                      requests that callers made to the API
+  answered                      those answered with 200
+  failed                        those answered otherwise, or not at all
+  unauthorized_absorbed         401s of the API that no caller saw: the token was replaced, the request sent again
+  refreshes                     refreshes that brought a session a new token
+  server_refreshes              requests to the token endpoint, also those that failed
+  expiries                      tokens that were replaced because their time had come, of all sessions
+  fewest_expiries_of_a_session  the same of the session with the fewest
+  revocations                   access tokens that the server revoked before their time
+  injected_faults               token requests answered with 503, or whose response was lost
+  refreshes_per_cause           server_refreshes / (expiries + revocations + injected_faults)
+  added_p50_us                  median of what the session adds to a request, waits included, in microseconds
+  added_p99_us                  its 99th percentile";
+
 /// The whole run in numbers.
 pub(crate) struct Summary {
     pub(crate) requests: u64,
@@ -86,19 +103,19 @@ pub(crate) fn summarise(world: &World, record: &Record) -> Summary {
     }
 }
 
-/// One row a session.
-pub(crate) fn table(world: &World, record: &Record) -> Table {
+/// One row a session. It fits into 80 columns.
+pub(crate) fn table(world: &World) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_BORDERS_ONLY).set_header([
         "session",
-        "API 200",
-        "401 absorbed",
+        "API\n200",
+        "401,\nreplayed",
         "expiries",
-        "revocations",
+        "revo-\ncations",
         "503",
-        "answers lost",
-        "token requests",
-        "per cause",
+        "no re-\nsponse",
+        "token\nrequests",
+        "per\ncause",
     ]);
     for member in &world.members {
         let counters = counters(world, member);
@@ -117,11 +134,11 @@ pub(crate) fn table(world: &World, record: &Record) -> Table {
             format!("{ratio:.2}"),
         ]);
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let (answered, failed) = record.answered_and_failed();
-    let summary = format!("all callers: {answered} answered, {failed} failed");
-    table.add_row([summary]);
     table
 }

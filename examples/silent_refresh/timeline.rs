@@ -11,12 +11,13 @@ use crate::counting::Outcome;
 use crate::drawing::{self, Area, FONT};
 use crate::record::{At, Record, Refresh};
 use crate::report::Summary;
-use crate::world::{Kind, Member, World};
+use crate::world::{Kind, Member, REFRESH_DEADLINE, World};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const WIDTH: u32 = 1500;
 const LANE: u32 = 74;
+const HEAD: u32 = 136;
 
 const VALID: RGBColor = RGBColor(190, 226, 178);
 const EXPIRING: RGBColor = RGBColor(255, 224, 130);
@@ -26,6 +27,7 @@ const EXPIRED: RGBColor = RGBColor(189, 189, 189);
 const GRANTED: RGBColor = RGBColor(46, 125, 50);
 const UNAVAILABLE: RGBColor = RGBColor(239, 127, 26);
 const LOST: RGBColor = RGBColor(198, 40, 40);
+const LATE: RGBColor = RGBColor(240, 160, 160);
 const REVOKED: RGBColor = RGBColor(123, 31, 162);
 
 /// Draws `target/silent_refresh.svg`; gives its path.
@@ -39,9 +41,9 @@ pub(crate) fn draw(
     let shown = shown(world);
     let lanes = u32::try_from(shown.len())? * LANE + 60;
     {
-        let root = SVGBackend::new(&path, (WIDTH, 110 + lanes + 220)).into_drawing_area();
+        let root = SVGBackend::new(&path, (WIDTH, HEAD + lanes + 220)).into_drawing_area();
         root.fill(&WHITE)?;
-        let (head, rest) = root.split_vertically(110);
+        let (head, rest) = root.split_vertically(HEAD);
         let (states, answers) = rest.split_vertically(lanes);
         draw_head(&head, summary, length)?;
         draw_lanes(&states, &shown, length.as_secs_f64())?;
@@ -76,13 +78,18 @@ fn draw_head(area: &Area<'_>, summary: &Summary, length: Duration) -> Result<()>
     let marks = [
         (GRANTED, "refresh granted"),
         (UNAVAILABLE, "refresh answered 503"),
-        (LOST, "refresh answer lost"),
+        (LOST, "no response to a refresh"),
     ];
     let x = drawing::legend(area, 80, 8, &marks)?;
     area.draw(&TriangleMarker::new((x + 10, 88), 7, REVOKED.filled()))?;
     area.draw(&Text::new("server revokes the token", (x + 24, 80), (FONT, 15).into_font()))?;
     area.draw(&Cross::new((x + 250, 88), 5, LOST.stroke_width(2)))?;
-    area.draw(&Text::new("401, absorbed", (x + 264, 80), (FONT, 15).into_font()))?;
+    area.draw(&Text::new("401, replayed", (x + 264, 80), (FONT, 15).into_font()))?;
+    let late = format!(
+        "request still open after the refresh's deadline of {} s: the session tries again, and takes a late response as well",
+        REFRESH_DEADLINE.as_secs()
+    );
+    drawing::legend(area, 106, 8, &[(LATE, &late)])?;
     Ok(())
 }
 
@@ -105,8 +112,11 @@ fn draw_lanes(area: &Area<'_>, members: &[&Member], seconds: f64) -> Result<()> 
         chart.draw_series(bands(member, seconds).into_iter().map(|(from, to, color)| {
             Rectangle::new([(from, floor + 0.45), (to, floor + 0.85)], color.filled())
         }))?;
-        chart.draw_series(member.story.refreshes().into_iter().map(|refresh| {
-            let (from, to, color) = bar(refresh, seconds);
+        // Those that go on after their deadline first, as the next try is drawn over them.
+        let refreshes = member.story.refreshes();
+        let bars = refreshes.iter().filter_map(|refresh| late(*refresh, seconds));
+        let bars = bars.chain(refreshes.iter().map(|refresh| bar(*refresh, seconds)));
+        chart.draw_series(bars.map(|(from, to, color)| {
             Rectangle::new([(from, floor + 0.2), (to, floor + 0.34)], color.filled())
         }))?;
         chart.draw_series(
@@ -159,8 +169,20 @@ fn color(state: State) -> RGBColor {
     }
 }
 
-/// One refresh from sending to end, wide enough to be seen.
+/// What a refresh took beyond its deadline.
+fn late(refresh: Refresh, seconds: f64) -> Option<(f64, f64, RGBColor)> {
+    let (from, to, _) = whole(refresh, seconds);
+    let deadline = from + REFRESH_DEADLINE.as_secs_f64();
+    (to > deadline).then_some((deadline, to, LATE))
+}
+
+/// One refresh from sending to its end or its deadline, wide enough to be seen.
 fn bar(refresh: Refresh, seconds: f64) -> (f64, f64, RGBColor) {
+    let (from, to, color) = whole(refresh, seconds);
+    (from, to.min(from + REFRESH_DEADLINE.as_secs_f64()), color)
+}
+
+fn whole(refresh: Refresh, seconds: f64) -> (f64, f64, RGBColor) {
     let from = refresh.from.as_secs_f64();
     let to = refresh.to.map_or(seconds, |to: At| to.as_secs_f64()).min(seconds);
     let color = match refresh.outcome {

@@ -23,7 +23,8 @@ use crate::server::{Config, Fault, Faults, Presentation, Rotation, Running, Serv
 pub(crate) const ACCESS_TTL: Duration = Duration::from_secs(2);
 /// How long callers wait through failures.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-const REFRESH_DEADLINE: Duration = Duration::from_secs(1);
+/// How long a refresh may take before its outcome counts as unknown.
+pub(crate) const REFRESH_DEADLINE: Duration = Duration::from_secs(1);
 const OVERLAP: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {

@@ -73,6 +73,13 @@
 //!   changes nothing ([H2](crate::spec#h-events)).
 //! - Without a hook, nothing is collected.
 //!
+//! # Shown live
+//! `cargo run --example live_page` serves a page that shows the sessions of a program from these events: here
+//! during an outage of one token endpoint. [`Event`] serialises as one flat map (feature `serde`), so that a page
+//! or a log can take it as it is.
+//!
+#![doc = include_str!("../live_page.md")]
+//!
 //! # Order
 //! Hooks run on whichever thread caused the event, before it goes on: a hook should return quickly. Two
 //! threads may report two events of a session at once; [`SessionView::sequence`] tells their order.
