@@ -115,6 +115,7 @@ pub fn record(event: &Event) {
     let of_session = || session().map(|(key, name)| Label::new(key, name)).collect::<Vec<_>>();
     let add = |name: &'static str, number: f64| gauge!(name, of_session()).increment(number);
     match &event.kind {
+        EventKind::SessionStarted { .. } => {}
         EventKind::RefreshStarted { .. } => add(REFRESH_ACTIVE, 1.0),
         EventKind::RefreshSucceeded { took, failures, outage, .. } => {
             add(REFRESH_ACTIVE, -1.0);

@@ -140,7 +140,8 @@ fn level(event: &Event) -> Level {
             | StoreOutcome::Busy
             | StoreOutcome::Lost => Level::TRACE,
         },
-        EventKind::RefreshStarted { .. }
+        EventKind::SessionStarted { .. }
+        | EventKind::RefreshStarted { .. }
         | EventKind::RefreshSucceeded { .. }
         | EventKind::RefreshFailed { .. }
         | EventKind::RefreshSuperseded { .. }

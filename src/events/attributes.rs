@@ -53,6 +53,11 @@ impl TokenView {
 impl EventKind {
     fn attributes(&self, visit: &mut Visit<'_>) {
         match self {
+            Self::SessionStarted { token } => {
+                if let Some(token) = token {
+                    token.attributes(visit);
+                }
+            }
             Self::RefreshStarted { refresh, cause, .. } => {
                 visit("perennial.refresh", Value::Number(*refresh));
                 visit("perennial.refresh.cause", Value::Text(cause_name(*cause)));

@@ -12,6 +12,12 @@ use crate::verdict::Rejection;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum EventKind {
+    /// A session was built, or `keyed` has resumed it.
+    #[non_exhaustive]
+    SessionStarted {
+        /// The token that it starts with, if it has one. With a store, that is read later.
+        token: Option<TokenView>,
+    },
     /// A refresh was started. It ends with [`RefreshSucceeded`](Self::RefreshSucceeded),
     /// [`RefreshFailed`](Self::RefreshFailed) or [`RefreshSuperseded`](Self::RefreshSuperseded).
     #[non_exhaustive]
@@ -225,6 +231,7 @@ impl EventKind {
     // Rule H3: "The names of events and attributes MUST be kept from version to version."
     pub fn name(&self) -> &'static str {
         match self {
+            Self::SessionStarted { .. } => "session.started",
             Self::RefreshStarted { .. } => "refresh.started",
             Self::RefreshSucceeded { .. } => "refresh.succeeded",
             Self::RefreshFailed { .. } => "refresh.failed",

@@ -125,7 +125,7 @@ pub struct Event {
 pub struct SessionView {
     /// The number of the session, unique within the process.
     pub number: u64,
-    /// Counts the events of the session, from one. It has gaps where a keyed session was packed.
+    /// Counts the events of the session, from one; from one again where `keyed` has packed and resumed it.
     pub sequence: u64,
     /// The state that a caller would meet.
     pub state: State,
@@ -134,6 +134,7 @@ pub struct SessionView {
     /// For how long no refresh may start, during backoff.
     pub retry_in: Option<Span>,
     /// How many refreshes the budget for early ones still pays for (rule
-    /// [B9](crate::spec#b-the-client-machine)).
+    /// [B9](crate::spec#b-the-client-machine)). Rejections of a token that had been accepted have an allowance
+    /// of their own, which it does not show.
     pub budget: u32,
 }

@@ -50,8 +50,10 @@ impl Sink {
         });
         if FILE.is_some() {
             self.add(|event| {
+                // One write, so that the lines of several processes do not mix.
+                let line = std::format!("{event}\t{event:?}\n");
                 if let Some(mut file) = FILE.as_ref().and_then(|file| file.lock().ok()) {
-                    let _ = writeln!(file, "{event}\t{event:?}");
+                    let _ = file.write_all(line.as_bytes());
                 }
             });
         }

@@ -1,6 +1,7 @@
 //! A store whose operations are reported as events.
 
 use core::fmt;
+use core::future::poll_fn;
 use core::time::Duration;
 use std::boxed::Box;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use super::{Acquired, AnyStore, Lease, Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use crate::clock::{Clock, SharedClock};
 use crate::events::{Event, EventKind, Sink, StoreOperation, StoreOutcome};
+use crate::primitives::{contained, discard};
 use crate::refresh::BoxFuture;
 
 /// A store that reports each of its operations, and those of its lease. Created by [`Store::on_event`].
@@ -45,16 +47,19 @@ pub(crate) fn observed(
 }
 
 impl Observer {
-    /// Returns the answer of `call`, once it has been reported.
+    /// Returns the answer of `call`, once it has been reported. A hook must change nothing (rule H2), so a
+    /// clock that panics is not asked again, and a future that panics as it is dropped costs no answer.
     async fn watch<T>(
         self,
         operation: StoreOperation,
         call: impl Future<Output = Result<T, StoreError>>,
         outcome: impl FnOnce(&T) -> StoreOutcome,
     ) -> Result<T, StoreError> {
-        let called = self.clock.now();
-        let answer = call.await;
-        let now = self.clock.now();
+        let called = contained(|| self.clock.now());
+        let mut call = Box::pin(call);
+        let answer = poll_fn(|cx| call.as_mut().poll(cx)).await;
+        discard([call]);
+        let (Ok(called), Ok(now)) = (called, contained(|| self.clock.now())) else { return answer };
         let outcome = match &answer {
             Ok(answer) => outcome(answer),
             Err(error) => StoreOutcome::Failed(error.into()),

@@ -1,6 +1,10 @@
 //! Tools for testing programs that embed this crate (feature `testing`): virtual time, a scripted
 //! refresher, a proxy that injects faults, and conformance tests for stores and for family stores. No test
 //! needs to sleep.
+//!
+//! With this feature, the environment variable `PERENNIAL_EVENTS` names a file to which each session, store,
+//! interceptor and issuer of the process appends its [events](crate::events), one a line: as it is displayed, a
+//! tab, and its `Debug` form.
 
 mod conformance;
 #[cfg(feature = "issue")]

@@ -17,8 +17,15 @@ use crate::session_support::{HALF_A_SECOND, HOUR, Hand, SECOND, START, builder, 
 struct Events(Arc<Mutex<Vec<Event>>>);
 
 impl Events {
-    fn of(&self, builder: Builder) -> Session {
+    fn built(&self, builder: Builder) -> Session {
         self.on(builder).build().expect("the grant can be sent")
+    }
+
+    /// What follows the first event, which says that the session was built.
+    fn of(&self, builder: Builder) -> Session {
+        let session = self.built(builder);
+        assert_eq!(self.names(), ["session.started"]);
+        session
     }
 
     fn on(&self, builder: Builder) -> Builder {
@@ -167,7 +174,7 @@ fn a_rejection_and_the_replay_that_follows_are_told() {
     assert_eq!(attribute(&told[0], "perennial.rejection").as_deref(), Some("withdrawn"));
     assert_eq!(attribute(&told[1], "perennial.refresh.cause").as_deref(), Some("rejected"));
     let sequence: Vec<_> = told.iter().filter_map(|it| it.session.map(|it| it.sequence)).collect();
-    assert_eq!(sequence, [1, 2, 3, 4, 5]);
+    assert_eq!(sequence, [2, 3, 4, 5, 6]);
 }
 
 /// A store that can be written from the third time on.
@@ -317,4 +324,15 @@ fn an_event_is_one_line_however_its_texts_are() {
     for event in events.take() {
         assert_eq!(event.to_string().lines().count(), 1, "{event}");
     }
+}
+
+#[test]
+fn a_session_that_was_built_is_told_with_the_token_that_it_starts_with() {
+    let (time, events) = (VirtualTime::at(START), Events::default());
+    let _session = events.built(builder(&Scripted::new(), &time).name("billing API"));
+    let told = events.take();
+    assert_eq!(told.len(), 1);
+    assert_eq!(attribute(&told[0], "perennial.session.state").as_deref(), Some("valid"));
+    assert_eq!(attribute(&told[0], "perennial.token.expires_in").as_deref(), Some("3600 s"));
+    assert_eq!(told[0].session.map(|session| session.sequence), Some(1));
 }

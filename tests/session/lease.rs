@@ -1,5 +1,6 @@
 //! Sessions that take turns with other holders of their store: by its lease, or by notes of intent.
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -429,4 +430,54 @@ fn the_note_of_a_clock_that_is_far_ahead_is_a_lease_for_one_term_however_many_re
         waited += 1;
     }
     assert!(waited >= 37, "a term is 37.5 s, and it waited {waited}");
+}
+
+// Rule F4. A wait that woke itself would keep a processor busy until the lease is over.
+#[test]
+fn whoever_waits_for_another_holder_is_woken_by_nothing_but_the_timer() {
+    let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
+    let session = ledger.builder(&Scripted::new(), &time).timer(time.clone()).build();
+    let session = session.expect("nothing to check");
+    assert_eq!(text(at_once(session.token())), "at-1");
+    time.advance(HOUR);
+    ledger.overwrite(Some(noted(after_an_hour(Duration::ZERO), Some(after_an_hour(5 * SECOND)))));
+    let mut caller = Hand::new(session.token());
+    caller.pending();
+    assert_eq!(caller.wakes.count(), 0);
+    time.advance(5 * SECOND);
+    assert!(caller.wakes.count() > 0);
+}
+
+// Rule F3.
+#[test]
+fn a_declined_grant_that_another_holder_presents_as_well_is_not_final() {
+    let script = Scripted::new().then(Response::Fail(RefreshError::declined("spent")));
+    let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
+    let session = ledger.builder(&script, &time).build().expect("nothing to check");
+    assert_eq!(text(at_once(session.token())), "at-1");
+    time.advance(HOUR);
+    ledger.overwritten_meanwhile(Some(noted(after_an_hour(Duration::ZERO), None)));
+    let error = at_once(session.token()).expect_err("declined");
+    assert_eq!((error.name(), error.is_login_required()), ("unavailable", false), "{error:?}");
+    assert!(!error.is_superseded());
+}
+
+// Rule F2. A holder is told apart by its number, and every JSON parser reads that exactly.
+#[test]
+fn each_session_notes_what_it_presents_by_a_number_of_its_own_below_two_to_the_53rd() {
+    let mut holders = BTreeSet::new();
+    for _ in 0..32 {
+        let script = Scripted::new().then(Response::Hang);
+        let (time, ledger) = (VirtualTime::at(START), Ledger::holding(stored(first_grant())));
+        let session = ledger.builder(&script, &time).build().expect("nothing to check");
+        assert_eq!(text(at_once(session.token())), "at-1");
+        time.advance(HOUR);
+        let mut caller = Hand::new(session.token());
+        caller.pending();
+        let note = ledger.content().grant.and_then(|stored| stored.intent).expect("it was noted");
+        let holder = note.holder.expect("it says whose it is");
+        assert!(holder < 1 << 53, "{holder}");
+        holders.insert(holder);
+    }
+    assert!(holders.len() > 30, "{holders:?}");
 }

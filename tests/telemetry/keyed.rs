@@ -44,10 +44,12 @@ fn the_hook_of_keyed_sessions_is_given_the_key_and_a_packed_session_reports_its_
         "tenants 7 refresh.started",
         "tenants 7 refresh.succeeded",
         "tenants 7 session.ended",
+        "tenants 7 session.started",
         "tenants 7 token.waited",
         "tenants 8 refresh.failed",
         "tenants 8 refresh.started",
         "tenants 8 session.ended",
+        "tenants 8 session.started",
         "tenants 8 token.waited",
     ];
     let mut lines = lines.lock().expect("no panic").clone();

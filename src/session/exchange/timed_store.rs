@@ -122,9 +122,7 @@ impl TimedStore<'_> {
     /// Returns whether `deadline` has expired. If the clock went back, it is pulled in (rule A5).
     fn is_over(self, deadline: &mut Timestamp) -> bool {
         let Some(now) = self.panic.call(|| self.ports.settings.clock.now()) else { return false };
-        if self.deadline < Timestamp::MAX {
-            *deadline = self.until_later(now).deadline.min(*deadline);
-        }
+        *deadline = self.until_later(now).deadline.min(*deadline);
         now >= *deadline
     }
 }

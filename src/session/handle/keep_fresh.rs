@@ -47,9 +47,6 @@ pub struct KeepFresh {
     pace: Pace,
 }
 
-/// How often a timer may fire early within one poll, before this yields to others on the executor.
-const EARLY_RINGS: usize = 8;
-
 impl KeepFresh {
     pub(crate) fn new(shared: &Arc<Shared>, timer: Arc<dyn Timer>) -> Self {
         let alarm = Alarm::new(Some(timer));
@@ -106,7 +103,7 @@ impl Future for KeepFresh {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let (mut has_started, mut rings) = (false, 0);
+        let mut has_started = false;
         loop {
             let Some(shared) = self.shared.upgrade() else {
                 return Poll::Ready(());
@@ -125,14 +122,11 @@ impl Future for KeepFresh {
                 shared.expire(self.waiter);
                 continue;
             }
-            match until {
-                Some(until) if self.alarm.is_due(until, now, cx.waker()) => rings += 1,
-                Some(_) | None => return Poll::Pending,
-            }
-            if has_started || rings > EARLY_RINGS {
+            if until.is_some_and(|until| self.alarm.is_due(until, now, cx.waker())) {
+                // A timer may be early, always: another task gets its turn first.
                 cx.waker().wake_by_ref();
-                return Poll::Pending;
             }
+            return Poll::Pending;
         }
     }
 }

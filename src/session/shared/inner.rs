@@ -163,6 +163,17 @@ impl Inner {
         deferred: &mut Deferred,
     ) {
         self.complete_events(settings, now, deferred);
+        self.expose(slot, settings, now, deferred);
+    }
+
+    /// Does the same, and reports nothing.
+    pub(super) fn expose(
+        &mut self,
+        slot: &Slot,
+        settings: &Settings,
+        now: Timestamp,
+        deferred: &mut Deferred,
+    ) {
         // Without a task of its own, what is in flight is polled by whichever caller comes (rule C4).
         let attended = settings.spawner.is_some()
             || self.flights.is_over(now, now.saturating_add(settings.longest()));

@@ -48,7 +48,12 @@ impl Shared {
         let (lifecycle, token) =
             Self::begin(settings, ports.store.is_some(), session, grant.as_ref());
         let now = settings.clock.now();
-        Self::resume(ports, &lifecycle, token, grant, None, Refused::Never, now)
+        let shared = Self::resume(ports, &lifecycle, token, grant, None, Refused::Never, now);
+        // Not for one that `keyed` resumes under a lock: that is reported with its next event.
+        if shared.ports.hooks.events.is_some() {
+            shared.change(now, |_, _| {});
+        }
+        shared
     }
 
     /// Returns the state that a session starts in. With a store, the first flight reads the store, and
@@ -78,7 +83,7 @@ impl Shared {
         (lifecycle, token)
     }
 
-    /// Creates a session in the given state.
+    /// Creates a session in the given state. Calls none of the program's code.
     pub(crate) fn resume(
         ports: Ports,
         lifecycle: &Lifecycle,
@@ -118,7 +123,9 @@ impl Shared {
             let slot = Slot::new(ports.settings.clock.clone());
             Self { slot, ports: Arc::new(ports), inner: Mutex::new(inner) }
         });
-        shared.change(now, |_, _| {});
+        let mut deferred = Deferred::default();
+        shared.lock().expose(&shared.slot, &shared.ports.settings, now, &mut deferred);
+        shared.finish(deferred);
         shared
     }
 

@@ -110,3 +110,22 @@ pub(crate) fn has_been_seen(
 ) -> bool {
     present != before && present.is_some_and(|present| present >= written)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Precedence;
+    use crate::token::Grant;
+
+    #[test]
+    fn a_login_whose_grant_is_found_in_the_store_is_known_also_once_a_later_one_writes() {
+        let mut precedence = Precedence::default();
+        let grants = ["rt-1", "rt-2"].map(Grant::of_refresh_token);
+        for grant in &grants {
+            let number = precedence.draw();
+            assert!(precedence.may_write(number, Some(grant)));
+            // As after a conflict.
+            assert!(precedence.may_write(number, Some(grant)));
+        }
+        assert!(precedence.finds_login(&grants[0]));
+    }
+}

@@ -12,7 +12,7 @@ use crate::session::ports::Settings;
 use crate::session::shared::Shared;
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::Inner;
-use crate::session::shared::reporting::{OpenRefresh, Pending, seen};
+use crate::session::shared::reporting::{OpenRefresh, Pending, seen, view};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::token::AccessToken;
@@ -67,6 +67,10 @@ impl Inner {
         for pending in core::mem::take(&mut reporting.pending) {
             let kind = match pending {
                 Pending::Complete(kind) => Some(kind),
+                Pending::Started { generation } => {
+                    let token = generation.map(|generation| view(generation, lifecycle, now));
+                    Some(EventKind::SessionStarted { token })
+                }
                 Pending::Removed => {
                     Some(EventKind::GrantRemoved { failures: reporting.recover().0 })
                 }

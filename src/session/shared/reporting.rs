@@ -34,6 +34,7 @@ pub(super) struct OpenRefresh {
 pub(super) enum Pending {
     Complete(EventKind),
     Failed { flight: FlightId, error: ErrorView },
+    Started { generation: Option<Generation> },
     Removed,
     Arrived { flight: Option<FlightId>, generation: Option<Generation>, origin: GrantOrigin },
 }
@@ -41,7 +42,9 @@ pub(super) enum Pending {
 impl Reporting {
     pub(crate) fn new(ports: &Ports, lifecycle: &Lifecycle) -> Option<Box<Self>> {
         let number = lifecycle.session();
-        ports.hooks.events.as_ref().map(|_| Box::new(Self { number, ..Self::default() }))
+        ports.hooks.events.as_ref()?;
+        let pending = vec![Pending::Started { generation: lifecycle.generation() }];
+        Some(Box::new(Self { number, pending, ..Self::default() }))
     }
 
     /// Rule H1: "Each started refresh MUST be reported as ended once".
@@ -130,7 +133,7 @@ pub(super) fn seen(lifecycle: &Lifecycle, settings: &Settings, now: Timestamp) -
     }
 }
 
-fn view(generation: Generation, lifecycle: &Lifecycle, now: Timestamp) -> TokenView {
+pub(super) fn view(generation: Generation, lifecycle: &Lifecycle, now: Timestamp) -> TokenView {
     let deadlines = match lifecycle.schedule() {
         Some(Schedule::Timed(deadlines)) => Some(deadlines),
         Some(Schedule::UntilRejected) | None => None,
