@@ -52,16 +52,14 @@ fn session(time: &VirtualTime, events: &Arc<Mutex<Vec<Event>>>) -> Session {
 
 /// Returns an event as a log shows it at `INFO` and above, where it does.
 fn line(event: &Event) -> Option<String> {
-    match &event.kind {
-        EventKind::RefreshFailed { error, failures: 1, .. } => {
-            let status = error.status().map(|status| format!(", status {status}"));
-            Some(format!("`refresh.failed`: {}{}", error.name(), status.unwrap_or_default()))
-        }
-        EventKind::RefreshSucceeded { failures, outage: Some(outage), .. } => {
-            Some(format!("`refresh.succeeded` after {failures} failures in {} s", outage.as_secs()))
-        }
-        _ => None,
+    if let EventKind::RefreshFailed { error, failures: 1, .. } = &event.kind {
+        let status = error.status().map(|status| format!(", status {status}"));
+        return Some(format!("`refresh.failed`: {}{}", error.name(), status.unwrap_or_default()));
     }
+    let EventKind::RefreshSucceeded { failures, outage: Some(outage), .. } = &event.kind else {
+        return None;
+    };
+    Some(format!("`refresh.succeeded` after {failures} failures in {} s", outage.as_secs()))
 }
 
 #[test]
