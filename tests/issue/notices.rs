@@ -33,10 +33,8 @@ impl Told {
 
 /// What an event of an issuer holds.
 fn notice(event: &Event) -> &IssuerEvent {
-    match &event.kind {
-        EventKind::Issuer(notice) => notice,
-        other => panic!("an issuer reports {other:?}"),
-    }
+    let EventKind::Issuer(notice) = &event.kind else { panic!("an issuer reports {event:?}") };
+    notice
 }
 
 fn telling(policy: Policy, show: fn(&IssuerEvent) -> String) -> (Rig, Told) {
