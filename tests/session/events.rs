@@ -6,10 +6,11 @@ use std::time::Duration;
 use perennial::events::{Event, EventKind, GrantOrigin, StoreOutcome};
 use perennial::refresh::RefreshError;
 use perennial::session::{Builder, Session};
-use perennial::store::{MemoryStore, Store, StoreError, StoredGrant, Swap, Version, Versioned};
+use perennial::store::MemoryStore;
 use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Grant;
 
+use crate::session_support::unwritable::Unwritable;
 use crate::session_support::{HALF_A_SECOND, HOUR, Hand, SECOND, START, builder, first_grant};
 
 /// All events of a session.
@@ -177,34 +178,10 @@ fn a_rejection_and_the_replay_that_follows_are_told() {
     assert_eq!(sequence, [2, 3, 4, 5, 6]);
 }
 
-/// A store that can be written from the third time on.
-#[derive(Clone, Default)]
-struct Reluctant(MemoryStore, Arc<Mutex<u32>>);
-
-impl Store for Reluctant {
-    fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static {
-        Store::load(&self.0)
-    }
-
-    fn swap(
-        &self,
-        expected: Version,
-        next: Option<StoredGrant>,
-    ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
-        let mut left = self.1.lock().expect("no panic");
-        let fails = *left > 0 && next.as_ref().is_some_and(|next| next.intent.is_none());
-        if fails {
-            *left -= 1;
-        }
-        let swap = Store::swap(&self.0, expected, next);
-        async move { if fails { Err(StoreError::unreachable("the disk is full")) } else { swap.await } }
-    }
-}
-
 // Rule F2: it "MUST be kept, reported, and retried".
 #[test]
 fn a_grant_that_could_not_be_stored_is_told_once_and_again_when_it_is() {
-    let store = Reluctant::default();
+    let store = Unwritable::default();
     let (time, events) = (VirtualTime::at(START), Events::default());
     let session = events.of(builder(&Scripted::new(), &time).store(store.clone()));
     session.token_blocking().expect("it is fresh");

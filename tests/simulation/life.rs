@@ -279,7 +279,7 @@ impl Life {
             None => builder,
         };
         // Every other one, since a hook must change nothing.
-        let builder = if id % 2 == 0 {
+        let builder = if id & 1 == 0 {
             let shared = self.shared.clone();
             builder.on_event(move |event| {
                 let mut world = shared.lock();

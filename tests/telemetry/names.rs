@@ -11,11 +11,11 @@ use perennial::interceptor::{Interceptor, RequestTarget, ResponseHead};
 use perennial::issue::{Issuer, Keys, Login, MemoryFamilies};
 use perennial::refresh::RefreshError;
 use perennial::session::Builder;
-use perennial::store::{MemoryStore, Store, StoreError, StoredGrant, Swap, Version, Versioned};
 use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::{Grant, Secret};
 use perennial::verdict::{Attempt, Body, ResponseOrigin};
 
+use crate::session_support::unwritable::Unwritable;
 use crate::session_support::{HOUR, Hand, START, builder};
 
 /// The attributes of each event, by its name, and who sees it as well.
@@ -52,10 +52,10 @@ pub(crate) fn all_kinds(seen: &Seen) {
     let declined = RefreshError::declined("it was revoked").with_status(400);
     let script = Scripted::new().then(Response::Grant(Scripted::grant(2))).then(Response::Hang);
     let time = VirtualTime::at(START);
-    let store = Failing::default();
+    let store = Unwritable::default();
     let session = seen.on(builder(&script, &time).store(store.clone())).build().expect("sendable");
     let token = session.token_blocking().expect("it is fresh");
-    *store.1.lock().expect("no panic") = true;
+    *store.1.lock().expect("no panic") = u32::MAX;
     let interceptor = Interceptor::builder(session.clone()).any_origin().build().expect("valid");
     let plain: http::Uri = "http://example.com/".parse().expect("valid");
     let headers = http::HeaderMap::new();
@@ -65,7 +65,7 @@ pub(crate) fn all_kinds(seen: &Seen) {
     let _ = interceptor.handle_response(&token, head, first.0, first.1, first.2);
     let next = session.token_blocking().expect("the server grants");
     session.recovered(&next);
-    *store.1.lock().expect("no panic") = false;
+    *store.1.lock().expect("no panic") = 0;
     session.close_blocking().expect("the store works");
     time.advance(HOUR);
     let mut waiting = Hand::new(session.token());
@@ -105,32 +105,6 @@ fn issuer(seen: &Seen) {
         assert!(issuer.refresh("web", &Secret::from("made up"), None).await.is_err());
     });
     assert!(login.poll().is_ready());
-}
-
-/// A store that cannot be written while it is told to fail.
-#[derive(Clone, Default)]
-pub(crate) struct Failing(pub(crate) MemoryStore, pub(crate) Arc<Mutex<bool>>);
-
-impl Store for Failing {
-    fn load(&self) -> impl Future<Output = Result<Versioned, StoreError>> + Send + 'static {
-        Store::load(&self.0)
-    }
-
-    fn swap(
-        &self,
-        expected: Version,
-        next: Option<StoredGrant>,
-    ) -> impl Future<Output = Result<Swap, StoreError>> + Send + 'static {
-        let fails = *self.1.lock().expect("no panic")
-            && next.as_ref().is_some_and(|next| next.intent.is_none());
-        let swap = Store::swap(&self.0, expected, next);
-        async move {
-            if fails {
-                return Err(StoreError::unreachable("the disk is full"));
-            }
-            swap.await
-        }
-    }
 }
 
 // Rule H3: "The names of events and attributes MUST be kept from version to version." One that is missing
