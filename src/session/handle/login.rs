@@ -64,7 +64,9 @@ impl Session {
     }
 
     /// Logs out: from the first poll on, nothing of the grant is handed out any more; then it is
-    /// removed from the store ([B11](crate::spec#b-the-client-machine)).
+    /// removed from the store ([B11](crate::spec#b-the-client-machine)). Nothing is sent to the server: to
+    /// revoke the grant there (RFC 7009), take it by [`grant`](Session::grant) before, and pass it to
+    /// [`Refresh::revoke`](crate::refresh::Refresh::revoke).
     ///
     /// # Errors
     /// If the store could not be written within the deadline of a refresh. The session is logged out
