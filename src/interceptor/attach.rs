@@ -56,6 +56,13 @@ impl Interceptor {
         &self.session
     }
 
+    /// Returns an interceptor with the same settings for another session, such as one of
+    /// [`keyed`](crate::keyed). It is cheap: make one for each request.
+    #[must_use]
+    pub fn for_session(&self, session: Session) -> Self {
+        Self { session, settings: Arc::clone(&self.settings) }
+    }
+
     /// Returns whether a request to `target` with `headers` is to carry the token.
     ///
     /// A request that names no host, as tonic's do, is taken to go to the origin that is declared,

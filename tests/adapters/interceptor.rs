@@ -183,6 +183,19 @@ fn what_is_no_origin_is_refused_by_name_and_tells_the_fix() {
     );
 }
 
+#[test]
+fn an_interceptor_for_another_session_has_the_same_origins_and_that_sessions_token() {
+    let first = builder().origin("https://api.example.com").build().expect("built");
+    let refresher = |_: Request| async { Err::<Grant, _>(RefreshError::declined("none")) };
+    let grant = Grant::new("at-9", "rt-9", Duration::from_secs(3600));
+    let other = Session::builder(refresher).grant(grant).build().expect("a session");
+    let second = first.for_session(other);
+    assert_eq!(attaches(&second, "https://api.example.com/"), Ok(true));
+    assert_eq!(attaches(&second, "https://example.com/"), Ok(false));
+    assert_eq!(second.token().wait().expect("it is fresh").expose(), "at-9");
+    assert_eq!(first.token().wait().expect("it is fresh").expose(), "at-1");
+}
+
 fn attaches(interceptor: &Interceptor, url: &str) -> Result<bool, String> {
     let uri: Uri = url.parse().expect("a URI");
     let attached = interceptor.attaches(RequestTarget::from_uri(&uri), &HeaderMap::new());
