@@ -33,7 +33,7 @@
 //! | `perennial.refresh.outage` | histogram, seconds: from the first failure to the success after it | |
 //! | `perennial.session.failing` | gauge: sessions whose last refresh failed | |
 //! | `perennial.session.unsaved` | gauge: sessions that hold a grant that could not be stored | |
-//! | `perennial.token.wait.duration` | histogram, seconds: callers that had to wait | `error.type` |
+//! | `perennial.token.wait.duration` | histogram, seconds: callers that had to wait, or got no token | `error.type` |
 //! | `perennial.token.rejected` | counter: tokens that a resource server rejected | `perennial.rejection` |
 //! | `perennial.token.recovered` | counter: replays that succeeded | |
 //! | `perennial.grant.changed` | counter: logins, logouts, orphans | `event.name` |
@@ -42,7 +42,8 @@
 //! | `perennial.response.rejected` | counter: responses that rejected a token | `http.response.status_code`, `perennial.request.replayed` |
 //! | `perennial.issuer.responded` | counter: what an issuer did | `perennial.issuer.outcome`, `error.type` |
 //!
-//! A gauge is right as long as the hook sees all events of a session.
+//! A gauge is right as long as the hook sees all events of a session. A keyed session that is packed leaves the
+//! gauge of those that fail until it is resumed and fails again.
 
 use std::string::ToString;
 use std::vec::Vec;
@@ -84,7 +85,7 @@ pub fn describe() {
     for (name, text) in [
         (REFRESH_DURATION, "how long refreshes took"),
         (REFRESH_OUTAGE, "from the first failed refresh to the success after it"),
-        (WAIT_DURATION, "how long callers waited for a token, if they had to"),
+        (WAIT_DURATION, "how long callers waited for a token, if they had to or got none"),
         (STORE_DURATION, "how long operations on stores and leases took"),
     ] {
         metrics::describe_histogram!(name, Unit::Seconds, text);
@@ -143,7 +144,7 @@ pub fn record(event: &Event) {
             counter!(GRANT_CHANGED, labels).increment(1);
         }
         EventKind::GrantUnsaved { .. } => add(SESSION_UNSAVED, 1.0),
-        EventKind::GrantSaved => add(SESSION_UNSAVED, -1.0),
+        EventKind::GrantSaved { .. } => add(SESSION_UNSAVED, -1.0),
         EventKind::TokenRejected { .. } => counter!(TOKEN_REJECTED, labels).increment(1),
         EventKind::TokenRecovered { .. } => counter!(TOKEN_RECOVERED, labels).increment(1),
         EventKind::TokenWaited { waited, .. } => histogram!(WAIT_DURATION, labels).record(*waited),

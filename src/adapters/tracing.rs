@@ -65,10 +65,12 @@ macro_rules! emit {
                 "perennial.token.expires_in" = fields.seconds("perennial.token.expires_in"),
                 "perennial.refresh" = fields.number("perennial.refresh"),
                 "perennial.refresh.cause" = fields.text("perennial.refresh.cause"),
+                "perennial.refresh.limit" = fields.seconds("perennial.refresh.limit"),
                 "perennial.refresh.duration" = fields.seconds("perennial.refresh.duration"),
                 "perennial.refresh.failures" = fields.number("perennial.refresh.failures"),
                 "perennial.refresh.outage" = fields.seconds("perennial.refresh.outage"),
                 "perennial.grant.origin" = fields.text("perennial.grant.origin"),
+                "perennial.grant.stored" = fields.flag("perennial.grant.stored"),
                 "perennial.grant.unsaved" = fields.flag("perennial.grant.unsaved"),
                 "perennial.rejection" = fields.text("perennial.rejection"),
                 "perennial.wait.duration" = fields.seconds("perennial.wait.duration"),
@@ -81,6 +83,7 @@ macro_rules! emit {
                 "perennial.issuer.subject" = fields.text("perennial.issuer.subject"),
                 "perennial.issuer.family" = fields.text("perennial.issuer.family"),
                 "perennial.issuer.number" = fields.number("perennial.issuer.number"),
+                "perennial.issuer.successor" = fields.number("perennial.issuer.successor"),
                 "error.type" = fields.text("error.type"),
                 "error.message" = fields.text("error.message"),
                 "http.response.status_code" = fields.number("http.response.status_code"),
@@ -121,9 +124,10 @@ pub fn record(event: &Event) {
 
 fn level(event: &Event) -> Level {
     match &event.kind {
-        EventKind::RefreshFailed { failures: 1, error, .. } => match error.name() {
-            "declined" | "no_grant" | "misconfigured" => Level::ERROR,
-            _ => Level::WARN,
+        EventKind::RefreshFailed { error, failures, repeated, .. } => match error.name() {
+            "declined" | "no_grant" | "misconfigured" if !repeated => Level::ERROR,
+            _ if *failures == 1 => Level::WARN,
+            _ => Level::DEBUG,
         },
         EventKind::RefreshSucceeded { failures: 1.., .. } => Level::INFO,
         EventKind::GrantUnsaved { .. } => Level::WARN,
@@ -132,7 +136,7 @@ fn level(event: &Event) -> Level {
         | EventKind::GrantInstalled { .. }
         | EventKind::GrantRemoved { .. }
         | EventKind::GrantOrphaned
-        | EventKind::GrantSaved => Level::INFO,
+        | EventKind::GrantSaved { .. } => Level::INFO,
         EventKind::StoreCalled { outcome, .. } => match outcome {
             StoreOutcome::Failed(_) => Level::DEBUG,
             StoreOutcome::Done
@@ -143,7 +147,6 @@ fn level(event: &Event) -> Level {
         EventKind::SessionStarted { .. }
         | EventKind::RefreshStarted { .. }
         | EventKind::RefreshSucceeded { .. }
-        | EventKind::RefreshFailed { .. }
         | EventKind::RefreshSuperseded { .. }
         | EventKind::TokenRecovered { .. }
         | EventKind::TokenWaited { .. }

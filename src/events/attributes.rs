@@ -58,9 +58,10 @@ impl EventKind {
                     token.attributes(visit);
                 }
             }
-            Self::RefreshStarted { refresh, cause, .. } => {
+            Self::RefreshStarted { refresh, cause, limit } => {
                 visit("perennial.refresh", Value::Number(*refresh));
                 visit("perennial.refresh.cause", Value::Text(cause_name(*cause)));
+                visit("perennial.refresh.limit", (*limit).into());
             }
             Self::RefreshSucceeded { refresh, cause, token, origin, took, failures, outage } => {
                 visit("perennial.refresh", Value::Number(*refresh));
@@ -73,7 +74,7 @@ impl EventKind {
                 visit("perennial.grant.origin", Value::Text(origin.name()));
                 token.attributes(visit);
             }
-            Self::RefreshFailed { refresh, cause, error, took, failures } => {
+            Self::RefreshFailed { refresh, cause, error, took, failures, .. } => {
                 visit("perennial.refresh", Value::Number(*refresh));
                 visit("perennial.refresh.cause", Value::Text(cause_name(*cause)));
                 visit("perennial.refresh.duration", (*took).into());
@@ -94,7 +95,8 @@ impl EventKind {
             Self::GrantRemoved { failures } => {
                 visit("perennial.refresh.failures", Value::Number((*failures).into()));
             }
-            Self::GrantSaved | Self::GrantOrphaned => {}
+            Self::GrantSaved { stored } => visit("perennial.grant.stored", Value::Flag(*stored)),
+            Self::GrantOrphaned => {}
             Self::GrantUnsaved { error } => error.attributes(visit),
             Self::TokenRejected { generation, rejection } => {
                 visit("perennial.token.generation", Value::Number(generation.number()));

@@ -91,9 +91,10 @@ impl IssuerEvent {
                 visit("perennial.issuer.subject", Value::Text(subject));
             }
             IssuerOutcome::Denied(error) => error.attributes(visit),
+            IssuerOutcome::Refreshed { successor } | IssuerOutcome::Repeated { successor } => {
+                visit("perennial.issuer.successor", Value::Number(*successor));
+            }
             IssuerOutcome::ClientCredentials
-            | IssuerOutcome::Refreshed { .. }
-            | IssuerOutcome::Repeated { .. }
             | IssuerOutcome::AccessRenewed
             | IssuerOutcome::Revoked => {}
         }

@@ -62,9 +62,11 @@ pub enum EventKind {
         took: Duration,
         /// How many refreshes have failed in a row, this one included.
         failures: u32,
+        /// Whether the one before failed as well, and in the same way.
+        repeated: bool,
     },
     /// A refresh ended without a result of its own: a login, a logout or another process's grant came
-    /// first.
+    /// first, the store held no grant, or the session ended.
     #[non_exhaustive]
     RefreshSuperseded {
         /// Its number.
@@ -96,9 +98,13 @@ pub enum EventKind {
         /// Why.
         error: ErrorView,
     },
-    /// The grant that could not be stored is stored now, or another one has replaced it.
+    /// The grant that could not be stored is stored now, or a newer one that followed it; or a login or a
+    /// logout has ended it.
     #[non_exhaustive]
-    GrantSaved,
+    GrantSaved {
+        /// Whether it, or a newer one, is in the store.
+        stored: bool,
+    },
     /// A grant was received that no longer belongs to the session, after a login or a logout. It is
     /// revoked, or passed to `on_orphan`.
     #[non_exhaustive]
@@ -118,7 +124,8 @@ pub enum EventKind {
         /// Its generation.
         generation: Generation,
     },
-    /// A caller had to wait for a token. Callers that get one at once cause no event.
+    /// A caller had to wait for a token, or got none. Callers that get one at once cause no event, nor do
+    /// calls that never wait, such as [`try_token`](crate::session::Session::try_token).
     #[non_exhaustive]
     TokenWaited {
         /// How long.
@@ -239,7 +246,7 @@ impl EventKind {
             Self::GrantInstalled { .. } => "grant.installed",
             Self::GrantRemoved { .. } => "grant.removed",
             Self::GrantUnsaved { .. } => "grant.unsaved",
-            Self::GrantSaved => "grant.saved",
+            Self::GrantSaved { .. } => "grant.saved",
             Self::GrantOrphaned => "grant.orphaned",
             Self::TokenRejected { .. } => "token.rejected",
             Self::TokenRecovered { .. } => "token.recovered",

@@ -47,10 +47,12 @@
 //! | `perennial.token.due_in`, `.usable_for`, `.expires_in` | in how long it is due for refresh, for how long it is handed out, and in how long it expires |
 //! | `perennial.refresh` | the number of the refresh within its session |
 //! | `perennial.refresh.cause` | why it was needed: `no_token`, `due`, `lapsed`, `rejected`, `too_brief` |
+//! | `perennial.refresh.limit` | how long it may take |
 //! | `perennial.refresh.duration` | how long it took |
 //! | `perennial.refresh.failures` | how many refreshes have failed in a row, this one included; after a success, before it |
 //! | `perennial.refresh.outage` | after a success, how long ago the first of these failed |
 //! | `perennial.grant.origin` | where the grant comes from: `response`, `store`, `login` |
+//! | `perennial.grant.stored` | whether a grant that could not be stored, or a newer one, is in the store now |
 //! | `perennial.grant.unsaved` | whether a session that ended held a grant that could not be stored |
 //! | `perennial.rejection` | what a rejection led to: `withdrawn`, `kept`, `stale` |
 //! | `perennial.wait.duration` | how long a caller waited |
@@ -59,7 +61,7 @@
 //! | `perennial.store.duration` | how long the store took |
 //! | `perennial.request.replayed` | whether a request is sent again |
 //! | `perennial.issuer.outcome` | what an issuer did |
-//! | `perennial.issuer.client`, `.subject`, `.family`, `.number` | for which client, for whom, and by which refresh token |
+//! | `perennial.issuer.client`, `.subject`, `.family`, `.number`, `.successor` | for which client, for whom, by which refresh token, and which one was issued |
 //! | `error.type` | the kind of an error, in a word; for a refresh and a wait see [`Error::name`](crate::session::Error::name) |
 //! | `error.message` | its text, with its sources |
 //! | `http.response.status_code` | the status of the token endpoint's response, or of the response that rejected a token |
@@ -71,7 +73,8 @@
 //!   ([H1](crate::spec#h-events)).
 //! - A hook is called outside of any lock ([C6](crate::spec#c-the-shared-session)), and one that panics
 //!   changes nothing ([H2](crate::spec#h-events)).
-//! - Without a hook, nothing is collected.
+//! - Without a hook, nothing is collected. (With the feature `testing`, an environment variable sets one: see
+//!   `testing`.)
 //!
 //! # Shown live
 //! `cargo run --example live_page` serves a page that shows the sessions of a program from these events: here
@@ -125,7 +128,8 @@ pub struct Event {
 pub struct SessionView {
     /// The number of the session, unique within the process.
     pub number: u64,
-    /// Counts the events of the session, from one; from one again where `keyed` has packed and resumed it.
+    /// Counts the events of the session, from one; from one again where `keyed` has packed and resumed it,
+    /// which another thread may report before the end of the packed one.
     pub sequence: u64,
     /// The state that a caller would meet.
     pub state: State,

@@ -30,7 +30,10 @@ impl Sink {
     /// Calls the hooks. Rule H2: "A hook that panics MUST change nothing".
     pub(crate) fn report(&self, event: &Event) {
         for hook in &self.0 {
-            let _ = contained(|| hook(event));
+            // What was panicked with may panic as it is dropped.
+            if let Err(panic) = contained(|| hook(event)) {
+                let _ = contained(|| drop(panic)).map_err(core::mem::forget);
+            }
         }
     }
 }

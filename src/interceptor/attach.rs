@@ -190,8 +190,7 @@ impl Interceptor {
     }
 
     fn report(&self, kind: impl FnOnce() -> EventKind) {
-        let shared = &self.session.shared;
-        shared.report_also(self.settings.events.as_deref(), shared.now(), kind);
+        self.session.shared.report_also(self.settings.events.as_deref(), kind);
     }
 }
 

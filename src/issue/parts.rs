@@ -9,6 +9,7 @@ use super::keys::Keys;
 use super::ports::{AccessTokens, FamilyId};
 use crate::clock::Clock;
 use crate::events::{Event, EventKind, IssuerEvent, IssuerOutcome, Sink};
+use crate::primitives::contained;
 use crate::rotation::Policy;
 use crate::time::Span;
 
@@ -56,7 +57,9 @@ impl<S> IssuerParts<S> {
         if let Some(sink) = &self.events {
             let event = IssuerEvent { client: client.into(), family, number, outcome };
             let kind = EventKind::Issuer(event);
-            sink.report(&Event { at: self.clock.now(), name: None, session: None, kind });
+            // What has rotated is answered, also where the clock panics.
+            let Ok(at) = contained(|| self.clock.now()) else { return };
+            sink.report(&Event { at, name: None, session: None, kind });
         }
     }
 }

@@ -309,3 +309,60 @@ fn a_session_that_was_built_is_told_with_the_token_that_it_starts_with() {
     assert_eq!(attribute(&told[0], "perennial.token.expires_in").as_deref(), Some("3600 s"));
     assert_eq!(told[0].session.map(|session| session.sequence), Some(1));
 }
+
+// Rule F2: it "MUST be kept, reported, and retried". It is the login's grant that is to be renewed in the store.
+#[test]
+fn a_response_that_joins_a_login_and_cannot_be_stored_is_told_too() {
+    let (store, script) = (Unwritable::default(), Scripted::new().then(Response::Hang));
+    let (time, events) = (VirtualTime::at(START), Events::default());
+    let session = events.of(builder(&script, &time).store(store.clone()));
+    session.token_blocking().expect("it is fresh");
+    time.advance(HOUR);
+    let mut waiting = Hand::new(session.token());
+    waiting.pending();
+    let login = Grant::new("at-9", script.presented()[0].clone().expect("one"), HOUR);
+    session.install_blocking(login).expect("the store works");
+    *store.1.lock().expect("no panic") = u32::MAX;
+    script.release(Response::Grant(Scripted::grant(2)));
+    drop(waiting);
+    assert!(session.close_blocking().is_err());
+    assert!(events.names().contains(&"grant.unsaved"));
+    session.logout_blocking().expect("a removal is written");
+    let told = events.take();
+    let ended = told.iter().find(|event| event.kind.name() == "grant.saved").expect("it ended");
+    assert_eq!(attribute(ended, "perennial.grant.stored").as_deref(), Some("false"));
+}
+
+// The first alert of the guide counts these.
+#[test]
+fn a_caller_that_gets_no_token_is_told_also_where_it_did_not_wait() {
+    let script = Scripted::new().then(Response::Fail(RefreshError::declined("it was revoked")));
+    let (time, events) = (VirtualTime::at(START), Events::default());
+    let session = events.of(builder(&script, &time));
+    time.advance(HOUR);
+    assert!(session.token_blocking().is_err());
+    events.take();
+    assert!(session.token_blocking().is_err());
+    let told = events.take();
+    assert_eq!(told.len(), 1);
+    assert_eq!(attribute(&told[0], "error.type").as_deref(), Some("declined"));
+}
+
+/// Panics as it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("planned");
+    }
+}
+
+// Rule H2.
+#[test]
+fn what_a_hook_panics_with_changes_nothing_as_it_is_dropped() {
+    let time = VirtualTime::at(START);
+    let panics = builder(&Scripted::new(), &time).on_event(|_| std::panic::panic_any(Bomb));
+    let session = panics.build().expect("the grant can be sent");
+    time.advance(HOUR);
+    session.token_blocking().expect("the server grants");
+}

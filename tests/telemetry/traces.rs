@@ -8,7 +8,7 @@ use perennial::adapters::tracing::record;
 use perennial::events::Event;
 use perennial::refresh::{RefreshError, Request};
 use perennial::session::Session;
-use perennial::testing::VirtualTime;
+use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::Grant;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -19,7 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::names::{Seen, all_kinds};
 use crate::outage::{FAILURES, outage};
-use crate::session_support::{HOUR, START, first_grant};
+use crate::session_support::{HOUR, START, builder, first_grant};
 
 /// What a subscriber has been given.
 #[derive(Clone, Default)]
@@ -132,4 +132,23 @@ fn no_attribute_is_missing_in_a_trace() {
         let found: BTreeSet<_> = lines[0].fields.keys().copied().collect();
         assert_eq!(found, expected, "{event}");
     }
+}
+
+#[test]
+fn a_decline_is_an_error_in_the_log_also_after_other_failures_and_once() {
+    let declined = || Response::Fail(RefreshError::misconfigured("invalid_client"));
+    let script = Scripted::new()
+        .then(Response::Fail(RefreshError::unavailable("no answer")))
+        .then(declined())
+        .then(declined());
+    let lines = logged(|| {
+        let time = VirtualTime::at(START);
+        let session = builder(&script, &time).on_event(record).build().expect("sendable");
+        for _ in 0..3 {
+            time.advance(HOUR);
+            assert!(session.token_blocking().is_err());
+        }
+    });
+    let levels: Vec<_> = with(&lines, "refresh.failed").iter().map(|line| line.level).collect();
+    assert_eq!(levels, [Level::WARN, Level::ERROR, Level::DEBUG]);
 }

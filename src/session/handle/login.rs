@@ -259,6 +259,13 @@ impl Session {
         let version = loop {
             let persisted = persist(timed, &unsaved.received, unsaved.over).await;
             panic.resume_unwinding();
+            if let Err(error) = &persisted {
+                self.shared.change(self.shared.now(), |inner, _| {
+                    if inner.unsaved.is_some() {
+                        inner.note_unsaved(error);
+                    }
+                });
+            }
             match persisted? {
                 Persisted::Done(version) | Persisted::Outpaced(_, version) => break version,
                 // What this session has received may be all that is left of the grant: the other one's

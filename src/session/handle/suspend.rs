@@ -86,6 +86,9 @@ impl Session {
             && inner.flights.waiters.is_empty()
             && inner.watchers.wakers.is_empty()
             && inner.unsaved.is_none();
+        if at_rest {
+            inner.note_packed(&self.shared.ports.settings, now);
+        }
         at_rest.then(|| Suspended {
             // Whoever still refers to it, such as its keeper, starts nothing any more.
             lifecycle: core::mem::replace(&mut inner.lifecycle, Lifecycle::new(0)),

@@ -117,9 +117,12 @@ impl Shared {
                 let now = ports.settings.sample().now;
                 shared.change(now, |inner, _| {
                     inner.saves.has_landed(number, now);
-                    // What another holder has stored is for the next refresh to adopt.
-                    if let Ok(Persisted::Done(version)) = persisted {
-                        inner.has_saved(&unsaved, version);
+                    match persisted {
+                        Ok(Persisted::Done(version)) => inner.has_saved(&unsaved, version),
+                        // What another holder has stored is for the next refresh to adopt.
+                        Ok(Persisted::Outpaced(..) | Persisted::Presented { .. }) => {}
+                        Err(error) if inner.unsaved.is_some() => inner.note_unsaved(&error),
+                        Err(_) => {}
                     }
                 });
             };

@@ -57,6 +57,7 @@ impl Inner {
         // Grants received by earlier flights do not concern the grant to come.
         self.grants = Arc::default();
         self.unsaved = None;
+        self.note_unsaved_ended();
         deferred.errors.extend(self.last_failure.take().map(|(_, error)| error));
         self.notify_all(deferred);
     }

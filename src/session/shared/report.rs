@@ -12,7 +12,7 @@ use crate::session::ports::Settings;
 use crate::session::shared::Shared;
 use crate::session::shared::deferred::Deferred;
 use crate::session::shared::inner::Inner;
-use crate::session::shared::reporting::{OpenRefresh, Pending, seen, view};
+use crate::session::shared::reporting::{Issued, OpenRefresh, Pending, seen};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::token::AccessToken;
@@ -49,10 +49,11 @@ impl Inner {
 
     /// Notes a grant that is installed now, which `flight` has brought, if it was a refresh.
     pub(crate) fn note_arrived(&mut self, flight: Option<FlightId>, origin: GrantOrigin) {
+        let Some(reporting) = &mut self.reporting else { return };
+        let schedule = self.lifecycle.schedule();
         let generation = self.token.as_ref().map(AccessToken::generation);
-        if let Some(reporting) = &mut self.reporting {
-            reporting.pending.push(Pending::Arrived { flight, generation, origin });
-        }
+        let token = generation.map(|generation| Issued { generation, schedule });
+        reporting.pending.push(Pending::Arrived { flight, token, origin });
     }
 
     /// Completes what was noted, to be reported once the lock is released.
@@ -67,16 +68,16 @@ impl Inner {
         for pending in core::mem::take(&mut reporting.pending) {
             let kind = match pending {
                 Pending::Complete(kind) => Some(kind),
-                Pending::Started { generation } => {
-                    let token = generation.map(|generation| view(generation, lifecycle, now));
+                Pending::Started(token) => {
+                    let token = token.map(|token| token.view(now));
                     Some(EventKind::SessionStarted { token })
                 }
                 Pending::Removed => {
                     Some(EventKind::GrantRemoved { failures: reporting.recover().0 })
                 }
                 Pending::Failed { flight, error } => reporting.failed(flight, error, now),
-                Pending::Arrived { flight, generation, origin } => {
-                    Some(reporting.arrived(lifecycle, flight, generation, origin, now))
+                Pending::Arrived { flight, token, origin } => {
+                    Some(reporting.arrived(flight, token.as_ref(), origin, now))
                 }
             };
             if let Some(kind) = kind {
@@ -89,12 +90,30 @@ impl Inner {
         }
         if reporting.unsaved && self.unsaved.is_none() {
             reporting.unsaved = false;
-            reporting.pending.push(Pending::Complete(EventKind::GrantSaved));
+            reporting.pending.push(Pending::Complete(EventKind::GrantSaved { stored: true }));
         }
         for pending in core::mem::take(&mut reporting.pending) {
             if let Pending::Complete(kind) = pending {
                 deferred.calls().events.push(reporting.event(lifecycle, settings, now, kind));
             }
+        }
+    }
+
+    /// Notes that a grant which could not be stored is not to be stored any more.
+    pub(crate) fn note_unsaved_ended(&mut self) {
+        if let Some(reporting) = &mut self.reporting {
+            if core::mem::take(&mut reporting.unsaved) {
+                let ended = EventKind::GrantSaved { stored: false };
+                reporting.pending.push(Pending::Complete(ended));
+            }
+        }
+    }
+
+    /// Notes how the session appears, which is about to be packed.
+    #[cfg(feature = "keyed")]
+    pub(crate) fn note_packed(&mut self, settings: &Settings, now: Timestamp) {
+        if let Some(reporting) = &mut self.reporting {
+            reporting.packed = Some(seen(&self.lifecycle, settings, now));
         }
     }
 
@@ -118,38 +137,39 @@ impl Shared {
 
     #[cold]
     fn report_now(&self, now: Timestamp, kind: EventKind) {
-        let event = self.event(now, kind);
+        let (before, event) = self.event(now, kind);
+        self.report_all(&before);
         self.report_all(core::slice::from_ref(&event));
     }
 
     /// Reports an event of an interceptor of this session, to its hooks and to `others`.
     #[cfg(feature = "http")]
-    pub(crate) fn report_also(
-        &self,
-        others: Option<&Sink>,
-        now: Timestamp,
-        kind: impl FnOnce() -> EventKind,
-    ) {
+    pub(crate) fn report_also(&self, others: Option<&Sink>, kind: impl FnOnce() -> EventKind) {
         if self.ports.hooks.events.is_none() && others.is_none() {
             return;
         }
-        let event = self.event(now, kind());
+        let Ok(now) = contained(|| self.now()) else { return };
+        let (before, event) = self.event(now, kind());
+        self.report_all(&before);
         self.report_all(core::slice::from_ref(&event));
         if let Some(others) = others {
             others.report(&event);
         }
     }
 
-    /// Returns an event of a session whose state has not changed.
-    fn event(&self, now: Timestamp, kind: EventKind) -> Event {
+    /// Returns an event of a session whose state has not changed, and those that come before it.
+    fn event(&self, now: Timestamp, kind: EventKind) -> (Vec<Event>, Event) {
         let settings = &self.ports.settings;
+        let mut before = Deferred::default();
         let mut inner = self.lock();
+        inner.complete_events(settings, now, &mut before);
+        let before = before.calls.unwrap_or_default().events;
         let Inner { reporting, lifecycle, .. } = &mut *inner;
         if let Some(reporting) = reporting {
-            return reporting.event(lifecycle, settings, now, kind);
+            return (before, reporting.event(lifecycle, settings, now, kind));
         }
         let session = Some(seen(lifecycle, settings, now));
-        Event { at: now, name: settings.name.clone(), session, kind }
+        (before, Event { at: now, name: settings.name.clone(), session, kind })
     }
 
     /// Reports that the session has ended, where there is a hook for events.

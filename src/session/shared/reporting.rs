@@ -19,8 +19,12 @@ pub(crate) struct Reporting {
     /// How many refreshes have failed since the last success, and when the first of these did.
     pub(super) failures: u32,
     failing_since: Option<Timestamp>,
+    /// How the last of them failed.
+    failed_as: Option<&'static str>,
     /// Whether a grant was reported as not stored.
     pub(super) unsaved: bool,
+    /// How the session appeared when it was packed, which takes its state away.
+    pub(super) packed: Option<SessionView>,
     pub(super) pending: Vec<Pending>,
 }
 
@@ -34,16 +38,26 @@ pub(super) struct OpenRefresh {
 pub(super) enum Pending {
     Complete(EventKind),
     Failed { flight: FlightId, error: ErrorView },
-    Started { generation: Option<Generation> },
+    Started(Option<Issued>),
     Removed,
-    Arrived { flight: Option<FlightId>, generation: Option<Generation>, origin: GrantOrigin },
+    Arrived { flight: Option<FlightId>, token: Option<Issued>, origin: GrantOrigin },
+}
+
+/// A token as it was published.
+pub(super) struct Issued {
+    pub(super) generation: Generation,
+    pub(super) schedule: Option<Schedule<Timestamp>>,
 }
 
 impl Reporting {
     pub(crate) fn new(ports: &Ports, lifecycle: &Lifecycle) -> Option<Box<Self>> {
         let number = lifecycle.session();
         ports.hooks.events.as_ref()?;
-        let pending = vec![Pending::Started { generation: lifecycle.generation() }];
+        let pending = vec![Pending::Started(
+            lifecycle
+                .generation()
+                .map(|generation| Issued { generation, schedule: lifecycle.schedule() }),
+        )];
         Some(Box::new(Self { number, pending, ..Self::default() }))
     }
 
@@ -59,6 +73,7 @@ impl Reporting {
     /// Returns how many refreshes have failed since the last success, and when the first of these did, and
     /// counts from zero again.
     pub(super) fn recover(&mut self) -> (u32, Option<Timestamp>) {
+        self.failed_as = None;
         (core::mem::take(&mut self.failures), self.failing_since.take())
     }
 
@@ -72,24 +87,25 @@ impl Reporting {
         let open = self.open.take_if(|open| open.flight == flight)?;
         self.failures = self.failures.saturating_add(1);
         self.failing_since.get_or_insert(now);
+        let repeated = self.failed_as.replace(error.name()) == Some(error.name());
         Some(EventKind::RefreshFailed {
             refresh: flight.number(),
             cause: open.cause,
             error,
             took: now.since(open.started).to_duration(),
             failures: self.failures,
+            repeated,
         })
     }
 
     pub(super) fn arrived(
         &mut self,
-        lifecycle: &Lifecycle,
         flight: Option<FlightId>,
-        generation: Option<Generation>,
+        token: Option<&Issued>,
         origin: GrantOrigin,
         now: Timestamp,
     ) -> EventKind {
-        let token = generation.map(|generation| view(generation, lifecycle, now));
+        let token = token.map(|token| token.view(now));
         let (failures, since) = self.recover();
         let open = self.open.take_if(|open| token.is_some() && flight == Some(open.flight));
         let (Some(open), Some(token)) = (open, token) else {
@@ -114,7 +130,8 @@ impl Reporting {
         kind: EventKind,
     ) -> Event {
         self.sequence += 1;
-        let session = SessionView { number: self.number, ..seen(lifecycle, settings, now) };
+        let session = self.packed.unwrap_or_else(|| seen(lifecycle, settings, now));
+        let session = SessionView { number: self.number, ..session };
         let session = Some(SessionView { sequence: self.sequence, ..session });
         Event { at: now, name: settings.name.clone(), session, kind }
     }
@@ -133,16 +150,18 @@ pub(super) fn seen(lifecycle: &Lifecycle, settings: &Settings, now: Timestamp) -
     }
 }
 
-pub(super) fn view(generation: Generation, lifecycle: &Lifecycle, now: Timestamp) -> TokenView {
-    let deadlines = match lifecycle.schedule() {
-        Some(Schedule::Timed(deadlines)) => Some(deadlines),
-        Some(Schedule::UntilRejected) | None => None,
-    };
-    let until = |at: Timestamp| at.since(now).to_duration();
-    TokenView {
-        generation,
-        due_in: deadlines.map(|it| until(it.refresh_after)),
-        usable_for: deadlines.map(|it| until(it.unusable_from)),
-        expires_in: deadlines.map(|it| until(it.expires_at)),
+impl Issued {
+    pub(super) fn view(&self, now: Timestamp) -> TokenView {
+        let deadlines = match self.schedule {
+            Some(Schedule::Timed(deadlines)) => Some(deadlines),
+            Some(Schedule::UntilRejected) | None => None,
+        };
+        let until = |at: Timestamp| at.since(now).to_duration();
+        TokenView {
+            generation: self.generation,
+            due_in: deadlines.map(|it| until(it.refresh_after)),
+            usable_for: deadlines.map(|it| until(it.unusable_from)),
+            expires_in: deadlines.map(|it| until(it.expires_at)),
+        }
     }
 }

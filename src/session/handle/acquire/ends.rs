@@ -7,6 +7,7 @@ use core::time::Duration;
 use crate::events::EventKind;
 use crate::lifecycle::Requested;
 use crate::offload::blocking;
+use crate::primitives::contained;
 use crate::session::error::{Error, Kind};
 use crate::session::handle::acquire::{Acquire, Next};
 use crate::session::handle::options::Limits;
@@ -130,8 +131,9 @@ impl Acquire<'_> {
     #[cold]
     fn report(&self, result: &Result<AccessToken, Error>) {
         let shared = &self.session.shared;
-        let now = shared.now();
-        if self.key.is_some() || now > self.began {
+        // A hook must change nothing: a clock that panics here costs no token.
+        let Ok(now) = contained(|| shared.now()) else { return };
+        if result.is_err() || self.key.is_some() || now > self.began {
             let waited = now.since(self.began).to_duration();
             let error = result.as_ref().err().map(Into::into);
             shared.report(now, || EventKind::TokenWaited { waited, error });
