@@ -112,3 +112,22 @@ fn hooks_are_called_on_the_sessions_thread_and_need_not_be_sent() {
     assert_eq!(told.take(), ["rotated rt-2", "orphan rt-3"]);
     assert_eq!(script.revoked(), [""; 0]);
 }
+
+#[test]
+fn a_hook_for_events_need_not_be_sent_and_is_called_from_the_first_event_to_the_last() {
+    let told: Rc<RefCell<Vec<&'static str>>> = Rc::default();
+    let names = Rc::clone(&told);
+    let builder = LocalSession::builder_with(Bound::new(&Scripted::new()))
+        .on_event(move |event| names.borrow_mut().push(event.kind.name()));
+    let (session, _) = lapsed_of(builder);
+    at_once(session.token()).expect("the server grants");
+    drop(session);
+    let expected = [
+        "session.started",
+        "refresh.started",
+        "refresh.succeeded",
+        "token.waited",
+        "session.ended",
+    ];
+    assert_eq!(told.take(), expected);
+}

@@ -206,8 +206,9 @@ impl LocalBuilder {
     /// # Errors
     /// If the grant holds a token that could not be sent.
     pub fn build(self) -> Result<LocalSession, BuildError> {
-        let session = self.builder.build()?;
-        Ok(LocalSession { session, local: Local::settle(self.address, self.ports) })
+        // First, since the session's first event finds its hook there.
+        let local = Local::settle(self.address, self.ports);
+        Ok(LocalSession { session: self.builder.build()?, local })
     }
 
     fn with(self, set: impl FnOnce(Builder) -> Builder) -> Self {
