@@ -102,8 +102,10 @@ impl<'a> Answer<'a> {
             }
         };
         let (failure, message) = (format!("{failure:?}"), format!("{text:?}"));
-        let shown =
-            format!("RefreshError {{ failure: {failure}, message: {message}, source: None }}");
+        let status = self.status;
+        let shown = format!(
+            "RefreshError {{ failure: {failure}, status: Some({status}), message: {message}, source: None }}"
+        );
         said && format!("{error:?}") == shown
     }
 
