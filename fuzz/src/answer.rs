@@ -102,10 +102,12 @@ impl<'a> Answer<'a> {
             }
         };
         let (failure, message) = (format!("{failure:?}"), format!("{text:?}"));
-        let status = self.status;
+        // One that is no HTTP status is not kept.
+        let status = error.status();
         let shown = format!(
-            "RefreshError {{ failure: {failure}, status: Some({status}), message: {message}, source: None }}"
+            "RefreshError {{ failure: {failure}, status: {status:?}, message: {message}, source: None }}"
         );
+        let said = said && status.is_none_or(|status| status == self.status);
         said && format!("{error:?}") == shown
     }
 

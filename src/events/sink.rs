@@ -20,9 +20,9 @@ impl Sink {
 
     /// Returns the hooks to call, if there are any.
     pub(crate) fn into_hooks(self) -> Option<Arc<Self>> {
-        #[cfg(feature = "testing")]
+        #[cfg(all(feature = "testing", not(any(loom, shuttle, tsan))))]
         let this = self.and_file();
-        #[cfg(not(feature = "testing"))]
+        #[cfg(not(all(feature = "testing", not(any(loom, shuttle, tsan)))))]
         let this = self;
         (!this.0.is_empty()).then(|| Arc::new(this))
     }
@@ -38,7 +38,8 @@ impl Sink {
     }
 }
 
-#[cfg(feature = "testing")]
+// Not for the checkers of interleavings, which do not see into the standard library's `LazyLock`.
+#[cfg(all(feature = "testing", not(any(loom, shuttle, tsan))))]
 impl Sink {
     /// Adds the file that the environment names (see [`testing`](crate::testing)), if it does.
     fn and_file(mut self) -> Self {
