@@ -111,16 +111,23 @@ pub fn describe() {
 
 /// Records an event: a hook for `on_event`.
 pub fn record(event: &Event) {
-    let mut labels = labels(event);
-    let session = || event.name.iter().map(|name| ("perennial.session.name", name.to_string()));
-    let of_session = || session().map(|(key, name)| Label::new(key, name)).collect::<Vec<_>>();
+    let labels = || labels(event);
+    let of_session = || {
+        let name = event.name.iter();
+        name.map(|name| Label::new("perennial.session.name", name.to_string())).collect::<Vec<_>>()
+    };
+    let changed = || {
+        let mut labels = labels();
+        labels.push(Label::from_static_parts("event.name", event.kind.name()));
+        counter!(GRANT_CHANGED, labels).increment(1);
+    };
     let add = |name: &'static str, number: f64| gauge!(name, of_session()).increment(number);
     match &event.kind {
         EventKind::SessionStarted { .. } => {}
         EventKind::RefreshStarted { .. } => add(REFRESH_ACTIVE, 1.0),
         EventKind::RefreshSucceeded { took, failures, outage, .. } => {
             add(REFRESH_ACTIVE, -1.0);
-            histogram!(REFRESH_DURATION, labels).record(*took);
+            histogram!(REFRESH_DURATION, labels()).record(*took);
             if let Some(outage) = outage {
                 histogram!(REFRESH_OUTAGE, of_session()).record(*outage);
             }
@@ -128,7 +135,7 @@ pub fn record(event: &Event) {
         }
         EventKind::RefreshFailed { took, failures, .. } => {
             add(REFRESH_ACTIVE, -1.0);
-            histogram!(REFRESH_DURATION, labels).record(*took);
+            histogram!(REFRESH_DURATION, labels()).record(*took);
             if *failures == 1 {
                 add(SESSION_FAILING, 1.0);
             }
@@ -136,28 +143,26 @@ pub fn record(event: &Event) {
         EventKind::RefreshSuperseded { .. } => add(REFRESH_ACTIVE, -1.0),
         EventKind::GrantInstalled { failures, .. } | EventKind::GrantRemoved { failures } => {
             recovered(*failures, add);
-            labels.push(Label::from_static_parts("event.name", event.kind.name()));
-            counter!(GRANT_CHANGED, labels).increment(1);
+            changed();
         }
-        EventKind::GrantOrphaned => {
-            labels.push(Label::from_static_parts("event.name", event.kind.name()));
-            counter!(GRANT_CHANGED, labels).increment(1);
-        }
+        EventKind::GrantOrphaned => changed(),
         EventKind::GrantUnsaved { .. } => add(SESSION_UNSAVED, 1.0),
         EventKind::GrantSaved { .. } => add(SESSION_UNSAVED, -1.0),
-        EventKind::TokenRejected { .. } => counter!(TOKEN_REJECTED, labels).increment(1),
-        EventKind::TokenRecovered { .. } => counter!(TOKEN_RECOVERED, labels).increment(1),
-        EventKind::TokenWaited { waited, .. } => histogram!(WAIT_DURATION, labels).record(*waited),
+        EventKind::TokenRejected { .. } => counter!(TOKEN_REJECTED, labels()).increment(1),
+        EventKind::TokenRecovered { .. } => counter!(TOKEN_RECOVERED, labels()).increment(1),
+        EventKind::TokenWaited { waited, .. } => {
+            histogram!(WAIT_DURATION, labels()).record(*waited);
+        }
         EventKind::SessionEnded { failures, unsaved } => {
             recovered(*failures, add);
             if *unsaved {
                 add(SESSION_UNSAVED, -1.0);
             }
         }
-        EventKind::StoreCalled { took, .. } => histogram!(STORE_DURATION, labels).record(*took),
-        EventKind::RequestRefused { .. } => counter!(REQUEST_REFUSED, labels).increment(1),
-        EventKind::ResponseRejected { .. } => counter!(RESPONSE_REJECTED, labels).increment(1),
-        EventKind::Issuer(_) => counter!(ISSUER_RESPONDED, labels).increment(1),
+        EventKind::StoreCalled { took, .. } => histogram!(STORE_DURATION, labels()).record(*took),
+        EventKind::RequestRefused { .. } => counter!(REQUEST_REFUSED, labels()).increment(1),
+        EventKind::ResponseRejected { .. } => counter!(RESPONSE_REJECTED, labels()).increment(1),
+        EventKind::Issuer(_) => counter!(ISSUER_RESPONDED, labels()).increment(1),
     }
 }
 

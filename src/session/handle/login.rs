@@ -260,11 +260,7 @@ impl Session {
             let persisted = persist(timed, &unsaved.received, unsaved.over).await;
             panic.resume_unwinding();
             if let Err(error) = &persisted {
-                self.shared.change(self.shared.now(), |inner, _| {
-                    if inner.unsaved.is_some() {
-                        inner.note_unsaved(error);
-                    }
-                });
+                self.shared.change(self.shared.now(), |inner, _| inner.note_unsaved(error));
             }
             match persisted? {
                 Persisted::Done(version) | Persisted::Outpaced(_, version) => break version,

@@ -121,8 +121,7 @@ impl Shared {
                         Ok(Persisted::Done(version)) => inner.has_saved(&unsaved, version),
                         // What another holder has stored is for the next refresh to adopt.
                         Ok(Persisted::Outpaced(..) | Persisted::Presented { .. }) => {}
-                        Err(error) if inner.unsaved.is_some() => inner.note_unsaved(&error),
-                        Err(_) => {}
+                        Err(error) => inner.note_unsaved(&error),
                     }
                 });
             };

@@ -117,9 +117,11 @@ impl Inner {
         }
     }
 
-    /// Notes that a received grant could not be stored, unless that was reported before.
+    /// Notes that the grant which is still to be stored could not be, unless that was reported before.
     pub(crate) fn note_unsaved(&mut self, error: &StoreError) {
-        let Some(reporting) = &mut self.reporting else { return };
+        let Some(reporting) = self.reporting.as_mut().filter(|_| self.unsaved.is_some()) else {
+            return;
+        };
         if !core::mem::replace(&mut reporting.unsaved, true) {
             let unsaved = EventKind::GrantUnsaved { error: error.into() };
             reporting.pending.push(Pending::Complete(unsaved));
