@@ -47,7 +47,7 @@ impl<S: FamilyStore> Issuer<S> {
         let Login { client, subject, scope } = login.clone();
         let identity = Identity { subject, client, scope };
         let claims = self.new_claims(id, family.newest(), now)?;
-        let issued = self.issue(&claims, &identity, Some(family.newest()), now)?;
+        let issued = self.issue(&claims, &identity, Some((family.newest(), 0)), now)?;
         let Identity { subject, client, scope } = identity;
         let forget_at = self.forget_at(family, now);
         let record = FamilyRecord { client, subject, scope, family: family.to_row(), forget_at };
@@ -117,10 +117,14 @@ impl<S: FamilyStore> Issuer<S> {
             let mut family = Family::from_row(record.family);
             let decision = match family.handle_presented(&self.0.policy, number, now) {
                 Presented::IssueSuccessor { number } => {
-                    Ok((number, Some(number), IssuerOutcome::Refreshed { successor: number }))
+                    Ok((number, Some((number, 0)), IssuerOutcome::Refreshed { successor: number }))
                 }
                 Presented::RepeatSuccessor { number } => {
-                    Ok((number, Some(number), IssuerOutcome::Repeated { successor: number }))
+                    Ok((number, Some((number, 0)), IssuerOutcome::Repeated { successor: number }))
+                }
+                Presented::IssueSibling { number, sibling } => {
+                    let repeated = IssuerOutcome::Repeated { successor: number };
+                    Ok((number, Some((number, sibling)), repeated))
                 }
                 Presented::RenewAccess => Ok((number, None, IssuerOutcome::AccessRenewed)),
                 // A refusal changes nothing, so nothing is written.
@@ -275,7 +279,7 @@ impl<S: FamilyStore> Issuer<S> {
         &self,
         claims: &Claims,
         identity: &Identity,
-        refresh_token: Option<u64>,
+        refresh_token: Option<(u64, u32)>,
         now: Timestamp,
     ) -> Result<Issued, GrantError> {
         let token = self.0.tokens.mint(claims, identity)?;
@@ -283,7 +287,7 @@ impl<S: FamilyStore> Issuer<S> {
             access_token: token,
             expires_in: claims.expires_at.since(now).to_duration(),
             refresh_token: refresh_token
-                .map(|number| self.0.keys.refresh_token(claims.family, number)),
+                .map(|(number, sibling)| self.0.keys.refresh_token(claims.family, number, sibling)),
             scope: identity.scope.clone(),
             family: claims.family,
         })
