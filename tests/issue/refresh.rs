@@ -24,8 +24,7 @@ fn of_a_thousand_presentations_at_once_exactly_one_rotates_under_every_policy() 
             threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
         });
         assert_eq!(rig.store.newest(login.family), 2, "{policy:?}");
-        let texts: Vec<_> =
-            successors.iter().filter_map(|it| it.refresh_token.as_ref()).collect();
+        let texts: Vec<_> = successors.iter().filter_map(|it| it.refresh_token.as_ref()).collect();
         let texts: HashSet<_> = texts.into_iter().map(Secret::expose).collect();
         let siblings = matches!(policy.reuse(), Reuse::OverlapSuccessors { .. });
         let expected = if siblings { 1000 } else { 1 };

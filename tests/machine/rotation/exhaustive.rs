@@ -101,7 +101,8 @@ fn check(policy: &Policy<Tick>, before: Family<Tick>, event: Event, now: Tick) {
         assert_eq!(issued, after.newest(), "{}", context());
         assert!(sibling > 0, "{}", context());
         for then in all() {
-            if let Effect::IssueSibling { sibling: next, .. } = apply(policy, after, event, then).1 {
+            if let Effect::IssueSibling { sibling: next, .. } = apply(policy, after, event, then).1
+            {
                 assert!(next > sibling, "{} {then:?}", context());
             }
         }

@@ -98,7 +98,16 @@ const MODELS: [Listed; 6] = [
             let machine = rotation::of(reuse);
             machine.map_or_else(Findings::default, |machine| run(name, machine, manner))
         },
-        reduced: (Some(12), &["strict", "overlap-access-only", "overlap-successors", "idempotent", "confirm-by-use"]),
+        reduced: (
+            Some(12),
+            &[
+                "strict",
+                "overlap-access-only",
+                "overlap-successors",
+                "idempotent",
+                "confirm-by-use",
+            ],
+        ),
         large: None,
     },
 ];

@@ -165,8 +165,14 @@ impl State {
     /// Just after the login.
     pub(super) fn start(system: &System) -> Self {
         let now = Tick(0);
-        let stored =
-            Stored { token: Token::first(1), asked: now, intent: None, writer: None, version: 1, until: None };
+        let stored = Stored {
+            token: Token::first(1),
+            asked: now,
+            intent: None,
+            writer: None,
+            version: 1,
+            until: None,
+        };
         Self {
             now,
             family: Family::new(now),
@@ -256,8 +262,7 @@ impl Hash for State {
                 newest.saturating_sub(flight.number()).min(OLDER)
             };
             let held_back = holder.held_back;
-            let held_back =
-                held_back.map(|it| (of_it(it.flight), behind(it.token), ago(it.asked)));
+            let held_back = held_back.map(|it| (of_it(it.flight), behind(it.token), ago(it.asked)));
             held_back.hash(hasher);
             holder.doubted.map(behind).hash(hasher);
             let newest = self.stores[0].version;
@@ -274,8 +279,7 @@ impl Hash for State {
             writer.map(|(holder, flight)| (holder, back(holder, flight))).hash(hasher);
         }
         for message in self.messages {
-            let Some(Message { holder, flight, heard, token, sent, deadline, leg, fate }) =
-                message
+            let Some(Message { holder, flight, heard, token, sent, deadline, leg, fate }) = message
             else {
                 0_u8.hash(hasher);
                 continue;

@@ -72,7 +72,8 @@ fn lines() -> impl Iterator<Item = Line> {
 pub(crate) fn survey(threads: usize) -> Survey {
     let mut survey = Survey::default();
     let head = POLICIES.join(" | ");
-    let mut table = format!("| | what goes wrong | {head} |\n|---|---|{}\n", ":-:|".repeat(POLICIES.len()));
+    let mut table =
+        format!("| | what goes wrong | {head} |\n|---|---|{}\n", ":-:|".repeat(POLICIES.len()));
     let mut diagrams = String::new();
     for (number, line) in (1..).zip(lines()) {
         let name = line.row.name;
