@@ -20,6 +20,13 @@ pub enum GrantError {
     /// `invalid_scope`: the requested scope exceeds what was granted, or what an access token can
     /// hold.
     InvalidScope,
+    /// No access token can hold the subject, the client and the program's own claims.
+    TooLong,
+    /// The subject of a login is the id of a client: its tokens would be taken for those that the client
+    /// gets for itself (RFC 9068, section 5).
+    SubjectIsClient,
+    /// 429: the family has made too many requests. Nothing was issued or rotated.
+    TooManyRequests,
     /// 503: a family could not be read or written, or the access token could not be signed. The
     /// refresh token was not rotated.
     Unavailable(StoreError),
@@ -51,6 +58,9 @@ impl From<&GrantError> for ErrorView {
         match error {
             GrantError::InvalidGrant(why) => Self::new(why.name(), None, *why),
             GrantError::InvalidScope => Self::new("invalid_scope", None, error.clone()),
+            GrantError::TooLong => Self::new("too_long", None, error.clone()),
+            GrantError::SubjectIsClient => Self::new("subject_is_client", None, error.clone()),
+            GrantError::TooManyRequests => Self::new("throttled", None, error.clone()),
             GrantError::Unavailable(why) => Self::new("unavailable", None, why.clone()),
         }
     }
@@ -73,6 +83,7 @@ impl From<MintError> for GrantError {
     fn from(error: MintError) -> Self {
         match error {
             MintError::ScopeTooLong => Self::InvalidScope,
+            MintError::TooLong => Self::TooLong,
             MintError::Unavailable(error) => Self::Unavailable(error),
         }
     }
@@ -83,6 +94,11 @@ impl fmt::Display for GrantError {
         formatter.write_str(match self {
             Self::InvalidGrant(_) => "the refresh token does not work",
             Self::InvalidScope => "the scope exceeds what was granted, or what a token can hold",
+            Self::TooLong => {
+                "the subject, the client and the claims are too long for an access token"
+            }
+            Self::SubjectIsClient => "the subject is the id of a client; a user needs another name",
+            Self::TooManyRequests => "the login has made too many requests; try again later",
             Self::Unavailable(_) => "the token could not be issued now; try again later",
         })
     }
@@ -92,7 +108,9 @@ impl StdError for GrantError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::InvalidGrant(why) => Some(why),
-            Self::InvalidScope => None,
+            Self::InvalidScope | Self::TooLong | Self::SubjectIsClient | Self::TooManyRequests => {
+                None
+            }
             Self::Unavailable(error) => Some(error),
         }
     }

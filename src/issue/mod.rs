@@ -36,22 +36,26 @@
 
 mod builder;
 mod error;
+mod families;
 mod issued;
 mod issuer;
 mod keys;
 mod memory;
 mod opaque;
+mod own_claims;
 mod parts;
 mod ports;
 
 pub use builder::IssuerBuilder;
 pub use error::{AuthenticationError, GrantError, InvalidGrant};
+pub use families::ActiveLogin;
 pub use issued::{Issued, Login};
 pub use issuer::Issuer;
 pub use keys::{KeyError, Keys};
 pub use memory::MemoryFamilies;
 pub use opaque::Opaque;
+pub use own_claims::{ClaimError, OwnClaims};
 pub use ports::{
     AccessTokens, Claims, FamilyId, FamilyRecord, FamilyStore, FamilySwap, Identity, MintError,
-    Principal, VerifyError, VersionedFamily,
+    PURGE_CONFIRMED_AFTER, Principal, VerifyError, VersionedFamily,
 };

@@ -1,10 +1,11 @@
 //! Store, keys and settings of an issuer, shared by its handles.
 
-use std::boxed::Box;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::prelude::rust_2024::*;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::error::GrantError;
-use super::issued::Issued;
+use super::issued::{Issued, Login};
 use super::keys::Keys;
 use super::ports::{AccessTokens, FamilyId};
 use crate::clock::Clock;
@@ -21,11 +22,20 @@ pub(super) struct IssuerParts<S> {
     pub(super) policy: Policy,
     pub(super) access_lifetime: Span,
     pub(super) renewal_window: Span,
+    pub(super) leeway: Span,
+    /// The ids of clients, which are no subjects of logins.
+    pub(super) clients: RwLock<BTreeSet<String>>,
     pub(super) clock: Box<dyn Clock>,
     pub(super) events: Option<Arc<Sink>>,
 }
 
 impl<S> IssuerParts<S> {
+    /// Returns whether the subject of a login is a client.
+    pub(super) fn is_client(&self, login: &Login) -> bool {
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        login.subject == login.client || clients.contains(&login.subject)
+    }
+
     /// Reports the result of a grant, and returns the result for the client.
     pub(super) fn report(
         &self,

@@ -25,5 +25,10 @@ CREATE TABLE IF NOT EXISTS perennial_families (
     forget_at bigint
 ) WITH (fillfactor = 70);
 
+ALTER TABLE perennial_families
+    ADD COLUMN IF NOT EXISTS device text,
+    ADD COLUMN IF NOT EXISTS claims text,
+    ADD COLUMN IF NOT EXISTS over_at bigint;
+
 CREATE INDEX IF NOT EXISTS perennial_families_of_subject ON perennial_families (subject);
 CREATE INDEX IF NOT EXISTS perennial_families_to_forget ON perennial_families (forget_at);
