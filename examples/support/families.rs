@@ -118,6 +118,18 @@ impl FamilyStore for Families {
     async fn revoke_subject(&self, subject: &str) -> std::result::Result<u64, StoreError> {
         each!(self, store => store.revoke_subject(subject).await)
     }
+
+    async fn families_of(
+        &self,
+        subject: &str,
+        most: usize,
+    ) -> std::result::Result<Vec<(FamilyId, FamilyRecord)>, StoreError> {
+        each!(self, store => store.families_of(subject, most).await)
+    }
+
+    async fn purge(&self, now: Timestamp) -> std::result::Result<u64, StoreError> {
+        each!(self, store => store.purge(now).await)
+    }
 }
 
 #[cfg(test)]

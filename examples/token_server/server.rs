@@ -85,7 +85,8 @@ impl<S: FamilyStore> Server<S> {
             Some(jwt) => endpoints.jwks(jwt.jwks()),
             None => endpoints,
         };
-        Ok(Self { url, issuer, endpoints: endpoints.build(), listener })
+        let endpoints = endpoints.build().map_err(io::Error::other)?;
+        Ok(Self { url, issuer, endpoints, listener })
     }
 
     /// Serves until `ended`, and finishes what was begun.
@@ -95,13 +96,14 @@ impl<S: FamilyStore> Server<S> {
     ) -> io::Result<()> {
         let things = Router::new()
             .route("/things/{number}", get(thing))
-            .layer(RequireBearer::new(self.issuer).realm("things"));
+            .route_layer(RequireBearer::new(self.issuer).realm("things"));
         let app = self
             .endpoints
             .router()
             .merge(things)
             .route("/", get(page))
             .route("/web/{file}", get(file));
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(self.listener, app).with_graceful_shutdown(ended).await?;
         self.endpoints.finish().await;
         Ok(())

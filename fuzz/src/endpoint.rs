@@ -22,17 +22,18 @@ impl Issued {
     }
 
     /// What it is answered: by a server that knows the clients `web`, which has no secret, and
-    /// `shop`, whose secret is `hush-hush` and which may act for itself.
+    /// `shop`, whose secret is `hush-hush, the shop` and which may act for itself.
     ///
     /// # Panics
     /// Where there is no answer.
     pub fn answer(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
-        let shop = RegisteredClient::confidential("shop", "hush-hush")
+        let shop = RegisteredClient::confidential("shop", "hush-hush, the shop")
             .client_credentials(["read", "write"]);
         let server = AuthorizationServer::builder(self.issuer.clone(), "https://issuer")
             .client(RegisteredClient::public("web"))
             .client(shop)
-            .build();
+            .build()
+            .expect("each setting is allowed");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let (head, body) = runtime.block_on(async {
             let answer = server.router().oneshot(request).await.expect("infallible");

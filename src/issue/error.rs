@@ -66,6 +66,27 @@ impl From<&GrantError> for ErrorView {
     }
 }
 
+/// Why a request was denied before its family was known.
+#[cfg(feature = "axum")]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ThisError)]
+pub(crate) enum Denied {
+    #[error("the client is not known, or its authentication failed")]
+    Client,
+    #[error("too many requests")]
+    Throttled,
+}
+
+#[cfg(feature = "axum")]
+impl From<Denied> for ErrorView {
+    fn from(denied: Denied) -> Self {
+        let name = match denied {
+            Denied::Client => "invalid_client",
+            Denied::Throttled => "throttled",
+        };
+        Self::new(name, None, denied)
+    }
+}
+
 impl InvalidGrant {
     /// Returns the reason in a word or two, for events.
     fn name(self) -> &'static str {

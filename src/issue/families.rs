@@ -2,11 +2,15 @@
 
 use std::prelude::rust_2024::*;
 #[cfg(feature = "axum")]
-use std::sync::PoisonError;
+use std::{net::IpAddr, sync::PoisonError};
 
+#[cfg(feature = "axum")]
+use super::error::Denied;
 use super::issuer::Issuer;
 use super::ports::{FamilyId, FamilyStore};
 use crate::events::IssuerOutcome;
+#[cfg(feature = "axum")]
+use crate::events::{ErrorView, IssuerEvent};
 use crate::rotation::{Family, State};
 use crate::store::StoreError;
 use crate::time::Timestamp;
@@ -90,6 +94,19 @@ impl<S: FamilyStore> Issuer<S> {
     /// If the store fails.
     pub async fn purge(&self) -> Result<u64, StoreError> {
         self.0.store.purge(self.0.clock.now()).await
+    }
+
+    /// Reports a request that was denied before its family was known.
+    #[cfg(feature = "axum")]
+    pub(crate) fn report_denied(&self, client: &str, peer: Option<IpAddr>, denied: Denied) {
+        let outcome = || IssuerOutcome::Denied(ErrorView::from(denied));
+        self.0.tell(|| IssuerEvent {
+            client: client.into(),
+            family: None,
+            number: None,
+            peer,
+            outcome: outcome(),
+        });
     }
 
     /// Refuses logins whose subject is one of these clients, from now on.

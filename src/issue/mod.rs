@@ -47,6 +47,8 @@ mod parts;
 mod ports;
 
 pub use builder::IssuerBuilder;
+#[cfg(feature = "axum")]
+pub(crate) use error::Denied;
 pub use error::{AuthenticationError, GrantError, InvalidGrant};
 pub use families::ActiveLogin;
 pub use issued::{Issued, Login};

@@ -64,8 +64,13 @@ impl<S> IssuerParts<S> {
         number: Option<u64>,
         outcome: IssuerOutcome,
     ) {
+        self.tell(|| IssuerEvent { client: client.into(), family, number, peer: None, outcome });
+    }
+
+    /// Reports the event that `make` returns, if there is a hook.
+    pub(super) fn tell(&self, make: impl FnOnce() -> IssuerEvent) {
         if let Some(sink) = &self.events {
-            let event = IssuerEvent { client: client.into(), family, number, outcome };
+            let event = make();
             let kind = EventKind::Issuer(event);
             // What has rotated is answered, also where the clock panics.
             let Ok(at) = contained(|| self.clock.now()) else { return };

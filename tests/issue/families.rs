@@ -52,6 +52,8 @@ enum Flaw {
     GivesANameTwice,
     RevokesTheFirstOfASubject,
     TellsALoserNothing,
+    ShowsInAnyOrder,
+    PurgesAtOnce,
 }
 
 struct Flawed(MemoryFamilies, Flaw);
@@ -74,7 +76,9 @@ impl FamilyStore for Flawed {
             | Flaw::ForgetsTheScope
             | Flaw::GivesANameTwice
             | Flaw::RevokesTheFirstOfASubject
-            | Flaw::TellsALoserNothing => found,
+            | Flaw::TellsALoserNothing
+            | Flaw::ShowsInAnyOrder
+            | Flaw::PurgesAtOnce => found,
         }))
     }
 
@@ -110,6 +114,27 @@ impl FamilyStore for Flawed {
         }
         self.0.revoke_subject(subject).await
     }
+
+    async fn families_of(
+        &self,
+        subject: &str,
+        most: usize,
+    ) -> Result<Vec<(FamilyId, FamilyRecord)>, StoreError> {
+        let mut found = self.0.families_of(subject, most).await?;
+        if self.1 == Flaw::ShowsInAnyOrder {
+            found.reverse();
+        }
+        Ok(found)
+    }
+
+    async fn purge(&self, now: Timestamp) -> Result<u64, StoreError> {
+        if self.1 == Flaw::PurgesAtOnce {
+            self.0.purge(now).await?;
+            let then = now.saturating_add(perennial::issue::PURGE_CONFIRMED_AFTER);
+            return self.0.purge(then).await;
+        }
+        self.0.purge(now).await
+    }
 }
 
 #[test]
@@ -121,6 +146,8 @@ fn the_kit_notices_each_store_that_does_otherwise() {
         Flaw::GivesANameTwice,
         Flaw::RevokesTheFirstOfASubject,
         Flaw::TellsALoserNothing,
+        Flaw::ShowsInAnyOrder,
+        Flaw::PurgesAtOnce,
     ];
     println!("bad stores: {}", flaws.len());
     for flaw in flaws {

@@ -72,11 +72,12 @@ fn server(issuer: Issuer<Watched>) -> AuthorizationServer<Watched> {
     AuthorizationServer::builder(issuer, "https://auth.example.com/")
         .client(RegisteredClient::public("web"))
         .client(
-            RegisteredClient::confidential("robot", "s e&c=r:et")
+            RegisteredClient::confidential("robot", "s e&c=r:et, and long")
                 .client_credentials(["run", "stop"]),
         )
-        .client(RegisteredClient::confidential("shop", "secret"))
+        .client(RegisteredClient::confidential("shop", "the secret of the shop"))
         .build()
+        .expect("each setting is allowed")
 }
 
 fn router() -> (Rig, Router) {
@@ -184,14 +185,15 @@ async fn each_bad_request_is_answered_as_the_rfc_says_and_nothing_is_written() {
         ),
         (
             format!(
-                "grant_type=refresh_token&client_id=shop&client_secret=secret&refresh_token={token}"
+                "grant_type=refresh_token&client_id=shop&client_secret=the+secret+of+the+shop&refresh_token={token}"
             ),
             400,
             "invalid_grant",
         ),
         ("grant_type=client_credentials&client_id=web".into(), 400, "unauthorized_client"),
         (
-            "grant_type=client_credentials&client_id=shop&client_secret=secret".into(),
+            "grant_type=client_credentials&client_id=shop&client_secret=the+secret+of+the+shop"
+                .into(),
             400,
             "unauthorized_client",
         ),
@@ -303,6 +305,7 @@ async fn a_client_that_asks_too_often_is_told_when_to_come_back_and_harms_no_oth
         .client(RegisteredClient::public("web"))
         .client(RegisteredClient::public("eager").rate_limit(3, HOUR))
         .build()
+        .expect("each setting is allowed")
         .router();
     let ask = |id: &str| {
         post("/token", &format!("grant_type=refresh_token&client_id={id}&refresh_token=x"))
@@ -324,13 +327,14 @@ async fn the_metadata_and_the_keys_are_where_the_rfcs_look_for_them() {
     let keys = tokens.jwks();
     let rig = Rig::with(Policy::default(), |builder| builder.access_tokens(tokens));
     let server = AuthorizationServer::builder(rig.issuer.clone(), "https://auth.example.com/");
-    let router = server.client(RegisteredClient::public("web")).jwks(keys.clone()).build().router();
+    let router = server.client(RegisteredClient::public("web")).jwks(keys.clone()).build();
+    let router = router.expect("each setting is allowed").router();
     let fetch = |path: &str| Request::get(path).body(Body::empty()).expect("a request");
     let metadata = send(&router, fetch("/.well-known/oauth-authorization-server")).await.json();
     assert_eq!(metadata["issuer"], "https://auth.example.com");
     assert_eq!(metadata["token_endpoint"], "https://auth.example.com/token");
     assert_eq!(metadata["jwks_uri"], "https://auth.example.com/jwks.json");
-    assert_eq!(metadata["response_types_supported"], json!([]));
+    assert_eq!(metadata["response_types_supported"], json!(["none"]));
     assert_eq!(send(&router, fetch("/jwks.json")).await.json(), keys);
     assert_eq!(send(&router, post("/dev-login", "client_id=web&subject=alice")).await.status, 404);
 }
@@ -339,7 +343,8 @@ async fn the_metadata_and_the_keys_are_where_the_rfcs_look_for_them() {
 async fn the_login_for_development_is_there_only_where_it_was_asked_for() {
     let rig = Rig::new(Policy::default());
     let server = AuthorizationServer::builder(rig.issuer.clone(), "https://auth.example.com");
-    let router = server.client(RegisteredClient::public("web")).with_dev_login().build().router();
+    let server = server.client(RegisteredClient::public("web")).with_dev_login().build();
+    let router = server.expect("the feature `testing` is on").router();
     let answer = send(&router, post("/dev-login", "client_id=web&subject=alice&scope=read")).await;
     let body = answer.json();
     assert_eq!(body["scope"], "read");
@@ -454,7 +459,7 @@ fn a_client_that_is_printed_says_which_it_is_and_not_its_secret() {
     let shown = format!(
         "{:?} {:?}",
         RegisteredClient::public("web"),
-        RegisteredClient::confidential("shop", "hush")
+        RegisteredClient::confidential("shop", "hush, and say nothing")
     );
     assert!(shown.contains("web") && shown.contains("shop"), "{shown}");
     assert!(shown.contains("public: true") && shown.contains("public: false"), "{shown}");

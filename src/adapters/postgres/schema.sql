@@ -22,13 +22,11 @@ CREATE TABLE IF NOT EXISTS perennial_families (
     overlap_until bigint,
     overlap_uses bigint,
     revoked boolean NOT NULL,
-    forget_at bigint
+    forget_at bigint,
+    device text,
+    claims text,
+    over_at bigint
 ) WITH (fillfactor = 70);
-
-ALTER TABLE perennial_families
-    ADD COLUMN IF NOT EXISTS device text,
-    ADD COLUMN IF NOT EXISTS claims text,
-    ADD COLUMN IF NOT EXISTS over_at bigint;
 
 CREATE INDEX IF NOT EXISTS perennial_families_of_subject ON perennial_families (subject);
 CREATE INDEX IF NOT EXISTS perennial_families_to_forget ON perennial_families (forget_at);
