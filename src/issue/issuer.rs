@@ -166,7 +166,7 @@ impl<S: FamilyStore> Issuer<S> {
                 Ok(_) if !within_limit => return Err(GrantError::TooManyRequests),
                 // Signed before the swap: if nothing can be signed, nothing has rotated.
                 Ok((number, refresh_token, outcome)) => {
-                    // Rule D4: "The scope MUST be looked at last".
+                    // Rule D3: reuse is decided "before the scope is looked at".
                     let scope = narrowed(record.scope.as_deref(), scope)?;
                     let identity = record.identity(id, Principal::Family { scope });
                     let claims = self.new_claims(id, number, now, ends_at)?;
@@ -310,7 +310,7 @@ impl<S: FamilyStore> Issuer<S> {
         ends_at: Option<Timestamp>,
     ) -> Result<Claims, GrantError> {
         let id = u128::from_be_bytes(random()?);
-        // Rule D4: "No access token MUST outlive its family".
+        // Rule D4: "no access token MUST outlive its family".
         let expires_at = now.saturating_add(self.0.access_lifetime);
         let expires_at = ends_at.map_or(expires_at, |ends_at| expires_at.min(ends_at));
         Ok(Claims { family, number, issued_at: now, expires_at, id })

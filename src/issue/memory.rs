@@ -53,8 +53,8 @@ impl MemoryFamilies {
 }
 
 impl StoredFamilies {
-    /// Deletes the records that may be deleted at `now`, and returns how many. Rule D4: "a clock that jumps ahead MUST
-    /// NOT end a login for good".
+    /// Deletes the records that may be deleted at `now`, and returns how many. Rule D4: "a clock that jumps ahead for
+    /// less than [1 h] MUST NOT end a login for good".
     fn forget(&mut self, now: Timestamp) -> u64 {
         if self.checked.replace(now).is_some_and(|last| now < last) {
             self.look_again(now);

@@ -30,7 +30,8 @@ pub(super) struct IssuerParts<S> {
 }
 
 impl<S> IssuerParts<S> {
-    /// Returns whether the subject of a login is a client.
+    /// Returns whether the subject of a login is a client. Rule D11: "No login MUST have the id of a client as its
+    /// subject".
     pub(super) fn is_client(&self, login: &Login) -> bool {
         let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
         login.subject == login.client || clients.contains(&login.subject)

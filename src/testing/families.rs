@@ -222,6 +222,8 @@ async fn shows_a_subject<S: FamilyStore>(store: &S) {
 async fn purges<S: FamilyStore>(store: &S) {
     let now = Timestamp::from_secs(1_700_000_000);
     let far_ahead = now.saturating_add(Span::from_secs(10 * 365 * 24 * 3600));
+    let began = Timestamp::from_millis(now.as_millis() - 10_000);
+    let row = |newest| Row { began, ..row(newest) };
     let over = |newest| FamilyRecord { forget_at: Some(now), ..record("purged", row(newest)) };
     let (login, version) = added(store, &over(1)).await;
     let (brief, _) = added(store, &over(0)).await;

@@ -113,6 +113,7 @@ impl Clients {
             let none = secrets.into_iter().all(Option::is_none);
             return if none { Ok(client) } else { Err(rejection(rejected)) };
         }
+        // Rule D10: "before a further one is compared".
         limits.secret(client.number, peer, Charge::Asked).map_err(rejection)?;
         let mut is_good = Choice::from(0);
         for secret in secrets.flatten() {

@@ -194,7 +194,7 @@ impl Limits {
 mod tests {
     use super::*;
 
-    // Rule D6.
+    // Rule D10.
     #[test]
     fn what_a_limiter_remembers_is_bounded_whatever_keys_it_is_asked_for() {
         let counted = Counted::new();
