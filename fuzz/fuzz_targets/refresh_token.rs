@@ -11,7 +11,10 @@ use perennial_fuzz::{Issued, at_once};
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| property(bytes));
 
 pub(crate) fn property(bytes: &[u8]) {
-    let issued = Issued::default();
+    Issued::with(|issued| holds(issued, bytes));
+}
+
+fn holds(issued: &Issued, bytes: &[u8]) {
     let text = issued.bent(bytes);
     let (presented, before) = (Secret::from(text.clone()), issued.kept());
     let denied = match at_once(issued.issuer.refresh("web", &presented, None)) {

@@ -9,7 +9,10 @@ use serde_json::{Value, from_slice};
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| property(bytes));
 
 pub(crate) fn property(bytes: &[u8]) {
-    let issued = Issued::default();
+    Issued::with(|issued| holds(issued, bytes));
+}
+
+fn holds(issued: &Issued, bytes: &[u8]) {
     let Some(request) = issued.request(bytes) else { return };
     let before = issued.kept();
     let (status, headers, body) = issued.answer(request);
@@ -35,6 +38,7 @@ const REASONS: &str = "the content type must be application/x-www-form-urlencode
     the form is too long or incomplete; a parameter is repeated; grant_type is missing; \
     client_id is missing; refresh_token is missing; the client authenticates in two ways; \
     the client gives itself two names; client authentication failed; \
-    the refresh token does not work; this client may not act for itself; \
+    the refresh token does not work; this client may not use this grant type; \
     the scope exceeds what was granted, or what a token can hold; \
-    grant_type must be refresh_token or client_credentials";
+    the metadata of the server names the grant types that it supports; \
+    there is more than one Authorization header; there is more than one Content-Type header";

@@ -1,8 +1,10 @@
 //! An issuer that has issued something: what is presented to it may be any of that, bent.
 
+use std::cell::{OnceCell, RefCell};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use axum::Router;
 use perennial::issue::{
     FamilyId, FamilyStore, Issuer, Keys, Login, MemoryFamilies, VersionedFamily,
 };
@@ -31,6 +33,8 @@ pub struct Issued {
     /// The families of `web`, of `shop`, and that which was revoked.
     pub ids: [FamilyId; 3],
     families: MemoryFamilies,
+    /// The endpoint, once something was sent to it.
+    pub(crate) router: OnceCell<Router>,
 }
 
 /// All that is kept.
@@ -66,11 +70,28 @@ impl Default for Issued {
             revoked,
             ids: [web.family, shop.family, ended.family],
             families,
+            router: OnceCell::new(),
         }
     }
 }
 
+thread_local! {
+    /// What an execution left as it was, for the next one.
+    static UNCHANGED: RefCell<Option<Issued>> = const { RefCell::new(None) };
+}
+
 impl Issued {
+    /// Runs `property` on an issuer as [`default`](Issued::default) makes it. Most executions write nothing, so that
+    /// the next one may use the same.
+    pub fn with(property: impl FnOnce(&Self)) {
+        let issued = UNCHANGED.take().unwrap_or_default();
+        let before = issued.kept();
+        property(&issued);
+        if issued.kept() == before {
+            UNCHANGED.set(Some(issued));
+        }
+    }
+
     fn tokens(&self) -> [&Secret; 6] {
         let Self { newest, spent, foreign, elsewhere, access, revoked, .. } = self;
         [newest, spent, foreign, elsewhere, access, revoked]
