@@ -16,7 +16,7 @@ pub(crate) fn property(bytes: &[u8]) {
 
 fn holds(issued: &Issued, bytes: &[u8]) {
     let text = issued.bent(bytes);
-    let (presented, before) = (Secret::from(text.clone()), issued.kept());
+    let (presented, before) = (Secret::from(text.clone()), issued.writes());
     let denied = match at_once(issued.issuer.refresh("web", &presented, None)) {
         Ok(next) => return assert!(presented == issued.newest && next.refresh_token.is_some()),
         Err(denied) => denied,
@@ -33,6 +33,6 @@ fn holds(issued: &Issued, bytes: &[u8]) {
     // Nothing but what is known, so nothing that was presented.
     assert!(matches!(denied, GrantError::InvalidGrant(why) if why == expected), "{denied:?}");
     assert_eq!(denied.to_string(), "the refresh token does not work");
-    assert_eq!(issued.kept() != before, expected == InvalidGrant::Reused(web));
+    assert_eq!(issued.writes() != before, expected == InvalidGrant::Reused(web));
     assert_eq!(issued.is_revoked(), expected == InvalidGrant::Reused(web));
 }

@@ -14,13 +14,13 @@ pub(crate) fn property(bytes: &[u8]) {
 
 fn holds(issued: &Issued, bytes: &[u8]) {
     let Some(request) = issued.request(bytes) else { return };
-    let before = issued.kept();
+    let before = issued.writes();
     let (status, headers, body) = issued.answer(request);
     assert_eq!(headers["cache-control"], "no-store");
     let told: Value = from_slice(&body).expect("JSON");
     if status == 200 {
         assert!(told["access_token"].is_string() && told["token_type"] == "Bearer");
-        return assert_ne!(issued.kept(), before);
+        return assert_ne!(issued.writes(), before);
     }
     // All of it is known beforehand, so none of it was in the request.
     let [code, why] = ["error", "error_description"].map(|name| told[name].as_str().expect(name));
@@ -28,7 +28,7 @@ fn holds(issued: &Issued, bytes: &[u8]) {
     assert!(among(CODES, &format!("{} {code}", status.as_u16())), "{status} {code}");
     assert!(among(REASONS, why) && told.as_object().is_some_and(|it| it.len() == 2), "{told}");
     assert_eq!(headers.contains_key("www-authenticate"), status == 401);
-    assert_eq!(issued.kept() != before, issued.is_revoked() && bytes.contains(&2));
+    assert_eq!(issued.writes() != before, issued.is_revoked() && bytes.contains(&2));
 }
 
 const CODES: &str = "400 invalid_request; 400 invalid_client; 400 invalid_grant; 400 invalid_scope; \

@@ -5,19 +5,18 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use axum::Router;
-use perennial::issue::{
-    FamilyId, FamilyStore, Issuer, Keys, Login, MemoryFamilies, VersionedFamily,
-};
+use perennial::issue::{FamilyId, FamilyStore, Issuer, Keys, Login};
 use perennial::rotation::{Policy, Reuse};
 use perennial::token::Secret;
 
 use crate::Draws;
+use crate::counted::Counted;
 
 /// An issuer that tolerates no reuse, and refresh tokens that have to do with it.
 #[derive(Debug)]
 pub struct Issued {
     /// The issuer, whose keys were changed once.
-    pub issuer: Issuer<MemoryFamilies>,
+    pub issuer: Issuer<Counted>,
     /// The client `web` has rotated once, and this is its newest token.
     pub newest: Secret,
     /// What it had before.
@@ -32,13 +31,10 @@ pub struct Issued {
     pub revoked: Secret,
     /// The families of `web`, of `shop`, and that which was revoked.
     pub ids: [FamilyId; 3],
-    families: MemoryFamilies,
+    families: Counted,
     /// The endpoint, once something was sent to it.
     pub(crate) router: OnceCell<Router>,
 }
-
-/// All that is kept.
-type Kept = (usize, [Option<VersionedFamily>; 3]);
 
 impl Default for Issued {
     fn default() -> Self {
@@ -49,12 +45,12 @@ impl Default for Issued {
         let log_in = |issuer: &Issuer<_>, client| {
             at_once(issuer.login(Login::new(client, "alice").scope("read write"))).expect("a login")
         };
-        let families = MemoryFamilies::new();
+        let families = Counted::default();
         let older = keys(6).and_older([7; 32]).expect("long enough");
         let issuer = of(keys(7).and_older([6; 32]).expect("long enough"), families.clone());
         let shop = log_in(&issuer, "shop");
         let web = log_in(&of(older, families.clone()), "web");
-        let elsewhere = log_in(&of(keys(8), MemoryFamilies::new()), "web");
+        let elsewhere = log_in(&of(keys(8), Counted::default()), "web");
         let ended = log_in(&issuer, "web");
         let revoked = ended.refresh_token.expect("a login has one");
         at_once(issuer.revoke("web", &revoked)).expect("it is in memory");
@@ -85,9 +81,9 @@ impl Issued {
     /// the next one may use the same.
     pub fn with(property: impl FnOnce(&Self)) {
         let issued = UNCHANGED.take().unwrap_or_default();
-        let before = issued.kept();
+        let before = issued.writes();
         property(&issued);
-        if issued.kept() == before {
+        if issued.writes() == before {
             UNCHANGED.set(Some(issued));
         }
     }
@@ -130,17 +126,17 @@ impl Issued {
     }
 
     /// Whether the family of `web` was revoked.
-    pub fn is_revoked(&self) -> bool {
-        self.kept().1[0].as_ref().is_some_and(|found| found.record.is_revoked())
-    }
-
-    /// All that the store keeps, and how often it was written.
     ///
     /// # Panics
     /// Never: nothing in memory fails.
-    pub fn kept(&self) -> Kept {
-        let found = self.ids.map(|id| at_once(self.families.find(id)).expect("it is in memory"));
-        (self.families.len(), found)
+    pub fn is_revoked(&self) -> bool {
+        let found = at_once(self.families.find(self.ids[0])).expect("it is in memory");
+        found.is_some_and(|found| found.record.is_revoked())
+    }
+
+    /// How often what is kept was written.
+    pub fn writes(&self) -> u64 {
+        self.families.writes()
     }
 }
 
