@@ -24,6 +24,7 @@
 //! |---|---|
 //! | `POST /token` | the `refresh_token` and `client_credentials` grants (RFC 6749, sections 4.4 and 6) |
 //! | `POST /revoke` | revocation (RFC 7009) |
+//! | `POST /introspect` | introspection (RFC 7662), for clients with [`introspection`](RegisteredClient::introspection) |
 //! | `GET /jwks.json` | the public keys that verify access tokens, if [`jwks`](AuthorizationServerBuilder::jwks) is set |
 //! | `GET /.well-known/oauth-authorization-server` | metadata (RFC 8414) |
 //! | `POST /dev-login` | only [`with_dev_login`](AuthorizationServerBuilder::with_dev_login): logs in anybody |
@@ -37,6 +38,7 @@
 mod bearer;
 mod client;
 mod form;
+mod introspect;
 mod state;
 mod token;
 
@@ -86,6 +88,7 @@ impl<S: FamilyStore> AuthorizationServer<S> {
         let router = Router::new()
             .route("/token", post(token))
             .route("/revoke", post(revoke))
+            .route("/introspect", post(introspect))
             .route("/.well-known/oauth-authorization-server", get(metadata));
         let router =
             if self.0.jwks.is_some() { router.route("/jwks.json", get(jwks)) } else { router };
@@ -129,6 +132,13 @@ async fn revoke<S: FamilyStore>(
     server.to_the_end(async move { token::revoke(&work.0, request).await }).await
 }
 
+async fn introspect<S: FamilyStore>(
+    State(server): State<AuthorizationServer<S>>,
+    request: Request,
+) -> Response {
+    introspect::introspect(&server.0, request).await
+}
+
 async fn dev_login<S: FamilyStore>(
     State(server): State<AuthorizationServer<S>>,
     request: Request,
@@ -153,6 +163,7 @@ async fn metadata<S: FamilyStore>(State(server): State<AuthorizationServer<S>>) 
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
     });
+    introspect::add_metadata(&mut metadata, url);
     if jwks.is_some() {
         metadata["jwks_uri"] = format!("{url}/jwks.json").into();
     }

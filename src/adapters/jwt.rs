@@ -282,6 +282,10 @@ struct Payload {
 }
 
 impl AccessTokens for Jwt {
+    fn audience(&self) -> Option<&str> {
+        Some(&self.audience)
+    }
+
     fn mint(&self, claims: &Claims, identity: &Identity) -> Result<Secret, MintError> {
         let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
         let payload = Payload {

@@ -19,7 +19,7 @@ use crate::token::Secret;
 
 /// Issues and renews tokens, and authenticates requests by them. Clones are handles to the same
 /// issuer.
-pub struct Issuer<S: FamilyStore>(Arc<IssuerParts<S>>);
+pub struct Issuer<S: FamilyStore>(pub(super) Arc<IssuerParts<S>>);
 
 impl<S: FamilyStore> Issuer<S> {
     pub(super) fn of_parts(parts: IssuerParts<S>) -> Self {
@@ -300,7 +300,7 @@ impl<S: FamilyStore> Issuer<S> {
 
 impl FamilyRecord {
     /// Returns the identity behind a token of this family.
-    fn identity(self, token: Principal) -> Identity {
+    pub(super) fn identity(self, token: Principal) -> Identity {
         match token {
             Principal::Identity(identity) => identity,
             Principal::Family { scope } => {

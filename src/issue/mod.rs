@@ -36,6 +36,7 @@
 
 mod builder;
 mod error;
+mod introspect;
 mod issued;
 mod issuer;
 mod keys;
@@ -43,9 +44,11 @@ mod memory;
 mod opaque;
 mod parts;
 mod ports;
+mod verifier;
 
 pub use builder::IssuerBuilder;
-pub use error::{AuthenticationError, GrantError, InvalidGrant};
+pub use error::{AuthenticationError, GrantError, InvalidGrant, Unchecked};
+pub use introspect::{Introspected, TokenUse};
 pub use issued::{Issued, Login};
 pub use issuer::Issuer;
 pub use keys::{KeyError, Keys};
@@ -55,3 +58,4 @@ pub use ports::{
     AccessTokens, Claims, FamilyId, FamilyRecord, FamilyStore, FamilySwap, Identity, MintError,
     Principal, VerifyError, VersionedFamily,
 };
+pub use verifier::TokenVerifier;

@@ -181,4 +181,9 @@ pub trait AccessTokens: Send + Sync + 'static {
     /// # Errors
     /// [`VerifyError`], whatever is wrong.
     fn verify(&self, token: &str) -> Result<(Claims, Principal), VerifyError>;
+
+    /// Returns the resource server that the tokens are for (`aud`), if they say so. Default: none.
+    fn audience(&self) -> Option<&str> {
+        None
+    }
 }

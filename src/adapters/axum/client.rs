@@ -27,6 +27,7 @@ pub struct RegisteredClient {
     /// Only the digest is kept. Client secrets are long and random, so that a fast digest suffices.
     secret: Option<[u8; 32]>,
     credentials: Option<Vec<String>>,
+    introspection: bool,
     quota: Quota,
 }
 
@@ -34,7 +35,7 @@ impl RegisteredClient {
     /// Returns a client without a secret, such as one in a browser. It only identifies itself.
     pub fn public(id: impl Into<String>) -> Self {
         let (id, quota) = (id.into(), Quota::per_second(PER_SECOND));
-        Self { id, secret: None, credentials: None, quota }
+        Self { id, secret: None, credentials: None, introspection: false, quota }
     }
 
     /// Returns a client that authenticates with a secret, in a header (`client_secret_basic`) or in
@@ -49,6 +50,14 @@ impl RegisteredClient {
     #[must_use]
     pub fn client_credentials<'a>(mut self, scopes: impl IntoIterator<Item = &'a str>) -> Self {
         self.credentials = Some(scopes.into_iter().map(String::from).collect());
+        self
+    }
+
+    /// Allows the client, a resource server, to introspect any token (RFC 7662). Without effect on a
+    /// public client. Default: not allowed.
+    #[must_use]
+    pub fn introspection(mut self) -> Self {
+        self.introspection = true;
         self
     }
 
@@ -143,6 +152,11 @@ impl Clients {
 impl KnownClient {
     pub(super) fn id(&self) -> &str {
         &self.client.id
+    }
+
+    /// Returns whether the client may introspect tokens, which only a confidential one may.
+    pub(super) fn may_introspect(&self) -> bool {
+        self.client.introspection && self.client.secret.is_some()
     }
 
     /// Returns the scope that the client may use for itself: what it asks for, or all that it is
