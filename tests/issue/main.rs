@@ -8,4 +8,5 @@ mod http;
 mod jwt;
 mod notices;
 mod refresh;
+mod resource_server;
 mod support;

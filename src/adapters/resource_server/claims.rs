@@ -38,6 +38,11 @@ impl Claims {
         self.iss.as_deref()
     }
 
+    /// Returns whether a subject is stated.
+    pub(super) fn has_subject(&self) -> bool {
+        self.sub.is_some()
+    }
+
     /// Returns whether the token is for `audience`.
     pub(super) fn is_for(&self, audience: &str) -> bool {
         match &self.aud {

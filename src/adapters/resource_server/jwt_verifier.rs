@@ -210,7 +210,9 @@ impl TokenVerifier for JwtVerifier {
             return Err(AuthenticationError::Unverified);
         }
         // RFC 9068, section 2.2: "REQUIRED".
-        claims.expires_at().ok_or(AuthenticationError::Unverified)?;
+        if claims.expires_at().is_none() || !claims.has_subject() {
+            return Err(AuthenticationError::Unverified);
+        }
         claims.check_times(this.clock.wall(), this.leeway)?;
         claims.into_identity()
     }

@@ -128,7 +128,6 @@ mod backend {
 
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use ed25519_dalek::Verifier as _;
     #[cfg(feature = "jwt-aws-lc")]
     use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
     #[cfg(not(feature = "jwt-aws-lc"))]

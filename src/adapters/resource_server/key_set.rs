@@ -133,14 +133,12 @@ impl KeySet {
         let has_expired = now >= held.expires_at();
         // Relaxed: it only spares requests a wait.
         if has_expired && !held.failing.load(Ordering::Relaxed) {
-            return Ok(match wait.await {
-                Ok(token) => self.adopt(token),
-                Err(_) => {
-                    // Relaxed: as above.
-                    held.failing.store(true, Ordering::Relaxed);
-                    held
-                }
-            });
+            if let Ok(token) = wait.await {
+                return Ok(self.adopt(token));
+            }
+            // Relaxed: as above.
+            held.failing.store(true, Ordering::Relaxed);
+            return Ok(held);
         }
         // A poll makes progress with a fetch that is due or out.
         let mut wait = pin!(wait);

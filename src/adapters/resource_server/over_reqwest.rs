@@ -1,9 +1,7 @@
 //! The port over `reqwest`.
 
-use core::future::Future;
 use core::time::Duration;
-use std::boxed::Box;
-use std::vec::Vec;
+use std::prelude::rust_2024::*;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -75,9 +73,9 @@ impl HttpClient for ReqwestClient {
                 }
                 body.extend_from_slice(&chunk);
             }
-            Ok(answer)
+            Ok::<_, SendError>(answer)
         }));
-        async move { (&mut task.0).await.unwrap_or_else(|error| Err(Box::new(error))) }
+        async move { (&mut task.0).await.unwrap_or_else(|error| Err(error.into())) }
     }
 }
 
