@@ -16,8 +16,8 @@
 //! # }
 //! ```
 //!
-//! A resource server that verifies such a token by itself accepts it until it expires, even if the
-//! family was revoked. [`Issuer::authenticate`](crate::issue::Issuer::authenticate) also checks the
+//! A resource server that verifies such a token by itself (`adapters::resource_server`) accepts it until
+//! it expires, even if the family was revoked. [`Issuer::authenticate`](crate::issue::Issuer::authenticate) also checks the
 //! family.
 //!
 //! # The backend of `jsonwebtoken`
@@ -55,7 +55,7 @@
 //! An audit of a build with `jwt-rust-crypto` reports RUSTSEC-2023-0071 (the Marvin attack) for the crate
 //! `rsa`, which that backend brings: timing tells of private RSA keys, and no fixed version is out. It
 //! concerns a program that signs with RSA keys through `jsonwebtoken`, and no key of this module, which are
-//! for `EdDSA` and HS256. No other feature of this crate brings `rsa`.
+//! for `EdDSA` and HS256. Verifying needs no private key. No other feature of this crate brings `rsa`.
 
 use core::fmt;
 use std::string::String;
