@@ -112,7 +112,7 @@ impl HttpClient for Machine {
                 state.hanging.push(sender);
                 Err(receiver)
             }
-            reply => Ok(reply),
+            reply @ (Reply::Body(_) | Reply::Whole(..) | Reply::Unreachable) => Ok(reply),
         };
         async move {
             match reply {
