@@ -115,8 +115,8 @@ impl IntrospectionBuilder {
         self
     }
 
-    /// Sets how many answers about active tokens are kept at most, and as many about others. Those
-    /// that were not used for long are dropped first. Default: 10,000.
+    /// Sets how many answers about active tokens are kept at most, and as many about others. Once
+    /// that many are kept, the half that was not used last is dropped. Default: 10,000.
     pub fn capacity(mut self, answers: usize) -> Self {
         self.capacity = answers;
         self

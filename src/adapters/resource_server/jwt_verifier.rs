@@ -138,7 +138,8 @@ impl JwtVerifierBuilder {
     }
 
     /// Sets how the session that keeps the key set is built: its timer, spawner, hooks and policy.
-    /// Default: a timer on a thread of its own, no spawner, fetches of at most 10 s.
+    /// Default: a timer on a thread of its own, no spawner (the requests that come drive a fetch), and
+    /// fetches of at most 10 s.
     pub fn session(mut self, configure: impl FnOnce(Builder) -> Builder + Send + 'static) -> Self {
         self.configure = Box::new(configure);
         self
@@ -155,6 +156,9 @@ impl JwtVerifierBuilder {
     ///
     /// # Errors
     /// If the URL of the key set cannot be used.
+    ///
+    /// # Panics
+    /// If [`session`](JwtVerifierBuilder::session) has set a grant that no header can carry. Set none.
     pub fn build(self) -> Result<JwtVerifier, ClientError> {
         let settings = KeySetSettings {
             url: checked_endpoint("key set", &self.url, self.allow_plain_http)?,

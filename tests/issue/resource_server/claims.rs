@@ -7,6 +7,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use perennial::issue::{AuthenticationError, Identity};
 use perennial::time::Timestamp;
 use perennial::token::Secret;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::support::{API, ISSUER, Reply, Server, is_unverified, key, set, token};
@@ -327,4 +328,37 @@ fn nothing_that_is_printed_holds_a_token() {
     let error = server.now(&good).expect_err("there are no keys");
     let shown = format!("{:?} {error} {error:?} {:?}", server.verifier, server.machine.seen());
     assert!(shown.contains(ISSUER) && !shown.contains(good.expose()), "{shown}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn whatever_is_shown_for_a_token_is_rejected_without_a_panic(
+        text in "\\PC{0,300}",
+        parts in prop::array::uniform3(prop::collection::vec(any::<u8>(), 0..80)),
+        head in r#"\{"(alg|typ|kid|crit)":("EdDSA"|"at\+jwt"|null|[0-9]{1,3}|\[\])\}"#,
+        body in r#"\{"(iss|aud|exp|sub)":("x"|null|-?[0-9]{1,25}(\.[0-9])?|\[[0-9]?\])\}"#,
+    ) {
+        let server = Server::new(Reply::Unreachable);
+        let three = parts.map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+        let signed = [head, body].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".") + ".AA";
+        for token in [text, three, signed] {
+            prop_assert!(is_unverified(&server.now(&Secret::from(token))));
+        }
+        prop_assert_eq!(server.machine.count(), 0);
+    }
+
+    #[test]
+    fn whatever_is_answered_for_a_key_set_is_a_failed_fetch_without_a_panic(
+        text in "\\PC{0,300}",
+        member in "(kty|crv|x|use|alg|key_ops|n)",
+        value in r#"("OKP"|"RSA"|"EC"|"Ed25519"|"AA"|null|[0-9]{1,3}|\[\]|\{\})"#,
+    ) {
+        let key = format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"a","{member}":{value}}}"#);
+        for body in [text, format!(r#"{{"keys":[{key}]}}"#)] {
+            let result = Server::new(Reply::Body(body)).now(&token(1));
+            prop_assert!(matches!(result, Err(AuthenticationError::Unchecked(_))));
+        }
+    }
 }

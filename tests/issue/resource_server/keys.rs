@@ -57,6 +57,27 @@ fn a_token_of_a_new_key_waits_for_one_fetch_and_is_verified_by_it() {
     server.machine.answer(Reply::Body(set([2, 1])));
     assert!(new.iter_mut().all(|one| one.poll().expect("fetched").is_ok()));
     assert_eq!(server.machine.count(), 2);
+    server.machine.reply(Reply::Body(set([3, 2])));
+    server.advance(30 * SECOND);
+    server.now(&token(3)).expect("the next rotation");
+    assert!(is_unverified(&server.now(&token(1))), "withdrawn by it");
+}
+
+// Rule D8.
+#[test]
+fn a_failed_fetch_for_an_unknown_key_is_tried_again_after_the_cooldown_whoever_comes() {
+    let server = Server::ready();
+    server.machine.reply(Reply::Unreachable);
+    assert!(is_unchecked(&server.now(&token(2))));
+    server.machine.reply(Reply::Body(set([2, 1])));
+    server.advance(just_before(30 * SECOND));
+    server.now(&token(1)).expect("a known key");
+    assert_eq!(server.machine.count(), 2);
+    server.advance(3 * SECOND);
+    server.now(&token(1)).expect("a known key");
+    assert_eq!(server.machine.count(), 3);
+    server.now(&token(2)).expect("it is known by now");
+    assert_eq!(server.machine.count(), 3);
 }
 
 // Rule D8.
