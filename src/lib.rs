@@ -305,6 +305,7 @@ pub mod verification {
     #![doc = "[D1]: crate::spec#d-the-authorization-server"]
     #![doc = "[D4]: crate::spec#d-the-authorization-server"]
     #![doc = "[D7]: crate::spec#d-the-authorization-server"]
+    #![doc = "[D8]: crate::spec#d-the-authorization-server"]
     #![doc = "[F3]: crate::spec#f-storage"]
     #![doc = "[F4]: crate::spec#f-storage"]
     #![doc = "[`lease`]: crate::lease"]
