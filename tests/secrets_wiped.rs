@@ -395,7 +395,7 @@ fn claims() -> (Claims, Identity) {
         expires_at: at,
         id: 5,
     };
-    (claims, Identity::new("s", "c", claims.family))
+    (claims, Identity::new("s", "c"))
 }
 
 // Rule G1. What it is signed or sealed with.

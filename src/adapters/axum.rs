@@ -26,6 +26,7 @@
 //! |---|---|
 //! | `POST /token` | the `refresh_token` and `client_credentials` grants (RFC 6749, sections 4.4 and 6) |
 //! | `POST /revoke` | revocation (RFC 7009) |
+//! | `POST /introspect` | introspection (RFC 7662), for clients with [`introspection`](RegisteredClient::introspection) |
 //! | `GET /jwks.json` | the public keys that verify access tokens, if [`jwks`](AuthorizationServerBuilder::jwks) is set |
 //! | `GET /.well-known/oauth-authorization-server` | metadata (RFC 8414) |
 //! | `POST /dev-login` | only [`with_dev_login`](AuthorizationServerBuilder::with_dev_login): logs in anybody |
@@ -54,6 +55,7 @@ mod builder;
 mod client;
 mod form;
 mod grant;
+mod introspect;
 mod limits;
 mod metadata;
 mod state;
@@ -97,6 +99,7 @@ impl<S: FamilyStore> AuthorizationServer<S> {
         let router = Router::new()
             .route("/token", post(token))
             .route("/revoke", post(revoke))
+            .route("/introspect", post(introspect))
             .route("/.well-known/oauth-authorization-server", get(metadata));
         let router =
             if self.0.jwks.is_some() { router.route("/jwks.json", get(jwks)) } else { router };
@@ -139,6 +142,13 @@ async fn revoke<S: FamilyStore>(
     request: Request,
 ) -> Response {
     token::revoke(&server, request).await
+}
+
+async fn introspect<S: FamilyStore>(
+    State(server): State<AuthorizationServer<S>>,
+    request: Request,
+) -> Response {
+    introspect::introspect(&server, request).await
 }
 
 async fn dev_login<S: FamilyStore>(

@@ -16,8 +16,8 @@
 //! # }
 //! ```
 //!
-//! A resource server that verifies such a token by itself accepts it until it expires, even if the
-//! family was revoked. [`Issuer::authenticate`](crate::issue::Issuer::authenticate) also checks the
+//! A resource server that verifies such a token by itself (`adapters::resource_server`) accepts it until
+//! it expires, even if the family was revoked. [`Issuer::authenticate`](crate::issue::Issuer::authenticate) also checks the
 //! family.
 //!
 //! # The backend of `jsonwebtoken`
@@ -39,7 +39,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let (family, at) = (FamilyId::from_bytes([1; 16]), Timestamp::from_secs);
 //! # let claims = Claims { family, number: 1, issued_at: at(1), expires_at: at(2), id: 3 };
-//! # let identity = Identity::new("ada", "app", family);
+//! # let identity = Identity::new("ada", "app");
 //! # for key in [SigningKey::ed25519([7; 32]), SigningKey::hs256([7; 32])?] {
 //! #     let tokens = Jwt::new("https://auth.example.com", "https://api.example.com", key);
 //! #     let token = tokens.mint(&claims, &identity)?;
@@ -55,7 +55,7 @@
 //! An audit of a build with `jwt-rust-crypto` reports RUSTSEC-2023-0071 (the Marvin attack) for the crate
 //! `rsa`, which that backend brings: timing tells of private RSA keys, and no fixed version is out. It
 //! concerns a program that signs with RSA keys through `jsonwebtoken`, and no key of this module, which are
-//! for `EdDSA` and HS256. No other feature of this crate brings `rsa`.
+//! for `EdDSA` and HS256. Verifying needs no private key. No other feature of this crate brings `rsa`.
 
 use core::fmt;
 use std::string::String;
@@ -293,6 +293,10 @@ struct Payload {
 }
 
 impl AccessTokens for Jwt {
+    fn audience(&self) -> Option<&str> {
+        Some(&self.audience)
+    }
+
     fn mint(&self, claims: &Claims, identity: &Identity) -> Result<Secret, MintError> {
         let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
         let payload = Payload {
@@ -365,8 +369,8 @@ impl AccessTokens for Jwt {
             id: u128::from_str_radix(&payload.jti, 16).map_err(|_| VerifyError)?,
         };
         let Payload { sub, client_id, scope, own, .. } = payload;
-        let identity = Identity::new(sub, client_id, claims.family);
-        let identity = Identity { scope, claims: OwnClaims::of_members(own), ..identity };
+        let (family, own) = (Some(claims.family), OwnClaims::of_members(own));
+        let identity = Identity { scope, family, claims: own, ..Identity::new(sub, client_id) };
         Ok((claims, Principal::Identity(identity)))
     }
 }

@@ -2,7 +2,10 @@
 //! only.
 
 use core::fmt;
+use core::time::Duration;
 use std::error::Error as StdError;
+use std::string::String;
+use std::sync::Arc;
 
 use thiserror::Error as ThisError;
 
@@ -153,4 +156,60 @@ pub enum AuthenticationError {
     /// 503: the store could not be read, so it is not known whether the family was revoked.
     #[error("it is not known whether the access token was revoked: its family could not be read")]
     Unavailable(#[source] StoreError),
+    /// `invalid_token`: the token is not valid before a later time, or was issued in the future.
+    #[error("the access token is not valid yet")]
+    NotYetValid,
+    /// `invalid_token`: the authorization server says that the token is not active (RFC 7662,
+    /// section 2.2).
+    #[error("the access token is not active")]
+    Inactive,
+    /// 503: a verifier on another machine could not find out whether the token works.
+    #[error("it is not known whether the access token works: {0}")]
+    Unchecked(#[source] Unchecked),
+}
+
+/// Why a verifier could not find out whether a token works. Its message holds no secret.
+#[derive(Clone, Debug)]
+pub struct Unchecked {
+    message: String,
+    retry_in: Option<Duration>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Unchecked {
+    /// Creates an error with a message for logs. Clients do not see it.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), retry_in: None, source: None }
+    }
+
+    /// Sets after how long it is worth trying again. Default: not known.
+    #[must_use]
+    pub fn with_retry_in(mut self, delay: Duration) -> Self {
+        self.retry_in = Some(delay);
+        self
+    }
+
+    /// Sets the source of the error.
+    #[must_use]
+    pub fn with_source(mut self, source: Arc<dyn StdError + Send + Sync>) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// Returns after how long it is worth trying again, if known.
+    pub fn retry_in(&self) -> Option<Duration> {
+        self.retry_in
+    }
+}
+
+impl fmt::Display for Unchecked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl StdError for Unchecked {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
 }

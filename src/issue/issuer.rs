@@ -60,7 +60,7 @@ impl<S: FamilyStore> Issuer<S> {
         let now = family.began;
         let claims = self.new_claims(id, family.newest, now, ends_at)?;
         let refresh_token = (family.newest > 0).then_some(family.newest);
-        let identity = Identity { subject, client, scope, family: id, device, claims: own };
+        let identity = Identity { subject, client, scope, family: Some(id), device, claims: own };
         let issued = self.issue(&claims, &identity, refresh_token, now)?;
         // Without a refresh token the family is over with its access token.
         let ends_at = if refresh_token.is_some() { ends_at } else { Some(claims.expires_at) };
@@ -344,12 +344,12 @@ impl<S: FamilyStore> Issuer<S> {
 
 impl FamilyRecord {
     /// Returns the identity behind a token of this family.
-    fn identity(self, family: FamilyId, token: Principal) -> Identity {
+    pub(super) fn identity(self, family: FamilyId, token: Principal) -> Identity {
         let Self { subject, client, device, claims, .. } = self;
         match token {
             Principal::Identity(identity) => Identity { device, ..identity },
             Principal::Family { scope } => {
-                Identity { subject, client, scope, family, device, claims }
+                Identity { subject, client, scope, family: Some(family), device, claims }
             }
         }
     }

@@ -37,6 +37,7 @@
 mod builder;
 mod error;
 mod families;
+mod introspect;
 mod issued;
 mod issuer;
 mod keys;
@@ -45,12 +46,14 @@ mod opaque;
 mod own_claims;
 mod parts;
 mod ports;
+mod verifier;
 
 pub use builder::IssuerBuilder;
 #[cfg(feature = "axum")]
 pub(crate) use error::Denied;
-pub use error::{AuthenticationError, GrantError, InvalidGrant};
+pub use error::{AuthenticationError, GrantError, InvalidGrant, Unchecked};
 pub use families::ActiveLogin;
+pub use introspect::{Introspected, TokenUse};
 pub use issued::{Issued, Login};
 pub use issuer::Issuer;
 pub use keys::{KeyError, Keys};
@@ -61,3 +64,4 @@ pub use ports::{
     AccessTokens, Claims, FamilyId, FamilyRecord, FamilyStore, FamilySwap, Identity, MintError,
     PURGE_CONFIRMED_AFTER, Principal, VerifyError, VersionedFamily,
 };
+pub use verifier::TokenVerifier;

@@ -9,8 +9,8 @@ use thiserror::Error as ThisError;
 const LONGEST: usize = 2048;
 
 /// The claims that this crate writes itself, and those by which other specifications identify a token's holder (RFC 7519,
-/// RFC 8693, RFC 9068, RFC 7800).
-const RESERVED: [&str; 14] = [
+/// RFC 7662, RFC 8693, RFC 9068, RFC 7800).
+const RESERVED: [&str; 18] = [
     "iss",
     "sub",
     "aud",
@@ -25,6 +25,10 @@ const RESERVED: [&str; 14] = [
     "act",
     "may_act",
     "cnf",
+    "active",
+    "token_use",
+    "token_type",
+    "username",
 ];
 
 /// Claims that a login carries into each of its access tokens, beside those of RFC 9068: roles, a tenant. At
@@ -107,13 +111,13 @@ impl OwnClaims {
     }
 
     /// Returns those of a token's members that are no claims of the issuer. Members that are too long are left out.
-    #[cfg(feature = "jwt")]
+    #[cfg(any(feature = "jwt", feature = "resource-server"))]
     pub(crate) fn of_members(mut members: Map<String, Value>) -> Self {
         members.retain(|name, _| !RESERVED.contains(&name.as_str()));
         Self::checked(members).unwrap_or_default()
     }
 
-    #[cfg(feature = "jwt")]
+    #[cfg(any(feature = "jwt", feature = "axum"))]
     pub(crate) fn members(&self) -> &Map<String, Value> {
         &self.0
     }

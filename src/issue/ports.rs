@@ -156,8 +156,8 @@ pub struct Identity {
     pub client: String,
     /// The scope of the token.
     pub scope: Option<String>,
-    /// The family of the token: one login of the subject.
-    pub family: FamilyId,
+    /// The family of the token, one login of the subject; `None` for a token of another kind of issuer.
+    pub family: Option<FamilyId>,
     /// The label that the login was given ([`Login::device`](super::Login::device)), where the family was read.
     pub device: Option<String>,
     /// The program's own claims ([`Login::claims`](super::Login::claims)).
@@ -165,13 +165,13 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Returns an identity without scope, device and own claims.
-    pub fn new(subject: impl Into<String>, client: impl Into<String>, family: FamilyId) -> Self {
+    /// Returns an identity without scope, family, device and own claims.
+    pub fn new(subject: impl Into<String>, client: impl Into<String>) -> Self {
         Self {
             subject: subject.into(),
             client: client.into(),
             scope: None,
-            family,
+            family: None,
             device: None,
             claims: OwnClaims::new(),
         }
@@ -246,4 +246,9 @@ pub trait AccessTokens: Send + Sync + 'static {
     /// # Errors
     /// [`VerifyError`], whatever is wrong.
     fn verify(&self, token: &str) -> Result<(Claims, Principal), VerifyError>;
+
+    /// Returns the resource server that the tokens are for (`aud`), if they say so. Default: none.
+    fn audience(&self) -> Option<&str> {
+        None
+    }
 }

@@ -34,7 +34,7 @@ fn the_program_s_claims_and_the_device_are_in_each_token_of_a_login() {
             let identity = block_on(rig.issuer.authenticate(token)).expect("it works");
             assert_eq!(identity.claims, claims());
             assert_eq!(identity.device.as_deref(), Some("phone"));
-            assert_eq!((identity.family, identity.is_client()), (login.family, false));
+            assert_eq!((identity.family, identity.is_client()), (Some(login.family), false));
         }
         let robot = block_on(rig.issuer.client_credentials("robot", None)).expect("a token");
         let identity = block_on(rig.issuer.authenticate(&robot.access_token)).expect("it works");

@@ -11,4 +11,5 @@ mod letters;
 mod limits;
 mod notices;
 mod refresh;
+mod resource_server;
 mod support;

@@ -165,6 +165,11 @@ impl KnownClient {
         self.client.is_public()
     }
 
+    /// Returns whether the client may introspect tokens, which only a confidential one may.
+    pub(super) fn may_introspect(&self) -> bool {
+        self.client.introspection && !self.client.is_public()
+    }
+
     /// Returns whether the client may use a grant type.
     pub(super) fn may_use(&self, grant_type: &str) -> bool {
         self.client.grant_types.as_ref().is_none_or(|allowed| allowed.contains(grant_type))

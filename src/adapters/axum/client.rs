@@ -24,6 +24,7 @@ pub struct RegisteredClient {
     pub(super) secrets: Vec<[u8; 32]>,
     pub(super) has_short_secret: bool,
     pub(super) credentials: Option<Vec<String>>,
+    pub(super) introspection: bool,
     pub(super) grant_types: Option<BTreeSet<String>>,
     pub(super) quota: Quota,
 }
@@ -36,6 +37,7 @@ impl RegisteredClient {
             secrets: Vec::new(),
             has_short_secret: false,
             credentials: None,
+            introspection: false,
             grant_types: None,
             quota: Quota::per_second(PER_SECOND),
         }
@@ -62,6 +64,14 @@ impl RegisteredClient {
     #[must_use]
     pub fn client_credentials<'a>(mut self, scopes: impl IntoIterator<Item = &'a str>) -> Self {
         self.credentials = Some(scopes.into_iter().map(String::from).collect());
+        self
+    }
+
+    /// Allows the client, a resource server, to introspect any token (RFC 7662). Without effect on a
+    /// public client. Default: not allowed.
+    #[must_use]
+    pub fn introspection(mut self) -> Self {
+        self.introspection = true;
         self
     }
 

@@ -5,6 +5,7 @@ use std::prelude::rust_2024::*;
 use serde_json::{Map, Value, json};
 
 use super::build_error::BuildError;
+use super::introspect;
 
 /// Returns the metadata of a server at `url` that serves the program's `grants` too, with its `own` fields. What
 /// the server does not compute may be replaced.
@@ -25,6 +26,7 @@ pub(super) fn metadata<'a>(
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
     });
+    introspect::add_metadata(&mut metadata, url);
     if has_jwks {
         metadata["jwks_uri"] = format!("{url}/jwks.json").into();
     }

@@ -82,14 +82,14 @@ async fn granted<S: FamilyStore>(
 }
 
 /// What a client has sent.
-struct Sent<'a> {
-    form: Parameters,
+pub(super) struct Sent<'a> {
+    pub(super) form: Parameters,
     peer: Peer,
-    client: &'a KnownClient,
+    pub(super) client: &'a KnownClient,
 }
 
 /// Reads the form of a request, and authenticates its client.
-async fn sent<S: FamilyStore>(
+pub(super) async fn sent<S: FamilyStore>(
     state: &ServerState<S>,
     request: Request,
 ) -> Result<Sent<'_>, EndpointError> {
