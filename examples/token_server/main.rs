@@ -88,9 +88,11 @@ struct Arguments {
 enum Rotation {
     /// Its family is revoked
     Strict,
-    /// It renews the access token and stays what it is
-    #[value(alias = "overlap")]
+    /// It renews the access token and stays what it is; the response has no refresh token
     OverlapAccessOnly,
+    /// It gets another refresh token, with the number of the newest
+    #[value(alias = "overlap")]
+    OverlapSuccessors,
     /// It gets the very same successor again
     Idempotent,
     /// The same, until the successor is used
@@ -112,6 +114,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let reuse = match arguments.rotation {
         Rotation::Strict => Reuse::Strict,
         Rotation::OverlapAccessOnly => Reuse::overlap_access_only(arguments.overlap),
+        Rotation::OverlapSuccessors => Reuse::overlap_successors(arguments.overlap),
         Rotation::Idempotent => Reuse::idempotent(arguments.overlap),
         Rotation::ConfirmByUse => Reuse::ConfirmByUse,
     };

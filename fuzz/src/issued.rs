@@ -3,6 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use axum::Router;
 use perennial::issue::{FamilyId, FamilyStore, Issuer, Keys, Login};
@@ -19,6 +20,8 @@ pub struct Issued {
     pub issuer: Issuer<Counted>,
     /// The client `web` has rotated once, and this is its newest token.
     pub newest: Secret,
+    /// Another with its number, as overlap with successors issues them.
+    pub sibling: Secret,
     /// What it had before.
     pub spent: Secret,
     /// The newest token of the client `shop`.
@@ -39,15 +42,17 @@ pub struct Issued {
 impl Default for Issued {
     fn default() -> Self {
         let keys = |byte| Keys::new([byte; 32]).expect("long enough");
-        let of = |keys, families| {
-            Issuer::builder(keys, families).policy(Policy::new(Reuse::Strict)).build()
+        let under = |reuse, keys, families| {
+            Issuer::builder(keys, families).policy(Policy::new(reuse)).build()
         };
+        let of = |keys, families| under(Reuse::Strict, keys, families);
         let log_in = |issuer: &Issuer<_>, client| {
             at_once(issuer.login(Login::new(client, "alice").scope("read write"))).expect("a login")
         };
         let families = Counted::default();
         let older = keys(6).and_older([7; 32]).expect("long enough");
-        let issuer = of(keys(7).and_older([6; 32]).expect("long enough"), families.clone());
+        let both = keys(7).and_older([6; 32]).expect("long enough");
+        let issuer = of(both.clone(), families.clone());
         let shop = log_in(&issuer, "shop");
         let web = log_in(&of(older, families.clone()), "web");
         let elsewhere = log_in(&of(keys(8), Counted::default()), "web");
@@ -55,10 +60,14 @@ impl Default for Issued {
         let revoked = ended.refresh_token.expect("a login has one");
         at_once(issuer.revoke("web", &revoked)).expect("it is in memory");
         let spent = web.refresh_token.expect("a login has one");
-        let next = at_once(issuer.refresh("web", &spent, None)).expect("it is the newest");
+        let tolerant = Reuse::overlap_successors(Duration::MAX);
+        let tolerant = under(tolerant, both, families.clone());
+        let next = at_once(tolerant.refresh("web", &spent, None)).expect("it is the newest");
+        let again = at_once(tolerant.refresh("web", &spent, None)).expect("it is tolerated");
         Self {
             issuer,
             newest: next.refresh_token.expect("it has rotated"),
+            sibling: again.refresh_token.expect("another"),
             spent,
             foreign: shop.refresh_token.expect("a login has one"),
             elsewhere: elsewhere.refresh_token.expect("a login has one"),
@@ -88,17 +97,17 @@ impl Issued {
         }
     }
 
-    fn tokens(&self) -> [&Secret; 6] {
-        let Self { newest, spent, foreign, elsewhere, access, revoked, .. } = self;
-        [newest, spent, foreign, elsewhere, access, revoked]
+    fn tokens(&self) -> [&Secret; 7] {
+        let Self { newest, spent, foreign, elsewhere, access, revoked, sibling, .. } = self;
+        [newest, spent, foreign, elsewhere, access, revoked, sibling]
     }
 
-    /// The bytes 1 to 6 stand for these tokens, which no two runs have alike.
+    /// The bytes 1 to 7 stand for these tokens, which no two runs have alike.
     pub fn fill(&self, bytes: &[u8]) -> Vec<u8> {
         let mut filled = Vec::with_capacity(bytes.len());
         for &byte in bytes {
             match byte {
-                1..=6 => filled.extend(self.tokens()[usize::from(byte) - 1].expose().as_bytes()),
+                1..=7 => filled.extend(self.tokens()[usize::from(byte) - 1].expose().as_bytes()),
                 _ => filled.push(byte),
             }
         }

@@ -46,7 +46,7 @@ pub enum IssuerOutcome {
         successor: u64,
     },
     /// The client got an access token, and the refresh token that the one it presented had yielded
-    /// before.
+    /// before, or another with its number.
     Repeated {
         /// The number of the refresh token that was issued.
         successor: u64,

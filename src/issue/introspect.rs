@@ -89,6 +89,7 @@ impl<S: FamilyStore> Issuer<S> {
         match copy.handle_presented(&self.0.policy, number, self.0.clock.now()) {
             Presented::IssueSuccessor { .. }
             | Presented::RepeatSuccessor { .. }
+            | Presented::IssueSibling { .. }
             | Presented::RenewAccess => {}
             Presented::Refuse(_) | Presented::RevokeFamily => return Ok(None),
         }

@@ -59,7 +59,7 @@ impl<S: FamilyStore> Issuer<S> {
         let Login { client, subject, scope, device, claims: own } = login;
         let now = family.began;
         let claims = self.new_claims(id, family.newest, now, ends_at)?;
-        let refresh_token = (family.newest > 0).then_some(family.newest);
+        let refresh_token = (family.newest > 0).then_some((family.newest, 0));
         let identity = Identity { subject, client, scope, family: Some(id), device, claims: own };
         let issued = self.issue(&claims, &identity, refresh_token, now)?;
         // Without a refresh token the family is over with its access token.
@@ -148,10 +148,14 @@ impl<S: FamilyStore> Issuer<S> {
             let mut family = Family::from_row(record.family);
             let decision = match family.handle_presented(&self.0.policy, number, now) {
                 Presented::IssueSuccessor { number } => {
-                    Ok((number, Some(number), IssuerOutcome::Refreshed { successor: number }))
+                    Ok((number, Some((number, 0)), IssuerOutcome::Refreshed { successor: number }))
                 }
                 Presented::RepeatSuccessor { number } => {
-                    Ok((number, Some(number), IssuerOutcome::Repeated { successor: number }))
+                    Ok((number, Some((number, 0)), IssuerOutcome::Repeated { successor: number }))
+                }
+                Presented::IssueSibling { number, sibling } => {
+                    let repeated = IssuerOutcome::Repeated { successor: number };
+                    Ok((number, Some((number, sibling)), repeated))
                 }
                 Presented::RenewAccess => Ok((number, None, IssuerOutcome::AccessRenewed)),
                 // A refusal changes nothing, so nothing is written.
@@ -320,7 +324,7 @@ impl<S: FamilyStore> Issuer<S> {
         &self,
         claims: &Claims,
         identity: &Identity,
-        refresh_token: Option<u64>,
+        refresh_token: Option<(u64, u32)>,
         now: Timestamp,
     ) -> Result<Issued, GrantError> {
         let token = self.0.tokens.mint(claims, identity)?;
@@ -328,7 +332,7 @@ impl<S: FamilyStore> Issuer<S> {
             access_token: token,
             expires_in: claims.expires_at.since(now).to_duration(),
             refresh_token: refresh_token
-                .map(|number| self.0.keys.refresh_token(claims.family, number)),
+                .map(|(number, sibling)| self.0.keys.refresh_token(claims.family, number, sibling)),
             scope: identity.scope.clone(),
             family: claims.family,
         })

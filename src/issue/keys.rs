@@ -97,19 +97,28 @@ impl Keys {
         Some(Zeroizing::new(body.to_vec()))
     }
 
-    /// Returns the refresh token of `family` with this number.
-    pub(super) fn refresh_token(&self, family: FamilyId, number: u64) -> Secret {
-        let mut body = [0; FamilyId::BYTES + 8];
-        body[..FamilyId::BYTES].copy_from_slice(&family.to_bytes());
-        body[FamilyId::BYTES..].copy_from_slice(&number.to_be_bytes());
-        self.seal(PREFIX, &body)
+    /// Returns the `sibling`-th refresh token of `family` with this number. The first of them is
+    /// sibling 0, whose body is the family and the number; the index follows in the others.
+    pub(super) fn refresh_token(&self, family: FamilyId, number: u64, sibling: u32) -> Secret {
+        let mut body = [0; FamilyId::BYTES + 8 + 4];
+        let (id, rest) = body.split_at_mut(FamilyId::BYTES);
+        id.copy_from_slice(&family.to_bytes());
+        rest[..8].copy_from_slice(&number.to_be_bytes());
+        rest[8..].copy_from_slice(&sibling.to_be_bytes());
+        self.seal(PREFIX, if sibling == 0 { &body[..FamilyId::BYTES + 8] } else { &body })
     }
 
     /// Returns the family and the number of a refresh token, if one of these keys has made it.
+    /// To a family all siblings are one, so the index is not returned.
     pub(super) fn read(&self, token: &str) -> Option<(FamilyId, u64)> {
         let body = self.open(PREFIX, token)?;
-        let (family, number) = body.split_first_chunk()?;
-        Some((FamilyId::from_bytes(*family), u64::from_be_bytes(number.try_into().ok()?)))
+        let (family, rest) = body.split_first_chunk()?;
+        let (number, sibling) = rest.split_first_chunk()?;
+        // Each token has one form, and that of sibling 0 is without an index.
+        if !sibling.is_empty() && u32::from_be_bytes(sibling.try_into().ok()?) == 0 {
+            return None;
+        }
+        Some((FamilyId::from_bytes(*family), u64::from_be_bytes(*number)))
     }
 }
 
@@ -145,5 +154,44 @@ impl MacKey {
         mac.update(&[0]);
         mac.update(body);
         mac
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAMILY: FamilyId = FamilyId::from_bytes([3; FamilyId::BYTES]);
+
+    fn keys() -> Keys {
+        Keys::new([7; SHORTEST]).expect("long enough")
+    }
+
+    // Rule D2.
+    #[test]
+    fn siblings_differ_as_texts_and_are_one_number() {
+        let keys = keys();
+        let texts = [0, 1, 2, u32::MAX].map(|sibling| keys.refresh_token(FAMILY, 9, sibling));
+        for (place, text) in texts.iter().enumerate() {
+            assert_eq!(keys.read(text.expose()), Some((FAMILY, 9)), "{place}");
+            assert!(texts[..place].iter().all(|other| other != text), "{place}");
+        }
+        assert!(texts[1] != keys.refresh_token(FAMILY, 10, 1));
+    }
+
+    // Rule D4.
+    #[test]
+    fn a_sealed_body_of_any_other_form_is_no_refresh_token() {
+        let keys = keys();
+        let of = |body: &[u8]| keys.read(keys.seal(PREFIX, body).expose());
+        let long = [[3; FamilyId::BYTES].as_slice(), &9_u64.to_be_bytes(), &[0, 0, 0, 1]].concat();
+        for length in 0..long.len() {
+            let whole = length == FamilyId::BYTES + 8;
+            assert_eq!(of(&long[..length]), whole.then_some((FAMILY, 9)), "{length} bytes");
+        }
+        assert_eq!(of(&long), Some((FAMILY, 9)));
+        assert_eq!(of(&[long.as_slice(), &[0]].concat()), None, "a byte too many");
+        let zeroth = [&long[..FamilyId::BYTES + 8], &[0; 4]].concat();
+        assert_eq!(of(&zeroth), None, "the form of sibling 0 is the short one");
     }
 }

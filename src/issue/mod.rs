@@ -21,7 +21,8 @@
 //! The MAC of a presented token is verified, its family is read, [`rotation`](crate::rotation)
 //! decides, and the decision is stored by compare-and-swap; only then does the server respond. No
 //! token is stored, not even its digest: a refresh token is the name of its family and a number,
-//! sealed with a key.
+//! sealed with a key; and an index, where several have that number
+//! ([`Reuse::OverlapSuccessors`](crate::rotation::Reuse::OverlapSuccessors)).
 //!
 //! # Invariants
 //! - Each decision is stored before the response is sent

@@ -39,6 +39,15 @@ pub enum Effect {
         /// The number of the refresh token.
         number: u64,
     },
+    /// Respond with a fresh access token and another refresh token with this number, the
+    /// `sibling`-th. The number is that of the newest token, and stays so.
+    IssueSibling {
+        /// The number of the refresh token.
+        number: u64,
+        /// Which of the refresh tokens with this number it is, from 1. The one that the rotation
+        /// has issued counts as 0.
+        sibling: u32,
+    },
     /// Respond with a fresh access token and no refresh token: the client keeps the one that it
     /// presented (RFC 6749, section 6).
     RenewAccess,
@@ -64,6 +73,13 @@ pub enum Presented {
         /// The number of the refresh token.
         number: u64,
     },
+    /// As [`Effect::IssueSibling`].
+    IssueSibling {
+        /// The number of the refresh token.
+        number: u64,
+        /// Which of the refresh tokens with this number it is, from 1.
+        sibling: u32,
+    },
     /// As [`Effect::RenewAccess`].
     RenewAccess,
     /// As [`Effect::Refuse`].
@@ -77,6 +93,7 @@ impl From<Presented> for Effect {
         match presented {
             Presented::IssueSuccessor { number } => Self::IssueSuccessor { number },
             Presented::RepeatSuccessor { number } => Self::RepeatSuccessor { number },
+            Presented::IssueSibling { number, sibling } => Self::IssueSibling { number, sibling },
             Presented::RenewAccess => Self::RenewAccess,
             Presented::Refuse(reason) => Self::Refuse(reason),
             Presented::RevokeFamily => Self::RevokeFamily,

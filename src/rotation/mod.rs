@@ -21,8 +21,9 @@
 //! # Invariants
 //! - However often a token is presented, it is rotated once
 //!   ([D1](crate::spec#d-the-authorization-server)).
-//! - At most two tokens work: the newest and, as far as the policy tolerates that, its predecessor
-//!   ([D2](crate::spec#d-the-authorization-server)).
+//! - At most two numbers work: the newest and, as far as the policy tolerates that, its predecessor
+//!   ([D2](crate::spec#d-the-authorization-server)). One token has each number, but under
+//!   [`Reuse::OverlapSuccessors`] further ones, its siblings: each works as long as its number does.
 //! - A revoked family stays revoked ([D3](crate::spec#d-the-authorization-server)). No token works
 //!   beyond the family's lifetimes ([D4](crate::spec#d-the-authorization-server)).
 //!

@@ -30,11 +30,20 @@ pub enum Reuse<T: Time = Timestamp> {
     /// The family is revoked at once.
     Strict,
     /// For `window` from its first use, the token renews the access token, and is not rotated
-    /// again. At most `uses` times.
+    /// again. The response has no refresh token. At most `uses` times.
     OverlapAccessOnly {
         /// How long the overlap is, from the first use. Further uses do not extend it.
         window: T::Span,
         /// How often the token may be presented after its first use.
+        uses: u32,
+    },
+    /// For `window` from its first use, the token yields another refresh token each time, which has
+    /// the number of the newest. Whichever of these siblings is used first makes all of them the
+    /// predecessor, so that the family does not fork. At most `uses` times.
+    OverlapSuccessors {
+        /// As for [`Reuse::OverlapAccessOnly`].
+        window: T::Span,
+        /// As for [`Reuse::OverlapAccessOnly`].
         uses: u32,
     },
     /// For `window` from its first use, the token yields the same successor again. At most `uses`
@@ -57,6 +66,11 @@ impl Reuse {
     /// Returns [`Reuse::OverlapAccessOnly`] for `window`, up to 1000 times.
     pub fn overlap_access_only(window: Duration) -> Self {
         Self::OverlapAccessOnly { window: window.into(), uses: USES }
+    }
+
+    /// Returns [`Reuse::OverlapSuccessors`] for `window`, up to 1000 times.
+    pub fn overlap_successors(window: Duration) -> Self {
+        Self::OverlapSuccessors { window: window.into(), uses: USES }
     }
 
     /// Returns [`Reuse::Idempotent`] for `window`, up to 1000 times.

@@ -107,7 +107,9 @@ impl<T: Time> Family<T> {
         self.tolerance = match (self.tolerance, policy.reuse) {
             (
                 Tolerance::Open { until, uses },
-                Reuse::OverlapAccessOnly { window, .. } | Reuse::Idempotent { window, .. },
+                Reuse::OverlapAccessOnly { window, .. }
+                | Reuse::OverlapSuccessors { window, .. }
+                | Reuse::Idempotent { window, .. },
             ) => Tolerance::open(until.min(now.saturating_add(window)), uses, now),
             (Tolerance::Unconfirmed, Reuse::ConfirmByUse) => Tolerance::Unconfirmed,
             (Tolerance::Closed | Tolerance::Open { .. } | Tolerance::Unconfirmed, _) => {
@@ -168,7 +170,9 @@ impl<T: Time> Family<T> {
         self.used = now;
         self.tolerance = match policy.reuse {
             Reuse::Strict => Tolerance::Closed,
-            Reuse::OverlapAccessOnly { window, .. } | Reuse::Idempotent { window, .. } => {
+            Reuse::OverlapAccessOnly { window, .. }
+            | Reuse::OverlapSuccessors { window, .. }
+            | Reuse::Idempotent { window, .. } => {
                 Tolerance::open(now.saturating_add(window), 0, now)
             }
             Reuse::ConfirmByUse => Tolerance::Unconfirmed,
@@ -181,6 +185,11 @@ impl<T: Time> Family<T> {
     fn again(&mut self, policy: &Policy<T>, until: T, uses: u32, now: T) -> Presented {
         let (most, outcome) = match policy.reuse {
             Reuse::OverlapAccessOnly { uses, .. } => (uses, Presented::RenewAccess),
+            Reuse::OverlapSuccessors { uses: most, .. } => {
+                // Counted from one: the token that the rotation has issued is none of them.
+                let sibling = uses.saturating_add(1);
+                (most, Presented::IssueSibling { number: self.newest, sibling })
+            }
             Reuse::Idempotent { uses, .. } => {
                 (uses, Presented::RepeatSuccessor { number: self.newest })
             }

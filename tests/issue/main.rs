@@ -12,4 +12,5 @@ mod limits;
 mod notices;
 mod refresh;
 mod resource_server;
+mod siblings;
 mod support;

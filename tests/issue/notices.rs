@@ -74,6 +74,14 @@ fn what_is_issued_is_told_once_with_its_family_and_its_numbers() {
     let expected = ["client credentials: client robot, family F"];
     assert_eq!(named(told.take(), own.family), expected);
 
+    let (rig, told) = telling(Policy::new(Reuse::overlap_successors(WINDOW)), line);
+    let login = rig.log_in();
+    rig.present(&refresh_token(&login)).expect("it works");
+    told.take();
+    rig.present(&refresh_token(&login)).expect("it is tolerated");
+    let expected = ["refresh repeated: client web, family F, refresh token 1, succeeded by 2"];
+    assert_eq!(named(told.take(), login.family), expected);
+
     let (rig, told) = telling(Policy::new(Reuse::overlap_access_only(WINDOW)), line);
     let login = rig.log_in();
     rig.present(&refresh_token(&login)).expect("it works");

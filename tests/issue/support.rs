@@ -32,10 +32,11 @@ pub(crate) fn keys() -> Keys {
     Keys::new([7; 32]).expect("long enough")
 }
 
-pub(crate) fn policies() -> [Policy; 4] {
+pub(crate) fn policies() -> [Policy; 5] {
     [
         Reuse::Strict,
         Reuse::overlap_access_only(WINDOW),
+        Reuse::overlap_successors(WINDOW),
         Reuse::idempotent(WINDOW),
         Reuse::ConfirmByUse,
     ]

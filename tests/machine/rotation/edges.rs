@@ -54,12 +54,26 @@ impl Rig {
 const NEXT: Effect = Effect::IssueSuccessor { number: 2 };
 const AGAIN: Effect = Effect::RepeatSuccessor { number: 2 };
 
-fn policies() -> [Reuse; 4] {
+const fn sibling(sibling: u32) -> Effect {
+    Effect::IssueSibling { number: 2, sibling }
+}
+
+fn policies() -> [Reuse; 5] {
     [
         Reuse::Strict,
         Reuse::overlap_access_only(window()),
+        Reuse::overlap_successors(window()),
         Reuse::idempotent(window()),
         Reuse::ConfirmByUse,
+    ]
+}
+
+/// The policies with a window.
+fn windows(window: Duration) -> [Reuse; 3] {
+    [
+        Reuse::overlap_access_only(window),
+        Reuse::overlap_successors(window),
+        Reuse::idempotent(window),
     ]
 }
 
@@ -91,14 +105,12 @@ fn strict_revokes_the_family_at_the_second_presentation() {
 // Rules D2, D3.
 #[test]
 fn the_overlap_ends_to_the_millisecond_counted_from_the_first_use_and_never_slides() {
-    for (reuse, tolerated) in [
-        (Reuse::overlap_access_only(window()), Effect::RenewAccess),
-        (Reuse::idempotent(window()), AGAIN),
-    ] {
+    let tolerated: [fn(u32) -> Effect; 3] = [|_| Effect::RenewAccess, sibling, |_| AGAIN];
+    for (reuse, tolerated) in windows(window()).into_iter().zip(tolerated) {
         let mut rig = Rig::new(reuse);
         assert_eq!(rig.present(1, 5), NEXT);
-        for millis in [5, 6, 5 + WINDOW - 2, 5 + WINDOW - 1] {
-            assert_eq!(rig.present(1, millis), tolerated, "{reuse:?} {millis}");
+        for (time, millis) in (1..).zip([5, 6, 5 + WINDOW - 2, 5 + WINDOW - 1]) {
+            assert_eq!(rig.present(1, millis), tolerated(time), "{reuse:?} {millis}");
             assert_eq!(rig.state(millis), State::Rotated);
         }
         assert_eq!(rig.state(5 + WINDOW), State::Active);
@@ -110,9 +122,11 @@ fn the_overlap_ends_to_the_millisecond_counted_from_the_first_use_and_never_slid
 #[test]
 fn a_predecessor_is_tolerated_as_often_as_the_policy_says_and_not_once_more() {
     let window = Span::from(window());
-    for reuse in
-        [Reuse::OverlapAccessOnly { window, uses: 2 }, Reuse::Idempotent { window, uses: 2 }]
-    {
+    for reuse in [
+        Reuse::OverlapAccessOnly { window, uses: 2 },
+        Reuse::OverlapSuccessors { window, uses: 2 },
+        Reuse::Idempotent { window, uses: 2 },
+    ] {
         let mut rig = Rig::new(reuse);
         assert_eq!(rig.present(1, 0), NEXT);
         assert_ne!(rig.present(1, 1), Effect::Refuse(RefusalReason::TooOften));
@@ -122,6 +136,33 @@ fn a_predecessor_is_tolerated_as_often_as_the_policy_says_and_not_once_more() {
         assert_eq!(rig.family, before, "a storm of honest retries revokes nothing");
         assert_eq!(rig.present(2, 4), Effect::IssueSuccessor { number: 3 });
     }
+}
+
+// Rules D1, D2.
+#[test]
+fn siblings_are_counted_and_the_use_of_one_makes_all_of_them_the_predecessor() {
+    let mut rig = Rig::new(Reuse::overlap_successors(window()));
+    assert_eq!(rig.present(1, 1), NEXT);
+    for time in 1..=3 {
+        assert_eq!(rig.present(1, 2), sibling(time));
+        assert_eq!(rig.family.newest(), 2);
+    }
+    // Whichever of them is used, it has the number 2.
+    assert_eq!(rig.present(2, 3), Effect::IssueSuccessor { number: 3 });
+    assert_eq!(rig.present(2, 4), Effect::IssueSibling { number: 3, sibling: 1 });
+    assert_eq!(rig.present(2, 3 + WINDOW), Effect::RevokeFamily);
+}
+
+// Rule D2.
+#[test]
+fn no_sibling_comes_twice_where_the_policy_changes_within_the_overlap() {
+    let mut rig = Rig::new(Reuse::overlap_successors(window()));
+    assert_eq!(rig.present(1, 1), NEXT);
+    assert_eq!(rig.present(1, 2), sibling(1));
+    rig.policy = Policy::new(Reuse::idempotent(window()));
+    assert_eq!(rig.present(1, 3), AGAIN);
+    rig.policy = Policy::new(Reuse::overlap_successors(window()));
+    assert_eq!(rig.present(1, 4), sibling(3));
 }
 
 // Rule D2.
@@ -158,7 +199,7 @@ fn under_confirm_by_use_the_predecessor_dies_when_its_successor_is_first_used() 
 // Rule D2.
 #[test]
 fn a_confirmation_takes_nothing_from_an_overlap() {
-    for reuse in [Reuse::overlap_access_only(window()), Reuse::idempotent(window())] {
+    for reuse in windows(window()) {
         let mut rig = Rig::new(reuse);
         assert_eq!(rig.present(1, 1), NEXT);
         let before = rig.family;
@@ -267,9 +308,7 @@ fn a_family_comes_back_from_its_row_as_it_was() {
 // Rule D2.
 #[test]
 fn a_policy_that_became_stricter_closes_what_the_old_one_left_open() {
-    for before in
-        [Reuse::overlap_access_only(window()), Reuse::idempotent(window()), Reuse::ConfirmByUse]
-    {
+    for before in windows(window()).into_iter().chain([Reuse::ConfirmByUse]) {
         let mut rig = Rig::new(before);
         assert_eq!(rig.present(1, 1), NEXT);
         rig.policy = Policy::new(Reuse::Strict);
@@ -282,7 +321,7 @@ fn a_policy_that_became_stricter_closes_what_the_old_one_left_open() {
 #[test]
 fn an_overlap_that_the_policy_has_made_none_bears_nothing_that_is_left_of_it() {
     let none = Duration::ZERO;
-    for reuse in [Reuse::overlap_access_only(none), Reuse::idempotent(none)] {
+    for reuse in windows(none) {
         let mut rig = Rig::new(Reuse::idempotent(window()));
         assert_eq!(rig.present(1, 1), NEXT);
         rig.policy = Policy::new(reuse);

@@ -14,6 +14,7 @@ fn policies() -> Vec<Policy<Tick>> {
     for window in [0, 1, 3, LAST] {
         for uses in [0, 1, 2] {
             reuses.push(Reuse::OverlapAccessOnly { window, uses });
+            reuses.push(Reuse::OverlapSuccessors { window, uses });
             reuses.push(Reuse::Idempotent { window, uses });
         }
     }
@@ -64,7 +65,10 @@ fn events() -> Vec<Event> {
 fn serves(effect: Effect) -> bool {
     matches!(
         effect,
-        Effect::IssueSuccessor { .. } | Effect::RepeatSuccessor { .. } | Effect::RenewAccess
+        Effect::IssueSuccessor { .. }
+            | Effect::RepeatSuccessor { .. }
+            | Effect::IssueSibling { .. }
+            | Effect::RenewAccess
     )
 }
 
@@ -91,6 +95,17 @@ fn check(policy: &Policy<Tick>, before: Family<Tick>, event: Event, now: Tick) {
         let tolerated = number + 1 == before.newest() && state == State::Rotated;
         assert!(newest || tolerated, "{}", context());
         assert_eq!(issued, newest, "{}", context());
+    }
+    // Rule D2: a sibling is of the newest number, and no other sibling of that number comes later.
+    if let Effect::IssueSibling { number: issued, sibling } = effect {
+        assert_eq!(issued, after.newest(), "{}", context());
+        assert!(sibling > 0, "{}", context());
+        for then in all() {
+            if let Effect::IssueSibling { sibling: next, .. } = apply(policy, after, event, then).1
+            {
+                assert!(next > sibling, "{} {then:?}", context());
+            }
+        }
     }
     // Rules D2, D3: whatever was issued and is no longer tolerated revokes.
     let alive = matches!(state, State::Active | State::Rotated);

@@ -15,7 +15,8 @@ const ABSOLUTE: i64 = 400;
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Kind {
     Strict,
-    Overlap,
+    AccessOnly,
+    Successors,
     Idempotent,
     ConfirmByUse,
 }
@@ -24,7 +25,8 @@ fn policy(kind: Kind) -> Policy {
     let window = Span::from_millis(WINDOW.unsigned_abs());
     let reuse = match kind {
         Kind::Strict => Reuse::Strict,
-        Kind::Overlap => Reuse::OverlapAccessOnly { window, uses: USES },
+        Kind::AccessOnly => Reuse::OverlapAccessOnly { window, uses: USES },
+        Kind::Successors => Reuse::OverlapSuccessors { window, uses: USES },
         Kind::Idempotent => Reuse::Idempotent { window, uses: USES },
         Kind::ConfirmByUse => Reuse::ConfirmByUse,
     };
@@ -72,6 +74,7 @@ impl History {
                 step.2,
                 Effect::IssueSuccessor { .. }
                     | Effect::RepeatSuccessor { .. }
+                    | Effect::IssueSibling { .. }
                     | Effect::RenewAccess
             )
         };
@@ -95,11 +98,17 @@ impl History {
         let again = since.iter().filter(served).count();
         match self.kind {
             Kind::Strict => Effect::RevokeFamily,
-            Kind::Overlap | Kind::Idempotent if now >= rotated + WINDOW => Effect::RevokeFamily,
-            Kind::Overlap | Kind::Idempotent if again >= USES as usize => {
+            Kind::AccessOnly | Kind::Successors | Kind::Idempotent if now >= rotated + WINDOW => {
+                Effect::RevokeFamily
+            }
+            Kind::AccessOnly | Kind::Successors | Kind::Idempotent if again >= USES as usize => {
                 refuse(RefusalReason::TooOften)
             }
-            Kind::Overlap => Effect::RenewAccess,
+            Kind::AccessOnly => Effect::RenewAccess,
+            Kind::Successors => {
+                let sibling = u32::try_from(again + 1).expect("two at most");
+                Effect::IssueSibling { number: newest, sibling }
+            }
             Kind::Idempotent => Effect::RepeatSuccessor { number: newest },
             Kind::ConfirmByUse => {
                 let used = Event::Confirmed { number: newest };
@@ -129,7 +138,8 @@ fn step() -> impl Strategy<Value = (u8, u64, i64)> {
 fn kinds() -> impl Strategy<Value = Kind> {
     prop_oneof![
         Just(Kind::Strict),
-        Just(Kind::Overlap),
+        Just(Kind::AccessOnly),
+        Just(Kind::Successors),
         Just(Kind::Idempotent),
         Just(Kind::ConfirmByUse)
     ]

@@ -33,11 +33,12 @@ const EVENTS: [(&str, Event); 6] = [
     ("revoked", Event::Revoked),
 ];
 
-fn policies() -> [(&'static str, Policy); 4] {
+fn policies() -> [(&'static str, Policy); 5] {
     let of = |reuse| Policy::new(reuse).idle_lifetime(Duration::from_secs(1));
     [
         ("strict", of(Reuse::Strict)),
-        ("overlap", of(Reuse::overlap_access_only(WINDOW))),
+        ("overlap (access only)", of(Reuse::overlap_access_only(WINDOW))),
+        ("overlap (successors)", of(Reuse::overlap_successors(WINDOW))),
         ("idempotent", of(Reuse::idempotent(WINDOW))),
         ("confirm by use", of(Reuse::ConfirmByUse)),
     ]
@@ -48,6 +49,7 @@ fn word(effect: Effect) -> String {
         Effect::Nothing => "-".to_owned(),
         Effect::IssueSuccessor { number } => format!("issue {number}"),
         Effect::RepeatSuccessor { number } => format!("repeat {number}"),
+        Effect::IssueSibling { number, sibling } => format!("issue {number}, sibling {sibling}"),
         Effect::RenewAccess => "renew access".to_owned(),
         Effect::Refuse(reason) => format!("refuse ({reason:?})").to_lowercase(),
         Effect::RevokeFamily => "REVOKE".to_owned(),

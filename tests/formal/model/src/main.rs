@@ -32,6 +32,8 @@ use world::{KINDS, World};
 /// A model, and how far it is explored: in steps, or to its end.
 struct Listed {
     name: &'static str,
+    /// Of which servers.
+    kinds: &'static [(&'static str, Reuse<Tick>)],
     run: fn(&str, Reuse<Tick>, Manner) -> Findings,
     /// How deep, in the form that every change must pass; of which kinds of servers.
     reduced: (Option<usize>, &'static [&'static str]),
@@ -43,6 +45,7 @@ struct Listed {
 const MODELS: [Listed; 6] = [
     Listed {
         name: "alone",
+        kinds: &KINDS,
         run: |name, reuse, manner| {
             let world = World::new(reuse);
             run(name, Alone { world, part: Part::Whole }, manner)
@@ -52,6 +55,7 @@ const MODELS: [Listed; 6] = [
     },
     Listed {
         name: "refusals",
+        kinds: &KINDS,
         run: |name, reuse, manner| {
             let world = World::new(reuse);
             run(name, Alone { world, part: Part::Refusals }, manner)
@@ -61,6 +65,7 @@ const MODELS: [Listed; 6] = [
     },
     Listed {
         name: "rejections",
+        kinds: &KINDS,
         run: |name, reuse, manner| {
             let world = World::new(reuse);
             run(name, Alone { world, part: Part::Rejections }, manner)
@@ -70,6 +75,7 @@ const MODELS: [Listed; 6] = [
     },
     Listed {
         name: "adversary",
+        kinds: &KINDS,
         run: |name, reuse, manner| {
             run(name, Adversary { world: World::new(reuse), callers: 2 }, manner)
         },
@@ -78,6 +84,7 @@ const MODELS: [Listed; 6] = [
     },
     Listed {
         name: "three-callers",
+        kinds: &KINDS,
         run: |name, reuse, manner| {
             run(name, Adversary { world: World::new(reuse), callers: 3 }, manner)
         },
@@ -86,11 +93,21 @@ const MODELS: [Listed; 6] = [
     },
     Listed {
         name: "rotation",
+        kinds: &rotation::KINDS,
         run: |name, reuse, manner| {
             let machine = rotation::of(reuse);
             machine.map_or_else(Findings::default, |machine| run(name, machine, manner))
         },
-        reduced: (Some(12), &["strict", "overlap", "idempotent", "confirm-by-use"]),
+        reduced: (
+            Some(12),
+            &[
+                "strict",
+                "overlap-access-only",
+                "overlap-successors",
+                "idempotent",
+                "confirm-by-use",
+            ],
+        ),
         large: None,
     },
 ];
@@ -142,11 +159,11 @@ fn main() -> ExitCode {
         }
     };
     let mut all = Findings::default();
-    for Listed { name: model, run, reduced: (reduced, kinds), large } in MODELS {
-        for (kind, reuse) in KINDS {
+    for Listed { name: model, kinds, run, reduced: (reduced, of), large } in MODELS {
+        for (kind, reuse) in kinds {
             let name = format!("{model}/{kind}");
             let chosen = if asked.models.is_empty() {
-                asked.large || kinds.contains(&kind)
+                asked.large || of.contains(kind)
             } else {
                 asked.models.iter().any(|chosen| *chosen == model || *chosen == name)
             };
@@ -155,7 +172,7 @@ fn main() -> ExitCode {
             }
             let depth = asked.depth.or(if asked.large { large } else { reduced });
             let manner = Manner { threads: asked.threads, depth, traces: asked.traces };
-            all = all.plus(run(&name, reuse, manner));
+            all = all.plus(run(&name, *reuse, manner));
         }
     }
     let mut cells = 0;

@@ -37,6 +37,7 @@ sentences! {
     Corner {
         Issues = "a successor is issued",
         Repeats = "the same successor is given again",
+        Siblings = "another token of the newest number is issued",
         Renews = "an access token alone is renewed",
         Reuse = "reuse revokes the family",
         Older = "a token older than the predecessor revokes the family",
@@ -97,6 +98,15 @@ pub(crate) enum Action {
     Back,
 }
 
+/// The five policies, by what clients declare for them.
+pub(crate) const KINDS: [(&str, lifecycle::Reuse<Tick>); 5] = [
+    ("strict", lifecycle::Reuse::Strict),
+    ("overlap-access-only", lifecycle::Reuse::OverlapAccessOnly(WINDOW)),
+    ("overlap-successors", lifecycle::Reuse::OverlapSuccessors(WINDOW)),
+    ("idempotent", lifecycle::Reuse::Idempotent(WINDOW)),
+    ("confirm-by-use", lifecycle::Reuse::ConfirmByUse),
+];
+
 /// The server machine under one policy.
 #[derive(Debug)]
 pub(crate) struct Rotation {
@@ -108,8 +118,11 @@ pub(crate) struct Rotation {
 pub(crate) fn of(declared: lifecycle::Reuse<Tick>) -> Option<Rotation> {
     let reuse = match declared {
         lifecycle::Reuse::Strict => Reuse::Strict,
-        lifecycle::Reuse::OverlapAccessOnly(_) | lifecycle::Reuse::OverlapSuccessors(_) => {
+        lifecycle::Reuse::OverlapAccessOnly(_) => {
             Reuse::OverlapAccessOnly { window: WINDOW, uses: USES }
+        }
+        lifecycle::Reuse::OverlapSuccessors(_) => {
+            Reuse::OverlapSuccessors { window: WINDOW, uses: USES }
         }
         lifecycle::Reuse::Idempotent(_) => Reuse::Idempotent { window: WINDOW, uses: USES },
         lifecycle::Reuse::ConfirmByUse => Reuse::ConfirmByUse,
@@ -153,8 +166,7 @@ impl History {
             Some(0) => {
                 self.newest += 1;
                 self.used = now;
-                let windowed =
-                    matches!(reuse, Reuse::OverlapAccessOnly { .. } | Reuse::Idempotent { .. });
+                let windowed = !matches!(reuse, Reuse::Strict | Reuse::ConfirmByUse);
                 self.tolerated = windowed.then(|| (now.plus(WINDOW), 0));
                 self.unconfirmed = reuse == Reuse::ConfirmByUse;
                 Effect::IssueSuccessor { number: self.newest }
@@ -170,6 +182,9 @@ impl History {
                     self.used = now;
                     match reuse {
                         Reuse::OverlapAccessOnly { .. } => Effect::RenewAccess,
+                        Reuse::OverlapSuccessors { .. } => {
+                            Effect::IssueSibling { number: self.newest, sibling: *uses }
+                        }
                         Reuse::Strict | Reuse::Idempotent { .. } | Reuse::ConfirmByUse => {
                             Effect::RepeatSuccessor { number: self.newest }
                         }
@@ -218,12 +233,13 @@ impl Scenario for Rotation {
         let all = (1 << Corner::ALL.len()) - 1;
         let window = Corner::TooOften.set() | Corner::Closes.set() | Corner::PulledIn.set();
         let (repeats, renews) = (Corner::Repeats.set(), Corner::Renews.set());
-        let confirms = Corner::Confirms.set();
+        let (siblings, confirms) = (Corner::Siblings.set(), Corner::Confirms.set());
         match self.reuse {
-            Reuse::Strict => all & !(window | repeats | renews | confirms),
-            Reuse::OverlapAccessOnly { .. } => all & !(repeats | confirms),
-            Reuse::Idempotent { .. } => all & !(renews | confirms),
-            Reuse::ConfirmByUse => all & !(window | renews),
+            Reuse::Strict => all & !(window | repeats | siblings | renews | confirms),
+            Reuse::OverlapAccessOnly { .. } => all & !(repeats | siblings | confirms),
+            Reuse::OverlapSuccessors { .. } => all & !(repeats | renews | confirms),
+            Reuse::Idempotent { .. } => all & !(siblings | renews | confirms),
+            Reuse::ConfirmByUse => all & !(window | siblings | renews),
         }
     }
 
@@ -335,6 +351,7 @@ fn reached(before: &State, event: Event, effect: Effect, after: &History) -> Set
     let reused = effect == Effect::RevokeFamily && !told;
     Corner::Issues.when(matches!(effect, Effect::IssueSuccessor { .. }))
         | Corner::Repeats.when(matches!(effect, Effect::RepeatSuccessor { .. }))
+        | Corner::Siblings.when(matches!(effect, Effect::IssueSibling { .. }))
         | Corner::Renews.when(effect == Effect::RenewAccess)
         | Corner::Reuse.when(reused && !older)
         | Corner::Older.when(reused && older)

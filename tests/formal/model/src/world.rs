@@ -51,7 +51,7 @@ pub(crate) struct World {
     pub(crate) foreign: Generation,
 }
 
-/// The five kinds of server.
+/// The five kinds of server that the client machine tells apart, and one of the two others with a window.
 pub(crate) const KINDS: [(&str, Reuse<Tick>); 5] = [
     ("strict", Reuse::Strict),
     ("overlap", Reuse::OverlapSuccessors(REUSE_WINDOW)),

@@ -59,7 +59,7 @@ pub(crate) struct Row {
     /// Whoever may start a refresh does so before time goes on.
     pub(crate) prompt: bool,
     /// By policy, whether no honest holder is ever told to log in.
-    pub(crate) stays_logged_in: [bool; 4],
+    pub(crate) stays_logged_in: [bool; 5],
 }
 
 impl Holders {

@@ -46,14 +46,15 @@ sentences! {
     Claim {
         StaysLoggedIn = "no honest holder is told to log in",
         LateReuse = "a token that is not tolerated any more revokes the family, and one that is does not",
-        AtMostTwo = "the newest token works, at most its predecessor beside it, and no other",
+        AtMostTwo = "the newest number works, at most its predecessor beside it, and no other",
         Answered = "whoever waits is answered once messages arrive",
         FoundAtOnce = "whoever uses a token second is found out",
     }
 }
 
 /// The policies, by their place in the table.
-pub(crate) const POLICIES: [&str; 4] = ["strict", "overlap", "idempotent", "confirm by use"];
+pub(crate) const POLICIES: [&str; 5] =
+    ["strict", "overlap (access only)", "overlap (successors)", "idempotent", "confirm by use"];
 
 /// One line of the table under one policy.
 #[derive(Debug)]
@@ -98,6 +99,10 @@ impl System {
             (
                 lifecycle::Reuse::OverlapAccessOnly(WINDOW),
                 rotation::Reuse::OverlapAccessOnly { window: WINDOW, uses: USES },
+            ),
+            (
+                lifecycle::Reuse::OverlapSuccessors(WINDOW),
+                rotation::Reuse::OverlapSuccessors { window: WINDOW, uses: USES },
             ),
             (
                 lifecycle::Reuse::Idempotent(WINDOW),

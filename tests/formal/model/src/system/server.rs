@@ -3,13 +3,14 @@
 
 use perennial::rotation::{Presented, Reuse};
 
-use super::state::{Reply, State};
+use super::state::{Reply, State, Token};
 use super::{Claim, System, WINDOW};
 use crate::runner::Set;
 
 impl System {
     /// A refresh token is presented.
-    pub(super) fn presented(&self, state: &mut State, number: u64) -> (Reply, Set) {
+    pub(super) fn presented(&self, state: &mut State, token: Token) -> (Reply, Set) {
+        let number = token.number;
         let before = state.family;
         let mut family = before;
         let outcome = family.handle_presented(&self.policy, number, state.now);
@@ -24,10 +25,14 @@ impl System {
             Presented::IssueSuccessor { number } => {
                 state.history.first_use = Some(state.now);
                 state.history.confirmed = false;
-                Reply::Granted(number)
+                Reply::Granted(Token::first(number))
             }
-            Presented::RepeatSuccessor { number } => Reply::Granted(number),
-            Presented::RenewAccess => Reply::Granted(number),
+            Presented::RepeatSuccessor { number } => Reply::Granted(Token::first(number)),
+            Presented::IssueSibling { number, sibling } => {
+                Reply::Granted(Token { number, sibling })
+            }
+            // The client keeps the one that it has presented.
+            Presented::RenewAccess => Reply::Granted(token),
             Presented::Refuse(_) | Presented::RevokeFamily => Reply::Declined,
         };
         state.family = family;
@@ -40,15 +45,17 @@ impl System {
         of_the_newest
             && match self.reuse {
                 Reuse::Strict => false,
-                Reuse::OverlapAccessOnly { .. } | Reuse::Idempotent { .. } => {
+                Reuse::OverlapAccessOnly { .. }
+                | Reuse::OverlapSuccessors { .. }
+                | Reuse::Idempotent { .. } => {
                     state.history.first_use.is_some_and(|then| state.now < then.plus(WINDOW))
                 }
                 Reuse::ConfirmByUse => !state.history.confirmed,
             }
     }
 
-    /// An access token that came under this number meets a resource server: whether it is taken.
-    pub(super) fn used(&self, state: &mut State, number: u64) -> bool {
+    /// An access token that came with this refresh token meets a resource server: whether it is taken.
+    pub(super) fn used(&self, state: &mut State, Token { number, .. }: Token) -> bool {
         if state.family.is_revoked() {
             return false;
         }
@@ -57,7 +64,7 @@ impl System {
         true
     }
 
-    /// The newest token works, at most its predecessor beside it, and no other.
+    /// The newest number works, at most its predecessor beside it, and no other.
     pub(super) fn honours_too_many(&self, state: &State) -> bool {
         let newest = state.family.newest();
         (0..=newest + 1).rev().take(6).any(|number| {
@@ -65,6 +72,7 @@ impl System {
             let honoured = match family.handle_presented(&self.policy, number, state.now) {
                 Presented::IssueSuccessor { .. }
                 | Presented::RepeatSuccessor { .. }
+                | Presented::IssueSibling { .. }
                 | Presented::RenewAccess => true,
                 Presented::Refuse(_) | Presented::RevokeFamily => false,
             };

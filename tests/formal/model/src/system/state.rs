@@ -1,5 +1,6 @@
 //! What a state is made of, and how states that differ in nothing that matters are taken to be one.
 
+use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use perennial::lease::Turn;
@@ -19,14 +20,39 @@ pub(super) const SLOTS: usize = 4;
 const OLDER: u64 = 3;
 const PAST: i16 = 12;
 
+/// A refresh token.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Token {
+    pub(super) number: u64,
+    /// Which of the tokens with this number it is; the one that the rotation issued is 0.
+    pub(super) sibling: u32,
+}
+
+impl Token {
+    /// The one that a rotation, or the login, issued.
+    pub(super) const fn first(number: u64) -> Self {
+        Self { number, sibling: 0 }
+    }
+}
+
+/// `2`, and then `2.1`, `2.2`.
+impl fmt::Display for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.sibling {
+            0 => write!(formatter, "{}", self.number),
+            sibling => write!(formatter, "{}.{sibling}", self.number),
+        }
+    }
+}
+
 /// A process that holds the grant.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Holder {
     pub(super) machine: Machine,
-    /// The number of its refresh token.
-    pub(super) held: u64,
-    /// The number that its access token came under, and when that was asked for.
-    pub(super) access: u64,
+    /// Its refresh token.
+    pub(super) held: Token,
+    /// The refresh token that its access token came with, and when that was asked for.
+    pub(super) access: Token,
     pub(super) asked: Tick,
     /// Somebody waits for a token.
     pub(super) waiting: bool,
@@ -35,21 +61,21 @@ pub(super) struct Holder {
     /// Its turn to refresh, where holders take turns.
     pub(super) turn: Turn<Tick>,
     /// The refresh token that the machine knows may have been presented.
-    pub(super) doubted: Option<u64>,
+    pub(super) doubted: Option<Token>,
 }
 
 /// A grant that an answer brought.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) flight: FlightId,
-    pub(super) number: u64,
+    pub(super) token: Token,
     pub(super) asked: Tick,
 }
 
 /// A grant as it is stored.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
-    pub(super) number: u64,
+    pub(super) token: Token,
     pub(super) asked: Tick,
     /// Since when its refresh token may have been presented.
     pub(super) intent: Option<Tick>,
@@ -72,7 +98,7 @@ pub(super) struct Leased {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Reply {
     /// The refresh token that works from now on.
-    Granted(u64),
+    Granted(Token),
     Declined,
 }
 
@@ -100,7 +126,7 @@ pub(super) struct Message {
     /// Whether anybody listens for the answer.
     pub(super) heard: bool,
     /// The refresh token that is presented.
-    pub(super) number: u64,
+    pub(super) token: Token,
     pub(super) sent: Tick,
     pub(super) deadline: Tick,
     pub(super) leg: Leg,
@@ -126,7 +152,7 @@ pub(crate) struct State {
     pub(super) lease: Option<Leased>,
     pub(super) messages: [Option<Message>; SLOTS],
     /// The refresh token that the thief has.
-    pub(super) thief: Option<u64>,
+    pub(super) thief: Option<Token>,
     /// How often the fault may still come.
     pub(super) faults_left: u8,
 }
@@ -139,8 +165,14 @@ impl State {
     /// Just after the login.
     pub(super) fn start(system: &System) -> Self {
         let now = Tick(0);
-        let stored =
-            Stored { number: 1, asked: now, intent: None, writer: None, version: 1, until: None };
+        let stored = Stored {
+            token: Token::first(1),
+            asked: now,
+            intent: None,
+            writer: None,
+            version: 1,
+            until: None,
+        };
         Self {
             now,
             family: Family::new(now),
@@ -158,11 +190,11 @@ impl State {
 impl Holder {
     /// A process that starts with what is stored.
     pub(super) fn started(system: &System, stored: &Stored, now: Tick) -> Self {
-        let Stored { number, asked, intent, .. } = *stored;
+        let Stored { token, asked, intent, .. } = *stored;
         let mut machine = system.world.past();
         let event = Event::Installed { token: Some(lives(asked)), intent };
         let _ = machine.handle(&system.world.policy, event, now);
-        let (held, access, doubted) = (number, number, intent.map(|_| number));
+        let (held, access, doubted) = (token, token, intent.map(|_| token));
         let (waiting, held_back, turn) = (false, None, Turn::new());
         Self { machine, held, access, asked, waiting, held_back, turn, doubted }
     }
@@ -213,7 +245,10 @@ impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let Self { now, family, .. } = self;
         let ago = |then: Tick| (then.0 - now.0).max(-PAST);
-        let behind = |number: u64| family.newest().saturating_sub(number).min(OLDER);
+        let behind = |Token { number, sibling }: Token| {
+            let behind = family.newest().saturating_sub(number).min(OLDER);
+            (behind, if behind < OLDER { sibling } else { 0 })
+        };
         let back = |holder: usize, flight: FlightId| {
             let newest = self.holders[holder].machine.newest_flight().number();
             newest.saturating_sub(flight.number()).min(OLDER)
@@ -227,8 +262,7 @@ impl Hash for State {
                 newest.saturating_sub(flight.number()).min(OLDER)
             };
             let held_back = holder.held_back;
-            let held_back =
-                held_back.map(|it| (of_it(it.flight), behind(it.number), ago(it.asked)));
+            let held_back = held_back.map(|it| (of_it(it.flight), behind(it.token), ago(it.asked)));
             held_back.hash(hasher);
             holder.doubted.map(behind).hash(hasher);
             let newest = self.stores[0].version;
@@ -240,24 +274,23 @@ impl Hash for State {
             (it.holder, newest, it.until.map(ago))
         });
         lease.hash(hasher);
-        for Stored { number, asked, intent, writer, until, version: _ } in self.stores {
-            (behind(number), ago(asked), intent.map(ago), until.map(ago)).hash(hasher);
+        for Stored { token, asked, intent, writer, until, version: _ } in self.stores {
+            (behind(token), ago(asked), intent.map(ago), until.map(ago)).hash(hasher);
             writer.map(|(holder, flight)| (holder, back(holder, flight))).hash(hasher);
         }
         for message in self.messages {
-            let Some(Message { holder, flight, heard, number, sent, deadline, leg, fate }) =
-                message
+            let Some(Message { holder, flight, heard, token, sent, deadline, leg, fate }) = message
             else {
                 0_u8.hash(hasher);
                 continue;
             };
             // What nobody hears has no flight any more.
             let flight = if heard { back(holder, flight) } else { OLDER };
-            (1_u8, holder, flight, heard, behind(number), ago(sent), ago(deadline)).hash(hasher);
+            (1_u8, holder, flight, heard, behind(token), ago(sent), ago(deadline)).hash(hasher);
             let reply = match leg {
                 Leg::Request => None,
                 Leg::Answer(Reply::Declined) => Some(None),
-                Leg::Answer(Reply::Granted(number)) => Some(Some(behind(number))),
+                Leg::Answer(Reply::Granted(token)) => Some(Some(behind(token))),
             };
             (reply, fate).hash(hasher);
         }

@@ -6,7 +6,7 @@ use perennial::lifecycle::{
 use perennial::time::Draw;
 
 use super::faults::Fault;
-use super::state::{Answer, Fate, Holder, Leg, Message, Reply, State, Stored, lives};
+use super::state::{Answer, Fate, Holder, Leg, Message, Reply, State, Stored, Token, lives};
 use super::told::{Told, Who};
 use super::{Action, Claim, DEADLINE, LIFETIME, System, WINDOW};
 use crate::runner::Set;
@@ -211,8 +211,8 @@ impl Step<'_> {
         let place = self.system.row.holders.store(holder);
         let stored = &mut self.state.stores[place];
         let lapse = stored.asked.plus(LIFETIME - 1);
-        if stored.number != self.state.holders[holder].held && now < lapse {
-            let text = format!("finds refresh token {} in the store", stored.number);
+        if stored.token != self.state.holders[holder].held && now < lapse {
+            let text = format!("finds refresh token {} in the store", stored.token);
             self.told.note(Who::Holder(holder), &text);
             return self.adopts(holder, start.flight);
         }
@@ -222,13 +222,13 @@ impl Step<'_> {
             holder,
             flight: start.flight,
             heard: true,
-            number: stored.number,
+            token: stored.token,
             sent: now,
             deadline: start.deadline,
             leg: Leg::Request,
             fate: Fate::Ordinary,
         };
-        self.told.note(Who::Holder(holder), &format!("sends refresh token {}", stored.number));
+        self.told.note(Who::Holder(holder), &format!("sends refresh token {}", stored.token));
         self.posts(message);
     }
 
@@ -246,9 +246,9 @@ impl Step<'_> {
         let holder = Who::Holder(message.holder);
         match message.leg {
             Leg::Request => {
-                let text = format!("refresh token {}", message.number);
+                let text = format!("refresh token {}", message.token);
                 self.told.arrow(holder, Who::Server, &text, true);
-                let reply = self.serves(message.number);
+                let reply = self.serves(message.token);
                 if message.heard {
                     self.state.messages[place] =
                         Some(Message { leg: Leg::Answer(reply), ..message });
@@ -261,9 +261,9 @@ impl Step<'_> {
         }
     }
 
-    fn serves(&mut self, number: u64) -> Reply {
+    fn serves(&mut self, token: Token) -> Reply {
         let revoked = self.state.family.is_revoked();
-        let (reply, broken) = self.system.presented(&mut self.state, number);
+        let (reply, broken) = self.system.presented(&mut self.state, token);
         self.broken |= broken;
         if self.state.family.is_revoked() && !revoked {
             self.told.note(Who::Server, "takes it for theft, revokes the family");
@@ -277,7 +277,7 @@ impl Step<'_> {
         let holder = Who::Holder(message.holder);
         match message.leg {
             Leg::Request => {
-                let text = format!("refresh token {}", message.number);
+                let text = format!("refresh token {}", message.token);
                 self.told.arrow(holder, Who::Server, &text, false);
             }
             Leg::Answer(reply) => {
@@ -340,28 +340,28 @@ impl Step<'_> {
     }
 
     fn taken_in(&mut self, message: &Message, reply: Reply) {
-        let Message { holder, flight, number: presented, sent, .. } = *message;
+        let Message { holder, flight, token: presented, sent, .. } = *message;
         self.hangs_up(holder, Some(flight));
         let place = self.system.row.holders.store(holder);
         let held = self.state.holders[holder].held;
         let newest = self.state.holders[holder].machine.newest_flight() == flight;
         let stored = &mut self.state.stores[place];
         match reply {
-            Reply::Granted(number) if stored.number == presented || stored.number == number => {
+            Reply::Granted(token) if stored.token == presented || stored.token == token => {
                 // Safe already, and being presented: the note of that stays.
-                if stored.number == presented || stored.intent.is_none() {
+                if stored.token == presented || stored.intent.is_none() {
                     let writer = Some((holder, flight));
                     let version = stored.version + 1;
                     *stored =
-                        Stored { number, asked: sent, intent: None, writer, version, until: None };
+                        Stored { token, asked: sent, intent: None, writer, version, until: None };
                 }
                 // An answer that the server has given before.
-                if newest || held != number || presented == number {
-                    self.refreshed(holder, flight, number, sent);
+                if newest || held != token || presented == token {
+                    self.refreshed(holder, flight, token, sent);
                 }
             }
             Reply::Granted(_) => {
-                if newest || held != stored.number {
+                if newest || held != stored.token {
                     self.adopts(holder, flight);
                 }
             }
@@ -371,7 +371,7 @@ impl Step<'_> {
                 self.fails(holder, flight, Failure::Declined);
             }
             // Theirs may be the answer that was granted.
-            Reply::Declined if stored.number == presented => {
+            Reply::Declined if stored.token == presented => {
                 self.fails(holder, flight, Failure::Unavailable { retry_after: None });
             }
             Reply::Declined => {
@@ -388,23 +388,23 @@ impl Step<'_> {
 
     /// Somebody else has stored something newer.
     pub(super) fn adopts(&mut self, holder: usize, flight: FlightId) {
-        let Stored { number, asked, .. } = self.state.stores[self.system.row.holders.store(holder)];
-        self.refreshed(holder, flight, number, asked);
+        let Stored { token, asked, .. } = self.state.stores[self.system.row.holders.store(holder)];
+        self.refreshed(holder, flight, token, asked);
     }
 
-    fn refreshed(&mut self, holder: usize, flight: FlightId, number: u64, asked: Tick) {
+    fn refreshed(&mut self, holder: usize, flight: FlightId, token: Token, asked: Tick) {
         let before = self.state.holders[holder];
-        let same = (before.access, before.asked) == (number, asked);
+        let same = (before.access, before.asked) == (token, asked);
         let novelty = if same { Novelty::Same } else { Novelty::New };
         let event = Event::Refreshed { flight, token: lives(asked), novelty, draw: Draw::NONE };
         let effect = self.tell(holder, event);
         let it = &mut self.state.holders[holder];
         if matches!(effect, Effect::Publish { .. }) {
-            *it = Holder { held: number, access: number, asked, waiting: false, ..*it };
+            *it = Holder { held: token, access: token, asked, waiting: false, ..*it };
         } else if effect == Effect::KeepRefreshToken {
-            it.held = number;
+            it.held = token;
         } else if effect == Effect::HoldBack {
-            it.held_back = Some(Answer { flight, number, asked });
+            it.held_back = Some(Answer { flight, token, asked });
             self.told.note(Who::Holder(holder), "stores the response, and waits for the second");
         }
     }
@@ -413,9 +413,9 @@ impl Step<'_> {
     fn tells_again(&mut self, holder: usize) {
         let it = &mut self.state.holders[holder];
         if it.machine.refresh_deadline().is_none()
-            && let Some(Answer { flight, number, asked }) = it.held_back.take()
+            && let Some(Answer { flight, token, asked }) = it.held_back.take()
         {
-            self.refreshed(holder, flight, number, asked);
+            self.refreshed(holder, flight, token, asked);
         }
     }
 
@@ -429,7 +429,7 @@ impl Step<'_> {
         let stored = *stored;
         self.turn_crashes(holder);
         self.state.holders[holder] = Holder::started(self.system, &stored, self.state.now);
-        let text = format!("crashes, and finds refresh token {} in its store", stored.number);
+        let text = format!("crashes, and finds refresh token {} in its store", stored.token);
         self.told.note(Who::Holder(holder), &text);
     }
 
@@ -462,27 +462,27 @@ impl Step<'_> {
 
     fn steals(&mut self) {
         self.state.faults_left -= 1;
-        let number = self.state.holders[0].held;
-        self.state.thief = Some(number);
-        self.told.note(Who::Thief, &format!("copies refresh token {number}"));
+        let token = self.state.holders[0].held;
+        self.state.thief = Some(token);
+        self.told.note(Who::Thief, &format!("copies refresh token {token}"));
     }
 
     fn presents(&mut self) {
-        let number = self.state.thief.expect("offered to one who has it");
-        self.told.arrow(Who::Thief, Who::Server, &format!("refresh token {number}"), true);
-        let reply = self.serves(number);
+        let token = self.state.thief.expect("offered to one who has it");
+        self.told.arrow(Who::Thief, Who::Server, &format!("refresh token {token}"), true);
+        let reply = self.serves(token);
         self.told.arrow(Who::Server, Who::Thief, &of_reply(reply), true);
         self.state.thief = match reply {
-            Reply::Granted(number) => Some(number),
+            Reply::Granted(token) => Some(token),
             Reply::Declined => None,
         };
     }
 
     fn abuses(&mut self) {
-        let number = self.state.thief.expect("offered to one who has it");
-        let text = format!("the access token that came with {number}");
+        let token = self.state.thief.expect("offered to one who has it");
+        let text = format!("the access token that came with {token}");
         self.told.arrow(Who::Thief, Who::Resource, &text, true);
-        if !self.system.used(&mut self.state, number) {
+        if !self.system.used(&mut self.state, token) {
             self.told.note(Who::Resource, "refuses it: its family is revoked");
         }
     }
@@ -490,7 +490,7 @@ impl Step<'_> {
 
 fn of_reply(reply: Reply) -> String {
     match reply {
-        Reply::Granted(number) => format!("an access token, refresh token {number}"),
+        Reply::Granted(token) => format!("an access token, refresh token {token}"),
         Reply::Declined => "invalid_grant".to_owned(),
     }
 }

@@ -71,8 +71,8 @@ impl Step<'_> {
                 Some(Event::Acquired { fence, term, found: Found::Note { sent } })
             }
             Effect::Adopt => {
-                let number = self.stored().number;
-                let text = format!("finds refresh token {number} in the store");
+                let token = self.stored().token;
+                let text = format!("finds refresh token {token} in the store");
                 self.told.note(Who::Holder(holder), &text);
                 self.adopts(holder, flight);
                 Some(Event::Finished)
@@ -80,14 +80,14 @@ impl Step<'_> {
             Effect::Prepare { intent } => Some(self.prepares(holder, intent)),
             Effect::Renew { fence, term } => Some(self.renews(holder, fence, term)),
             Effect::Send => {
-                let number = self.stored().number;
-                self.state.holders[holder].doubted = Some(number);
+                let token = self.stored().token;
+                self.state.holders[holder].doubted = Some(token);
                 let deadline = self.state.holders[holder].machine.refresh_deadline();
                 let deadline = deadline.expect("its refresh is out");
                 let (leg, fate) = (Leg::Request, Fate::Ordinary);
                 let message =
-                    Message { holder, flight, heard: true, number, sent: now, deadline, leg, fate };
-                self.told.note(Who::Holder(holder), &format!("sends refresh token {number}"));
+                    Message { holder, flight, heard: true, token, sent: now, deadline, leg, fate };
+                self.told.note(Who::Holder(holder), &format!("sends refresh token {token}"));
                 self.posts(message);
                 None
             }
@@ -124,8 +124,8 @@ impl Step<'_> {
     /// Asks the store for the lease, and reads it.
     fn asks_store(&mut self, holder: usize, term: u8) -> Event<Tick> {
         let (now, held) = (self.state.now, self.state.holders[holder].held);
-        let Stored { number, asked, intent, until, version, .. } = *self.stored();
-        if number != held && now < asked.plus(LIFETIME - 1) {
+        let Stored { token, asked, intent, until, version, .. } = *self.stored();
+        if token != held && now < asked.plus(LIFETIME - 1) {
             return Event::NewerFound;
         }
         let kind = self.kind().expect("holders that take turns");
@@ -160,11 +160,11 @@ impl Step<'_> {
     /// Notes the intent, unless a note of another holder was found: then what became of its request
     /// is not known, and the client machine says when the refresh token may be presented again.
     fn prepares(&mut self, holder: usize, intent: Option<Tick>) -> Event<Tick> {
-        let Stored { number, asked, .. } = *self.stored();
-        if intent.is_some() && self.state.holders[holder].doubted != Some(number) {
+        let Stored { token, asked, .. } = *self.stored();
+        if intent.is_some() && self.state.holders[holder].doubted != Some(token) {
             self.told.note(Who::Holder(holder), "does not know whether that was sent");
             let it = &mut self.state.holders[holder];
-            (it.doubted, it.held, it.access, it.asked) = (Some(number), number, number, asked);
+            (it.doubted, it.held, it.access, it.asked) = (Some(token), token, token, asked);
             let _ = self.tell(holder, Told::Installed { token: Some(lives(asked)), intent });
             return Event::Finished;
         }

@@ -177,6 +177,8 @@ pub fn of_turns<T: Time>() -> Vec<Property<Turn<T>>> {
             &[], rotation::overlap_bound;
         "overlap-uses", "D2", "each use of an overlap counts, and past so many there is none",
             &[], rotation::overlap_uses;
+        "siblings", "D1 D2", "under its policy alone, another token of the newest number each time, and none twice",
+            &[], rotation::siblings;
         "reuse", "D3", "what was issued, is spent and is not tolerated revokes; nothing else that is presented does",
             &[], rotation::reuse;
         "revoked", "D3", "a revoked family stays so, and tells nothing else, whatever comes and whenever",

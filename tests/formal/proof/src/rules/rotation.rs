@@ -8,9 +8,10 @@ use crate::turn::Turn;
 
 fn is_served(effect: Effect) -> bool {
     match effect {
-        Effect::IssueSuccessor { .. } | Effect::RepeatSuccessor { .. } | Effect::RenewAccess => {
-            true
-        }
+        Effect::IssueSuccessor { .. }
+        | Effect::RepeatSuccessor { .. }
+        | Effect::IssueSibling { .. }
+        | Effect::RenewAccess => true,
         Effect::Nothing | Effect::Refuse(_) | Effect::RevokeFamily => false,
     }
 }
@@ -37,9 +38,9 @@ fn presented_to_the_living<T: Time>(turn: &Turn<T>) -> Option<u64> {
 /// How long an overlap is, and how often it may be used.
 fn overlap<T: Time>(reuse: Reuse<T>) -> Option<(T::Span, u32)> {
     match reuse {
-        Reuse::OverlapAccessOnly { window, uses } | Reuse::Idempotent { window, uses } => {
-            Some((window, uses))
-        }
+        Reuse::OverlapAccessOnly { window, uses }
+        | Reuse::OverlapSuccessors { window, uses }
+        | Reuse::Idempotent { window, uses } => Some((window, uses)),
         Reuse::Strict | Reuse::ConfirmByUse => None,
     }
 }
@@ -97,6 +98,11 @@ pub(super) fn answered<T: Time>(turn: &Turn<T>) -> Verdict {
         {
             Effect::RenewAccess
         }
+        (Reuse::OverlapSuccessors { uses: most, .. }, Tolerance::Open { uses, .. })
+            if uses < most =>
+        {
+            Effect::IssueSibling { number: before.newest, sibling: uses + 1 }
+        }
         (Reuse::Idempotent { uses: most, .. }, Tolerance::Open { uses, .. }) if uses < most => {
             Effect::RepeatSuccessor { number: before.newest }
         }
@@ -138,9 +144,10 @@ fn first_use<T: Time>(turn: &Turn<T>) -> Verdict {
     let Some((window, _)) = overlap(policy.reuse) else {
         let tolerated = match policy.reuse {
             Reuse::ConfirmByUse => Tolerance::Unconfirmed,
-            Reuse::Strict | Reuse::OverlapAccessOnly { .. } | Reuse::Idempotent { .. } => {
-                Tolerance::Closed
-            }
+            Reuse::Strict
+            | Reuse::OverlapAccessOnly { .. }
+            | Reuse::OverlapSuccessors { .. }
+            | Reuse::Idempotent { .. } => Tolerance::Closed,
         };
         return ensure(after.tolerance == tolerated, "the first use opens what it should not");
     };
@@ -178,6 +185,19 @@ pub(super) fn overlap_uses<T: Time>(turn: &Turn<T>) -> Verdict {
         .is_some_and(|number| number > 0 && number < before.newest && before.newest - number == 1);
     let too_often = effect == Effect::Refuse(RefusalReason::TooOften);
     ensure(too_often == (predecessor && uses >= most), "too often is another number of times")
+}
+
+pub(super) fn siblings<T: Time>(turn: &Turn<T>) -> Verdict {
+    let Turn { policy, before, event, after, effect, .. } = *turn;
+    let Effect::IssueSibling { number, sibling } = effect else { return Ok(()) };
+    let successors = matches!(policy.reuse, Reuse::OverlapSuccessors { .. });
+    ensure(successors, "a sibling under another policy")?;
+    ensure(number == before.newest && number == after.newest, "a sibling of another number")?;
+    ensure(sibling > 0, "the token of the rotation itself issued again")?;
+    // Whatever comes next, at whatever instant, brings another.
+    let next = turn.next(event, turn.then[0]);
+    ensure(next.effect != effect, "one sibling issued twice")?;
+    ensure(next.next(event, turn.then[1]).effect != effect, "one sibling issued twice")
 }
 
 pub(super) fn reuse<T: Time>(turn: &Turn<T>) -> Verdict {

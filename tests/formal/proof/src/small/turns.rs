@@ -15,6 +15,7 @@ fn reuses() -> Vec<Reuse<Tick>> {
     for window in spans() {
         for uses in USES {
             all.push(Reuse::OverlapAccessOnly { window, uses });
+            all.push(Reuse::OverlapSuccessors { window, uses });
             all.push(Reuse::Idempotent { window, uses });
         }
     }

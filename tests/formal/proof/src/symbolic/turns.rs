@@ -18,6 +18,7 @@ fn policies() -> Vec<RawPolicy<Instant>> {
     let mut reuses = vec![Reuse::Strict, Reuse::ConfirmByUse];
     for uses in LIMITS {
         reuses.push(Reuse::OverlapAccessOnly { window, uses });
+        reuses.push(Reuse::OverlapSuccessors { window, uses });
         reuses.push(Reuse::Idempotent { window, uses });
     }
     let absolutes = [None, Some(Length::any("policy.absolute"))];
