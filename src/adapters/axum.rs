@@ -36,7 +36,10 @@
 
 mod bearer;
 mod client;
+mod cookie;
 mod form;
+mod issued;
+mod origins;
 mod state;
 mod token;
 
@@ -48,7 +51,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::header::CONTENT_TYPE;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -56,8 +59,11 @@ use crate::issue::{FamilyStore, Issuer};
 
 pub use bearer::{RequireBearer, RequireBearerService};
 pub use client::RegisteredClient;
+pub use cookie::{CookieConfig, CookieError, RefreshCookie};
+pub use origins::OriginError;
 
 use client::Clients;
+use origins::{Callers, Origins};
 use state::ServerState;
 
 /// An authorization server. Clones are handles to the same server.
@@ -71,9 +77,11 @@ impl<S: FamilyStore> AuthorizationServer<S> {
     /// Returns a builder for a server at `url`, which is its issuer identifier (RFC 8414, section
     /// 2).
     pub fn builder(issuer: Issuer<S>, url: impl Into<String>) -> AuthorizationServerBuilder<S> {
+        let url: String = url.into().trim_end_matches('/').into();
         AuthorizationServerBuilder(ServerState {
             issuer,
-            url: url.into().trim_end_matches('/').into(),
+            origins: Origins::of_server(&url),
+            url,
             clients: Clients::default(),
             jwks: None,
             dev_login: false,
@@ -83,15 +91,22 @@ impl<S: FamilyStore> AuthorizationServer<S> {
 
     /// Returns a router with the endpoints.
     pub fn router(&self) -> Router {
-        let router = Router::new()
-            .route("/token", post(token))
-            .route("/revoke", post(revoke))
-            .route("/.well-known/oauth-authorization-server", get(metadata));
-        let router =
-            if self.0.jwks.is_some() { router.route("/jwks.json", get(jwks)) } else { router };
+        let router = Router::new().route("/token", post(token)).route("/revoke", post(revoke));
         let router =
             if self.0.dev_login { router.route("/dev-login", post(dev_login)) } else { router };
+        let router = self.0.origins.protect(router, Callers::Any);
+        let router = router.route("/.well-known/oauth-authorization-server", get(metadata));
+        let router =
+            if self.0.jwks.is_some() { router.route("/jwks.json", get(jwks)) } else { router };
         router.with_state(self.clone())
+    }
+
+    /// Returns the endpoints of a front-end in a browser whose refresh token is in a cookie.
+    ///
+    /// # Errors
+    /// [`CookieError`], if the client is not registered or the cookie cannot be set.
+    pub fn refresh_cookie(&self, config: CookieConfig) -> Result<RefreshCookie<S>, CookieError> {
+        RefreshCookie::new(Arc::clone(&self.0), config)
     }
 
     /// Waits until no request is running any more. Call it after a graceful shutdown, so that no
@@ -102,14 +117,7 @@ impl<S: FamilyStore> AuthorizationServer<S> {
 
     /// Runs `work` to its end, whether or not this future is dropped before.
     async fn to_the_end(&self, work: impl Future<Output = Response> + Send + 'static) -> Response {
-        let running = self.0.running.subscribe();
-        let task = tokio::spawn(async move {
-            // Until it ends or panics.
-            let _running = running;
-            work.await
-        });
-        // If this is dropped, the task runs on.
-        task.await.unwrap_or_else(|_| form::failed())
+        self.0.to_the_end(work).await
     }
 }
 
@@ -159,8 +167,10 @@ async fn metadata<S: FamilyStore>(State(server): State<AuthorizationServer<S>>) 
     document(&metadata)
 }
 
+/// Returns a public document, which any page may read.
 fn document(value: &Value) -> Response {
-    ([(CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+    let headers = [(CONTENT_TYPE, "application/json"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+    (headers, value.to_string()).into_response()
 }
 
 impl<S: FamilyStore> AuthorizationServerBuilder<S> {
@@ -168,6 +178,18 @@ impl<S: FamilyStore> AuthorizationServerBuilder<S> {
     pub fn client(mut self, client: RegisteredClient) -> Self {
         self.0.clients.add(client);
         self
+    }
+
+    /// Allows pages of an origin, such as `https://app.example.com`, to use the endpoints and to read
+    /// their responses (CORS). Call it once for each origin. The origin of the server's own URL is
+    /// always allowed; pages of any other origin are refused with 403. Requests without an `Origin`
+    /// header, which are not from browsers, pass. Default: none.
+    ///
+    /// # Errors
+    /// [`OriginError`].
+    pub fn allow_origin(mut self, origin: &str) -> Result<Self, OriginError> {
+        self.0.origins.allow(origin)?;
+        Ok(self)
     }
 
     /// Sets the public keys that verify access tokens (`Jwt::jwks`), and serves them. Default:

@@ -47,7 +47,7 @@ impl<S: FamilyStore> Issuer<S> {
         let Login { client, subject, scope } = login.clone();
         let identity = Identity { subject, client, scope };
         let claims = self.new_claims(id, family.newest(), now)?;
-        let issued = self.issue(&claims, &identity, Some(family.newest()), now)?;
+        let issued = self.issue(&claims, &identity, Some((family.newest(), family)), now)?;
         let Identity { subject, client, scope } = identity;
         let forget_at = self.forget_at(family, now);
         let record = FamilyRecord { client, subject, scope, family: family.to_row(), forget_at };
@@ -71,7 +71,8 @@ impl<S: FamilyStore> Issuer<S> {
             None => login,
         };
         let issued = self.start_family(&login).await.map(|(issued, _)| {
-            (Issued { refresh_token: None, ..issued }, IssuerOutcome::ClientCredentials)
+            let issued = Issued { refresh_token: None, refresh_expires_in: None, ..issued };
+            (issued, IssuerOutcome::ClientCredentials)
         });
         self.0.report(client, None, None, issued)
     }
@@ -136,6 +137,7 @@ impl<S: FamilyStore> Issuer<S> {
                     let FamilyRecord { client, subject, .. } = record;
                     let identity = Identity { subject, client, scope: narrowed };
                     let claims = self.new_claims(id, number, now)?;
+                    let refresh_token = refresh_token.map(|number| (number, family));
                     Ok((self.issue(&claims, &identity, refresh_token, now)?, outcome))
                 }
             };
@@ -275,15 +277,17 @@ impl<S: FamilyStore> Issuer<S> {
         &self,
         claims: &Claims,
         identity: &Identity,
-        refresh_token: Option<u64>,
+        refresh_token: Option<(u64, Family)>,
         now: Timestamp,
     ) -> Result<Issued, GrantError> {
         let token = self.0.tokens.mint(claims, identity)?;
+        let ends_at = refresh_token.and_then(|(_, family)| family.ends_at(&self.0.policy));
         Ok(Issued {
             access_token: token,
             expires_in: claims.expires_at.since(now).to_duration(),
             refresh_token: refresh_token
-                .map(|number| self.0.keys.refresh_token(claims.family, number)),
+                .map(|(number, _)| self.0.keys.refresh_token(claims.family, number)),
+            refresh_expires_in: ends_at.map(|ends_at| ends_at.since(now).to_duration()),
             scope: identity.scope.clone(),
             family: claims.family,
         })

@@ -24,23 +24,23 @@ use super::support::{HOUR, Rig, START, Watched, refresh_token};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().expect("a text"))
     }
 
     /// The status and the error code.
-    fn error(&self) -> (u16, String) {
+    pub(crate) fn error(&self) -> (u16, String) {
         let error = self.json()["error"].as_str().expect("an error").to_owned();
         (self.status.as_u16(), error)
     }
@@ -53,11 +53,11 @@ async fn read(response: Response) -> Answer {
     Answer { status: head.status, headers: head.headers, body }
 }
 
-async fn send(router: &Router, request: Request) -> Answer {
+pub(crate) async fn send(router: &Router, request: Request) -> Answer {
     read(router.clone().oneshot(request).await.expect("there is always an answer")).await
 }
 
-fn post(path: &str, form: &str) -> Request {
+pub(crate) fn post(path: &str, form: &str) -> Request {
     let request = Request::post(path).header("content-type", FORM);
     request.body(Body::from(form.to_owned())).expect("a request")
 }
@@ -85,7 +85,7 @@ fn router() -> (Rig, Router) {
     (rig, router)
 }
 
-fn refresh_form(token: &Secret) -> String {
+pub(crate) fn refresh_form(token: &Secret) -> String {
     format!("grant_type=refresh_token&client_id=web&refresh_token={}", token.expose())
 }
 

@@ -2,10 +2,12 @@
 
 mod access;
 mod bad_input;
+mod cookie;
 mod families;
 mod faults;
 mod http;
 mod jwt;
 mod notices;
+mod origins;
 mod refresh;
 mod support;

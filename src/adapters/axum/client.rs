@@ -132,15 +132,25 @@ impl Clients {
             (Some(Some(_)), None) | (Some(None), Some(_)) | (None, _) => false,
         };
         let known = known.filter(|_| is_good).ok_or(unknown)?;
-        known.limiter.check().map_err(|until| {
-            let wait = until.wait_time_from(DefaultClock::default().now());
-            EndpointError::TooMany { seconds: wait.as_secs().saturating_add(1) }
-        })?;
+        known.admit()?;
         Ok(known)
+    }
+
+    /// Returns a client by its identifier alone.
+    pub(super) fn get(&self, id: &str) -> Option<&KnownClient> {
+        self.0.get(id)
     }
 }
 
 impl KnownClient {
+    /// Counts a request against the client's rate limit.
+    pub(super) fn admit(&self) -> Result<(), EndpointError> {
+        self.limiter.check().map_err(|until| {
+            let wait = until.wait_time_from(DefaultClock::default().now());
+            EndpointError::TooMany { seconds: wait.as_secs().saturating_add(1) }
+        })
+    }
+
     pub(super) fn id(&self) -> &str {
         &self.client.id
     }

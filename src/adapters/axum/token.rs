@@ -5,7 +5,6 @@ use std::prelude::rust_2024::*;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::form::{EndpointError, Parameters, json_response};
@@ -15,7 +14,7 @@ use crate::token::Secret;
 
 /// Handles a token request (RFC 6749, sections 4.4.2 and 6).
 pub(super) async fn token<S: FamilyStore>(server: &ServerState<S>, request: Request) -> Response {
-    respond(granted(server, request).await)
+    granted(server, request).await.into_response()
 }
 
 async fn granted<S: FamilyStore>(
@@ -72,33 +71,6 @@ pub(super) async fn dev_login<S: FamilyStore>(
         };
         Ok(server.issuer.login(login).await?)
     };
-    respond(issued.await)
-}
-
-/// A token response (RFC 6749, section 5.1). Borrowed, since each copy of a token would have to be
-/// zeroised.
-#[derive(Serialize)]
-struct TokenResponse<'a> {
-    access_token: &'a str,
-    token_type: &'static str,
-    expires_in: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a str>,
-}
-
-fn respond(issued: Result<Issued, EndpointError>) -> Response {
-    let issued = match issued {
-        Ok(issued) => issued,
-        Err(error) => return error.into_response(),
-    };
-    let body = TokenResponse {
-        access_token: issued.access_token.expose(),
-        token_type: "Bearer",
-        expires_in: issued.expires_in.as_secs(),
-        refresh_token: issued.refresh_token.as_ref().map(Secret::expose),
-        scope: issued.scope.as_deref(),
-    };
-    json_response(StatusCode::OK, &body)
+    let issued: Result<Issued, EndpointError> = issued.await;
+    issued.into_response()
 }
