@@ -152,6 +152,10 @@ async fn an_allowed_page_the_servers_own_and_a_program_without_an_origin_get_the
         assert_eq!(answer.header("vary"), Some("origin"), "{origin:?}");
         assert_eq!(answer.header("access-control-allow-credentials"), None, "{origin:?}");
     }
+    // Only where a cookie is sent does it matter more whose page it is than who can read the response.
+    let sandboxed = [("origin", "null"), ("sec-fetch-site", "same-origin")];
+    let request = post("/token", &refresh_form(&refresh_token(&rig.log_in())));
+    assert_eq!(send(&router, with(request, &sandboxed)).await.status, 403);
 }
 
 fn preflight(path: &str, origin: &str) -> Request {
