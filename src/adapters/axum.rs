@@ -31,6 +31,12 @@
 //! Logging in is up to the program, which calls [`Issuer::login`] once it has authenticated the
 //! user.
 //!
+//! # Browsers
+//! Pages of other origins are refused with 403 before a refresh token is presented, and cannot read
+//! responses, unless [`allow_origin`](AuthorizationServerBuilder::allow_origin) names their origin
+//! (CORS). For a page it is safer to keep the refresh token in a cookie that its scripts cannot
+//! read: [`refresh_cookie`](AuthorizationServer::refresh_cookie) has the endpoints for that.
+//!
 //! # Cancellation
 //! A request runs to its end on the runtime, even if the client disconnects.
 
