@@ -73,8 +73,7 @@ async fn login<S: FamilyStore>(
     Form(Entered { name, password }): Form<Entered>,
 ) -> Response {
     if !account.users.verify(&name, Secret::from(password)).await {
-        let body =
-            json!({ "error": "invalid_grant", "error_description": "The name or the password is wrong." });
+        let body = json!({ "error": "invalid_grant", "error_description": "The name or the password is wrong." });
         return (StatusCode::BAD_REQUEST, Json(body)).into_response();
     }
     // Whoever was logged in in this browser before is no longer.

@@ -167,7 +167,7 @@ impl CookieConfig {
 /// | `POST /session/refresh` | responds with an access token, and sets the cookie anew |
 /// | `POST /session/logout` | revokes the family of the refresh token, removes the cookie, and responds with 204 |
 ///
-/// Neither reads a body. Where the refresh token does not work, or there is no cookie, a refresh
+/// Neither reads a body. A refresh counts against the client's rate limit. Where the refresh token does not work, or there is no cookie, a refresh
 /// is answered as at `/token`: 400 with `invalid_grant`. The page then shows its login. While the
 /// store cannot be read both respond with 503, and the cookie stays.
 ///
@@ -189,8 +189,9 @@ impl CookieConfig {
 /// rules this out.
 ///
 /// # Development
-/// The cookie is `Secure`. Chromium and Firefox accept it over plain http from `localhost` and
-/// loopback addresses; Safari does not.
+/// The cookie is `Secure`. Chromium and Firefox accept it over plain http from `localhost`; other
+/// browsers may refuse it. The page must come from the server's URL to the letter: with
+/// `http://127.0.0.1:8080` there, a page from `http://localhost:8080` is of another origin.
 pub struct RefreshCookie<S: FamilyStore> {
     server: Arc<ServerState<S>>,
     config: Arc<CookieConfig>,
