@@ -13,9 +13,12 @@ use serde_json::{Value, json};
 /// The longest label, in characters.
 const LONGEST: usize = 60;
 
+/// The families of each subject, and their labels.
+type BySubject = BTreeMap<String, Vec<(FamilyId, String)>>;
+
 pub(crate) struct Devices<S> {
     families: Arc<S>,
-    of_subject: Arc<Mutex<BTreeMap<String, Vec<(FamilyId, String)>>>>,
+    of_subject: Arc<Mutex<BySubject>>,
 }
 
 impl<S: FamilyStore> Devices<S> {
@@ -53,7 +56,7 @@ impl<S: FamilyStore> Devices<S> {
         if is_theirs { self.families.revoke(family).await } else { Ok(()) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Vec<(FamilyId, String)>>> {
+    fn lock(&self) -> MutexGuard<'_, BySubject> {
         self.of_subject.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -111,9 +114,9 @@ mod tests {
         let issuer = Issuer::builder(keys, families.clone()).build();
         let devices = Devices::new(families);
         let log_in = async |subject: &str, label: &str| {
-            let issued = issuer.login(Login::new("web", subject)).await.expect("in memory");
-            devices.add(subject, issued.family, label);
-            issued
+            let login = issuer.login(Login::new("web", subject)).await.expect("in memory");
+            devices.add(subject, login.family, label);
+            login
         };
         let (first, _) = (log_in("alice", "phone").await, log_in("alice", "desk\r\ntop").await);
         log_in("bob", "tablet").await;
