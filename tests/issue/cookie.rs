@@ -13,7 +13,7 @@ use perennial::token::Secret;
 use tower::ServiceExt as _;
 
 use super::http::{Answer, post, send};
-use super::support::{DAY, HOUR, Rig, SECOND, WINDOW, Watched, policies, refresh_token};
+use super::support::{DAY, HOUR, Rig, SECOND, WINDOW, Watched, block_on, policies, refresh_token};
 
 const URL: &str = "https://auth.example.com";
 const NAME: &str = "__Secure-refresh";
@@ -413,6 +413,8 @@ fn the_refresh_token_says_how_long_it_lives_if_it_is_not_used_and_using_it_moves
     let raw = RawPolicy { reuse: Reuse::Strict, absolute: None, idle: None };
     let endless = Policy::from(raw);
     assert_eq!(left(&Rig::new(endless).log_in()), None, "there is no limit");
+    let robot = block_on(rig.issuer.client_credentials("robot", None)).expect("it is issued");
+    assert_eq!(left(&robot), None, "there is no refresh token");
     let access_only = Rig::new(Policy::new(Reuse::overlap_access_only(WINDOW)));
     let token = refresh_token(&access_only.log_in());
     assert!(left(&access_only.present(&token).expect("it rotates")).is_some());
