@@ -15,7 +15,8 @@ use perennial::time::Timestamp;
 
 use crate::place::{Kind, Result};
 
-/// A store of one of the kinds.
+/// A store of one of the kinds. Clones are of the same store.
+#[derive(Clone)]
 pub(crate) enum Families {
     Memory(MemoryFamilies),
     #[cfg(feature = "redis")]

@@ -44,6 +44,12 @@
 //! others are served meanwhile. Beyond a limit the response is 429 with `Retry-After`, except that reuse revokes
 //! its family all the same. What the limiters remember is bounded. The body of a request has 10 seconds.
 //!
+//! # Browsers
+//! Pages of other origins are refused with 403 before a refresh token is presented, and cannot read
+//! responses, unless [`allow_origin`](AuthorizationServerBuilder::allow_origin) names their origin
+//! (CORS). For a page it is safer to keep the refresh token in a cookie that its scripts cannot
+//! read: [`refresh_cookie`](AuthorizationServer::refresh_cookie) has the endpoints for that.
+//!
 //! # Cancellation
 //! The form is read and the client authenticated in the task of the connection. What is granted then runs to its
 //! end on the runtime, even if the client disconnects.
@@ -53,11 +59,14 @@ mod bearer;
 mod build_error;
 mod builder;
 mod client;
+mod cookie;
 mod form;
 mod grant;
 mod introspect;
+mod issued;
 mod limits;
 mod metadata;
+mod origins;
 mod state;
 mod token;
 
@@ -69,7 +78,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::header::CONTENT_TYPE;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
 use serde_json::Value;
 
 use crate::issue::{FamilyStore, Issuer};
@@ -78,10 +87,12 @@ pub use bearer::{RequireBearer, RequireBearerService};
 pub use build_error::BuildError;
 pub use builder::AuthorizationServerBuilder;
 pub use client::RegisteredClient;
+pub use cookie::{CookieConfig, CookieError, RefreshCookie};
 pub use grant::{GrantRefusal, GrantRequest};
 pub use limits::PeerAddress;
+pub use origins::OriginError;
 
-use form::EndpointError;
+use origins::Callers;
 use state::ServerState;
 
 /// An authorization server. Clones are handles to the same server.
@@ -99,13 +110,22 @@ impl<S: FamilyStore> AuthorizationServer<S> {
         let router = Router::new()
             .route("/token", post(token))
             .route("/revoke", post(revoke))
-            .route("/introspect", post(introspect))
-            .route("/.well-known/oauth-authorization-server", get(metadata));
-        let router =
-            if self.0.jwks.is_some() { router.route("/jwks.json", get(jwks)) } else { router };
+            .route("/introspect", post(introspect));
         let router =
             if self.0.dev_login { router.route("/dev-login", post(dev_login)) } else { router };
+        let router = self.0.origins.protect(router, Callers::Any);
+        let router = router.route("/.well-known/oauth-authorization-server", get(metadata));
+        let router =
+            if self.0.jwks.is_some() { router.route("/jwks.json", get(jwks)) } else { router };
         router.with_state(self.clone())
+    }
+
+    /// Returns the endpoints of a front-end in a browser whose refresh token is in a cookie.
+    ///
+    /// # Errors
+    /// [`CookieError`], if the client is not registered or the cookie cannot be set.
+    pub fn refresh_cookie(&self, config: CookieConfig) -> Result<RefreshCookie<S>, CookieError> {
+        RefreshCookie::new(Arc::clone(&self.0), config)
     }
 
     /// Waits until no request is running any more. Call it after a graceful shutdown, so that no
@@ -113,49 +133,34 @@ impl<S: FamilyStore> AuthorizationServer<S> {
     pub async fn finish(&self) {
         self.0.running.closed().await;
     }
-
-    /// Runs `work` to its end, whether or not this future is dropped before.
-    async fn to_the_end<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, EndpointError> {
-        let running = self.0.running.subscribe();
-        let task = tokio::spawn(async move {
-            // Until it ends or panics.
-            let _running = running;
-            work.await
-        });
-        // If this is dropped, the task runs on. It ends early only by a panic.
-        task.await.map_err(|_| EndpointError::ServerError)
-    }
 }
 
 async fn token<S: FamilyStore>(
     State(server): State<AuthorizationServer<S>>,
     request: Request,
 ) -> Response {
-    token::token(&server, request).await
+    token::token(&server.0, request).await
 }
 
 async fn revoke<S: FamilyStore>(
     State(server): State<AuthorizationServer<S>>,
     request: Request,
 ) -> Response {
-    token::revoke(&server, request).await
+    token::revoke(&server.0, request).await
 }
 
 async fn introspect<S: FamilyStore>(
     State(server): State<AuthorizationServer<S>>,
     request: Request,
 ) -> Response {
-    introspect::introspect(&server, request).await
+    introspect::introspect(&server.0, request).await
 }
 
 async fn dev_login<S: FamilyStore>(
     State(server): State<AuthorizationServer<S>>,
     request: Request,
 ) -> Response {
-    token::dev_login(&server, request).await
+    token::dev_login(&server.0, request).await
 }
 
 async fn jwks<S: FamilyStore>(State(server): State<AuthorizationServer<S>>) -> Response {
@@ -167,8 +172,10 @@ async fn metadata<S: FamilyStore>(State(server): State<AuthorizationServer<S>>) 
     document(&server.0.metadata)
 }
 
+/// Returns a public document, which any page may read.
 fn document(value: &Value) -> Response {
-    ([(CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+    let headers = [(CONTENT_TYPE, "application/json"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+    (headers, value.to_string()).into_response()
 }
 
 impl<S: FamilyStore> Clone for AuthorizationServer<S> {

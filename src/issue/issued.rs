@@ -62,6 +62,10 @@ pub struct Issued {
     pub expires_in: Duration,
     /// The refresh token, if the client is to use another one than before.
     pub refresh_token: Option<Secret>,
+    /// How long the refresh token lives from now if it is not used: until the end of its family's
+    /// idle or absolute lifetime, whichever comes first. Using it moves the end of the idle
+    /// lifetime. `None` without a refresh token, or without a limit.
+    pub refresh_expires_in: Option<Duration>,
     /// The scope of the access token.
     pub scope: Option<String>,
     /// The family that the tokens belong to.

@@ -61,7 +61,7 @@ impl<S: FamilyStore> Issuer<S> {
         let claims = self.new_claims(id, family.newest, now, ends_at)?;
         let refresh_token = (family.newest > 0).then_some((family.newest, 0));
         let identity = Identity { subject, client, scope, family: Some(id), device, claims: own };
-        let issued = self.issue(&claims, &identity, refresh_token, now)?;
+        let issued = self.issue(&claims, &identity, refresh_token, ends_at, now)?;
         // Without a refresh token the family is over with its access token.
         let ends_at = if refresh_token.is_some() { ends_at } else { Some(claims.expires_at) };
         let forget_at = self.forget_at(ends_at, now);
@@ -174,7 +174,7 @@ impl<S: FamilyStore> Issuer<S> {
                     let scope = narrowed(record.scope.as_deref(), scope)?;
                     let identity = record.identity(id, Principal::Family { scope });
                     let claims = self.new_claims(id, number, now, ends_at)?;
-                    Ok((self.issue(&claims, &identity, refresh_token, now)?, outcome))
+                    Ok((self.issue(&claims, &identity, refresh_token, ends_at, now)?, outcome))
                 }
             };
             let forget_at = self.forget_at(ends_at, now);
@@ -244,7 +244,7 @@ impl<S: FamilyStore> Issuer<S> {
         let ends_at = family.ends_at(&self.0.policy);
         let claims =
             self.new_claims(claims.family, claims.number, now, ends_at).map_err(unavailable)?;
-        let issued = self.issue(&claims, &identity, None, now).map_err(unavailable)?;
+        let issued = self.issue(&claims, &identity, None, None, now).map_err(unavailable)?;
         let renewed = IssuerOutcome::AccessRenewed;
         self.0.notify(&identity.client, Some(claims.family), Some(claims.number), renewed);
         Ok(issued)
@@ -325,14 +325,17 @@ impl<S: FamilyStore> Issuer<S> {
         claims: &Claims,
         identity: &Identity,
         refresh_token: Option<(u64, u32)>,
+        ends_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Issued, GrantError> {
         let token = self.0.tokens.mint(claims, identity)?;
+        let ends_at = ends_at.filter(|_| refresh_token.is_some());
         Ok(Issued {
             access_token: token,
             expires_in: claims.expires_at.since(now).to_duration(),
             refresh_token: refresh_token
                 .map(|(number, sibling)| self.0.keys.refresh_token(claims.family, number, sibling)),
+            refresh_expires_in: ends_at.map(|ends_at| ends_at.since(now).to_duration()),
             scope: identity.scope.clone(),
             family: claims.family,
         })

@@ -24,23 +24,23 @@ use super::support::{HOUR, Rig, START, Watched, refresh_token};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().expect("a text"))
     }
 
     /// The status and the error code.
-    pub(super) fn error(&self) -> (u16, String) {
+    pub(crate) fn error(&self) -> (u16, String) {
         let error = self.json()["error"].as_str().expect("an error").to_owned();
         (self.status.as_u16(), error)
     }
@@ -53,16 +53,16 @@ async fn read(response: Response) -> Answer {
     Answer { status: head.status, headers: head.headers, body }
 }
 
-pub(super) async fn send(router: &Router, request: Request) -> Answer {
+pub(crate) async fn send(router: &Router, request: Request) -> Answer {
     read(router.clone().oneshot(request).await.expect("there is always an answer")).await
 }
 
-pub(super) fn post(path: &str, form: &str) -> Request {
+pub(crate) fn post(path: &str, form: &str) -> Request {
     let request = Request::post(path).header("content-type", FORM);
     request.body(Body::from(form.to_owned())).expect("a request")
 }
 
-pub(super) fn with_basic(mut request: Request, id: &str, secret: &str) -> Request {
+pub(crate) fn with_basic(mut request: Request, id: &str, secret: &str) -> Request {
     let value = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
     request.headers_mut().insert("authorization", value.parse().expect("a header"));
     request
@@ -86,7 +86,7 @@ fn router() -> (Rig, Router) {
     (rig, router)
 }
 
-pub(super) fn refresh_form(token: &Secret) -> String {
+pub(crate) fn refresh_form(token: &Secret) -> String {
     format!("grant_type=refresh_token&client_id=web&refresh_token={}", token.expose())
 }
 

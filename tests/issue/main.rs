@@ -2,6 +2,7 @@
 
 mod access;
 mod bad_input;
+mod cookie;
 mod families;
 mod faults;
 mod http;
@@ -10,6 +11,7 @@ mod jwt;
 mod letters;
 mod limits;
 mod notices;
+mod origins;
 mod refresh;
 mod resource_server;
 mod siblings;

@@ -83,6 +83,11 @@ impl Clients {
         Ok(Self(clients))
     }
 
+    /// Returns a client by its identifier alone.
+    pub(super) fn get(&self, id: &str) -> Option<&KnownClient> {
+        self.0.get(id)
+    }
+
     pub(super) fn ids(&self) -> impl Iterator<Item = String> + '_ {
         self.0.keys().cloned()
     }

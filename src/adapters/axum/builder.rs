@@ -18,6 +18,7 @@ use super::client::RegisteredClient;
 use super::grant::{GrantHandler, GrantRefusal, GrantRequest, handler};
 use super::limits::{Limits, PeerAddress};
 use super::metadata::metadata;
+use super::origins::{OriginError, Origins};
 use super::state::ServerState;
 use crate::issue::{FamilyStore, Issued, Issuer};
 
@@ -26,6 +27,7 @@ use crate::issue::{FamilyStore, Issued, Issuer};
 pub struct AuthorizationServerBuilder<S: FamilyStore> {
     issuer: Issuer<S>,
     url: String,
+    origins: Origins,
     clients: Vec<RegisteredClient>,
     jwks: Option<Value>,
     dev_login: bool,
@@ -36,9 +38,11 @@ pub struct AuthorizationServerBuilder<S: FamilyStore> {
 
 impl<S: FamilyStore> AuthorizationServerBuilder<S> {
     pub(super) fn new(issuer: Issuer<S>, url: String) -> Self {
+        let url: String = url.trim_end_matches('/').into();
         Self {
             issuer,
-            url: url.trim_end_matches('/').into(),
+            origins: Origins::of_server(&url),
+            url,
             clients: Vec::new(),
             jwks: None,
             dev_login: false,
@@ -46,6 +50,18 @@ impl<S: FamilyStore> AuthorizationServerBuilder<S> {
             grants: Vec::new(),
             metadata: Map::new(),
         }
+    }
+
+    /// Allows pages of an origin, such as `https://app.example.com`, to use the endpoints and to read
+    /// their responses (CORS). Call it once for each origin. The origin of the server's own URL is
+    /// always allowed; pages of any other origin are refused with 403. Requests without an `Origin`
+    /// header, which are not from browsers, pass. Default: none.
+    ///
+    /// # Errors
+    /// [`OriginError`].
+    pub fn allow_origin(mut self, origin: &str) -> Result<Self, OriginError> {
+        self.origins.allow(origin)?;
+        Ok(self)
     }
 
     /// Adds a client that may request tokens.
@@ -99,8 +115,17 @@ impl<S: FamilyStore> AuthorizationServerBuilder<S> {
     /// # Errors
     /// [`BuildError`].
     pub fn build(self) -> Result<AuthorizationServer<S>, BuildError> {
-        let Self { issuer, url, clients, jwks, dev_login, peers, grants: own, metadata: fields } =
-            self;
+        let Self {
+            issuer,
+            url,
+            origins,
+            clients,
+            jwks,
+            dev_login,
+            peers,
+            grants: own,
+            metadata: fields,
+        } = self;
         if dev_login {
             if !is_of_this_machine(&url) && cfg!(not(feature = "testing")) {
                 return Err(BuildError::DevelopmentLogin(url));
@@ -121,6 +146,7 @@ impl<S: FamilyStore> AuthorizationServerBuilder<S> {
             issuer,
             url,
             clients,
+            origins,
             jwks,
             dev_login,
             limits: Limits::new(),

@@ -8,8 +8,8 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::AuthorizationServer;
 use super::form::{EndpointError, json_response};
+use super::state::ServerState;
 use super::token::{Sent, sent};
 use crate::issue::{FamilyStore, Introspected, TokenUse};
 use crate::time::{Span, Timestamp};
@@ -19,10 +19,9 @@ use crate::token::Secret;
 ///
 /// `token_type_hint` is ignored: the kind of token is recognised by its form.
 pub(super) async fn introspect<S: FamilyStore>(
-    server: &AuthorizationServer<S>,
+    server: &ServerState<S>,
     request: Request,
 ) -> Response {
-    let server = &*server.0;
     let found = async {
         let Sent { form, client, .. } = sent(server, request).await?;
         // Rule D8: it "MUST be answered only to clients that may ask".

@@ -5,10 +5,8 @@ use std::prelude::rust_2024::*;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::AuthorizationServer;
 use super::authentication::{KnownClient, Rejection};
 use super::form::{EndpointError, Parameters, json_response};
 use super::grant::GrantRequest;
@@ -21,63 +19,70 @@ use crate::token::Secret;
 ///
 /// The form is read and the client authenticated within the connection's own task, so that whatever drops that
 /// frees all of it; what is granted runs to its end.
-pub(super) async fn token<S: FamilyStore>(
-    server: &AuthorizationServer<S>,
-    request: Request,
-) -> Response {
-    respond(granted(server, request).await)
+pub(super) async fn token<S: FamilyStore>(server: &ServerState<S>, request: Request) -> Response {
+    granted(server, request).await.into_response()
 }
 
 async fn granted<S: FamilyStore>(
-    server: &AuthorizationServer<S>,
+    server: &ServerState<S>,
     request: Request,
 ) -> Result<Issued, EndpointError> {
-    let state = &*server.0;
-    let Sent { form, peer, client } = sent(state, request).await?;
+    let Sent { form, peer, client } = sent(server, request).await?;
     let id = client.id();
     let grant_type = form.need("grant_type", "grant_type is missing")?;
     if !client.may_use(grant_type) {
         return Err(EndpointError::UnauthorizedClient);
     }
-    let issuer = state.issuer.clone();
+    let issuer = server.issuer.clone();
     let name = String::from(id);
     let scope = || form.get("scope").map(|scope| scope.map(String::from));
     match grant_type {
         "refresh_token" => {
             let scope = scope()?;
             let token = Secret::from(form.need("refresh_token", "refresh_token is missing")?);
-            let Some(family) = issuer.family_of(&token) else {
-                throttled(state, id, peer, state.limits.garbage(peer))?;
-                // Reports it, and reads no store.
-                return Ok(issuer.refresh(id, &token, None).await?);
-            };
-            let limit = client.check_family(family);
-            let within = limit.is_ok();
-            let work =
-                async move { issuer.refresh_within(&name, &token, scope.as_deref(), within).await };
-            match (server.to_the_end(work).await?, limit) {
-                (Err(GrantError::TooManyRequests), Err(limit)) => Err(limit),
-                (response, _) => Ok(response?),
-            }
+            refreshed(server, client, peer, token, scope).await
         }
         "client_credentials" => {
             let scope = client.credentials(scope()?.as_deref())?;
-            throttled(state, id, peer, client.check())?;
+            throttled(server, id, peer, client.check())?;
             let work = async move { issuer.client_credentials(&name, scope.as_deref()).await };
             Ok(server.to_the_end(work).await??)
         }
         other => {
-            let handle = state.grants.get(other).ok_or(EndpointError::UnsupportedGrantType)?;
+            let handle = server.grants.get(other).ok_or(EndpointError::UnsupportedGrantType)?;
             if !client.is_public() {
-                throttled(state, id, peer, client.check())?;
+                throttled(server, id, peer, client.check())?;
             }
             let work = handle(GrantRequest { client: name.clone(), form });
             let issued = server.to_the_end(work).await?.map_err(EndpointError::from);
             if matches!(issued, Err(EndpointError::InvalidGrant)) {
-                throttled(state, &name, peer, state.limits.garbage(peer))?;
+                throttled(server, &name, peer, server.limits.garbage(peer))?;
             }
             issued
         }
+    }
+}
+
+/// Issues tokens for a refresh token, within the limits.
+pub(super) async fn refreshed<S: FamilyStore>(
+    server: &ServerState<S>,
+    client: &KnownClient,
+    peer: Peer,
+    token: Secret,
+    scope: Option<String>,
+) -> Result<Issued, EndpointError> {
+    let (issuer, id) = (server.issuer.clone(), String::from(client.id()));
+    let Some(family) = issuer.family_of(&token) else {
+        throttled(server, &id, peer, server.limits.garbage(peer))?;
+        // Reports it, and reads no store.
+        return Ok(issuer.refresh(&id, &token, None).await?);
+    };
+    let limit = client.check_family(family);
+    let within = limit.is_ok();
+    let work = async move { issuer.refresh_within(&id, &token, scope.as_deref(), within).await };
+    match (server.to_the_end(work).await?, limit) {
+        (Err(GrantError::TooManyRequests), Err(limit)) => Err(limit),
+        (response, _) => Ok(response?),
     }
 }
 
@@ -90,15 +95,15 @@ pub(super) struct Sent<'a> {
 
 /// Reads the form of a request, and authenticates its client.
 pub(super) async fn sent<S: FamilyStore>(
-    state: &ServerState<S>,
+    server: &ServerState<S>,
     request: Request,
 ) -> Result<Sent<'_>, EndpointError> {
     let (head, body) = request.into_parts();
-    let peer = state.peers.of(&head.headers, &head.extensions);
+    let peer = server.peers.of(&head.headers, &head.extensions);
     let form = Parameters::read(&head.headers, body).await?;
-    let found = state.clients.authenticate(&head.headers, &form, &state.limits, peer);
+    let found = server.clients.authenticate(&head.headers, &form, &server.limits, peer);
     let client = found.map_err(|Rejection { client, error }| {
-        report(state, &client, peer, &error);
+        report(server, &client, peer, &error);
         error
     })?;
     Ok(Sent { form, peer, client })
@@ -106,16 +111,21 @@ pub(super) async fn sent<S: FamilyStore>(
 
 /// Reports a request that is beyond a limit.
 fn throttled<S: FamilyStore>(
-    state: &ServerState<S>,
+    server: &ServerState<S>,
     client: &str,
     peer: Peer,
     limit: Result<(), EndpointError>,
 ) -> Result<(), EndpointError> {
-    limit.inspect_err(|error| report(state, client, peer, error))
+    limit.inspect_err(|error| report(server, client, peer, error))
 }
 
 /// Reports what no family is concerned with: a client that failed, or a limit.
-fn report<S: FamilyStore>(state: &ServerState<S>, client: &str, peer: Peer, error: &EndpointError) {
+fn report<S: FamilyStore>(
+    server: &ServerState<S>,
+    client: &str,
+    peer: Peer,
+    error: &EndpointError,
+) {
     let denied = match error {
         EndpointError::InvalidClient { .. } => Denied::Client,
         EndpointError::TooMany { .. } => Denied::Throttled,
@@ -129,19 +139,16 @@ fn report<S: FamilyStore>(state: &ServerState<S>, client: &str, peer: Peer, erro
         | EndpointError::ServerError
         | EndpointError::Unavailable => return,
     };
-    state.issuer.report_denied(client, peer.0, denied);
+    server.issuer.report_denied(client, peer.0, denied);
 }
 
 /// Handles a revocation request (RFC 7009, section 2.1). The kind of token is recognised by its
 /// form.
-pub(super) async fn revoke<S: FamilyStore>(
-    server: &AuthorizationServer<S>,
-    request: Request,
-) -> Response {
+pub(super) async fn revoke<S: FamilyStore>(server: &ServerState<S>, request: Request) -> Response {
     let revoked = async {
-        let Sent { form, client, .. } = sent(&server.0, request).await?;
+        let Sent { form, client, .. } = sent(server, request).await?;
         let token = Secret::from(form.need("token", "token is missing")?);
-        let (issuer, client) = (server.0.issuer.clone(), String::from(client.id()));
+        let (issuer, client) = (server.issuer.clone(), String::from(client.id()));
         let work = async move { issuer.revoke(&client, &token).await };
         server.to_the_end(work).await?.map_err(|_| EndpointError::Unavailable)
     };
@@ -154,7 +161,7 @@ pub(super) async fn revoke<S: FamilyStore>(
 
 /// Logs in as `subject`, without authentication.
 pub(super) async fn dev_login<S: FamilyStore>(
-    server: &AuthorizationServer<S>,
+    server: &ServerState<S>,
     request: Request,
 ) -> Response {
     let issued = async {
@@ -162,47 +169,20 @@ pub(super) async fn dev_login<S: FamilyStore>(
         if !from_here && cfg!(not(feature = "testing")) {
             return Err(EndpointError::UnauthorizedClient);
         }
-        let Sent { form, client, .. } = sent(&server.0, request).await?;
+        let Sent { form, client, .. } = sent(server, request).await?;
         let login = Login::new(client.id(), form.need("subject", "subject is missing")?);
         let login = login.scope(form.get("scope")?.unwrap_or_default());
         let login = match form.get("device")? {
             Some(device) => login.device(device),
             None => login,
         };
-        match server.0.issuer.login(login).await {
+        match server.issuer.login(login).await {
             Err(GrantError::SubjectIsClient) => {
                 Err(EndpointError::InvalidRequest("the subject is the id of a client"))
             }
             issued => Ok(issued?),
         }
     };
-    respond(issued.await)
-}
-
-/// A token response (RFC 6749, section 5.1). Borrowed, since each copy of a token would have to be
-/// zeroised.
-#[derive(Serialize)]
-struct TokenResponse<'a> {
-    access_token: &'a str,
-    token_type: &'static str,
-    expires_in: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a str>,
-}
-
-fn respond(issued: Result<Issued, EndpointError>) -> Response {
-    let issued = match issued {
-        Ok(issued) => issued,
-        Err(error) => return error.into_response(),
-    };
-    let body = TokenResponse {
-        access_token: issued.access_token.expose(),
-        token_type: "Bearer",
-        expires_in: issued.expires_in.as_secs(),
-        refresh_token: issued.refresh_token.as_ref().map(Secret::expose),
-        scope: issued.scope.as_deref(),
-    };
-    json_response(StatusCode::OK, &body)
+    let issued: Result<Issued, EndpointError> = issued.await;
+    issued.into_response()
 }
