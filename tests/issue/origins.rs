@@ -7,6 +7,7 @@ use http::HeaderMap;
 use perennial::adapters::axum::{
     AuthorizationServer, AuthorizationServerBuilder, CookieConfig, OriginError, RegisteredClient,
 };
+use perennial::issue::Login;
 use perennial::rotation::{Policy, Reuse};
 use serde_json::json;
 
@@ -74,6 +75,12 @@ const OTHERS: [&str; 21] = [
     "",
 ];
 
+/// The form of a login that may refresh once an hour. Under strict rotation its token is good once.
+async fn eager(rig: &Rig) -> String {
+    let login = rig.issuer.login(Login::new("eager", "bob")).await.expect("a login");
+    refresh_form(&refresh_token(&login)).replace("client_id=web", "client_id=eager")
+}
+
 // Rule D9. Case X49.
 #[tokio::test]
 async fn a_page_of_another_origin_is_refused_before_anything_is_rotated_read_or_counted() {
@@ -81,14 +88,14 @@ async fn a_page_of_another_origin_is_refused_before_anything_is_rotated_read_or_
     let router = router(&rig);
     let login = rig.log_in();
     let token = refresh_token(&login);
+    let eager = eager(&rig).await;
     let writes = rig.store.writes();
     rig.store.set_down(true); // who reads it is answered with 503
     let revoke = format!("client_id=web&token={}", token.expose());
-    let eager = "grant_type=refresh_token&client_id=eager&refresh_token=x";
     for origin in OTHERS {
         for request in [
             post("/token", &refresh_form(&token)),
-            post("/token", eager),
+            post("/token", &eager),
             post("/revoke", &revoke),
             with(post("/session/refresh", ""), &[("cookie", &cookie(token.expose()))]),
             with(post("/session/logout", ""), &[("cookie", &cookie(token.expose()))]),
@@ -103,8 +110,7 @@ async fn a_page_of_another_origin_is_refused_before_anything_is_rotated_read_or_
     }
     rig.store.set_down(false);
     assert_eq!(rig.store.writes(), writes);
-    assert_eq!(send(&router, post("/token", eager)).await.status, 400, "none was counted");
-    assert_eq!(send(&router, post("/token", eager)).await.status, 429);
+    assert_eq!(send(&router, post("/token", &eager)).await.status, 200, "none was counted");
     rig.present(&token).expect("it was never presented");
 }
 
@@ -210,11 +216,11 @@ async fn an_allowed_page_can_read_each_error_and_when_to_try_again() {
     let rig = Rig::new(Policy::default());
     let router = router(&rig);
     let form = refresh_form(&refresh_token(&rig.log_in()));
-    let eager = "grant_type=refresh_token&client_id=eager&refresh_token=x";
+    let eager = eager(&rig).await;
     let long = format!("client_id=web&pad={}", "x".repeat(20_000));
     let get = Request::get("/token").body(Body::empty()).expect("a request");
     let mut seen = Vec::new();
-    let asked = [post("/token", "client_id=web"), post("/token", eager), post("/token", eager)];
+    let asked = [post("/token", "client_id=web"), post("/token", &eager), post("/token", &eager)];
     for request in
         asked.into_iter().chain([post("/token", &long), get, post("/session/refresh", "")])
     {
@@ -223,7 +229,7 @@ async fn an_allowed_page_can_read_each_error_and_when_to_try_again() {
     rig.store.set_down(true);
     seen.push(send(&router, of(APP, post("/token", &form))).await);
     let statuses: Vec<_> = seen.iter().map(|it| it.status.as_u16()).collect();
-    assert_eq!(statuses, [400, 400, 429, 413, 405, 400, 503]);
+    assert_eq!(statuses, [400, 200, 429, 413, 405, 400, 503]);
     for answer in seen {
         let status = answer.status;
         assert_eq!(answer.header("access-control-allow-origin"), Some(APP), "{status}");
