@@ -55,6 +55,7 @@
 //! | declare how the authorization server treats a refresh token presented twice | [`provider`], [`lifecycle::PolicyBuilder::reuse`] | |
 //! | issue rotating refresh tokens, and JWTs | [`issue`], [`adapters::jwt`] | `issue`, `jwt` |
 //! | … in an authorization server of your own, with axum | [`adapters::axum`] | `axum` |
+//! | verify access tokens on another machine than the authorization server | [`adapters::resource_server`] | `resource-server`, `axum` |
 //! | test a program without a clock or a network, and a store of your own | [`testing`] | `testing` |
 //! | embed the state machines alone, without `std` or `alloc` | [`lifecycle`], [`rotation`], [`lease`], [`time`], [`verdict`] | |
 //!
@@ -304,6 +305,7 @@ pub mod verification {
     #![doc = "[D1]: crate::spec#d-the-authorization-server"]
     #![doc = "[D4]: crate::spec#d-the-authorization-server"]
     #![doc = "[D7]: crate::spec#d-the-authorization-server"]
+    #![doc = "[D8]: crate::spec#d-the-authorization-server"]
     #![doc = "[F3]: crate::spec#f-storage"]
     #![doc = "[F4]: crate::spec#f-storage"]
     #![doc = "[`lease`]: crate::lease"]

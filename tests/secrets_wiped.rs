@@ -395,8 +395,7 @@ fn claims() -> (Claims, Identity) {
         expires_at: at,
         id: 5,
     };
-    let identity = Identity { subject: "s".into(), client: "c".into(), scope: None };
-    (claims, identity)
+    (claims, Identity::new("s", "c"))
 }
 
 // Rule G1. What it is signed or sealed with.

@@ -74,7 +74,8 @@ impl<S: FamilyStore> Stored<S> {
         let url = urls.token_endpoint.trim_end_matches("/token");
         let endpoints = AuthorizationServer::builder(issuer.clone(), url)
             .client(client.rate_limit(UNLIMITED.0, UNLIMITED.1))
-            .build();
+            .build()
+            .map_err(|error| error.to_string())?;
         let tokens = log_in(&issuer, &config.client_id).await;
         let tokens = tokens.map_err(|error| format!("--store: {error}"))?;
         let line = json!({

@@ -107,7 +107,7 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Server> {
         .build();
     let server = AuthorizationServer::builder(issuer.clone(), &*url)
         .client(RegisteredClient::public(CLIENT).rate_limit(100_000, Duration::from_secs(1)))
-        .build();
+        .build()?;
     let api = Router::new()
         .route("/api", get(async || "a thing"))
         .layer(RequireBearer::new(issuer.clone()));

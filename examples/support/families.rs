@@ -15,7 +15,8 @@ use perennial::time::Timestamp;
 
 use crate::place::{Kind, Result};
 
-/// A store of one of the kinds.
+/// A store of one of the kinds. Clones are of the same store.
+#[derive(Clone)]
 pub(crate) enum Families {
     Memory(MemoryFamilies),
     #[cfg(feature = "redis")]
@@ -117,6 +118,18 @@ impl FamilyStore for Families {
 
     async fn revoke_subject(&self, subject: &str) -> std::result::Result<u64, StoreError> {
         each!(self, store => store.revoke_subject(subject).await)
+    }
+
+    async fn families_of(
+        &self,
+        subject: &str,
+        most: usize,
+    ) -> std::result::Result<Vec<(FamilyId, FamilyRecord)>, StoreError> {
+        each!(self, store => store.families_of(subject, most).await)
+    }
+
+    async fn purge(&self, now: Timestamp) -> std::result::Result<u64, StoreError> {
+        each!(self, store => store.purge(now).await)
     }
 }
 

@@ -33,6 +33,8 @@ impl Rig {
             keys: Keys::new([7; 32]).expect("it is long enough"),
             log: Some(Box::new(move |line| told.lock().expect("no panic").push(line.into()))),
             requests_a_second: 10_000,
+            dev_login: true,
+            origins: Vec::new(),
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::listen(address, config).await.expect("a port is free");

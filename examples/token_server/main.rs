@@ -5,6 +5,14 @@
 //! run `npm ci` in `examples/token_server/web` first. What is issued and what is refused it tells on
 //! standard error, a line each, without a token.
 //!
+//! # A small identity provider
+//! With users it has a login page, silent refresh by a cookie, a page of the devices that are logged in, and a
+//! logout everywhere, under `/account`; and nobody can log in without a password:
+//!
+//! ```text
+//! cargo run --example token_server -- --user alice:correct-horse --access-ttl 10s
+//! ```
+//!
 //! # Two servers
 //! They share families of refresh tokens in Redis or PostgreSQL, and the keys, so that each refreshes and accepts
 //! what the other has issued, and of two that are presented one token at once one rotates it:
@@ -16,6 +24,8 @@
 //! cargo run --features postgres --example token_server -- --key-file key --listen 127.0.0.1:8081
 //! ```
 
+mod account;
+mod devices;
 #[path = "../support/families.rs"]
 mod families;
 #[cfg(test)]
@@ -23,6 +33,7 @@ mod log_tests;
 #[path = "../support/place.rs"]
 mod place;
 mod server;
+mod users;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -35,11 +46,14 @@ use perennial::adapters::jwt::SigningKey;
 use perennial::rotation::{Policy, Reuse};
 use perennial::token::Secret;
 
+use devices::Devices;
 use server::{CLIENT, Config, Log, Server};
+use users::Users;
 
 /// An authorization server with an API and a page.
 ///
-/// Anybody can log in, by POST /dev-login with a client and a subject: for development only.
+/// Without users anybody can log in, by POST /dev-login with a client and a subject: for development only.
+/// With users there is a login page, /account, and passwords are asked for.
 #[derive(Parser)]
 #[command(name = "token_server")]
 struct Arguments {
@@ -69,6 +83,22 @@ struct Arguments {
     /// made by `openssl rand -out FILE 32` [default: a new one, for families in memory]
     #[arg(long, value_name = "FILE")]
     key_file: Option<std::path::PathBuf>,
+
+    /// A user who can log in at /account, for a demonstration: others on this machine can read arguments
+    #[arg(long, value_name = "NAME:PASSWORD")]
+    user: Vec<String>,
+
+    /// The users who can log in at /account: a file with a line NAME:HASH for each, as --print-users prints it
+    #[arg(long, value_name = "FILE")]
+    users_file: Option<std::path::PathBuf>,
+
+    /// Prints the users of --user as lines for --users-file, and ends
+    #[arg(long)]
+    print_users: bool,
+
+    /// Allows pages of this origin, such as `http://localhost:5173`, to use the endpoints
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
 
     /// Does not tell, on standard error, what is issued and what is refused
     #[arg(long)]
@@ -111,6 +141,19 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), String> {
+    let mut users = Users::default();
+    if let Some(path) = &arguments.users_file {
+        let lines = std::fs::read_to_string(path);
+        let lines = lines.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        users.read(&lines).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    for user in &arguments.user {
+        users.add(user).map_err(|error| format!("--user: {error}"))?;
+    }
+    if arguments.print_users {
+        print!("{users}");
+        return Ok(());
+    }
     let reuse = match arguments.rotation {
         Rotation::Strict => Reuse::Strict,
         Rotation::OverlapAccessOnly => Reuse::overlap_access_only(arguments.overlap),
@@ -131,6 +174,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let keys = families::keys(store, arguments.key_file.as_deref());
     let keys = keys.map_err(|error| format!("--store and --key-file: {error}"))?;
     let families = families::open(store).await.map_err(|error| format!("--store: {error}"))?;
+    let devices = Devices::new(families.clone());
     let (policy, access_lifetime) = (Policy::new(reuse), arguments.access_ttl);
     let log = (!arguments.quiet).then(|| -> Log {
         // Whoever closes standard error does not want to be told.
@@ -145,10 +189,16 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         keys,
         log,
         requests_a_second: 10_000,
+        dev_login: users.is_empty(),
+        origins: arguments.allow_origin,
     };
     let server = Server::listen(arguments.listen, config).await;
-    let server =
+    let mut server =
         server.map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;
+    if !users.is_empty() {
+        let account = account::router(&server.endpoints, server.issuer.clone(), users, devices);
+        server.add(account.map_err(|error| error.to_string())?);
+    }
     println!("{}  client_id={CLIENT}; end it with ctrl-c", server.url);
     let ended = async {
         // Without a way to be told, serve for ever.

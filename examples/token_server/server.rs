@@ -37,6 +37,10 @@ pub(crate) struct Config<S = MemoryFamilies> {
     pub(crate) log: Option<Log>,
     /// How many requests the page's client may make.
     pub(crate) requests_a_second: u32,
+    /// Whether anybody can log in without a password.
+    pub(crate) dev_login: bool,
+    /// The origins of pages that are served elsewhere.
+    pub(crate) origins: Vec<String>,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -51,7 +55,9 @@ pub(crate) const SERVICE: &str = "service";
 pub(crate) struct Server<S: FamilyStore = MemoryFamilies> {
     pub(crate) url: String,
     pub(crate) issuer: Issuer<S>,
-    endpoints: AuthorizationServer<S>,
+    pub(crate) endpoints: AuthorizationServer<S>,
+    /// What else it serves.
+    more: Router,
     listener: TcpListener,
 }
 
@@ -73,8 +79,10 @@ impl<S: FamilyStore> Server<S> {
         };
         let issuer = issuer.build();
         let endpoints = AuthorizationServer::builder(issuer.clone(), &*url)
-            .client(RegisteredClient::public(CLIENT).rate_limit(config.requests_a_second, SECOND))
-            .with_dev_login();
+            .client(RegisteredClient::public(CLIENT).rate_limit(config.requests_a_second, SECOND));
+        let endpoints = if config.dev_login { endpoints.with_dev_login() } else { endpoints };
+        let endpoints = config.origins.iter().try_fold(endpoints, |it, one| it.allow_origin(one));
+        let endpoints = endpoints.map_err(io::Error::other)?;
         let endpoints = match config.service_secret {
             Some(secret) => endpoints.client(
                 RegisteredClient::confidential(SERVICE, secret).client_credentials(["read"]),
@@ -85,7 +93,13 @@ impl<S: FamilyStore> Server<S> {
             Some(jwt) => endpoints.jwks(jwt.jwks()),
             None => endpoints,
         };
-        Ok(Self { url, issuer, endpoints: endpoints.build(), listener })
+        let endpoints = endpoints.build().map_err(io::Error::other)?;
+        Ok(Self { url, issuer, endpoints, more: Router::new(), listener })
+    }
+
+    /// Adds routes.
+    pub(crate) fn add(&mut self, routes: Router) {
+        self.more = std::mem::take(&mut self.more).merge(routes);
     }
 
     /// Serves until `ended`, and finishes what was begun.
@@ -95,13 +109,15 @@ impl<S: FamilyStore> Server<S> {
     ) -> io::Result<()> {
         let things = Router::new()
             .route("/things/{number}", get(thing))
-            .layer(RequireBearer::new(self.issuer).realm("things"));
+            .route_layer(RequireBearer::new(self.issuer).realm("things"));
         let app = self
             .endpoints
             .router()
             .merge(things)
+            .merge(self.more)
             .route("/", get(page))
             .route("/web/{file}", get(file));
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(self.listener, app).with_graceful_shutdown(ended).await?;
         self.endpoints.finish().await;
         Ok(())

@@ -12,9 +12,12 @@ use perennial_fuzz::{Issued, at_once};
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| property(bytes));
 
 pub(crate) fn property(bytes: &[u8]) {
-    let issued = Issued::default();
+    Issued::with(|issued| holds(issued, bytes));
+}
+
+fn holds(issued: &Issued, bytes: &[u8]) {
     let text = issued.bent(bytes);
-    let (presented, before) = (Secret::from(text.clone()), issued.kept());
+    let (presented, before) = (Secret::from(text.clone()), issued.writes());
     let denied = match at_once(issued.issuer.refresh("web", &presented, None)) {
         Ok(next) => {
             assert!(presented == issued.newest || presented == issued.sibling);
@@ -34,6 +37,6 @@ pub(crate) fn property(bytes: &[u8]) {
     // Nothing but what is known, so nothing that was presented.
     assert!(matches!(denied, GrantError::InvalidGrant(why) if why == expected), "{denied:?}");
     assert_eq!(denied.to_string(), "the refresh token does not work");
-    assert_eq!(issued.kept() != before, expected == InvalidGrant::Reused(web));
+    assert_eq!(issued.writes() != before, expected == InvalidGrant::Reused(web));
     assert_eq!(issued.is_revoked(), expected == InvalidGrant::Reused(web));
 }

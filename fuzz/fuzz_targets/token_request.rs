@@ -9,15 +9,18 @@ use serde_json::{Value, from_slice};
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| property(bytes));
 
 pub(crate) fn property(bytes: &[u8]) {
-    let issued = Issued::default();
+    Issued::with(|issued| holds(issued, bytes));
+}
+
+fn holds(issued: &Issued, bytes: &[u8]) {
     let Some(request) = issued.request(bytes) else { return };
-    let before = issued.kept();
+    let before = issued.writes();
     let (status, headers, body) = issued.answer(request);
     assert_eq!(headers["cache-control"], "no-store");
     let told: Value = from_slice(&body).expect("JSON");
     if status == 200 {
         assert!(told["access_token"].is_string() && told["token_type"] == "Bearer");
-        return assert_ne!(issued.kept(), before);
+        return assert_ne!(issued.writes(), before);
     }
     // All of it is known beforehand, so none of it was in the request.
     let [code, why] = ["error", "error_description"].map(|name| told[name].as_str().expect(name));
@@ -25,7 +28,7 @@ pub(crate) fn property(bytes: &[u8]) {
     assert!(among(CODES, &format!("{} {code}", status.as_u16())), "{status} {code}");
     assert!(among(REASONS, why) && told.as_object().is_some_and(|it| it.len() == 2), "{told}");
     assert_eq!(headers.contains_key("www-authenticate"), status == 401);
-    assert_eq!(issued.kept() != before, issued.is_revoked() && bytes.contains(&2));
+    assert_eq!(issued.writes() != before, issued.is_revoked() && bytes.contains(&2));
 }
 
 const CODES: &str = "400 invalid_request; 400 invalid_client; 400 invalid_grant; 400 invalid_scope; \
@@ -35,6 +38,7 @@ const REASONS: &str = "the content type must be application/x-www-form-urlencode
     the form is too long or incomplete; a parameter is repeated; grant_type is missing; \
     client_id is missing; refresh_token is missing; the client authenticates in two ways; \
     the client gives itself two names; client authentication failed; \
-    the refresh token does not work; this client may not act for itself; \
+    the refresh token does not work; this client may not use this grant type; \
     the scope exceeds what was granted, or what a token can hold; \
-    grant_type must be refresh_token or client_credentials";
+    the metadata of the server names the grant types that it supports; \
+    there is more than one Authorization header; there is more than one Content-Type header";

@@ -5,6 +5,7 @@
 extern crate self as perennial_fuzz;
 
 mod answer;
+mod counted;
 mod draws;
 mod endpoint;
 mod held;
@@ -13,6 +14,7 @@ mod issued;
 mod replay;
 
 pub use answer::Answer;
+pub use counted::Counted;
 pub use draws::Draws;
 pub use held::held;
 pub use issued::{Issued, at_once};

@@ -16,8 +16,8 @@
 //! # }
 //! ```
 //!
-//! A resource server that verifies such a token by itself accepts it until it expires, even if the
-//! family was revoked. [`Issuer::authenticate`](crate::issue::Issuer::authenticate) also checks the
+//! A resource server that verifies such a token by itself (`adapters::resource_server`) accepts it until
+//! it expires, even if the family was revoked. [`Issuer::authenticate`](crate::issue::Issuer::authenticate) also checks the
 //! family.
 //!
 //! # The backend of `jsonwebtoken`
@@ -39,7 +39,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let (family, at) = (FamilyId::from_bytes([1; 16]), Timestamp::from_secs);
 //! # let claims = Claims { family, number: 1, issued_at: at(1), expires_at: at(2), id: 3 };
-//! # let identity = Identity { subject: "ada".into(), client: "app".into(), scope: None };
+//! # let identity = Identity::new("ada", "app");
 //! # for key in [SigningKey::ed25519([7; 32]), SigningKey::hs256([7; 32])?] {
 //! #     let tokens = Jwt::new("https://auth.example.com", "https://api.example.com", key);
 //! #     let token = tokens.mint(&claims, &identity)?;
@@ -55,7 +55,7 @@
 //! An audit of a build with `jwt-rust-crypto` reports RUSTSEC-2023-0071 (the Marvin attack) for the crate
 //! `rsa`, which that backend brings: timing tells of private RSA keys, and no fixed version is out. It
 //! concerns a program that signs with RSA keys through `jsonwebtoken`, and no key of this module, which are
-//! for `EdDSA` and HS256. No other feature of this crate brings `rsa`.
+//! for `EdDSA` and HS256. Verifying needs no private key. No other feature of this crate brings `rsa`.
 
 use core::fmt;
 use std::string::String;
@@ -70,14 +70,22 @@ use hmac::{Hmac, Mac as _};
 use jsonwebtoken::{Algorithm, Header, decode_header};
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error as ThisError;
 
-use crate::issue::{AccessTokens, Claims, FamilyId, Identity, MintError, Principal, VerifyError};
+use crate::issue::{
+    AccessTokens, Claims, FamilyId, Identity, MintError, OwnClaims, Principal, VerifyError,
+};
 use crate::store::StoreError;
 use crate::time::{Span, Timestamp};
 use crate::token::Secret;
+
+/// The maximum length of a token, in bytes: servers take headers of 8 KiB, most of them.
+const LONGEST: usize = 4096;
+
+/// The length of the longer of the encoded signatures (`EdDSA`), and the dot before it.
+const SIGNATURE: usize = 87;
 
 /// The `typ` header of an access token (RFC 9068, section 2.1).
 const TYPE: &str = "at+jwt";
@@ -279,9 +287,16 @@ struct Payload {
     sid: String,
     /// The number of the refresh token issued with it.
     rtn: u64,
+    /// The program's own claims.
+    #[serde(flatten)]
+    own: Map<String, Value>,
 }
 
 impl AccessTokens for Jwt {
+    fn audience(&self) -> Option<&str> {
+        Some(&self.audience)
+    }
+
     fn mint(&self, claims: &Claims, identity: &Identity) -> Result<Secret, MintError> {
         let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
         let payload = Payload {
@@ -297,6 +312,7 @@ impl AccessTokens for Jwt {
             jti: std::format!("{:032x}", claims.id),
             sid: std::format!("{}", claims.family),
             rtn: claims.number,
+            own: identity.claims.members().clone(),
         };
         let header = Header {
             typ: Some(TYPE.into()),
@@ -312,6 +328,13 @@ impl AccessTokens for Jwt {
         let header = encoded(serde_json::to_vec(&header))?;
         let payload = encoded(serde_json::to_vec(&payload))?;
         let parts = std::format!("{header}.{payload}");
+        let length = parts.len() + SIGNATURE;
+        if length > LONGEST {
+            let scope = identity.scope.as_ref().map_or(0, String::len);
+            // Encoded, three bytes are four characters.
+            let is_of_scope = length.saturating_sub(scope.div_ceil(3) * 4) <= LONGEST;
+            return Err(if is_of_scope { MintError::ScopeTooLong } else { MintError::TooLong });
+        }
         let signature = self.current.private.sign(&parts);
         // Allocated at its full length: a text that grew would leave copies of the token behind.
         let mut text = String::with_capacity(parts.len() + ".".len() + signature.len());
@@ -322,6 +345,9 @@ impl AccessTokens for Jwt {
     }
 
     fn verify(&self, token: &str) -> Result<(Claims, Principal), VerifyError> {
+        if token.len() > LONGEST {
+            return Err(VerifyError);
+        }
         let header = decode_header(token).map_err(|_| VerifyError)?;
         let is_access_token = header.typ.as_deref().is_some_and(|typ| {
             // RFC 7515, section 4.1.9: the prefix may be omitted.
@@ -342,8 +368,9 @@ impl AccessTokens for Jwt {
             expires_at: at(payload.exp),
             id: u128::from_str_radix(&payload.jti, 16).map_err(|_| VerifyError)?,
         };
-        let Payload { sub, client_id, scope, .. } = payload;
-        let identity = Identity { subject: sub, client: client_id, scope };
+        let Payload { sub, client_id, scope, own, .. } = payload;
+        let (family, own) = (Some(claims.family), OwnClaims::of_members(own));
+        let identity = Identity { scope, family, claims: own, ..Identity::new(sub, client_id) };
         Ok((claims, Principal::Identity(identity)))
     }
 }

@@ -12,6 +12,7 @@
 //! | `postgres` | `postgres` | a [`Store`](crate::store::Store) with a [`Lease`](crate::store::Lease), and a store of families, in PostgreSQL |
 //! | `redis` | `redis` | the same in Redis or Valkey |
 //! | `reqwest` | `reqwest` | middleware for `reqwest-middleware` |
+//! | `resource_server` | `resource-server` | verification of access tokens on machines other than the authorization server |
 //! | `sealed` | `sealed` | a [`Store`](crate::store::Store) around another, which sees encrypted grants only |
 //! | `smol` | `smol` | timer and spawner on smol |
 //! | `thread` | | a timer on a thread of its own |
@@ -39,6 +40,8 @@ pub mod postgres;
 pub mod redis;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
+#[cfg(feature = "resource-server")]
+pub mod resource_server;
 #[cfg(feature = "sealed")]
 pub mod sealed;
 #[cfg(feature = "smol")]

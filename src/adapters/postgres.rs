@@ -37,11 +37,12 @@
 //! [`SCHEMA`] is this text, for your other migrations; it changes nothing where the tables are there, and
 //! [`PostgresConnection::migrate`] runs it under an advisory lock, so that processes that start at once may
 //! all do so. It alters no table: a release that needs another one says so in the changelog, with its statements.
-//! Before the first release `record_sum` was added:
+//! Before the first release `record_sum` was added, and then three columns of families:
 //! ```sql
 //! ALTER TABLE perennial_grants ADD COLUMN record_sum bytea;
 //! UPDATE perennial_grants SET record_sum = sha256(convert_to(record, 'UTF8'));
 //! ALTER TABLE perennial_grants ALTER COLUMN record_sum SET NOT NULL;
+//! ALTER TABLE perennial_families ADD COLUMN device text, ADD COLUMN claims text, ADD COLUMN over_at bigint;
 //! ```
 //!
 //! Rows of a table of your own move by an `INSERT … SELECT`. A grant's `record` is what
@@ -56,10 +57,19 @@
 //! families can be moved: `id` is `FamilyId::to_bytes`, instants are milliseconds since 1970, `version` is any.
 //!
 //! Grants stay until you delete their rows, which to a process that has seen one is no logout but a loss.
-//! Families that may be forgotten stay until they are purged, by `PURGE` or `PostgresFamilies::purge`:
+//! Families that may be forgotten stay until they are purged, by `PURGE` or `Issuer::purge`, about once an hour.
+//! One with a refresh token is marked first and deleted by a later run, so that a clock that jumps ahead for less
+//! than an hour deletes no login:
 //! ```sql
-//! DELETE FROM perennial_families
-//! WHERE forget_at < (extract(epoch FROM now()) * 1000)::bigint - 3600000;
+//! WITH instant AS (SELECT (extract(epoch FROM now()) * 1000)::bigint AS now),
+//! marked AS (UPDATE perennial_families
+//!     SET over_at = CASE WHEN forget_at <= instant.now THEN instant.now END FROM instant
+//!     WHERE CASE WHEN forget_at <= instant.now THEN over_at IS NULL OR over_at > instant.now
+//!         ELSE over_at IS NOT NULL END),
+//! deleted AS (DELETE FROM perennial_families USING instant
+//!     WHERE forget_at <= instant.now - 60000 AND (newest = 0 OR over_at <= instant.now - 3600000)
+//!     RETURNING 1)
+//! SELECT count(*) FROM deleted;
 //! ```
 //!
 //! # Invariants

@@ -2,7 +2,8 @@
 
 use core::fmt;
 use std::format;
-use std::string::String;
+use std::net::IpAddr;
+use std::string::{String, ToString as _};
 
 use super::error::ErrorView;
 use super::value::Value;
@@ -21,6 +22,9 @@ pub struct IssuerEvent {
     /// The number of the refresh token that was presented, or that was issued with the access token
     /// that was presented; after a login, that of the first refresh token.
     pub number: Option<u64>,
+    /// The address that a request came from which was denied before its family was known, if the endpoint
+    /// knows it: of an IPv6 address its network, the first 64 bits.
+    pub peer: Option<IpAddr>,
     /// The outcome.
     pub outcome: IssuerOutcome,
 }
@@ -52,7 +56,8 @@ pub enum IssuerOutcome {
     /// The client revoked the family.
     Revoked,
     /// The client got nothing. The error is named `not_ours`, `unknown_family`, `other_client`, `refused`,
-    /// `reused` (then the family was revoked), `invalid_scope` or `unavailable`.
+    /// `reused` (then the family was revoked), `invalid_scope`, `too_long`, `subject_is_client`,
+    /// `invalid_client`, `throttled` or `unavailable`.
     Denied(ErrorView),
 }
 
@@ -69,6 +74,8 @@ impl IssuerOutcome {
             Self::Denied(error) => match error.name() {
                 "reused" => "reuse",
                 "unavailable" => "unavailable",
+                "invalid_client" => "client refused",
+                "throttled" => "throttled",
                 _ => "refused",
             },
         }
@@ -85,6 +92,9 @@ impl IssuerEvent {
         }
         if let Some(number) = self.number {
             visit("perennial.issuer.number", Value::Number(number));
+        }
+        if let Some(peer) = self.peer {
+            visit("client.address", Value::Text(&peer.to_string()));
         }
         match &self.outcome {
             IssuerOutcome::LoggedIn { subject } => {
@@ -120,6 +130,9 @@ impl fmt::Display for IssuerEvent {
         }
         if let Some(number) = self.number {
             write!(formatter, ", refresh token {number}")?;
+        }
+        if let Some(peer) = self.peer {
+            write!(formatter, ", from {peer}")?;
         }
         match &self.outcome {
             IssuerOutcome::Refreshed { successor } | IssuerOutcome::Repeated { successor } => {

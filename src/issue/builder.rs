@@ -2,7 +2,8 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::boxed::Box;
+use std::prelude::rust_2024::*;
+use std::sync::{PoisonError, RwLock};
 
 use super::issuer::Issuer;
 use super::keys::Keys;
@@ -13,6 +14,9 @@ use crate::clock::{Clock, SharedClock};
 use crate::events::{Event, Sink};
 use crate::rotation::Policy;
 use crate::time::Span;
+
+/// The longest time for which an expired access token may be accepted.
+const LONGEST_LEEWAY: Span = Span::from_secs(300);
 
 /// Builds an [`Issuer`].
 #[must_use]
@@ -29,6 +33,8 @@ impl<S: FamilyStore> Issuer<S> {
                 policy: Policy::default(),
                 access_lifetime: Span::from_secs(3600),
                 renewal_window: Span::ZERO,
+                leeway: Span::ZERO,
+                clients: RwLock::default(),
                 clock: Box::new(|| SharedClock.wall()),
                 events: None,
             },
@@ -60,6 +66,24 @@ impl<S: FamilyStore> IssuerBuilder<S> {
     /// ([`Issuer::renew`]). Default: zero.
     pub fn renewal_window(mut self, window: Duration) -> Self {
         self.0.renewal_window = window.into();
+        self
+    }
+
+    /// Sets for how long after its expiry an access token is still accepted, where the clocks of several
+    /// issuers differ. At most 5 min. Default: zero.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.0.leeway = Span::from(leeway).min(LONGEST_LEEWAY);
+        self
+    }
+
+    /// Names clients, whose ids no login may have as its subject (RFC 9068, section 5). An adapter that knows its clients
+    /// names them by itself. Default: none but the client of the login.
+    pub fn clients<C: Into<String>>(self, ids: impl IntoIterator<Item = C>) -> Self {
+        self.0
+            .clients
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(ids.into_iter().map(C::into));
         self
     }
 

@@ -6,7 +6,7 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use super::error::{AuthenticationError, GrantError, InvalidGrant};
-use super::issued::{Issued, Login};
+use super::issued::{Issued, Login, normalized};
 use super::parts::IssuerParts;
 use super::ports::{
     Claims, FamilyId, FamilyRecord, FamilyStore, FamilySwap, Identity, Principal, VersionedFamily,
@@ -19,7 +19,10 @@ use crate::token::Secret;
 
 /// Issues and renews tokens, and authenticates requests by them. Clones are handles to the same
 /// issuer.
-pub struct Issuer<S: FamilyStore>(Arc<IssuerParts<S>>);
+pub struct Issuer<S: FamilyStore>(pub(super) Arc<IssuerParts<S>>);
+
+/// The number of the first refresh token of a family.
+const FIRST: u64 = 1;
 
 impl<S: FamilyStore> Issuer<S> {
     pub(super) fn of_parts(parts: IssuerParts<S>) -> Self {
@@ -29,30 +32,43 @@ impl<S: FamilyStore> Issuer<S> {
     /// Starts a family for a login, and issues its first tokens.
     ///
     /// # Errors
-    /// [`GrantError::Unavailable`], and [`GrantError::InvalidScope`] if no access token can hold
-    /// the scope.
+    /// [`GrantError::Unavailable`], [`GrantError::InvalidScope`] if no access token can hold
+    /// the scope, [`GrantError::TooLong`] if none can hold the rest, and [`GrantError::SubjectIsClient`].
     pub async fn login(&self, login: Login) -> Result<Issued, GrantError> {
-        let started = self.start_family(&login).await;
-        let number = started.as_ref().ok().map(|(_, number)| *number);
-        let outcome = IssuerOutcome::LoggedIn { subject: login.subject.clone() };
-        let started = started.map(|(issued, _)| (issued, outcome));
-        self.0.report(&login.client, None, number, started)
+        let (client, subject) = (login.client.clone(), login.subject.clone());
+        let started = if self.0.is_client(&login) {
+            Err(GrantError::SubjectIsClient)
+        } else {
+            let family = Family::new(self.0.clock.now());
+            let ends_at = family.ends_at(&self.0.policy);
+            self.start_family(login, family.to_row(), ends_at).await
+        };
+        let number = started.as_ref().ok().map(|_| FIRST);
+        let outcome = IssuerOutcome::LoggedIn { subject };
+        self.0.report(&client, None, number, started.map(|issued| (issued, outcome)))
     }
 
-    /// Returns what was issued, and the number of its refresh token.
-    async fn start_family(&self, login: &Login) -> Result<(Issued, u64), GrantError> {
-        let now = self.0.clock.now();
-        let family = Family::new(now);
+    /// Starts a family, which issues no refresh token where its newest number is 0.
+    async fn start_family(
+        &self,
+        login: Login,
+        family: Row,
+        ends_at: Option<Timestamp>,
+    ) -> Result<Issued, GrantError> {
         let id = FamilyId::from_bytes(random()?);
-        let Login { client, subject, scope } = login.clone();
-        let identity = Identity { subject, client, scope };
-        let claims = self.new_claims(id, family.newest(), now)?;
-        let issued = self.issue(&claims, &identity, Some((family.newest(), 0)), now)?;
-        let Identity { subject, client, scope } = identity;
-        let forget_at = self.forget_at(family, now);
-        let record = FamilyRecord { client, subject, scope, family: family.to_row(), forget_at };
+        let Login { client, subject, scope, device, claims: own } = login;
+        let now = family.began;
+        let claims = self.new_claims(id, family.newest, now, ends_at)?;
+        let refresh_token = (family.newest > 0).then_some((family.newest, 0));
+        let identity = Identity { subject, client, scope, family: Some(id), device, claims: own };
+        let issued = self.issue(&claims, &identity, refresh_token, ends_at, now)?;
+        // Without a refresh token the family is over with its access token.
+        let ends_at = if refresh_token.is_some() { ends_at } else { Some(claims.expires_at) };
+        let forget_at = self.forget_at(ends_at, now);
+        let Identity { subject, client, scope, device, claims, .. } = identity;
+        let record = FamilyRecord { client, subject, scope, device, claims, family, forget_at };
         self.0.store.insert(id, record).await.map_err(GrantError::Unavailable)?;
-        Ok((issued, family.newest()))
+        Ok(issued)
     }
 
     /// Issues an access token, and no refresh token, to a client that acts for itself (RFC 6749,
@@ -66,13 +82,11 @@ impl<S: FamilyStore> Issuer<S> {
         scope: Option<&str>,
     ) -> Result<Issued, GrantError> {
         let login = Login::new(client, client);
-        let login = match scope {
-            Some(scope) => login.scope(scope),
-            None => login,
-        };
-        let issued = self.start_family(&login).await.map(|(issued, _)| {
-            (Issued { refresh_token: None, ..issued }, IssuerOutcome::ClientCredentials)
-        });
+        let login = login.scope(scope.unwrap_or_default());
+        // Tokens are numbered from one on.
+        let family = Row { newest: 0, ..Family::new(self.0.clock.now()).to_row() };
+        let issued = self.start_family(login, family, None).await;
+        let issued = issued.map(|issued| (issued, IssuerOutcome::ClientCredentials));
         self.0.report(client, None, None, issued)
     }
 
@@ -91,10 +105,27 @@ impl<S: FamilyStore> Issuer<S> {
         presented: &Secret,
         scope: Option<&str>,
     ) -> Result<Issued, GrantError> {
+        self.refresh_within(client, presented, scope, true).await
+    }
+
+    /// As [`refresh`](Issuer::refresh), but where the family is beyond its limit on requests, nothing is issued
+    /// to it. Reuse that is not tolerated revokes it all the same.
+    pub(crate) async fn refresh_within(
+        &self,
+        client: &str,
+        presented: &Secret,
+        scope: Option<&str>,
+        within_limit: bool,
+    ) -> Result<Issued, GrantError> {
         let presented = self.0.keys.read(presented.expose());
-        let response = self.rotate(client, presented, scope).await;
+        let response = self.rotate(client, presented, scope, within_limit).await;
         let (family, number) = presented.unzip();
         self.0.report(client, family, number, response)
+    }
+
+    /// Returns the family of a refresh token, if this issuer has made the token. Reads no store.
+    pub(crate) fn family_of(&self, presented: &Secret) -> Option<FamilyId> {
+        self.0.keys.read(presented.expose()).map(|(family, _)| family)
     }
 
     async fn rotate(
@@ -102,6 +133,7 @@ impl<S: FamilyStore> Issuer<S> {
         client: &str,
         presented: Option<(FamilyId, u64)>,
         scope: Option<&str>,
+        within_limit: bool,
     ) -> Result<(Issued, IssuerOutcome), GrantError> {
         let (id, number) = presented.ok_or(GrantError::InvalidGrant(InvalidGrant::NotOurs))?;
         let mut found = self.0.store.find(id).await.map_err(GrantError::Unavailable)?;
@@ -112,7 +144,6 @@ impl<S: FamilyStore> Issuer<S> {
             if record.client != client {
                 return Err(GrantError::InvalidGrant(InvalidGrant::OtherClient(id)));
             }
-            let narrowed = narrowed(record.scope.as_deref(), scope)?;
             let now = self.0.clock.now();
             let mut family = Family::from_row(record.family);
             let decision = match family.handle_presented(&self.0.policy, number, now) {
@@ -133,17 +164,20 @@ impl<S: FamilyStore> Issuer<S> {
                 }
                 Presented::RevokeFamily => Err(GrantError::InvalidGrant(InvalidGrant::Reused(id))),
             };
+            let ends_at = family.ends_at(&self.0.policy);
             let response = match decision {
                 Err(denied) => Err(denied),
+                Ok(_) if !within_limit => return Err(GrantError::TooManyRequests),
                 // Signed before the swap: if nothing can be signed, nothing has rotated.
                 Ok((number, refresh_token, outcome)) => {
-                    let FamilyRecord { client, subject, .. } = record;
-                    let identity = Identity { subject, client, scope: narrowed };
-                    let claims = self.new_claims(id, number, now)?;
-                    Ok((self.issue(&claims, &identity, refresh_token, now)?, outcome))
+                    // Rule D3: reuse is decided "before the scope is looked at".
+                    let scope = narrowed(record.scope.as_deref(), scope)?;
+                    let identity = record.identity(id, Principal::Family { scope });
+                    let claims = self.new_claims(id, number, now, ends_at)?;
+                    Ok((self.issue(&claims, &identity, refresh_token, ends_at, now)?, outcome))
                 }
             };
-            let forget_at = self.forget_at(family, now);
+            let forget_at = self.forget_at(ends_at, now);
             match self.swap(id, version, family.to_row(), forget_at).await? {
                 // Rule D3: "that MUST be kept although the answer is an error".
                 FamilySwap::Done => return response,
@@ -170,12 +204,12 @@ impl<S: FamilyStore> Issuer<S> {
     pub async fn authenticate(&self, token: &Secret) -> Result<Identity, AuthenticationError> {
         let (claims, principal) = self.verify(token)?;
         let now = self.0.clock.now();
-        if now >= claims.expires_at {
+        if now >= claims.expires_at.saturating_add(self.0.leeway) {
             return Err(AuthenticationError::Expired);
         }
         let found = self.active_family(claims.family).await?;
         self.confirm(claims, &found, now).await;
-        Ok(found.record.identity(principal))
+        Ok(found.record.identity(claims.family, principal))
     }
 
     /// Renews an access token without a refresh token. Whoever has stolen the token can renew it
@@ -188,37 +222,47 @@ impl<S: FamilyStore> Issuer<S> {
     pub async fn renew(&self, token: &Secret) -> Result<Issued, AuthenticationError> {
         let (claims, principal) = self.verify(token)?;
         let now = self.0.clock.now();
-        if now >= claims.expires_at.saturating_add(self.0.renewal_window) {
+        if !self.is_renewable(claims, now) {
             return Err(AuthenticationError::Expired);
         }
         let found = self.active_family(claims.family).await?;
         // Renewals do not extend a family beyond its lifetimes.
-        if Family::from_row(found.record.family).state(&self.0.policy, now) == State::Expired {
+        let family = Family::from_row(found.record.family);
+        if !found.record.has_refresh_token() || family.state(&self.0.policy, now) == State::Expired
+        {
             return Err(AuthenticationError::Expired);
         }
-        let identity = found.record.identity(principal);
+        let identity = found.record.identity(claims.family, principal);
         let unavailable = |denied| match denied {
             GrantError::Unavailable(error) => AuthenticationError::Unavailable(error),
-            GrantError::InvalidGrant(_) | GrantError::InvalidScope => {
-                AuthenticationError::Unverified
-            }
+            GrantError::InvalidGrant(_)
+            | GrantError::InvalidScope
+            | GrantError::TooLong
+            | GrantError::SubjectIsClient
+            | GrantError::TooManyRequests => AuthenticationError::Unverified,
         };
-        let claims = self.new_claims(claims.family, claims.number, now).map_err(unavailable)?;
-        let issued = self.issue(&claims, &identity, None, now).map_err(unavailable)?;
+        let ends_at = family.ends_at(&self.0.policy);
+        let claims =
+            self.new_claims(claims.family, claims.number, now, ends_at).map_err(unavailable)?;
+        let issued = self.issue(&claims, &identity, None, None, now).map_err(unavailable)?;
         let renewed = IssuerOutcome::AccessRenewed;
         self.0.notify(&identity.client, Some(claims.family), Some(claims.number), renewed);
         Ok(issued)
     }
 
     /// Revokes the family of a refresh token or an access token of `client` (RFC 7009). A token
-    /// that does not work, or belongs to another client, is ignored.
+    /// that does not work, or belongs to another client, is ignored, and so is an access token that expired
+    /// longer ago than the renewal window.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn revoke(&self, client: &str, token: &Secret) -> Result<(), StoreError> {
         let by_refresh_token = self.0.keys.read(token.expose());
-        let by_access_token =
-            || self.verify(token).ok().map(|(claims, _)| (claims.family, claims.number));
+        let by_access_token = || {
+            let (claims, _) = self.verify(token).ok()?;
+            let works = self.is_renewable(claims, self.0.clock.now());
+            works.then_some((claims.family, claims.number))
+        };
         let Some((id, number)) = by_refresh_token.or_else(by_access_token) else { return Ok(()) };
         match self.0.store.find(id).await? {
             Some(found) if found.record.client == client => self.0.store.revoke(id).await?,
@@ -228,12 +272,10 @@ impl<S: FamilyStore> Issuer<S> {
         Ok(())
     }
 
-    /// Revokes all families of a subject. Returns how many were not revoked before.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn revoke_subject(&self, subject: &str) -> Result<u64, StoreError> {
-        self.0.store.revoke_subject(subject).await
+    /// Returns whether an access token still works, or expired by less than the renewal window or the leeway.
+    fn is_renewable(&self, claims: Claims, now: Timestamp) -> bool {
+        let window = self.0.renewal_window.max(self.0.leeway);
+        now < claims.expires_at.saturating_add(window)
     }
 
     fn verify(&self, token: &Secret) -> Result<(Claims, Principal), AuthenticationError> {
@@ -269,9 +311,12 @@ impl<S: FamilyStore> Issuer<S> {
         family: FamilyId,
         number: u64,
         now: Timestamp,
+        ends_at: Option<Timestamp>,
     ) -> Result<Claims, GrantError> {
         let id = u128::from_be_bytes(random()?);
+        // Rule D4: "no access token MUST outlive its family".
         let expires_at = now.saturating_add(self.0.access_lifetime);
+        let expires_at = ends_at.map_or(expires_at, |ends_at| expires_at.min(ends_at));
         Ok(Claims { family, number, issued_at: now, expires_at, id })
     }
 
@@ -280,35 +325,38 @@ impl<S: FamilyStore> Issuer<S> {
         claims: &Claims,
         identity: &Identity,
         refresh_token: Option<(u64, u32)>,
+        ends_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Issued, GrantError> {
         let token = self.0.tokens.mint(claims, identity)?;
+        let ends_at = ends_at.filter(|_| refresh_token.is_some());
         Ok(Issued {
             access_token: token,
             expires_in: claims.expires_at.since(now).to_duration(),
             refresh_token: refresh_token
                 .map(|(number, sibling)| self.0.keys.refresh_token(claims.family, number, sibling)),
+            refresh_expires_in: ends_at.map(|ends_at| ends_at.since(now).to_duration()),
             scope: identity.scope.clone(),
             family: claims.family,
         })
     }
 
-    /// Returns when the record may be deleted: once the family and its last access token have
-    /// expired.
-    fn forget_at(&self, family: Family, now: Timestamp) -> Option<Timestamp> {
-        let last = now.saturating_add(self.0.access_lifetime);
-        let last = last.saturating_add(self.0.renewal_window);
-        family.ends_at(&self.0.policy).map(|ends_at| ends_at.max(last))
+    /// Returns when the record of a family may be deleted: once it and its last access token have
+    /// expired, which expires no later, and cannot be renewed any more.
+    fn forget_at(&self, ends_at: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+        let window = self.0.renewal_window.max(self.0.leeway);
+        ends_at.map(|ends_at| ends_at.max(now).saturating_add(window))
     }
 }
 
 impl FamilyRecord {
     /// Returns the identity behind a token of this family.
-    fn identity(self, token: Principal) -> Identity {
+    pub(super) fn identity(self, family: FamilyId, token: Principal) -> Identity {
+        let Self { subject, client, device, claims, .. } = self;
         match token {
-            Principal::Identity(identity) => identity,
+            Principal::Identity(identity) => Identity { device, ..identity },
             Principal::Family { scope } => {
-                Identity { subject: self.subject, client: self.client, scope }
+                Identity { subject, client, scope, family: Some(family), device, claims }
             }
         }
     }
@@ -317,11 +365,11 @@ impl FamilyRecord {
 /// Returns the scope that was asked for, or the granted one if none was (RFC 6749, section 6).
 fn narrowed(granted: Option<&str>, asked: Option<&str>) -> Result<Option<String>, GrantError> {
     let granted = granted.unwrap_or_default();
-    let Some(asked) = asked else {
+    let Some(asked) = asked.and_then(normalized) else {
         return Ok(Some(granted.into()).filter(|it: &String| !it.is_empty()));
     };
     let known = |one| granted.split(' ').any(|other| other == one);
-    if asked.split(' ').all(known) { Ok(Some(asked.into())) } else { Err(GrantError::InvalidScope) }
+    if asked.split(' ').all(known) { Ok(Some(asked)) } else { Err(GrantError::InvalidScope) }
 }
 
 /// Returns random bytes from the operating system.

@@ -1,18 +1,21 @@
 //! Families in memory, for a single process and for tests.
 
+use core::cmp::Reverse;
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::string::String;
+use std::prelude::rust_2024::*;
 use std::sync::{Arc, PoisonError};
 
-use super::ports::{FamilyId, FamilyRecord, FamilyStore, FamilySwap, VersionedFamily};
+use super::ports::{
+    FamilyId, FamilyRecord, FamilyStore, FamilySwap, PURGE_CONFIRMED_AFTER, VersionedFamily,
+};
 use crate::primitives::{Mutex, MutexGuard};
 use crate::rotation::Row;
 use crate::store::{StoreError, Version};
 use crate::time::Timestamp;
 
-/// Keeps families in memory. Clones share the same families. Records that may be deleted are
-/// deleted as others are added.
+/// Keeps families in memory. Clones share the same families. As others are added, records that may be
+/// deleted are: without a refresh token at once, else as by [`purge`](FamilyStore::purge).
 #[derive(Clone, Default)]
 pub struct MemoryFamilies(Arc<Mutex<StoredFamilies>>);
 
@@ -20,8 +23,12 @@ pub struct MemoryFamilies(Arc<Mutex<StoredFamilies>>);
 struct StoredFamilies {
     families: HashMap<FamilyId, VersionedFamily>,
     of_subject: BTreeMap<String, BTreeSet<FamilyId>>,
-    /// When to check whether a record may be deleted.
+    /// When to check whether a record may be deleted: when it may be forgotten, or later.
     looks: BTreeSet<(Timestamp, FamilyId)>,
+    /// Families with a refresh token that were found over, and when they were first.
+    over: HashMap<FamilyId, Timestamp>,
+    /// The instant of the last check.
+    checked: Option<Timestamp>,
 }
 
 impl MemoryFamilies {
@@ -46,25 +53,59 @@ impl MemoryFamilies {
 }
 
 impl StoredFamilies {
-    /// Deletes the records that may be deleted by `now`.
-    fn forget(&mut self, now: Timestamp) {
+    /// Deletes the records that may be deleted at `now`, and returns how many. Rule D4: "a clock that jumps ahead for
+    /// less than [1 h] MUST NOT end a login for good".
+    fn forget(&mut self, now: Timestamp) -> u64 {
+        if self.checked.replace(now).is_some_and(|last| now < last) {
+            self.look_again(now);
+        }
+        let mut deleted = 0;
         while let Some(&(at, id)) = self.looks.first().filter(|(at, _)| *at <= now) {
             self.looks.remove(&(at, id));
-            let Some(found) = self.families.get(&id) else { continue };
-            match found.record.forget_at {
+            let Some(VersionedFamily { record, .. }) = self.families.get(&id) else { continue };
+            let Some(forget_at) = record.forget_at else {
+                self.over.remove(&id);
+                continue;
+            };
+            if forget_at > now {
                 // It was used in the meantime.
-                Some(later) if later > now => drop(self.looks.insert((later, id))),
-                None => {}
-                Some(_) => {
-                    let subject = &found.record.subject;
-                    if let Some(families) = self.of_subject.get_mut(subject) {
-                        families.remove(&id);
-                        if families.is_empty() {
-                            self.of_subject.remove(subject);
-                        }
-                    }
-                    self.families.remove(&id);
+                self.over.remove(&id);
+                self.looks.insert((forget_at, id));
+                continue;
+            }
+            if record.has_refresh_token() {
+                let first = *self.over.entry(id).or_insert(now);
+                let confirmed_at = first.saturating_add(PURGE_CONFIRMED_AFTER);
+                if now < confirmed_at {
+                    self.looks.insert((confirmed_at, id));
+                    continue;
                 }
+            }
+            self.delete(id);
+            deleted += 1;
+        }
+        deleted
+    }
+
+    /// The clock went back: what was found over after `now` is to be found over anew.
+    fn look_again(&mut self, now: Timestamp) {
+        let early = self.over.iter().filter(|(_, first)| **first > now).map(|(id, _)| *id);
+        for id in early.collect::<Vec<_>>() {
+            self.over.remove(&id);
+            let forget_at = self.families.get(&id).and_then(|found| found.record.forget_at);
+            // The look that waits for the confirmation finds nothing to do.
+            self.looks.extend(forget_at.map(|at| (at, id)));
+        }
+    }
+
+    fn delete(&mut self, id: FamilyId) {
+        self.over.remove(&id);
+        let Some(found) = self.families.remove(&id) else { return };
+        let subject = &found.record.subject;
+        if let Some(families) = self.of_subject.get_mut(subject) {
+            families.remove(&id);
+            if families.is_empty() {
+                self.of_subject.remove(subject);
             }
         }
     }
@@ -90,7 +131,7 @@ impl VersionedFamily {
 impl FamilyStore for MemoryFamilies {
     async fn insert(&self, id: FamilyId, record: FamilyRecord) -> Result<(), StoreError> {
         let mut kept = self.lock();
-        kept.forget(record.family.began);
+        let _ = kept.forget(record.family.began);
         if kept.families.contains_key(&id) {
             return Err(StoreError::unreachable("a family with this name exists already"));
         }
@@ -133,6 +174,24 @@ impl FamilyStore for MemoryFamilies {
         let families = kept.of_subject.get(subject).cloned().unwrap_or_default();
         let revoked = families.into_iter().filter(|id| kept.revoke(*id)).count();
         Ok(revoked as u64)
+    }
+
+    async fn families_of(
+        &self,
+        subject: &str,
+        most: usize,
+    ) -> Result<Vec<(FamilyId, FamilyRecord)>, StoreError> {
+        let kept = self.lock();
+        let ids = kept.of_subject.get(subject).into_iter().flatten();
+        let found = ids.filter_map(|id| kept.families.get(id).map(|it| (*id, it.record.clone())));
+        let mut found: Vec<_> = found.collect();
+        found.sort_by_key(|(_, record)| Reverse(record.family.used));
+        found.truncate(most);
+        Ok(found)
+    }
+
+    async fn purge(&self, now: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.lock().forget(now))
     }
 }
 

@@ -37,22 +37,32 @@
 
 mod builder;
 mod error;
+mod families;
+mod introspect;
 mod issued;
 mod issuer;
 mod keys;
 mod memory;
 mod opaque;
+mod own_claims;
 mod parts;
 mod ports;
+mod verifier;
 
 pub use builder::IssuerBuilder;
-pub use error::{AuthenticationError, GrantError, InvalidGrant};
+#[cfg(feature = "axum")]
+pub(crate) use error::Denied;
+pub use error::{AuthenticationError, GrantError, InvalidGrant, Unchecked};
+pub use families::ActiveLogin;
+pub use introspect::{Introspected, TokenUse};
 pub use issued::{Issued, Login};
 pub use issuer::Issuer;
 pub use keys::{KeyError, Keys};
 pub use memory::MemoryFamilies;
 pub use opaque::Opaque;
+pub use own_claims::{ClaimError, OwnClaims};
 pub use ports::{
     AccessTokens, Claims, FamilyId, FamilyRecord, FamilyStore, FamilySwap, Identity, MintError,
-    Principal, VerifyError, VersionedFamily,
+    PURGE_CONFIRMED_AFTER, Principal, VerifyError, VersionedFamily,
 };
+pub use verifier::TokenVerifier;

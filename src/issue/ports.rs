@@ -1,14 +1,15 @@
 //! The ports of an issuer: the store of families, and the format of access tokens.
 
 use core::future::Future;
-use std::string::String;
+use std::prelude::rust_2024::*;
 
 use thiserror::Error as ThisError;
 
+use super::own_claims::OwnClaims;
 pub use crate::rotation::FamilyId;
 use crate::rotation::{Family, Row};
 use crate::store::{StoreError, Version};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::token::Secret;
 
 /// A family as a store keeps it. Holds no token.
@@ -20,7 +21,12 @@ pub struct FamilyRecord {
     pub subject: String,
     /// The granted scope (RFC 6749, section 3.3).
     pub scope: Option<String>,
-    /// The state of the refresh tokens.
+    /// The label of the device or the browser that logged in, for a list of logins.
+    pub device: Option<String>,
+    /// The program's own claims.
+    pub claims: OwnClaims,
+    /// The state of the refresh tokens. Its `newest` is 0 where no refresh token was issued
+    /// ([`Issuer::client_credentials`](super::Issuer::client_credentials)).
     pub family: Row,
     /// When the record may be deleted; `None` for never.
     pub forget_at: Option<Timestamp>,
@@ -30,6 +36,12 @@ impl FamilyRecord {
     /// Returns whether the family was revoked.
     pub fn is_revoked(&self) -> bool {
         Family::from_row(self.family).is_revoked()
+    }
+
+    /// Returns whether a refresh token was issued. Without one nothing is lost with the record: its client
+    /// requests another access token.
+    pub fn has_refresh_token(&self) -> bool {
+        self.family.newest > 0
     }
 }
 
@@ -108,10 +120,34 @@ pub trait FamilyStore: Send + Sync + 'static {
     /// As for [`find`](FamilyStore::find).
     fn revoke_subject(&self, subject: &str)
     -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Returns the families of a subject that are stored, those used last first, and no more than `most`.
+    ///
+    /// # Errors
+    /// As for [`find`](FamilyStore::find).
+    fn families_of(
+        &self,
+        subject: &str,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<(FamilyId, FamilyRecord)>, StoreError>> + Send;
+
+    /// Deletes records that may be forgotten at `now`, and returns how many. A record
+    /// [with a refresh token](FamilyRecord::has_refresh_token) is deleted only where an earlier purge, at
+    /// least [`PURGE_CONFIRMED_AFTER`] before, found it over too, and none since then found otherwise: a
+    /// clock that jumps ahead for a while ends no login. A store that deletes by itself, such as one whose
+    /// database expires records, returns 0.
+    ///
+    /// # Errors
+    /// As for [`find`](FamilyStore::find).
+    fn purge(&self, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
+
+/// How long before a [purge](FamilyStore::purge) deletes a record an earlier one must have found it over: 1 h.
+pub const PURGE_CONFIRMED_AFTER: Span = Span::from_secs(3600);
 
 /// The identity on whose behalf a request is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Identity {
     /// The subject that logged in, or the client itself if it acts for itself (RFC 6749, section
     /// 4.4).
@@ -120,6 +156,32 @@ pub struct Identity {
     pub client: String,
     /// The scope of the token.
     pub scope: Option<String>,
+    /// The family of the token, one login of the subject; `None` for a token of another kind of issuer.
+    pub family: Option<FamilyId>,
+    /// The label that the login was given ([`Login::device`](super::Login::device)), where the family was read.
+    pub device: Option<String>,
+    /// The program's own claims ([`Login::claims`](super::Login::claims)).
+    pub claims: OwnClaims,
+}
+
+impl Identity {
+    /// Returns an identity without scope, family, device and own claims.
+    pub fn new(subject: impl Into<String>, client: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            client: client.into(),
+            scope: None,
+            family: None,
+            device: None,
+            claims: OwnClaims::new(),
+        }
+    }
+
+    /// Returns whether the subject is the client itself, which acts for itself (RFC 6749, section 4.4). A login
+    /// under the name of its own client is refused, so that this cannot be a user.
+    pub fn is_client(&self) -> bool {
+        self.subject == self.client
+    }
 }
 
 /// The claims of an access token besides its [`Principal`].
@@ -142,7 +204,7 @@ pub struct Claims {
 /// Exhaustive on purpose: every format of access tokens returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
-    /// The token holds the whole identity.
+    /// The token holds the whole identity, but for the device.
     Identity(Identity),
     /// The token stands for the subject and the client of its family.
     Family {
@@ -163,6 +225,9 @@ pub enum MintError {
     /// The scope is too long for any token.
     #[error("the scope is too long for an access token")]
     ScopeTooLong,
+    /// The subject, the client and the program's own claims are too long for any token.
+    #[error("the subject, the client and the claims are too long for an access token")]
+    TooLong,
     /// The token could not be signed; it may work later.
     #[error("the access token could not be signed")]
     Unavailable(#[source] StoreError),
@@ -181,4 +246,9 @@ pub trait AccessTokens: Send + Sync + 'static {
     /// # Errors
     /// [`VerifyError`], whatever is wrong.
     fn verify(&self, token: &str) -> Result<(Claims, Principal), VerifyError>;
+
+    /// Returns the resource server that the tokens are for (`aud`), if they say so. Default: none.
+    fn audience(&self) -> Option<&str> {
+        None
+    }
 }

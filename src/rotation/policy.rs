@@ -99,13 +99,24 @@ impl<T: Time> From<RawPolicy<T>> for Policy<T> {
 impl Policy {
     /// Returns a policy with the default lifetimes.
     pub fn new(reuse: Reuse) -> Self {
-        Self { reuse, absolute: None, idle: Some(Span::from_secs(90 * 24 * 3600)) }
+        Self {
+            reuse,
+            absolute: Some(Span::from_secs(365 * 24 * 3600)),
+            idle: Some(Span::from_secs(90 * 24 * 3600)),
+        }
     }
 
-    /// Sets how long a family lives from its login. Default: without limit.
+    /// Sets how long a family lives from its login. Default: 365 days (RFC 9700, section 4.14.2).
     #[must_use]
     pub fn absolute_lifetime(mut self, lifetime: Duration) -> Self {
         self.absolute = Some(lifetime.into());
+        self
+    }
+
+    /// Lets a family live for as long as it is used.
+    #[must_use]
+    pub fn without_absolute_lifetime(mut self) -> Self {
+        self.absolute = None;
         self
     }
 

@@ -93,7 +93,7 @@ impl<T: Time> Family<T> {
         }
     }
 
-    /// Rule D4: "An absolute and an idle lifetime [none, 90 days] MUST bound a family". Computed
+    /// Rule D4: "An absolute and an idle lifetime [365 days, 90 days] MUST bound a family". Computed
     /// each time and never stored: a server's clock that jumps ahead for a while must not end its
     /// families for good.
     fn has_expired(&self, policy: &Policy<T>, now: T) -> bool {

@@ -5,17 +5,20 @@ use core::pin::Pin;
 use core::task::Poll;
 use std::prelude::rust_2024::*;
 
-use crate::issue::{FamilyId, FamilyRecord, FamilyStore, FamilySwap, VersionedFamily};
+use crate::issue::{
+    FamilyId, FamilyRecord, FamilyStore, FamilySwap, OwnClaims, PURGE_CONFIRMED_AFTER,
+    VersionedFamily,
+};
 use crate::rotation::{Row, Tolerance};
 use crate::store::Version;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// How many claims are made on one family at once.
 const CLAIMS: u64 = 64;
 
 /// Tests that a store does what an [`Issuer`](crate::issue::Issuer) relies on: it keeps a family
 /// intact, exactly one of many concurrent claims succeeds, no update is lost, no revocation is
-/// undone, and times and counts are kept up to their limits. It adds families under random names
+/// undone, no purge deletes too early, and times and counts are kept up to their limits. It adds families under random names
 /// and does not remove them.
 ///
 /// # Panics
@@ -26,6 +29,8 @@ pub async fn family_store_conforms<S: FamilyStore>(store: &S) {
     loses_no_update(store).await;
     undoes_no_revocation(store).await;
     revokes_a_subject(store).await;
+    shows_a_subject(store).await;
+    purges(store).await;
 }
 
 fn name() -> FamilyId {
@@ -40,6 +45,8 @@ fn record(subject: &str, family: Row) -> FamilyRecord {
         client: "a client".into(),
         subject: subject.into(),
         scope,
+        device: Some("a \"telephone\" \u{1f512}".into()),
+        claims: OwnClaims::from_json(r#"{"roles":["a","b"],"tenant":"Zoë"}"#).expect("an object"),
         family,
         forget_at: None,
     }
@@ -99,7 +106,13 @@ async fn keeps_families_whole<S: FamilyStore>(store: &S) {
             assert_eq!(claimed.record, expected, "what was claimed is found as it was");
         }
     }
-    let nobody = FamilyRecord { client: String::new(), scope: None, ..record("", row(1)) };
+    let nobody = FamilyRecord {
+        client: String::new(),
+        scope: None,
+        device: None,
+        claims: OwnClaims::new(),
+        ..record("", row(1))
+    };
     let (taken, _) = added(store, &nobody).await;
     let again = store.insert(taken, record("another", row(1))).await;
     assert!(again.is_err(), "a name that is taken is not given again");
@@ -185,6 +198,64 @@ async fn revokes_a_subject<S: FamilyStore>(store: &S) {
     );
     let nobody = store.revoke_subject(&std::format!("subject {}", name())).await;
     assert_eq!(nobody.expect("it can be written"), 0, "a subject without families has none");
+}
+
+async fn shows_a_subject<S: FamilyStore>(store: &S) {
+    let subject = std::format!("shown {}", name());
+    let used = |seconds| Row { used: Timestamp::from_secs(seconds), ..row(1) };
+    let mut ids = Vec::new();
+    for seconds in [30, 10, 20] {
+        ids.push(added(store, &record(&subject, used(seconds))).await.0);
+    }
+    added(store, &record("somebody else who is shown", row(1))).await;
+    let shown = async |most| store.families_of(&subject, most).await.expect("it can be read");
+    let found = shown(10).await;
+    let order: Vec<_> = found.iter().map(|(id, _)| *id).collect();
+    assert_eq!(order, [ids[0], ids[2], ids[1]], "all of a subject's, those used last first");
+    assert_eq!(found[0].1, record(&subject, used(30)), "each as it was added");
+    assert_eq!(shown(2).await.len(), 2, "no more than were asked for");
+    store.revoke(ids[1]).await.expect("it can be written");
+    assert!(shown(10).await[2].1.is_revoked(), "one that was revoked is shown so");
+}
+
+/// A store that deletes by itself may keep records for longer.
+async fn purges<S: FamilyStore>(store: &S) {
+    let now = Timestamp::from_secs(1_700_000_000);
+    let far_ahead = now.saturating_add(Span::from_secs(10 * 365 * 24 * 3600));
+    let began = Timestamp::from_millis(now.as_millis() - 10_000);
+    let row = |newest| Row { began, ..row(newest) };
+    let over = |newest| FamilyRecord { forget_at: Some(now), ..record("purged", row(newest)) };
+    let (login, version) = added(store, &over(1)).await;
+    let (brief, _) = added(store, &over(0)).await;
+    let later = FamilyRecord { forget_at: Some(far_ahead), ..record("purged", row(1)) };
+    let (kept, _) = added(store, &later).await;
+    let purge = async |at| store.purge(at).await.expect("it can be written");
+    let after = |at: Timestamp| at.saturating_add(PURGE_CONFIRMED_AFTER);
+    let margin = Span::from_secs(120);
+    let before = Timestamp::from_millis(now.as_millis() - 1);
+    purge(before).await;
+    for id in [login, brief, kept] {
+        there(store, id).await;
+    }
+    // The clock jumps ahead for a moment.
+    purge(far_ahead.saturating_add(margin)).await;
+    there(store, login).await;
+    there(store, kept).await;
+    purge(now).await;
+    there(store, login).await;
+    let done = store.swap(login, version, row(2), Some(now)).await.expect("it can be written");
+    assert_eq!(
+        done,
+        FamilySwap::Done,
+        "a purge that found a family over does not change its version"
+    );
+    purge(Timestamp::from_millis(after(now).as_millis() - 1)).await;
+    there(store, login).await;
+    there(store, kept).await;
+    // Each purge here counts only what is over by then; others' families may be among them.
+    purge(after(after(now)).saturating_add(margin)).await;
+    purge(after(after(after(now))).saturating_add(margin)).await;
+    there(store, kept).await;
 }
 
 /// Polls all of `futures` in turn, until all have completed.

@@ -220,7 +220,7 @@ impl ClientBuilder {
     /// # Errors
     /// If an endpoint cannot be used; the error says which, and what to use instead.
     pub fn build(self) -> Result<Client, ClientError> {
-        let endpoint = |name, text: String| check(name, &text, self.allow_plain_http);
+        let endpoint = |name, text: String| checked_endpoint(name, &text, self.allow_plain_http);
         Ok(Client(Arc::new(ClientSettings {
             token_endpoint: endpoint("token", self.token_endpoint)?,
             revocation_endpoint: self
@@ -237,7 +237,12 @@ impl ClientBuilder {
     }
 }
 
-fn check(name: &'static str, text: &str, plain: bool) -> Result<Url, ClientError> {
+/// Parses the URL of an endpoint that secrets, or keys, are exchanged with.
+pub(crate) fn checked_endpoint(
+    name: &'static str,
+    text: &str,
+    plain: bool,
+) -> Result<Url, ClientError> {
     let malformed = |error: url::ParseError| ClientError::Malformed(name, error.to_string());
     let url = Url::parse(text).map_err(malformed)?;
     if !url.username().is_empty() || url.password().is_some() {

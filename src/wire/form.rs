@@ -82,7 +82,7 @@ impl<'a> Form<'a> {
 
     /// Returns the headers as `http` values, zeroised with their last clone, `authorization` marked
     /// sensitive (rule G2).
-    #[cfg(any(feature = "oauth2", feature = "ureq"))]
+    #[cfg(any(feature = "oauth2", feature = "resource-server", feature = "ureq"))]
     pub(crate) fn header_values(&self) -> impl Iterator<Item = (&'static str, http::HeaderValue)> {
         self.headers().filter_map(|(name, value)| {
             let bytes = bytes::Bytes::from_owner(Zeroizing::new(value.as_bytes().to_vec()));

@@ -100,6 +100,8 @@ mod dates;
 mod error_response;
 mod form;
 mod headers;
+#[cfg(feature = "resource-server")]
+mod introspection;
 mod lenient;
 mod lifetime;
 mod members;
@@ -109,14 +111,20 @@ mod scan;
 mod settings;
 mod tokens;
 
+#[cfg(feature = "resource-server")]
+pub(crate) use client::checked_endpoint;
 pub use client::{Client, ClientBuilder, ClientError};
 pub use codes::known_codes;
 pub use error_response::ErrorResponse;
 pub use form::Form;
+#[cfg(feature = "resource-server")]
+pub(crate) use introspection::introspection;
 #[cfg(any(feature = "oauth2", feature = "ureq"))]
 pub(crate) use response::TokenResponseHead;
 pub use response::read_response;
 pub use settings::ClientAuthentication;
+#[cfg(all(feature = "resource-server", any(feature = "oauth2", feature = "reqwest")))]
+pub(crate) use settings::is_loopback;
 
 /// Appends to a buffer, which leaves no copy behind when it grows.
 #[cfg(any(feature = "oauth2", feature = "ureq"))]

@@ -73,7 +73,7 @@ impl ClientSettings {
 }
 
 /// Returns whether a URL is on this machine, so that no proxy is to be used.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(domain)) => domain == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

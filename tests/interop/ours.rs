@@ -22,6 +22,8 @@ pub(crate) fn strict(seconds: u64) -> Config {
         keys: Keys::new([7; 32]).expect("it is long enough"),
         log: None,
         requests_a_second: 10_000,
+        dev_login: true,
+        origins: Vec::new(),
     }
 }
 

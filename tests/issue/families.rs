@@ -1,5 +1,6 @@
 //! Where families are kept.
 
+use perennial::clock::Clock as _;
 use perennial::issue::{
     FamilyId, FamilyRecord, FamilyStore, FamilySwap, Issuer, Login, MemoryFamilies, VersionedFamily,
 };
@@ -8,7 +9,7 @@ use perennial::store::{StoreError, Version};
 use perennial::testing::family_store_conforms;
 use perennial::time::Timestamp;
 
-use super::support::{DAY, HOUR, MILLI, Rig, block_on, just_before, keys, refresh_token};
+use super::support::{DAY, HOUR, MILLI, Rig, SECOND, block_on, just_before, keys, refresh_token};
 
 // Rules D1, D3.
 #[test]
@@ -52,6 +53,8 @@ enum Flaw {
     GivesANameTwice,
     RevokesTheFirstOfASubject,
     TellsALoserNothing,
+    ShowsInAnyOrder,
+    PurgesAtOnce,
 }
 
 struct Flawed(MemoryFamilies, Flaw);
@@ -74,7 +77,9 @@ impl FamilyStore for Flawed {
             | Flaw::ForgetsTheScope
             | Flaw::GivesANameTwice
             | Flaw::RevokesTheFirstOfASubject
-            | Flaw::TellsALoserNothing => found,
+            | Flaw::TellsALoserNothing
+            | Flaw::ShowsInAnyOrder
+            | Flaw::PurgesAtOnce => found,
         }))
     }
 
@@ -110,6 +115,27 @@ impl FamilyStore for Flawed {
         }
         self.0.revoke_subject(subject).await
     }
+
+    async fn families_of(
+        &self,
+        subject: &str,
+        most: usize,
+    ) -> Result<Vec<(FamilyId, FamilyRecord)>, StoreError> {
+        let mut found = self.0.families_of(subject, most).await?;
+        if self.1 == Flaw::ShowsInAnyOrder {
+            found.reverse();
+        }
+        Ok(found)
+    }
+
+    async fn purge(&self, now: Timestamp) -> Result<u64, StoreError> {
+        if self.1 == Flaw::PurgesAtOnce {
+            self.0.purge(now).await?;
+            let then = now.saturating_add(perennial::issue::PURGE_CONFIRMED_AFTER);
+            return self.0.purge(then).await;
+        }
+        self.0.purge(now).await
+    }
 }
 
 #[test]
@@ -121,6 +147,8 @@ fn the_kit_notices_each_store_that_does_otherwise() {
         Flaw::GivesANameTwice,
         Flaw::RevokesTheFirstOfASubject,
         Flaw::TellsALoserNothing,
+        Flaw::ShowsInAnyOrder,
+        Flaw::PurgesAtOnce,
     ];
     println!("bad stores: {}", flaws.len());
     for flaw in flaws {
@@ -142,13 +170,91 @@ fn what_has_outlived_itself_is_forgotten_as_others_are_added() {
     let used = rig.present(&refresh_token(&used)).expect("used in time");
     rig.time.advance(MILLI);
     rig.log_in();
-    assert_eq!(rig.store.len(), 2);
+    rig.time.advance(just_before(HOUR));
+    rig.log_in();
+    assert_eq!(rig.store.len(), 103, "found over once");
+    rig.time.advance(MILLI);
+    rig.log_in();
+    assert_eq!(rig.store.len(), 4);
     rig.present(&refresh_token(&used)).expect("what was used is kept");
 }
 
-// Rule D3. What is forgotten is refused, so it must not be forgotten while it may work.
+// Rule D4.
 #[test]
-fn a_family_is_kept_for_as_long_as_its_access_tokens_may_work() {
+fn a_clock_that_jumps_ahead_for_a_while_ends_no_login() {
+    let rig = Rig::new(Policy::default());
+    let first = rig.log_in();
+    for years in [1, 10, 3] {
+        let now = rig.time.now();
+        rig.time.advance(365 * DAY * years);
+        rig.log_in();
+        block_on(rig.issuer.purge()).expect("a purge");
+        rig.time.set(now);
+        rig.log_in();
+        rig.time.advance(HOUR);
+        rig.log_in();
+        block_on(rig.issuer.purge()).expect("a purge");
+    }
+    rig.present(&refresh_token(&first)).expect("it was not deleted");
+    rig.time.advance(366 * DAY);
+    block_on(rig.issuer.purge()).expect("a purge");
+    rig.time.advance(HOUR);
+    assert!(block_on(rig.issuer.purge()).expect("a purge") > 0, "what is over goes");
+}
+
+// Rule D4.
+#[test]
+fn what_clients_get_for_themselves_is_kept_no_longer_than_its_token_works() {
+    let rig = Rig::with(Policy::default(), |builder| builder.access_lifetime(SECOND));
+    let login = rig.log_in();
+    for _ in 0..1000 {
+        let issued = block_on(rig.issuer.client_credentials("robot", None)).expect("a token");
+        assert!(issued.refresh_token.is_none());
+        rig.time.advance(10 * MILLI);
+    }
+    assert_eq!(rig.store.len(), 101, "a second's, and the login");
+    rig.present(&refresh_token(&login)).expect("a login is another thing");
+    let last = block_on(rig.issuer.client_credentials("robot", None)).expect("a token");
+    assert!(rig.works(&last.access_token));
+    assert_eq!(block_on(rig.issuer.revoke_subject("robot")).expect("it is well"), 100);
+    assert!(!rig.works(&last.access_token), "it can be revoked");
+}
+
+// Rule D11.
+#[test]
+fn a_subject_sees_its_logins_that_work_and_ends_one_and_no_other_subject_s() {
+    let rig = Rig::new(Policy::default());
+    let log_in = |subject: &str, device: &str| {
+        rig.time.advance(SECOND);
+        let login = Login::new("web", subject).device(device);
+        block_on(rig.issuer.login(login)).expect("a login")
+    };
+    let phone = log_in("alice", "phone");
+    let laptop = log_in("alice", "laptop");
+    let other = log_in("bob", "phone");
+    let client = block_on(rig.issuer.client_credentials("alice's robot", None));
+    assert!(client.is_ok());
+    let shown = || {
+        let logins = block_on(rig.issuer.families_of("alice")).expect("it is well");
+        logins.into_iter().map(|it| it.device.expect("a label")).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(), ["laptop", "phone"]);
+    rig.time.advance(SECOND);
+    rig.present(&refresh_token(&phone)).expect("it works");
+    assert_eq!(shown(), ["phone", "laptop"], "used last, first");
+    let ended = |family| block_on(rig.issuer.revoke_family("alice", family)).expect("it is well");
+    assert!(!ended(other.family), "another subject's");
+    assert!(rig.works(&other.access_token));
+    assert!(ended(laptop.family));
+    assert!(!rig.works(&laptop.access_token));
+    assert_eq!(shown(), ["phone"]);
+    rig.time.advance(91 * DAY);
+    assert!(shown().is_empty(), "it is over");
+}
+
+// Rule D4. What is forgotten is refused, so it must not be forgotten while it may work.
+#[test]
+fn an_access_token_works_until_its_family_is_over_and_no_longer() {
     let store = MemoryFamilies::new();
     let time = perennial::testing::VirtualTime::at(super::support::START);
     let issuer = Issuer::builder(keys(), store)
@@ -157,7 +263,14 @@ fn a_family_is_kept_for_as_long_as_its_access_tokens_may_work() {
         .clock(time.clone())
         .build();
     let login = block_on(issuer.login(Login::new("web", "alice"))).expect("a login");
-    time.advance(just_before(DAY));
+    assert_eq!(login.expires_in, HOUR);
+    time.advance(just_before(HOUR));
     block_on(issuer.login(Login::new("web", "bob"))).expect("a login");
     assert!(block_on(issuer.authenticate(&login.access_token)).is_ok());
+    let token = refresh_token(&login);
+    let second = block_on(issuer.refresh("web", &token, None)).expect("used in time");
+    assert_eq!(second.expires_in, HOUR);
+    time.advance(MILLI);
+    assert!(block_on(issuer.authenticate(&login.access_token)).is_err());
+    assert!(block_on(issuer.authenticate(&second.access_token)).is_ok());
 }

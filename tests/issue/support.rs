@@ -123,6 +123,20 @@ impl FamilyStore for Watched {
         self.write()?;
         self.families.revoke_subject(subject).await
     }
+
+    async fn families_of(
+        &self,
+        subject: &str,
+        most: usize,
+    ) -> Result<Vec<(FamilyId, FamilyRecord)>, StoreError> {
+        self.check()?;
+        self.families.families_of(subject, most).await
+    }
+
+    async fn purge(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.write()?;
+        self.families.purge(now).await
+    }
 }
 
 /// An issuer, the time, and what it keeps.

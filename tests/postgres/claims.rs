@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use perennial::adapters::postgres::PostgresFamilies;
-use perennial::issue::{FamilyId, FamilyRecord, FamilyStore, FamilySwap};
+use perennial::issue::{FamilyId, FamilyRecord, FamilyStore, FamilySwap, OwnClaims};
 use perennial::rotation::{Family, Row, Tolerance};
 
 use crate::on_a_server;
@@ -163,7 +163,15 @@ fn record() -> FamilyRecord {
     let tolerance = Tolerance::Open { until: START, uses: 1 };
     let family = Row { tolerance, ..Family::new(START).to_row() };
     let (client, subject) = ("web".into(), "alice".into());
-    FamilyRecord { client, subject, scope: Some("read".into()), family, forget_at: Some(START) }
+    FamilyRecord {
+        client,
+        subject,
+        scope: Some("read".into()),
+        device: None,
+        claims: OwnClaims::new(),
+        family,
+        forget_at: Some(START),
+    }
 }
 
 #[allow(clippy::disallowed_methods, reason = "a measurement reads the real clock")]

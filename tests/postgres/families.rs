@@ -1,7 +1,7 @@
 //! An authorization server's families on a real server.
 
-use perennial::adapters::postgres::PostgresFamilies;
-use perennial::issue::{FamilyId, FamilyRecord, FamilyStore};
+use perennial::adapters::postgres::{PURGE, PostgresFamilies};
+use perennial::issue::{FamilyId, FamilyRecord, FamilyStore, OwnClaims};
 use perennial::rotation::{Family, Row};
 use perennial::time::Timestamp;
 
@@ -15,7 +15,15 @@ fn id(number: u8) -> FamilyId {
 
 fn record(forget_at: Option<Timestamp>) -> FamilyRecord {
     let family: Row = Family::new(START).to_row();
-    FamilyRecord { client: "web".into(), subject: "alice".into(), scope: None, family, forget_at }
+    FamilyRecord {
+        client: "web".into(),
+        subject: "alice".into(),
+        scope: None,
+        device: None,
+        claims: OwnClaims::new(),
+        family,
+        forget_at,
+    }
 }
 
 // Rules D1, D3.
@@ -26,21 +34,35 @@ async fn of_many_processes_one_rotates_each_token() {
 }
 
 #[tokio::test]
-async fn a_purge_deletes_what_may_be_forgotten_for_an_hour_and_nothing_else() {
+async fn a_purge_deletes_what_an_earlier_one_found_over_and_nothing_else() {
     on_a_server!(server);
     let families = PostgresFamilies::new(&server.connection());
     let query = "SELECT (extract(epoch FROM now()) * 1000)::bigint::text";
     let now: i64 = server.text(query).await.expect("a text").parse().expect("a number");
     let minutes = |minutes: i64| Some(Timestamp::from_millis(now + 60_000 * minutes));
-    let forgettable = [None, minutes(-61), minutes(-59), minutes(10)];
+    let forgettable = [None, minutes(-5), minutes(-59), minutes(10)];
     for (number, forget_at) in (0..).zip(forgettable) {
         families.insert(id(number), record(forget_at)).await.expect("it is well");
     }
-    families.purge().await.expect("it is well");
-    for (number, expected) in (0..).zip([true, false, true, true]) {
-        let found = families.find(id(number)).await.expect("it is well").is_some();
-        assert_eq!(found, expected, "family {number}");
-    }
+    let brief = record(minutes(-2));
+    let brief = FamilyRecord { family: Row { newest: 0, ..brief.family }, ..brief };
+    families.insert(id(4), brief).await.expect("it is well");
+    let left = async || {
+        let mut left = Vec::new();
+        for number in 0..5 {
+            left.extend(families.find(id(number)).await.expect("it is well").map(|_| number));
+        }
+        left
+    };
+    // What the documentation has for `pg_cron`.
+    server.sql(PURGE).await;
+    assert_eq!(left().await, [0, 1, 2, 3], "one without a refresh token is gone at once");
+    let hour = Timestamp::from_millis(now + 3_600_000 + 60_000);
+    let used = families.find(id(2)).await.expect("it is well").expect("it is there");
+    let (family, version) = (used.record.family, used.version);
+    families.swap(id(2), version, family, minutes(90)).await.expect("it is well");
+    assert_eq!(families.purge(hour).await.expect("it is well"), 1);
+    assert_eq!(left().await, [0, 2, 3]);
 }
 
 #[tokio::test]

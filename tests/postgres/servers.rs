@@ -294,7 +294,8 @@ async fn child_server() {
     let issuer = Issuer::builder(keys, families).policy(Policy::new(reuse)).build();
     let client = RegisteredClient::public(CLIENT).rate_limit(1_000_000, Duration::from_secs(1));
     let server = AuthorizationServer::builder(issuer, format!("http://127.0.0.1:{port}"));
-    let server = server.client(client).with_dev_login().build();
+    let server =
+        server.client(client).with_dev_login().build().expect("its URL is of this machine");
     let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
     axum::serve(listener, server.router()).await.expect("it serves until it is killed");
 }

@@ -1,7 +1,7 @@
 //! An authorization server's families on a real server.
 
 use perennial::adapters::redis::RedisFamilies;
-use perennial::issue::{FamilyId, FamilyRecord, FamilyStore, FamilySwap};
+use perennial::issue::{FamilyId, FamilyRecord, FamilyStore, FamilySwap, OwnClaims};
 use perennial::rotation::{Family, Row};
 use perennial::time::{Span, Timestamp};
 use redis::Value;
@@ -16,7 +16,15 @@ fn id(number: u8) -> FamilyId {
 
 fn record(forget_at: Option<Timestamp>) -> FamilyRecord {
     let family: Row = Family::new(START).to_row();
-    FamilyRecord { client: "web".into(), subject: "alice".into(), scope: None, family, forget_at }
+    FamilyRecord {
+        client: "web".into(),
+        subject: "alice".into(),
+        scope: None,
+        device: None,
+        claims: OwnClaims::new(),
+        family,
+        forget_at,
+    }
 }
 
 // Rules D1, D3.

@@ -4,6 +4,7 @@ use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use core::time::Duration;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
@@ -14,21 +15,25 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::issue::{AuthenticationError, FamilyStore, Identity, Issuer};
+use crate::issue::{AuthenticationError, Identity, TokenVerifier};
 use crate::token::Secret;
 
-/// A layer that requires an access token of an issuer, and adds the [`Identity`] behind it to the
-/// extensions of the request.
-pub struct RequireBearer<S: FamilyStore> {
-    issuer: Issuer<S>,
+/// A layer that requires an access token, and adds the [`Identity`] behind it to the extensions of
+/// the request.
+///
+/// The token is verified by an [`Issuer`](crate::issue::Issuer) of this process, or, on other
+/// machines, by `resource_server::JwtVerifier` or `resource_server::Introspection`.
+pub struct RequireBearer<V> {
+    verifier: Arc<V>,
     realm: Arc<str>,
     scope: Option<Arc<str>>,
 }
 
-impl<S: FamilyStore> RequireBearer<S> {
-    /// Returns a layer that accepts any valid token of `issuer`.
-    pub fn new(issuer: Issuer<S>) -> Self {
-        Self { issuer, realm: "api".into(), scope: None }
+impl<V: TokenVerifier> RequireBearer<V> {
+    /// Returns a layer that accepts any token that `verifier` accepts, such as an
+    /// [`Issuer`](crate::issue::Issuer).
+    pub fn new(verifier: V) -> Self {
+        Self { verifier: Arc::new(verifier), realm: "api".into(), scope: None }
     }
 
     /// Sets the name of the protected realm, from which `"` and `\` are removed. Default: `api`.
@@ -48,11 +53,17 @@ impl<S: FamilyStore> RequireBearer<S> {
     async fn identity(&self, headers: &HeaderMap) -> Result<Identity, BearerError> {
         let token = shown(headers)?;
         let identity =
-            self.issuer.authenticate(&token).await.map_err(|rejected| match rejected {
+            self.verifier.authenticate(&token).await.map_err(|rejected| match rejected {
                 AuthenticationError::Unverified
                 | AuthenticationError::Expired
+                | AuthenticationError::NotYetValid
+                | AuthenticationError::Inactive
                 | AuthenticationError::Revoked(_) => BearerError::InvalidToken(rejected),
-                AuthenticationError::Unavailable(_) => BearerError::Unavailable,
+                AuthenticationError::Unavailable(_) => BearerError::Unavailable(PAUSE),
+                // Rule D8: the answer "MUST be 503, and MUST say when to try again".
+                AuthenticationError::Unchecked(why) => {
+                    BearerError::Unavailable(why.retry_in().map_or(PAUSE, whole_seconds))
+                }
             })?;
         let has =
             |one| identity.scope.as_deref().is_some_and(|it| it.split(' ').any(|it| it == one));
@@ -80,9 +91,9 @@ impl<S: FamilyStore> RequireBearer<S> {
                 let challenge = format!(", error=\"insufficient_scope\", scope=\"{scope}\"");
                 (StatusCode::FORBIDDEN, challenge)
             }
-            BearerError::Unavailable => {
+            BearerError::Unavailable(seconds) => {
                 let mut response = StatusCode::SERVICE_UNAVAILABLE.into_response();
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*seconds));
                 return response;
             }
         };
@@ -92,6 +103,15 @@ impl<S: FamilyStore> RequireBearer<S> {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         response
     }
+}
+
+/// The `Retry-After` where it is not known when it is worth trying again, in seconds.
+const PAUSE: u64 = 1;
+
+/// Returns a delay in seconds, rounded up, at least one.
+fn whole_seconds(delay: Duration) -> u64 {
+    let more = u64::from(delay.subsec_nanos() > 0);
+    delay.as_secs().saturating_add(more).max(1)
 }
 
 /// Removes what a quoted string of a header may not hold unescaped.
@@ -105,7 +125,8 @@ enum BearerError {
     InvalidRequest(&'static str),
     InvalidToken(AuthenticationError),
     InsufficientScope,
-    Unavailable,
+    /// For so many seconds.
+    Unavailable(u64),
 }
 
 /// Returns the token in the `Authorization` header (RFC 6750, section 2.1). Forms and URLs are not
@@ -128,14 +149,14 @@ fn shown(headers: &HeaderMap) -> Result<Secret, BearerError> {
     Ok(Secret::from(token))
 }
 
-impl<S: FamilyStore> Clone for RequireBearer<S> {
+impl<V> Clone for RequireBearer<V> {
     fn clone(&self) -> Self {
         let (realm, scope) = (Arc::clone(&self.realm), self.scope.clone());
-        Self { issuer: self.issuer.clone(), realm, scope }
+        Self { verifier: Arc::clone(&self.verifier), realm, scope }
     }
 }
 
-impl<S: FamilyStore> fmt::Debug for RequireBearer<S> {
+impl<V> fmt::Debug for RequireBearer<V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("RequireBearer")
@@ -145,8 +166,8 @@ impl<S: FamilyStore> fmt::Debug for RequireBearer<S> {
     }
 }
 
-impl<S: FamilyStore, I> Layer<I> for RequireBearer<S> {
-    type Service = RequireBearerService<S, I>;
+impl<V, I> Layer<I> for RequireBearer<V> {
+    type Service = RequireBearerService<V, I>;
 
     fn layer(&self, inner: I) -> Self::Service {
         RequireBearerService { require: self.clone(), inner }
@@ -154,18 +175,18 @@ impl<S: FamilyStore, I> Layer<I> for RequireBearer<S> {
 }
 
 /// The service of the [`RequireBearer`] layer.
-pub struct RequireBearerService<S: FamilyStore, I> {
-    require: RequireBearer<S>,
+pub struct RequireBearerService<V, I> {
+    require: RequireBearer<V>,
     inner: I,
 }
 
-impl<S: FamilyStore, I: Clone> Clone for RequireBearerService<S, I> {
+impl<V, I: Clone> Clone for RequireBearerService<V, I> {
     fn clone(&self) -> Self {
         Self { require: self.require.clone(), inner: self.inner.clone() }
     }
 }
 
-impl<S: FamilyStore, I> fmt::Debug for RequireBearerService<S, I> {
+impl<V, I> fmt::Debug for RequireBearerService<V, I> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("RequireBearerService")
@@ -174,9 +195,9 @@ impl<S: FamilyStore, I> fmt::Debug for RequireBearerService<S, I> {
     }
 }
 
-impl<S, I> Service<Request> for RequireBearerService<S, I>
+impl<V, I> Service<Request> for RequireBearerService<V, I>
 where
-    S: FamilyStore,
+    V: TokenVerifier,
     I: Service<Request, Response = Response> + Clone + Send + 'static,
     I::Future: Send,
 {

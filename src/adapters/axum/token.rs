@@ -5,49 +5,152 @@ use std::prelude::rust_2024::*;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::authentication::{KnownClient, Rejection};
 use super::form::{EndpointError, Parameters, json_response};
+use super::grant::GrantRequest;
+use super::limits::{Peer, connection};
 use super::state::ServerState;
-use crate::issue::{FamilyStore, Issued, Login};
+use crate::issue::{Denied, FamilyStore, GrantError, Issued, Login};
 use crate::token::Secret;
 
 /// Handles a token request (RFC 6749, sections 4.4.2 and 6).
+///
+/// The form is read and the client authenticated within the connection's own task, so that whatever drops that
+/// frees all of it; what is granted runs to its end.
 pub(super) async fn token<S: FamilyStore>(server: &ServerState<S>, request: Request) -> Response {
-    respond(granted(server, request).await)
+    granted(server, request).await.into_response()
 }
 
 async fn granted<S: FamilyStore>(
     server: &ServerState<S>,
     request: Request,
 ) -> Result<Issued, EndpointError> {
-    let (head, body) = request.into_parts();
-    let form = Parameters::read(&head.headers, body).await?;
-    let client = server.clients.authenticate(&head.headers, &form)?;
-    let scope = form.get("scope");
-    match form.need("grant_type", "grant_type is missing")? {
+    let Sent { form, peer, client } = sent(server, request).await?;
+    let id = client.id();
+    let grant_type = form.need("grant_type", "grant_type is missing")?;
+    if !client.may_use(grant_type) {
+        return Err(EndpointError::UnauthorizedClient);
+    }
+    let issuer = server.issuer.clone();
+    let name = String::from(id);
+    let scope = || form.get("scope").map(|scope| scope.map(String::from));
+    match grant_type {
         "refresh_token" => {
+            let scope = scope()?;
             let token = Secret::from(form.need("refresh_token", "refresh_token is missing")?);
-            Ok(server.issuer.refresh(client.id(), &token, scope).await?)
+            refreshed(server, client, peer, token, scope).await
         }
         "client_credentials" => {
-            let scope = client.credentials(scope)?;
-            Ok(server.issuer.client_credentials(client.id(), scope.as_deref()).await?)
+            let scope = client.credentials(scope()?.as_deref())?;
+            throttled(server, id, peer, client.check())?;
+            let work = async move { issuer.client_credentials(&name, scope.as_deref()).await };
+            Ok(server.to_the_end(work).await??)
         }
-        _ => Err(EndpointError::UnsupportedGrantType),
+        other => {
+            let handle = server.grants.get(other).ok_or(EndpointError::UnsupportedGrantType)?;
+            if !client.is_public() {
+                throttled(server, id, peer, client.check())?;
+            }
+            let work = handle(GrantRequest { client: name.clone(), form });
+            let issued = server.to_the_end(work).await?.map_err(EndpointError::from);
+            if matches!(issued, Err(EndpointError::InvalidGrant)) {
+                throttled(server, &name, peer, server.limits.garbage(peer))?;
+            }
+            issued
+        }
     }
+}
+
+/// Issues tokens for a refresh token, within the limits.
+pub(super) async fn refreshed<S: FamilyStore>(
+    server: &ServerState<S>,
+    client: &KnownClient,
+    peer: Peer,
+    token: Secret,
+    scope: Option<String>,
+) -> Result<Issued, EndpointError> {
+    let (issuer, id) = (server.issuer.clone(), String::from(client.id()));
+    let Some(family) = issuer.family_of(&token) else {
+        throttled(server, &id, peer, server.limits.garbage(peer))?;
+        // Reports it, and reads no store.
+        return Ok(issuer.refresh(&id, &token, None).await?);
+    };
+    let limit = client.check_family(family);
+    let within = limit.is_ok();
+    let work = async move { issuer.refresh_within(&id, &token, scope.as_deref(), within).await };
+    match (server.to_the_end(work).await?, limit) {
+        (Err(GrantError::TooManyRequests), Err(limit)) => Err(limit),
+        (response, _) => Ok(response?),
+    }
+}
+
+/// What a client has sent.
+pub(super) struct Sent<'a> {
+    pub(super) form: Parameters,
+    peer: Peer,
+    pub(super) client: &'a KnownClient,
+}
+
+/// Reads the form of a request, and authenticates its client.
+pub(super) async fn sent<S: FamilyStore>(
+    server: &ServerState<S>,
+    request: Request,
+) -> Result<Sent<'_>, EndpointError> {
+    let (head, body) = request.into_parts();
+    let peer = server.peers.of(&head.headers, &head.extensions);
+    let form = Parameters::read(&head.headers, body).await?;
+    let found = server.clients.authenticate(&head.headers, &form, &server.limits, peer);
+    let client = found.map_err(|Rejection { client, error }| {
+        report(server, &client, peer, &error);
+        error
+    })?;
+    Ok(Sent { form, peer, client })
+}
+
+/// Reports a request that is beyond a limit.
+fn throttled<S: FamilyStore>(
+    server: &ServerState<S>,
+    client: &str,
+    peer: Peer,
+    limit: Result<(), EndpointError>,
+) -> Result<(), EndpointError> {
+    limit.inspect_err(|error| report(server, client, peer, error))
+}
+
+/// Reports what no family is concerned with: a client that failed, or a limit.
+fn report<S: FamilyStore>(
+    server: &ServerState<S>,
+    client: &str,
+    peer: Peer,
+    error: &EndpointError,
+) {
+    let denied = match error {
+        EndpointError::InvalidClient { .. } => Denied::Client,
+        EndpointError::TooMany { .. } => Denied::Throttled,
+        EndpointError::InvalidRequest(_)
+        | EndpointError::TooLarge
+        | EndpointError::TooSlow
+        | EndpointError::InvalidGrant
+        | EndpointError::InvalidScope
+        | EndpointError::UnauthorizedClient
+        | EndpointError::UnsupportedGrantType
+        | EndpointError::ServerError
+        | EndpointError::Unavailable => return,
+    };
+    server.issuer.report_denied(client, peer.0, denied);
 }
 
 /// Handles a revocation request (RFC 7009, section 2.1). The kind of token is recognised by its
 /// form.
 pub(super) async fn revoke<S: FamilyStore>(server: &ServerState<S>, request: Request) -> Response {
     let revoked = async {
-        let (head, body) = request.into_parts();
-        let form = Parameters::read(&head.headers, body).await?;
-        let client = server.clients.authenticate(&head.headers, &form)?;
+        let Sent { form, client, .. } = sent(server, request).await?;
         let token = Secret::from(form.need("token", "token is missing")?);
-        server.issuer.revoke(client.id(), &token).await.map_err(|_| EndpointError::Unavailable)
+        let (issuer, client) = (server.issuer.clone(), String::from(client.id()));
+        let work = async move { issuer.revoke(&client, &token).await };
+        server.to_the_end(work).await?.map_err(|_| EndpointError::Unavailable)
     };
     match revoked.await {
         // Rule D6: "200 for tokens that work and for those that do not".
@@ -62,43 +165,24 @@ pub(super) async fn dev_login<S: FamilyStore>(
     request: Request,
 ) -> Response {
     let issued = async {
-        let (head, body) = request.into_parts();
-        let form = Parameters::read(&head.headers, body).await?;
-        let client = server.clients.authenticate(&head.headers, &form)?;
+        let from_here = connection(request.extensions()).is_none_or(|it| it.is_loopback());
+        if !from_here && cfg!(not(feature = "testing")) {
+            return Err(EndpointError::UnauthorizedClient);
+        }
+        let Sent { form, client, .. } = sent(server, request).await?;
         let login = Login::new(client.id(), form.need("subject", "subject is missing")?);
-        let login = match form.get("scope") {
-            Some(scope) => login.scope(scope),
+        let login = login.scope(form.get("scope")?.unwrap_or_default());
+        let login = match form.get("device")? {
+            Some(device) => login.device(device),
             None => login,
         };
-        Ok(server.issuer.login(login).await?)
+        match server.issuer.login(login).await {
+            Err(GrantError::SubjectIsClient) => {
+                Err(EndpointError::InvalidRequest("the subject is the id of a client"))
+            }
+            issued => Ok(issued?),
+        }
     };
-    respond(issued.await)
-}
-
-/// A token response (RFC 6749, section 5.1). Borrowed, since each copy of a token would have to be
-/// zeroised.
-#[derive(Serialize)]
-struct TokenResponse<'a> {
-    access_token: &'a str,
-    token_type: &'static str,
-    expires_in: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a str>,
-}
-
-fn respond(issued: Result<Issued, EndpointError>) -> Response {
-    let issued = match issued {
-        Ok(issued) => issued,
-        Err(error) => return error.into_response(),
-    };
-    let body = TokenResponse {
-        access_token: issued.access_token.expose(),
-        token_type: "Bearer",
-        expires_in: issued.expires_in.as_secs(),
-        refresh_token: issued.refresh_token.as_ref().map(Secret::expose),
-        scope: issued.scope.as_deref(),
-    };
-    json_response(StatusCode::OK, &body)
+    let issued: Result<Issued, EndpointError> = issued.await;
+    issued.into_response()
 }

@@ -8,20 +8,47 @@ use tokio_postgres::Row as Columns;
 
 use super::columns::{Value, column, number};
 use super::connection::PostgresConnection;
-use crate::issue::{FamilyId, FamilyRecord, FamilyStore, FamilySwap, VersionedFamily};
+use crate::issue::{FamilyId, FamilyRecord, FamilyStore, FamilySwap, OwnClaims, VersionedFamily};
 use crate::rotation::{Row, Tolerance};
 use crate::store::{StoreError, Version};
 use crate::time::Timestamp;
 
-/// Deletes the families that may be forgotten, an hour later, as hosts' clocks differ: to be run from
-/// time to time, such as by `pg_cron`. [`PostgresFamilies::purge`] runs it.
-pub const PURGE: &str = "DELETE FROM perennial_families \
-    WHERE forget_at < (extract(epoch FROM now()) * 1000)::bigint - 3600000";
+/// The purge of families, with an SQL expression for the instant.
+macro_rules! purge {
+    ($now:literal) => {
+        concat!(
+            "WITH instant AS (SELECT ", $now, " AS now), \
+             marked AS (UPDATE perennial_families \
+             SET over_at = CASE WHEN forget_at <= instant.now THEN instant.now END FROM instant \
+             WHERE CASE WHEN forget_at <= instant.now THEN over_at IS NULL OR over_at > instant.now \
+             ELSE over_at IS NOT NULL END), \
+             deleted AS (DELETE FROM perennial_families USING instant \
+             WHERE forget_at <= instant.now - 60000 AND (newest = 0 OR over_at <= instant.now - 3600000) \
+             RETURNING 1) \
+             SELECT count(*) FROM deleted"
+        )
+    };
+}
+
+/// Deletes the families that may be forgotten: to be run about once an hour, such as by `pg_cron`.
+/// [`FamilyStore::purge`] runs the same, with the issuer's clock. One with a refresh token is marked first, and
+/// deleted by a run that comes an hour later or more, so that a clock that jumps ahead deletes none; others are deleted
+/// a minute after they may be, as hosts' clocks differ.
+pub const PURGE: &str = purge!("(extract(epoch FROM now()) * 1000)::bigint");
+
+/// $1: the instant.
+const PURGE_AT: &str = purge!("$1::bigint");
+
+/// $1: the subject, $2: how many at most. The columns are those of [`FIND`], and the identifier.
+const FAMILIES_OF: &str = "
+SELECT version, client, subject, scope, began, used, newest, tolerance, overlap_until, overlap_uses,
+    revoked, forget_at, device, claims, id
+FROM perennial_families WHERE subject = $1 ORDER BY used DESC LIMIT $2";
 
 const INSERT: &str = "
 INSERT INTO perennial_families (id, client, subject, scope, began, used, newest, tolerance,
-    overlap_until, overlap_uses, revoked, forget_at, version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+    overlap_until, overlap_uses, revoked, forget_at, device, claims, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
     (extract(epoch FROM statement_timestamp()) * 1000)::bigint)
 ON CONFLICT (id) DO NOTHING RETURNING version";
 
@@ -64,7 +91,7 @@ WHERE subject = $1 AND NOT revoked RETURNING version";
 /// ```
 ///
 /// Each step is one statement, so that of two processes that rotate one token one does. Families that
-/// may be forgotten stay until [`PURGE`] is run.
+/// may be forgotten stay until they are [purged](PURGE).
 #[derive(Clone)]
 pub struct PostgresFamilies(PostgresConnection);
 
@@ -72,14 +99,6 @@ impl PostgresFamilies {
     /// Creates the store. Nothing is sent.
     pub fn new(connection: &PostgresConnection) -> Self {
         Self(connection.clone())
-    }
-
-    /// Deletes the families that may be forgotten, by [`PURGE`].
-    ///
-    /// # Errors
-    /// If the database cannot be reached.
-    pub async fn purge(&self) -> Result<(), StoreError> {
-        self.query(PURGE, vec![]).await.map(drop)
     }
 
     async fn query(
@@ -101,6 +120,7 @@ impl FamilyStore for PostgresFamilies {
             Value::Text(record.scope),
         ];
         values.extend(state(record.family, record.forget_at)?);
+        values.extend([Value::Text(record.device), Value::Text(record.claims.to_json())]);
         if self.query(INSERT, values).await?.is_empty() {
             return Err(StoreError::unreachable("a family with this name exists already"));
         }
@@ -133,6 +153,28 @@ impl FamilyStore for PostgresFamilies {
     async fn revoke_subject(&self, subject: &str) -> Result<u64, StoreError> {
         let revoked = self.query(REVOKE_SUBJECT, vec![Value::Text(Some(subject.into()))]).await?;
         Ok(revoked.len() as u64)
+    }
+
+    async fn families_of(
+        &self,
+        subject: &str,
+        most: usize,
+    ) -> Result<Vec<(FamilyId, FamilyRecord)>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let values = vec![Value::Text(Some(subject.into())), Value::Number(Some(most))];
+        let found = self.query(FAMILIES_OF, values).await?;
+        let named = found.iter().map(|row| {
+            let id: &[u8] = column(row, 14)?;
+            let id = FamilyId::from_bytes(id.try_into().map_err(|_| damaged())?);
+            Ok((id, read(row)?.record))
+        });
+        named.collect()
+    }
+
+    async fn purge(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let found = self.query(PURGE_AT, vec![Value::Number(Some(now.as_millis()))]).await?;
+        let deleted: i64 = found.first().map_or(Ok(0), |row| column(row, 0))?;
+        Ok(deleted.unsigned_abs())
     }
 }
 
@@ -180,6 +222,8 @@ fn read(row: &Columns) -> Result<VersionedFamily, StoreError> {
     };
     let (version, newest): (i64, i64) = (column(row, 0)?, column(row, 6)?);
     let forget_at: Option<i64> = column(row, 11)?;
+    let claims: Option<&str> = column(row, 13)?;
+    let claims = claims.map_or(Ok(OwnClaims::new()), OwnClaims::from_json);
     let family = Row {
         began: instant(4)?,
         used: instant(5)?,
@@ -193,6 +237,8 @@ fn read(row: &Columns) -> Result<VersionedFamily, StoreError> {
             client: column(row, 1)?,
             subject: column(row, 2)?,
             scope: column(row, 3)?,
+            device: column(row, 12)?,
+            claims: claims.map_err(|_| damaged())?,
             family,
             forget_at: forget_at.map(Timestamp::from_millis),
         },

@@ -22,7 +22,10 @@ CREATE TABLE IF NOT EXISTS perennial_families (
     overlap_until bigint,
     overlap_uses bigint,
     revoked boolean NOT NULL,
-    forget_at bigint
+    forget_at bigint,
+    device text,
+    claims text,
+    over_at bigint
 ) WITH (fillfactor = 70);
 
 CREATE INDEX IF NOT EXISTS perennial_families_of_subject ON perennial_families (subject);

@@ -11,7 +11,7 @@ use redis::Script;
 
 use super::connection::RedisConnection;
 use super::said;
-use crate::issue::{FamilyId, FamilyRecord, FamilyStore, FamilySwap, VersionedFamily};
+use crate::issue::{FamilyId, FamilyRecord, FamilyStore, FamilySwap, OwnClaims, VersionedFamily};
 use crate::rotation::{Row, Tolerance};
 use crate::store::{StoreError, Version};
 use crate::time::Timestamp;
@@ -80,10 +80,17 @@ impl FamilyStore for RedisFamilies {
     async fn insert(&self, id: FamilyId, record: FamilyRecord) -> Result<(), StoreError> {
         let mut arguments =
             vec![id.to_string(), record.subject.clone(), optional(record.forget_at)];
+        arguments.push(u8::from(record.has_refresh_token()).to_string());
         push(&mut arguments, "client", &record.client);
         push(&mut arguments, "subject", &record.subject);
         if let Some(scope) = record.scope {
             push(&mut arguments, "scope", &scope);
+        }
+        if let Some(device) = record.device {
+            push(&mut arguments, "device", &device);
+        }
+        if let Some(claims) = record.claims.to_json() {
+            push(&mut arguments, "claims", &claims);
         }
         state(&mut arguments, record.family, record.forget_at);
         match self.step("insert", self.key(id), arguments).await?.0.as_str() {
@@ -122,6 +129,28 @@ impl FamilyStore for RedisFamilies {
         let key = format!("{}{subject}", self.subjects);
         let (_, counted) = self.step("revoke_subject", key, vec![]).await?;
         counted.first().and_then(|it| it.parse().ok()).ok_or_else(said::unknown_answer)
+    }
+
+    async fn families_of(
+        &self,
+        subject: &str,
+        most: usize,
+    ) -> Result<Vec<(FamilyId, FamilyRecord)>, StoreError> {
+        let key = format!("{}{subject}", self.subjects);
+        let (_, texts) = self.step("families_of", key, vec![most.to_string()]).await?;
+        let (mut texts, mut families) = (texts.into_iter(), Vec::new());
+        while let (Some(name), Some(count)) = (texts.next(), texts.next()) {
+            let count = count.parse().map_err(|_| said::unknown_answer())?;
+            let found = read(texts.by_ref().take(count).collect())?;
+            let id = FamilyId::parse(&name).ok_or_else(said::unknown_answer)?;
+            families.extend(found.map(|found| (id, found.record)));
+        }
+        Ok(families)
+    }
+
+    /// The server deletes what has expired.
+    async fn purge(&self, _now: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
     }
 }
 
@@ -196,10 +225,12 @@ fn versioned(values: &mut HashMap<String, String>) -> Option<VersionedFamily> {
     let version = Version::new(values.get("version")?.parse().ok()?);
     let forget_at = maybe(values.get("forget_at")?)?;
     let (client, subject) = (values.remove("client")?, values.remove("subject")?);
-    let scope = values.remove("scope");
+    let (scope, device) = (values.remove("scope"), values.remove("device"));
+    let claims = values.remove("claims");
+    let claims = claims.map_or(Ok(OwnClaims::new()), |it| OwnClaims::from_json(&it)).ok()?;
     Some(VersionedFamily {
         version,
-        record: FamilyRecord { client, subject, scope, family, forget_at },
+        record: FamilyRecord { client, subject, scope, device, claims, family, forget_at },
     })
 }
 

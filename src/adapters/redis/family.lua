@@ -6,6 +6,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- A record is deleted this long after it may be: clocks differ.
 local GRACE = 3600000
+-- One without a refresh token: nothing is lost with it.
+local SHORT_GRACE = 60000
 
 -- No version is used twice, not even by a server that has lost the last ones.
 local function next_version(version)
@@ -13,14 +15,14 @@ local function next_version(version)
 end
 
 -- When a record is deleted, in milliseconds; nil for never.
-local function ends(forget_at)
+local function ends(forget_at, grace)
   if forget_at == '' then return nil end
-  local at = math.max(tonumber(forget_at), now) + GRACE
+  local at = math.max(tonumber(forget_at), now) + grace
   return at < 4503599627370496 and at or nil
 end
 
-local function expire(family, subject, forget_at)
-  local at, set = ends(forget_at), subjects .. subject
+local function expire(family, subject, forget_at, grace)
+  local at, set = ends(forget_at, grace), subjects .. subject
   if not at then
     redis.call('PERSIST', family)
     redis.call('PERSIST', set)
@@ -42,7 +44,8 @@ local function revoke(family)
 end
 
 if step == 'insert' then
-  -- ARGV[4]: the name, ARGV[5]: the subject, ARGV[6]: when it may be forgotten, then fields and values.
+  -- ARGV[4]: the name, ARGV[5]: the subject, ARGV[6]: when it may be forgotten, ARGV[7]: whether it has a
+  -- refresh token, then fields and values.
   if redis.call('EXISTS', key) == 1 then return { 'taken' } end
   local set = subjects .. ARGV[5]
   -- Names of families that are gone go as new ones come.
@@ -50,8 +53,8 @@ if step == 'insert' then
     if redis.call('EXISTS', families .. name) == 0 then redis.call('SREM', set, name) end
   end
   redis.call('SADD', set, ARGV[4])
-  redis.call('HSET', key, 'version', next_version('0'), unpack(ARGV, 7))
-  expire(key, ARGV[5], ARGV[6])
+  redis.call('HSET', key, 'version', next_version('0'), unpack(ARGV, 8))
+  expire(key, ARGV[5], ARGV[6], ARGV[7] == '1' and GRACE or SHORT_GRACE)
   return { 'done' }
 elseif step == 'find' then
   local found = redis.call('HGETALL', key)
@@ -66,7 +69,7 @@ elseif step == 'swap' then
     return now_there
   end
   redis.call('HSET', key, 'version', next_version(found[1]), unpack(ARGV, 6))
-  expire(key, found[2] or '', ARGV[5])
+  expire(key, found[2] or '', ARGV[5], GRACE)
   return { 'done' }
 elseif step == 'revoke' then
   revoke(key)
@@ -79,4 +82,24 @@ elseif step == 'revoke_subject' then
     if newly then revoked = revoked + 1 end
   end
   return { 'done', string.format('%.0f', revoked) }
+elseif step == 'families_of' then
+  -- ARGV[4]: how many at most. For each family its name, how many texts follow, and its fields and values.
+  local found = {}
+  for _, name in ipairs(redis.call('SMEMBERS', key)) do
+    local record = redis.call('HGETALL', families .. name)
+    if #record > 0 then
+      local used = redis.call('HGET', families .. name, 'used')
+      table.insert(found, { name = name, record = record, used = tonumber(used) or 0 })
+    else
+      redis.call('SREM', key, name)
+    end
+  end
+  table.sort(found, function(one, other) return one.used > other.used end)
+  local reply = { 'found' }
+  for place = 1, math.min(#found, tonumber(ARGV[4])) do
+    table.insert(reply, found[place].name)
+    table.insert(reply, string.format('%.0f', #found[place].record))
+    for _, text in ipairs(found[place].record) do table.insert(reply, text) end
+  end
+  return reply
 end

@@ -55,7 +55,7 @@ fn the_page_says_what_the_comments_say() {
 }
 
 /// The cases that must have a test by now.
-const CASES: [std::ops::RangeInclusive<u32>; 4] = [1..=29, 31..=34, 36..=42, 50..=55];
+const CASES: [std::ops::RangeInclusive<u32>; 4] = [1..=29, 31..=34, 36..=42, 44..=55];
 
 /// What stands above the table.
 const TESTS: &str = include_str!("../../README.md");

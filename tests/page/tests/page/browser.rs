@@ -60,6 +60,7 @@ impl Browser {
         let options = json!({ "args": [
             "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--hide-scrollbars", "--force-device-scale-factor=1", "--window-size=1280,800",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
         ] });
         let mut capabilities = serde_json::Map::new();
         capabilities.insert("goog:chromeOptions".to_owned(), options);
@@ -107,6 +108,13 @@ impl Browser {
     pub(crate) async fn click(&self, id: &str) {
         let element = self.client.find(Locator::Id(id)).await.expect("the button is there");
         element.click().await.expect("it can be clicked");
+    }
+
+    /// Types a text into a field, in place of what is there.
+    pub(crate) async fn fill(&self, id: &str, text: &str) {
+        let element = self.client.find(Locator::Id(id)).await.expect("the field is there");
+        element.clear().await.expect("it can be cleared");
+        element.send_keys(text).await.expect("it can be typed into");
     }
 
     pub(crate) async fn execute(&self, script: &str) -> Value {

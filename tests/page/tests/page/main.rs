@@ -1,9 +1,11 @@
-//! The example `live_page` in headless Chromium: what a person sees of an outage, read from named elements.
+//! The example `live_page` in headless Chromium: what a person sees of an outage, read from named elements. And
+//! the account of `token_server`, whose refresh token is in a cookie.
 //!
 //! `.ci/page` builds the example and runs this. By hand, from the repository's root:
-//! `cargo build --example live_page`, then `cargo test --manifest-path tests/page/Cargo.toml`. The variable
+//! `cargo build --example live_page --example token_server`, then `cargo test --manifest-path tests/page/Cargo.toml`. The variable
 //! `LIVE_PAGE` names another program than `target/debug/examples/live_page`.
 
+mod account;
 mod browser;
 mod http;
 mod program;

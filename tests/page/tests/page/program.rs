@@ -1,4 +1,4 @@
-//! The example `live_page`.
+//! The examples `live_page` and `token_server`.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use crate::http;
 /// The secret of the client `billing`.
 pub(crate) const SECRET: &str = "planted-client-secret";
 
-/// The example, running. It ends with this value.
+/// An example, running. It ends with this value.
 pub(crate) struct Program {
     pub(crate) url: String,
     said: String,
@@ -29,15 +29,19 @@ pub(crate) fn root() -> PathBuf {
 impl Program {
     /// Starts it with access tokens that live this long.
     pub(crate) async fn start(lifetime: &str) -> Self {
-        let program = std::env::var_os("LIVE_PAGE").map(PathBuf::from);
-        let program = program.unwrap_or_else(|| root().join("target/debug/examples/live_page"));
+        Self::run("live_page", &["--port", "0", "--lifetime", lifetime]).await
+    }
+
+    /// Starts an example; the variable of its name names another program.
+    pub(crate) async fn run(example: &str, arguments: &[&str]) -> Self {
+        let program = std::env::var_os(example.to_uppercase()).map(PathBuf::from);
+        let folder = || root().join("target/debug/examples");
+        let program = program.unwrap_or_else(|| folder().join(example));
         let mut command = Command::new(&program);
-        command
-            .args(["--port", "0", "--lifetime", lifetime])
-            .env("LIVE_PAGE_CLIENT_SECRET", SECRET);
+        command.args(arguments).env("LIVE_PAGE_CLIENT_SECRET", SECRET);
         let child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn();
         let mut child = child.unwrap_or_else(|error| {
-            panic!("{}: {error}; `cargo build --example live_page` first", program.display())
+            panic!("{}: {error}; `cargo build --example {example}` first", program.display())
         });
         let output = child.stdout.take().expect("it is piped");
         let said = BufReader::new(output).lines().next_line().await.expect("it can be read");
