@@ -42,7 +42,7 @@ fn garbage() -> Request {
     post("/token", "grant_type=refresh_token&client_id=web&refresh_token=prt1_garbage")
 }
 
-// Rule D10. X47.
+// Rule D10. Case X47.
 #[tokio::test]
 async fn garbage_is_charged_to_its_peer_and_holds_nobody_else_off() {
     let rig = Rig::new(Policy::default());
