@@ -19,7 +19,7 @@
 //! );
 //! let things = axum::Router::<()>::new()
 //!     .route("/things", axum::routing::get(async || "things"))
-//!     .layer(RequireBearer::new(verifier.build()?).scope("read"));
+//!     .route_layer(RequireBearer::new(verifier.build()?).scope("read"));
 //! # Ok(())
 //! # }
 //! ```
@@ -39,7 +39,7 @@
 //!     .build()?;
 //! let things = axum::Router::<()>::new()
 //!     .route("/things", axum::routing::get(async || "things"))
-//!     .layer(RequireBearer::new(verifier));
+//!     .route_layer(RequireBearer::new(verifier));
 //! # Ok(())
 //! # }
 //! ```
