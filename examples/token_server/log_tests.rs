@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::server::{CLIENT, Config, SERVICE, Server};
 
-const SECRET: &str = "hush-hush";
+const SECRET: &str = "hush-hush-hush-hush";
 
 /// A server with families in memory, which tells nothing.
 pub(crate) fn config() -> Config {

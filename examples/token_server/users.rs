@@ -199,6 +199,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn right_passwords_are_not_counted() {
+        let users = users();
+        for _ in 0..=crate::attempts::OF_A_NAME.get() {
+            assert!(verify(&users, "alice", "correct:horse").await);
+        }
+    }
+
+    #[tokio::test]
     async fn guesses_that_nobody_waits_for_are_counted_and_beyond_the_limit_nothing_is_hashed() {
         let users = users();
         let guess = || users.verify("alice", Secret::from("wrong"), PEER);
