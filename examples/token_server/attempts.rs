@@ -161,6 +161,7 @@ mod tests {
         let mallory = peer("192.0.2.1");
         let of_alice = |_| "alice".to_owned();
         assert_eq!(tried(&attempts, mallory, of_alice), OF_A_NAME.get());
+        clock.advance(Duration::from_millis(500));
         let TooMany { seconds } = attempts.ask("alice", mallory).expect_err("too many");
         assert!(attempts.ask("bob", mallory).is_ok(), "of another user");
         assert!(attempts.ask("alice", peer("192.0.2.2")).is_ok(), "of another peer");
