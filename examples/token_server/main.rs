@@ -109,7 +109,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     signing: Option<std::path::PathBuf>,
 
-    /// Adds the client `service`, which shows this secret and may act for itself, for "read"
+    /// Adds the client `service`, which shows this secret of 16 bytes or more and may act for itself, for "read"
     #[arg(long, value_name = "SECRET")]
     service_secret: Option<String>,
 }
