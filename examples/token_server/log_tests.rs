@@ -10,7 +10,23 @@ use serde_json::Value;
 
 use crate::server::{CLIENT, Config, SERVICE, Server};
 
-const SECRET: &str = "hush-hush";
+const SECRET: &str = "hush-hush-hush-hush";
+
+/// A server with families in memory, which tells nothing.
+pub(crate) fn config() -> Config {
+    Config {
+        policy: Policy::new(Reuse::Strict),
+        access_lifetime: Duration::from_secs(60),
+        signing: None,
+        service_secret: None,
+        families: MemoryFamilies::new(),
+        keys: Keys::new([7; 32]).expect("it is long enough"),
+        log: None,
+        requests_a_second: 10_000,
+        dev_login: false,
+        origins: Vec::new(),
+    }
+}
 
 /// A running server, the lines that it tells, and every secret that went over the wire.
 struct Rig {
@@ -25,16 +41,10 @@ impl Rig {
         let lines = Arc::<Mutex<Vec<String>>>::default();
         let told = Arc::clone(&lines);
         let config = Config {
-            policy: Policy::new(Reuse::Strict),
-            access_lifetime: Duration::from_secs(60),
-            signing: None,
             service_secret: Some(SECRET.into()),
-            families: MemoryFamilies::new(),
-            keys: Keys::new([7; 32]).expect("it is long enough"),
             log: Some(Box::new(move |line| told.lock().expect("no panic").push(line.into()))),
-            requests_a_second: 10_000,
             dev_login: true,
-            origins: Vec::new(),
+            ..config()
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::listen(address, config).await.expect("a port is free");

@@ -25,9 +25,10 @@
 //! ```
 
 mod account;
-mod devices;
+mod attempts;
 #[path = "../support/families.rs"]
 mod families;
+mod label;
 #[cfg(test)]
 mod log_tests;
 #[path = "../support/place.rs"]
@@ -46,7 +47,6 @@ use perennial::adapters::jwt::SigningKey;
 use perennial::rotation::{Policy, Reuse};
 use perennial::token::Secret;
 
-use devices::Devices;
 use server::{CLIENT, Config, Log, Server};
 use users::Users;
 
@@ -109,7 +109,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     signing: Option<std::path::PathBuf>,
 
-    /// Adds the client `service`, which shows this secret and may act for itself, for "read"
+    /// Adds the client `service`, which shows this secret of 16 bytes or more and may act for itself, for "read"
     #[arg(long, value_name = "SECRET")]
     service_secret: Option<String>,
 }
@@ -174,7 +174,6 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let keys = families::keys(store, arguments.key_file.as_deref());
     let keys = keys.map_err(|error| format!("--store and --key-file: {error}"))?;
     let families = families::open(store).await.map_err(|error| format!("--store: {error}"))?;
-    let devices = Devices::new(families.clone());
     let (policy, access_lifetime) = (Policy::new(reuse), arguments.access_ttl);
     let log = (!arguments.quiet).then(|| -> Log {
         // Whoever closes standard error does not want to be told.
@@ -196,7 +195,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let mut server =
         server.map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;
     if !users.is_empty() {
-        let account = account::router(&server.endpoints, server.issuer.clone(), users, devices);
+        let account = account::router(&server.endpoints, server.issuer.clone(), users);
         server.add(account.map_err(|error| error.to_string())?);
     }
     println!("{}  client_id={CLIENT}; end it with ctrl-c", server.url);

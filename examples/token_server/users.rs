@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +12,8 @@ use argon2::password_hash::{
 };
 use perennial::token::Secret;
 use tokio::sync::Semaphore;
+
+use crate::attempts::{Attempts, TooMany};
 
 /// How many passwords are hashed at once: each takes 19 MiB.
 const AT_ONCE: usize = 2;
@@ -25,6 +28,7 @@ pub(crate) struct Users {
     /// What the password of an unknown user is compared with.
     nobody: PasswordHashString,
     turns: Arc<Semaphore>,
+    attempts: Arc<Attempts>,
     /// How many passwords were hashed to verify them.
     hashed: Arc<AtomicUsize>,
 }
@@ -33,7 +37,8 @@ impl Default for Users {
     fn default() -> Self {
         let nobody = hash("nobody has it").expect("the operating system has random numbers");
         let turns = Arc::new(Semaphore::new(AT_ONCE));
-        Self { hashes: Arc::default(), nobody, turns, hashed: Arc::default() }
+        let (hashes, attempts, hashed) = (Arc::default(), Arc::default(), Arc::default());
+        Self { hashes, nobody, turns, attempts, hashed }
     }
 }
 
@@ -73,22 +78,37 @@ impl Users {
         self.hashes.is_empty()
     }
 
-    /// Whether this is the password of this user. One password is hashed, also of a user whom nobody knows:
-    /// how long it takes does not say who has an account.
-    pub(crate) async fn verify(&self, name: &str, password: Secret) -> bool {
+    /// Whether this is the password of this user, of which `peer` has not tried too many. One password is hashed, also
+    /// of a user whom nobody knows: how long it takes does not say who has an account.
+    pub(crate) async fn verify(
+        &self,
+        name: &str,
+        password: Secret,
+        peer: IpAddr,
+    ) -> Result<bool, TooMany> {
         if password.expose().len() > LONGEST {
-            return false;
+            return Ok(false);
         }
         let known = self.hashes.get(name).cloned();
         let (is_known, hash) = (known.is_some(), known.unwrap_or_else(|| self.nobody.clone()));
-        let _turn = self.turns.acquire().await.expect("it is never closed");
+        let turn = self.turns.clone().acquire_owned().await.expect("it is never closed");
+        // Not before its turn: no more than `AT_ONCE` are allowed of which none is counted yet.
+        self.attempts.ask(name, peer)?;
         self.hashed.fetch_add(1, Ordering::Relaxed);
-        // It takes tens of milliseconds of one core.
+        let (attempts, name) = (Arc::clone(&self.attempts), name.to_owned());
+        // It takes tens of milliseconds of one core. It is counted also where the peer has gone meanwhile.
         let verified = tokio::task::spawn_blocking(move || {
             let password = password.expose().as_bytes();
-            Argon2::default().verify_password(password, &hash.password_hash()).is_ok()
+            let matches =
+                Argon2::default().verify_password(password, &hash.password_hash()).is_ok();
+            let is_right = matches && is_known;
+            if !is_right {
+                attempts.count_wrong(&name, peer);
+            }
+            drop(turn);
+            is_right
         });
-        verified.await.unwrap_or(false) && is_known
+        Ok(verified.await.unwrap_or(false))
     }
 }
 
@@ -122,7 +142,11 @@ impl fmt::Display for Users {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
     use super::{LONGEST, Ordering, Secret, Users};
+
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn users() -> Users {
         let mut users = Users::default();
@@ -131,7 +155,7 @@ mod tests {
     }
 
     async fn verify(users: &Users, name: &str, password: &str) -> bool {
-        users.verify(name, Secret::from(password)).await
+        users.verify(name, Secret::from(password), PEER).await.expect("few are tried")
     }
 
     #[tokio::test]
@@ -172,6 +196,44 @@ mod tests {
             "the hashes cost the same"
         );
         assert!(!verify(&users, "alice", &"x".repeat(LONGEST + 1)).await);
+    }
+
+    #[tokio::test]
+    async fn right_passwords_are_not_counted() {
+        let users = users();
+        for _ in 0..=crate::attempts::OF_A_NAME.get() {
+            assert!(verify(&users, "alice", "correct:horse").await);
+        }
+    }
+
+    #[tokio::test]
+    async fn guesses_that_nobody_waits_for_are_counted_and_beyond_the_limit_nothing_is_hashed() {
+        let users = users();
+        let guess = || users.verify("alice", Secret::from("wrong"), PEER);
+        for _ in 0..100 {
+            // The peer is gone as soon as its password is hashed.
+            let before = users.hashed.load(Ordering::Relaxed);
+            tokio::select! {
+                biased;
+                refused = guess() => if refused.is_err() { break },
+                () = until_hashed(&users, before) => {}
+            }
+        }
+        let hashed = users.hashed.load(Ordering::Relaxed);
+        let most = usize::try_from(crate::attempts::OF_A_NAME.get()).expect("few") + super::AT_ONCE;
+        assert!(hashed < most, "{hashed}");
+        let right = users.verify("alice", Secret::from("correct:horse"), PEER).await;
+        assert!(right.is_err(), "whether it is right is not told");
+        assert_eq!(users.hashed.load(Ordering::Relaxed), hashed);
+        let elsewhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        let right = users.verify("alice", Secret::from("correct:horse"), elsewhere).await;
+        assert!(right.expect("none was wrong there"), "nobody locks her out");
+    }
+
+    async fn until_hashed(users: &Users, before: usize) {
+        while users.hashed.load(Ordering::Relaxed) == before {
+            tokio::task::yield_now().await;
+        }
     }
 
     // Rule G1.

@@ -51,11 +51,10 @@ function showLogin(message) {
 
 const time = (millis) => new Date(millis).toLocaleTimeString("en-GB");
 
-function row({ id, label, began, used }) {
+function row({ id, label, began, used, here }) {
   const row = document.createElement("tr");
   row.dataset.device = id;
-  const isHere = id === localStorage.getItem("device");
-  const cells = [isHere ? `${label} (this browser)` : label, time(began), time(used)];
+  const cells = [here ? `${label} (this browser)` : label, time(began), time(used)];
   for (const text of cells) row.insertCell().textContent = text;
   const button = document.createElement("button");
   button.textContent = "Log out";
@@ -98,7 +97,6 @@ element("login").onsubmit = async (event) => {
     const told = await response.json().catch(() => ({}));
     return showLogin(told.error_description ?? "The login does not work now. Try again later.");
   }
-  localStorage.setItem("device", response.headers.get("x-device"));
   await take(response);
   await show("");
 };

@@ -118,6 +118,26 @@ async fn a_wrong_password_is_refused_and_the_right_one_begins_a_session_whose_to
 }
 
 #[tokio::test]
+async fn after_too_many_wrong_passwords_the_page_says_when_to_try_again() {
+    let Some(browser) = Browser::start().await else { return };
+    let server = server(&[]).await;
+    let page = Account::open(&browser, &server.url).await;
+    for _ in 0..5 {
+        page.log_in("alice", "battery-staple").await;
+        page.until_message("The name or the password is wrong.").await;
+        browser.execute("document.getElementById('message').textContent = ''").await;
+    }
+    page.log_in("alice", PASSWORD).await;
+    let told = "return document.getElementById('message').textContent
+        .startsWith('Too many wrong passwords. Try again in ')";
+    page.until("the page says when", told).await;
+    page.picture("limited").await;
+    page.log_in("bob", "battery-staple").await;
+    page.until_devices(1).await;
+    assert_eq!(page.text("subject").await, "bob");
+}
+
+#[tokio::test]
 async fn a_session_outlives_its_access_tokens_and_a_reload_until_it_is_logged_out() {
     let Some(browser) = Browser::start().await else { return };
     let server = server(&[]).await;
