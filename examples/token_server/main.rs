@@ -192,8 +192,11 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         origins: arguments.allow_origin,
     };
     let server = Server::listen(arguments.listen, config).await;
-    let mut server =
-        server.map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;
+    let mut server = server.map_err(|error| match error.get_ref() {
+        // A setting that the server refuses.
+        Some(refused) => refused.to_string(),
+        None => format!("cannot listen on {}: {error}", arguments.listen),
+    })?;
     if !users.is_empty() {
         let account = account::router(&server.endpoints, server.issuer.clone(), users);
         server.add(account.map_err(|error| error.to_string())?);
