@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::server::{CLIENT, Config, SERVICE, Server};
 
-const SECRET: &str = "hush-hush";
+const SECRET: &str = "hush-hush-hush-hush";
 
 /// A running server, the lines that it tells, and every secret that went over the wire.
 struct Rig {
