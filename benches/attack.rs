@@ -35,7 +35,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 const CLIENTS: usize = 100;
 const ATTACKERS: usize = 100;
 const SECRET: &str = "a secret of the service";
-const HONEST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
+const HONEST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
 
 fn main() {
@@ -77,12 +77,12 @@ async fn attack(span: Duration) {
         (connection, refresh_token(&told))
     }))
     .await;
-    for (what, from) in [
+    for (what, attacker) in [
         ("nobody attacks", None),
         ("garbage from elsewhere", Some(ATTACKER)),
         ("garbage from the clients' address", Some(HONEST)),
     ] {
-        let garbage = from.map(|from| tokio::spawn(send_garbage(from, address, span)));
+        let garbage = attacker.map(|it| tokio::spawn(send_garbage(it, address, span)));
         let clients: JoinSet<_> =
             std::mem::take(&mut logins).into_iter().map(|it| refresh(it, span)).collect();
         let mut latencies = Vec::new();
@@ -112,7 +112,7 @@ async fn refresh(
     (mut connection, mut token): (Connection, String),
     span: Duration,
 ) -> ((Connection, String), Vec<Duration>) {
-    let mut taken = Vec::new();
+    let mut latencies = Vec::new();
     let mut ticks = interval(Duration::from_millis(100));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let begun = now();
@@ -121,11 +121,11 @@ async fn refresh(
         let form = format!("grant_type=refresh_token&client_id={CLIENT}&refresh_token={token}");
         let sent = now();
         let (status, told) = connection.post("/token", &form, "").await;
-        taken.push(sent.elapsed());
+        latencies.push(sent.elapsed());
         assert_eq!(status, 200, "an honest refresh was refused: {told}");
         token = refresh_token(&told);
     }
-    ((connection, token), taken)
+    ((connection, token), latencies)
 }
 
 /// Returns how many requests were sent, and how many were answered with 429.

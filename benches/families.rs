@@ -31,8 +31,8 @@ fn logins(count: usize) {
     let heap = allocation_counter::measure(|| {
         for user in 0..count {
             let login = Login::new("web", format!("user-{user}")).scope("read write");
-            let issued = at_once(issuer.login(login)).expect("a login");
-            tokens.push(refresh_token(issued));
+            let response = at_once(issuer.login(login)).expect("a login");
+            tokens.push(refresh_token(response));
         }
     });
     let texts: usize = tokens.iter().map(|token| token.expose().len()).sum();
@@ -43,9 +43,9 @@ fn logins(count: usize) {
     let begun = now();
     for _ in 0..count {
         place = (place + 7_919) % count;
-        let issued =
+        let response =
             at_once(issuer.refresh("web", &tokens[place], None)).expect("it is the newest");
-        tokens[place] = refresh_token(issued);
+        tokens[place] = refresh_token(response);
     }
     let claims = real(count as u64) / begun.elapsed().as_secs_f64();
     println!(

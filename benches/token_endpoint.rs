@@ -1,6 +1,6 @@
 //! How many refreshes a second `/token` answers, each with a rotation, beside node's `oidc-provider`:
-//! ours is the server of the example `token_server`, with opaque access tokens, in memory; what the
-//! other does for each is in `tests/interop/oidc_token_endpoint.mjs`. Each is a process of its own, and
+//! ours is the server of the example `token_server`, in memory, with opaque access tokens and then with JWTs that
+//! both sign with `EdDSA`; what the other does for each is in `tests/interop/oidc_token_endpoint.mjs`. Each is a process of its own, and
 //! one and the same generator of load drives both, in turns: connections that are kept open, each
 //! with a login of its own, which present their newest refresh token as soon as they have it.
 //!
@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 
 use ours::server::{CLIENT, Config};
+use perennial::adapters::jwt::SigningKey;
 use perennial::rotation::{Policy, Reuse};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -43,14 +44,19 @@ fn main() {
     let arguments: Vec<_> = std::env::args().collect();
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
     if has("--serve") {
-        return serve();
+        return serve(has("jwt"));
     }
     let quick = has("--quick") || has("--test");
     let (rounds, seconds) = if quick { (3, 2.0) } else { (7, 5.0) };
     let span = Duration::from_secs_f64(seconds);
+    compare("opaque", rounds, span);
+    compare("jwt", rounds, span);
+}
 
-    let mut perennial = Server::ours();
-    let mut other = Server::oidc_provider();
+/// Drives both servers in turns, with access tokens of this kind.
+fn compare(kind: &str, rounds: usize, span: Duration) {
+    let mut perennial = Server::ours(kind);
+    let mut other = Server::oidc_provider(kind);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     // A warm-up, which node needs to compile what it runs often.
     for server in [Some(&mut perennial), other.as_mut()].into_iter().flatten() {
@@ -60,9 +66,9 @@ fn main() {
         ours.push(perennial.drive(span));
         theirs.extend(other.as_mut().map(|other| other.drive(span)));
     }
-    report("perennial", &ours);
+    report("perennial", kind, &ours);
     if !theirs.is_empty() {
-        report("oidc-provider", &theirs);
+        report("oidc-provider", kind, &theirs);
         let ratio = |of: fn(&Round, &Round) -> Option<f64>| {
             let ratios: Vec<_> = ours.iter().zip(&theirs).filter_map(|(a, b)| of(a, b)).collect();
             (!ratios.is_empty()).then(|| median(ratios))
@@ -70,15 +76,18 @@ fn main() {
         let rps = ratio(|ours, theirs| Some(ours.rps / theirs.rps)).expect("there are rounds");
         let cpu = ratio(|ours, theirs| Some(theirs.cpu? / ours.cpu?));
         let cpu = cpu.map(|cpu| format!(",\"cpu_ratio\":{cpu:.1}")).unwrap_or_default();
-        println!("{{\"bench\":\"token_endpoint\",\"ratio\":{rps:.1}{cpu}}}");
+        println!(
+            "{{\"bench\":\"token_endpoint\",\"access_tokens\":\"{kind}\",\"ratio\":{rps:.1}{cpu}}}"
+        );
     }
 }
 
 /// This program again, as our server: until its standard input is closed.
-fn serve() {
+fn serve(jwt: bool) {
+    let signing = jwt.then(|| SigningKey::ed25519([7; 32]));
     let policy = Policy::new(Reuse::idempotent(Duration::from_secs(30)));
     // More than there can be: what is measured is not to be what turns requests away.
-    let config = Config { policy, requests_a_second: 10_000_000, ..ours::strict(3600) };
+    let config = Config { policy, signing, requests_a_second: 10_000_000, ..ours::strict(3600) };
     ours::serve(config, |url| {
         println!("{}", json!({ "url": url }));
         std::io::stdin().read_to_end(&mut Vec::new()).expect("its end");
@@ -101,9 +110,9 @@ struct Round {
 }
 
 impl Server {
-    fn ours() -> Self {
+    fn ours(kind: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        let (process, told) = start::serving("token_endpoint", command.arg("--serve"))
+        let (process, told) = start::serving("token_endpoint", command.args(["--serve", kind]))
             .expect("what is ours is not skipped");
         let address = address(&told);
         let newest = runtime().block_on(join_all((0..CONNECTIONS).map(async |number| {
@@ -113,9 +122,9 @@ impl Server {
         Self { address, newest, process }
     }
 
-    fn oidc_provider() -> Option<Self> {
+    fn oidc_provider(kind: &str) -> Option<Self> {
         let mut command = start::program("oidc_token_endpoint");
-        let command = command.arg(CONNECTIONS.to_string()).env("NODE_ENV", "production");
+        let command = command.args([&CONNECTIONS.to_string(), kind]).env("NODE_ENV", "production");
         let (process, told) = start::serving("oidc_token_endpoint", command)?;
         let newest = told["refresh_tokens"].as_array().expect("a list").iter();
         let newest = newest.map(|it| it.as_str().expect("a text").to_owned()).collect();
@@ -249,12 +258,14 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn report(server: &str, rounds: &[Round]) {
+fn report(server: &str, kind: &str, rounds: &[Round]) {
     let cpu: Vec<_> = rounds.iter().filter_map(|round| round.cpu).collect();
     let cpu =
         if cpu.is_empty() { String::new() } else { format!(",\"cpu_us\":{:.1}", median(cpu)) };
     let rps = median(rounds.iter().map(|round| round.rps));
-    println!("{{\"bench\":\"token_endpoint\",\"server\":\"{server}\",\"rps\":{rps:.0}{cpu}}}");
+    println!(
+        "{{\"bench\":\"token_endpoint\",\"access_tokens\":\"{kind}\",\"server\":\"{server}\",\"rps\":{rps:.0}{cpu}}}"
+    );
 }
 
 fn median(values: impl IntoIterator<Item = f64>) -> f64 {

@@ -102,7 +102,7 @@ impl<S: FamilyStore> AuthorizationServer<S> {
     /// Returns a builder for a server at `url`, which is its issuer identifier (RFC 8414, section
     /// 2).
     pub fn builder(issuer: Issuer<S>, url: impl Into<String>) -> AuthorizationServerBuilder<S> {
-        AuthorizationServerBuilder::new(issuer, url.into())
+        AuthorizationServerBuilder::new(issuer, &url.into())
     }
 
     /// Returns a router with the endpoints.

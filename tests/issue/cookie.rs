@@ -231,7 +231,7 @@ async fn a_refresh_token_that_does_not_work_is_removed_and_all_are_answered_alik
     rig.present(&spent).expect("it rotates");
     let revoked = rig.log_in();
     rig.issuer.revoke("web", &revoked.access_token).await.expect("a store");
-    let login = perennial::issue::Login::new("shop", "alice");
+    let login = Login::new("shop", "alice");
     let foreign = refresh_token(&rig.issuer.login(login).await.expect("a store"));
     let over = refresh_token(&rig.log_in());
     rig.time.advance(90 * DAY);

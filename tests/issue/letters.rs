@@ -1,4 +1,4 @@
-//! The rules of the RFCs to the letter: what is borne, what is refused, and in which order.
+//! The rules of the RFCs to the letter: what is ignored, what is refused, and in which order.
 
 use axum::Router;
 use axum::extract::Request;
@@ -30,7 +30,7 @@ fn router(rig: &Rig) -> Router {
         .router()
 }
 
-// Rule D6. X44. RFC 8707, section 2; RFC 6749, section 3.2.
+// Rule D6. Case X44. RFC 8707, section 2; RFC 6749, section 3.2.
 #[tokio::test]
 async fn a_resource_may_be_repeated_and_what_nobody_knows_is_ignored_however_often_it_is_there() {
     let rig = Rig::new(Policy::default());
@@ -54,7 +54,7 @@ async fn a_resource_may_be_repeated_and_what_nobody_knows_is_ignored_however_oft
     }
 }
 
-// Rule D6. X45. RFC 6749, section 2.3.1.
+// Rule D6. Case X45. RFC 6749, section 2.3.1.
 #[tokio::test]
 async fn a_secret_in_the_header_may_be_as_it_is_or_form_encoded() {
     let rig = Rig::new(Policy::default());
@@ -100,9 +100,9 @@ async fn both_readings_of_a_wrong_secret_are_charged_once() {
     assert_eq!(refused, 12);
 }
 
-// Rule D4. X46. RFC 6749, section 3.3.
+// Rule D4. Case X46. RFC 6749, section 3.3.
 #[tokio::test]
-async fn stray_blanks_in_a_scope_are_borne() {
+async fn stray_blanks_in_a_scope_are_ignored() {
     let rig = Rig::new(Policy::default());
     let router = router(&rig);
     for (scope, granted) in [
@@ -242,7 +242,7 @@ async fn a_client_uses_the_grant_types_that_it_is_allowed() {
     assert_eq!(answer.error(), (400, "unsupported_grant_type".to_owned()));
 }
 
-// X48. RFC 8414, section 2.
+// Rule D6. Case X48. RFC 8414, section 2.
 #[tokio::test]
 async fn the_metadata_says_what_is_served_and_takes_the_program_s_fields_and_grants() {
     let rig = Rig::new(Policy::default());

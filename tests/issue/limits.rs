@@ -7,7 +7,9 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request};
 use futures::StreamExt as _;
-use perennial::adapters::axum::{AuthorizationServer, BuildError, PeerAddress, RegisteredClient};
+use perennial::adapters::axum::{
+    AuthorizationServer, AuthorizationServerBuilder, BuildError, PeerAddress, RegisteredClient,
+};
 use perennial::events::{Event, EventKind};
 use perennial::rotation::{Policy, Reuse};
 use perennial::token::Secret;
@@ -40,7 +42,7 @@ fn garbage() -> Request {
     post("/token", "grant_type=refresh_token&client_id=web&refresh_token=prt1_garbage")
 }
 
-// Rule D10. X47.
+// Rule D10. Case X47.
 #[tokio::test]
 async fn garbage_is_charged_to_its_peer_and_holds_nobody_else_off() {
     let rig = Rig::new(Policy::default());
@@ -203,7 +205,7 @@ fn what_would_be_unsafe_in_operation_is_refused_where_the_server_is_built() {
     let rig = Rig::new(Policy::default());
     let built = |clients: Vec<RegisteredClient>| {
         let builder = AuthorizationServer::builder(rig.issuer.clone(), "https://auth.example.com");
-        clients.into_iter().fold(builder, |builder, client| builder.client(client)).build()
+        clients.into_iter().fold(builder, AuthorizationServerBuilder::client).build()
     };
     let (public, confidential) = (RegisteredClient::public, |id: &str, secret: &str| {
         RegisteredClient::confidential(id, secret)

@@ -37,7 +37,7 @@ pub struct AuthorizationServerBuilder<S: FamilyStore> {
 }
 
 impl<S: FamilyStore> AuthorizationServerBuilder<S> {
-    pub(super) fn new(issuer: Issuer<S>, url: String) -> Self {
+    pub(super) fn new(issuer: Issuer<S>, url: &str) -> Self {
         let url: String = url.trim_end_matches('/').into();
         Self {
             issuer,

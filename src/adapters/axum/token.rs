@@ -49,16 +49,16 @@ async fn granted<S: FamilyStore>(
             Ok(server.to_the_end(work).await??)
         }
         other => {
-            let handle = server.grants.get(other).ok_or(EndpointError::UnsupportedGrantType)?;
+            let grant = server.grants.get(other).ok_or(EndpointError::UnsupportedGrantType)?;
             if !client.is_public() {
                 throttled(server, id, peer, client.check())?;
             }
-            let work = handle(GrantRequest { client: name.clone(), form });
-            let issued = server.to_the_end(work).await?.map_err(EndpointError::from);
-            if matches!(issued, Err(EndpointError::InvalidGrant)) {
+            let work = grant(GrantRequest { client: name.clone(), form });
+            let response = server.to_the_end(work).await?.map_err(EndpointError::from);
+            if matches!(response, Err(EndpointError::InvalidGrant)) {
                 throttled(server, &name, peer, server.limits.garbage(peer))?;
             }
-            issued
+            response
         }
     }
 }
