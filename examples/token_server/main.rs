@@ -109,7 +109,8 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     signing: Option<std::path::PathBuf>,
 
-    /// Adds the client `service`, which shows this secret of 16 bytes or more and may act for itself, for "read"
+    /// Adds the client `service`, which shows this secret of 16 bytes or more, may act for itself, for "read", and
+    /// may introspect tokens
     #[arg(long, value_name = "SECRET")]
     service_secret: Option<String>,
 }

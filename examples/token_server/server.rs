@@ -27,7 +27,8 @@ pub(crate) struct Config<S = MemoryFamilies> {
     pub(crate) access_lifetime: Duration,
     /// Signs access tokens; without it they are opaque.
     pub(crate) signing: Option<SigningKey>,
-    /// The secret of a second client, which may act for itself; without one there is no such client.
+    /// The secret of a second client, which may act for itself and introspect tokens; without one there is no
+    /// such client.
     pub(crate) service_secret: Option<String>,
     /// Where families are kept.
     pub(crate) families: S,
@@ -85,7 +86,9 @@ impl<S: FamilyStore> Server<S> {
         let endpoints = endpoints.map_err(io::Error::other)?;
         let endpoints = match config.service_secret {
             Some(secret) => endpoints.client(
-                RegisteredClient::confidential(SERVICE, secret).client_credentials(["read"]),
+                RegisteredClient::confidential(SERVICE, secret)
+                    .client_credentials(["read"])
+                    .introspection(),
             ),
             None => endpoints,
         };

@@ -14,11 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 import requests
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.rfc8414 import get_well_known_url
 
 # The server is on this machine, so it need not be asked by https.
 os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
 url, client, secret = sys.argv[1:]
-TOKEN = f"{url}/token"
+METADATA = requests.get(get_well_known_url(url, external=True)).json()
+TOKEN = METADATA["token_endpoint"]
 RENEWALS = 5
 WAYS = {
     "none": ("web", None),
@@ -92,12 +94,28 @@ def through(way):
 
     other, seen = renewing()
     before = call(other)
+
+    def introspect(kind):
+        """What it is told of the token: whether it works, and where it does whose it is."""
+        answer = session().introspect_token(
+            METADATA["introspection_endpoint"], token=other.token[kind], token_type_hint=kind
+        )
+        told = answer.json()
+        if answer.status_code != 200:
+            return told["error"]
+        return told["sub"] if told["active"] else False
+
+    def introspect_both():
+        return [introspect("access_token"), introspect("refresh_token")]
+
+    introspection = [introspect_both()]
     # Once more, for what is revoked is no error to revoke (RFC 7009, section 2.2).
     for _ in range(2):
         revoked = other.revoke_token(
-            f"{url}/revoke", token=seen[-1], token_type_hint="refresh_token"
+            METADATA["revocation_endpoint"], token=seen[-1], token_type_hint="refresh_token"
         )
         assert revoked.status_code == 200, revoked.text
+    introspection.append(introspect_both())
     revocation = [before, refresh(seen[-1])]
 
     updates = []
@@ -110,7 +128,14 @@ def through(way):
         assert updates == [{"access_token": first["access_token"]}], updates
     except OAuthError as error:
         told = error.error
-    return way, dict(renewed=renewals, failed=failed, reuse=reuse, revocation=revocation, own=told)
+    return way, dict(
+        renewed=renewals,
+        failed=failed,
+        reuse=reuse,
+        revocation=revocation,
+        introspection=introspection,
+        own=told,
+    )
 
 
 with ThreadPoolExecutor() as ways:

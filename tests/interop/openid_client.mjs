@@ -1,5 +1,5 @@
 // `openid-client` as a client of our server. Ends with a line of JSON, of which each part is about one
-// way to say who one is; `authlib_client.py` prints the same, but for "ended": how access tokens are
+// way to say who one is; the other clients print the same, but for "ended": how access tokens are
 // answered that have not expired, when their refresh tokens work no more.
 //
 // `node openid_client.mjs URL CLIENT SECRET`; the client without a secret is called "web".
@@ -48,8 +48,16 @@ async function through(way, [client, secret, authentication]) {
 
   const other = await login();
   const before = await call(other);
+  /** What it is told of the token: whether it works, and where it does whose it is. */
+  const introspect = (token) => oauth.tokenIntrospection(config, token).then(
+    (it) => (it.active ? it.sub : it.active),
+    (error) => error.error ?? String(error),
+  );
+  const introspectBoth = async () => [await introspect(other.access_token), await introspect(other.refresh_token)];
+  const introspection = [await introspectBoth()];
   // Once more, for what is revoked is no error to revoke (RFC 7009, section 2.2).
   for (let time = 0; time < 2; time += 1) await oauth.tokenRevocation(config, other.refresh_token);
+  introspection.push(await introspectBoth());
   const revocation = [before, await refusal(refresh(other))];
   const ended = [await call(newest), await call(other)];
 
@@ -57,7 +65,7 @@ async function through(way, [client, secret, authentication]) {
     async (it) => [await call(it), it.refresh_token === undefined],
     (error) => error.error,
   );
-  return [way, { renewed: seen.size - 1, failed, reuse, revocation, ended, own }];
+  return [way, { renewed: seen.size - 1, failed, reuse, revocation, introspection, ended, own }];
 }
 
 const told = await Promise.all(Object.entries(ways).map(([way, how]) => through(way, how)));
