@@ -37,8 +37,13 @@ impl Default for Users {
     fn default() -> Self {
         let nobody = hash("nobody has it").expect("the operating system has random numbers");
         let turns = Arc::new(Semaphore::new(AT_ONCE));
-        let (hashes, attempts, hashed) = (Arc::default(), Arc::default(), Arc::default());
-        Self { hashes, nobody, turns, attempts, hashed }
+        Self {
+            hashes: Arc::default(),
+            nobody,
+            turns,
+            attempts: Arc::default(),
+            hashed: Arc::default(),
+        }
     }
 }
 
