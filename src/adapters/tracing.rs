@@ -84,6 +84,7 @@ macro_rules! emit {
                 "perennial.issuer.family" = fields.text("perennial.issuer.family"),
                 "perennial.issuer.number" = fields.number("perennial.issuer.number"),
                 "perennial.issuer.successor" = fields.number("perennial.issuer.successor"),
+                "client.address" = fields.text("client.address"),
                 "error.type" = fields.text("error.type"),
                 "error.message" = fields.text("error.message"),
                 "http.response.status_code" = fields.number("http.response.status_code"),

@@ -60,8 +60,9 @@
 //! | `perennial.store.outcome` | `done`, `conflict`, `busy`, `lost`, `failed` |
 //! | `perennial.store.duration` | how long the store took |
 //! | `perennial.request.replayed` | whether a request is sent again |
-//! | `perennial.issuer.outcome` | what an issuer did |
+//! | `perennial.issuer.outcome` | what an issuer did: `login`, `client credentials`, `refresh`, `refresh repeated`, `access renewed`, `revoked`; `reuse`, `refused`, `client refused`, `throttled`, `unavailable` |
 //! | `perennial.issuer.client`, `.subject`, `.family`, `.number`, `.successor` | for which client, for whom, by which refresh token, and which one was issued |
+//! | `client.address` | the address of a request that was denied before its family was known; of IPv6 the first 64 bits |
 //! | `error.type` | the kind of an error, in a word; for a refresh and a wait see [`Error::name`](crate::session::Error::name) |
 //! | `error.message` | its text, with its sources |
 //! | `http.response.status_code` | the status of the token endpoint's response, or of the response that rejected a token |

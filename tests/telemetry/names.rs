@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
 use expect_test::expect_file;
+use perennial::adapters::axum::AuthorizationServer;
 use perennial::events::Event;
 use perennial::interceptor::{Interceptor, RequestTarget, ResponseHead};
 use perennial::issue::{Issuer, Keys, Login, MemoryFamilies};
@@ -13,7 +18,9 @@ use perennial::refresh::RefreshError;
 use perennial::session::Builder;
 use perennial::testing::{Response, Scripted, VirtualTime};
 use perennial::token::{Grant, Secret};
-use perennial::verdict::{Attempt, Body, ResponseOrigin};
+use perennial::verdict::{self, Attempt, ResponseOrigin};
+
+use tower::ServiceExt as _;
 
 use crate::session_support::unwritable::Unwritable;
 use crate::session_support::{HOUR, Hand, START, builder};
@@ -61,7 +68,7 @@ pub(crate) fn all_kinds(seen: &Seen) {
     let headers = http::HeaderMap::new();
     assert!(interceptor.attaches(RequestTarget::from_uri(&plain), &headers).is_err());
     let head = ResponseHead { status: http::StatusCode::UNAUTHORIZED, headers: &headers };
-    let first = (ResponseOrigin::SameOrigin, Body::Replayable, Attempt::First);
+    let first = (ResponseOrigin::SameOrigin, verdict::Body::Replayable, Attempt::First);
     let _ = interceptor.handle_response(&token, head, first.0, first.1, first.2);
     let next = session.token_blocking().expect("the server grants");
     session.recovered(&next);
@@ -105,6 +112,22 @@ fn issuer(seen: &Seen) {
         assert!(issuer.refresh("web", &Secret::from("made up"), None).await.is_err());
     });
     assert!(login.poll().is_ready());
+    denied(issuer.clone());
+}
+
+/// An unknown client at the token endpoint.
+fn denied(issuer: Issuer<MemoryFamilies>) {
+    let server = AuthorizationServer::builder(issuer, "https://auth.example.com").build();
+    let router = server.expect("each setting is allowed").router();
+    let mut request = Request::post("/token")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from("client_id=nobody"))
+        .expect("a request");
+    let peer: SocketAddr = "192.0.2.1:5000".parse().expect("an address");
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let mut response =
+        Hand::new(async { router.oneshot(request).await.expect("a response").status() });
+    assert_eq!(response.poll().map(|status| status.as_u16()), Poll::Ready(400));
 }
 
 // Rule H3: "The names of events and attributes MUST be kept from version to version." One that is missing
