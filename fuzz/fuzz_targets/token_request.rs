@@ -32,7 +32,7 @@ fn holds(issued: &Issued, bytes: &[u8]) {
 }
 
 const CODES: &str = "400 invalid_request; 400 invalid_client; 400 invalid_grant; 400 invalid_scope; \
-    400 unauthorized_client; 400 unsupported_grant_type; 401 invalid_client; 413 invalid_request";
+    400 unauthorized_client; 400 unsupported_grant_type; 401 invalid_client; 403 invalid_request; 413 invalid_request";
 
 const REASONS: &str = "the content type must be application/x-www-form-urlencoded; \
     the form is too long or incomplete; a parameter is repeated; grant_type is missing; \
@@ -40,5 +40,6 @@ const REASONS: &str = "the content type must be application/x-www-form-urlencode
     the client gives itself two names; client authentication failed; \
     the refresh token does not work; this client may not use this grant type; \
     the scope exceeds what was granted, or what a token can hold; \
+    requests from this origin are not allowed; \
     the metadata of the server names the grant types that it supports; \
     there is more than one Authorization header; there is more than one Content-Type header";
