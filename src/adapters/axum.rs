@@ -41,7 +41,7 @@
 //! A refresh token's MAC is verified first. What verifies is charged to its family, by the
 //! [limit](RegisteredClient::rate_limit) of its client; anything else to the [peer](PeerAddress): 30 at once,
 //! then one a second. A peer that sends wrong secrets of a client may send 12 at once, then one in 5 seconds;
-//! others are served meanwhile. Beyond a limit the response is 429 with `Retry-After`, except that reuse revokes
+//! others are served meanwhile. Behind a reverse proxy set [`PeerAddress::Header`], or all callers are one peer. Beyond a limit the response is 429 with `Retry-After`, except that reuse revokes
 //! its family all the same. What the limiters remember is bounded. The body of a request has 10 seconds.
 //!
 //! # Browsers

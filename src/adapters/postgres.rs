@@ -64,7 +64,7 @@
 //! WITH instant AS (SELECT (extract(epoch FROM now()) * 1000)::bigint AS now),
 //! marked AS (UPDATE perennial_families
 //!     SET over_at = CASE WHEN forget_at <= instant.now THEN instant.now END FROM instant
-//!     WHERE CASE WHEN forget_at <= instant.now THEN over_at IS NULL OR over_at > instant.now
+//!     WHERE newest > 0 AND CASE WHEN forget_at <= instant.now THEN over_at IS NULL OR over_at > instant.now
 //!         ELSE over_at IS NOT NULL END),
 //! deleted AS (DELETE FROM perennial_families USING instant
 //!     WHERE forget_at <= instant.now - 60000 AND (newest = 0 OR over_at <= instant.now - 3600000)

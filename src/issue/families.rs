@@ -14,6 +14,8 @@ use crate::events::{ErrorView, IssuerEvent};
 use crate::rotation::{Family, State};
 use crate::store::StoreError;
 use crate::time::Timestamp;
+#[cfg(feature = "axum")]
+use crate::token::Secret;
 
 /// How many families [`Issuer::families_of`] returns at most.
 const MOST: usize = 1000;
@@ -94,6 +96,14 @@ impl<S: FamilyStore> Issuer<S> {
     /// If the store fails.
     pub async fn purge(&self) -> Result<u64, StoreError> {
         self.0.store.purge(self.0.clock.now()).await
+    }
+
+    /// Returns the family of a refresh token or an access token, if this issuer has made the token. Reads no store.
+    #[cfg(feature = "axum")]
+    pub(crate) fn family_of_any(&self, token: &Secret) -> Option<FamilyId> {
+        let by_access_token =
+            || self.0.tokens.verify(token.expose()).ok().map(|(claims, _)| claims.family);
+        self.family_of(token).or_else(by_access_token)
     }
 
     /// Reports a request that was denied before its family was known.

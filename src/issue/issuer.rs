@@ -265,7 +265,9 @@ impl<S: FamilyStore> Issuer<S> {
         };
         let Some((id, number)) = by_refresh_token.or_else(by_access_token) else { return Ok(()) };
         match self.0.store.find(id).await? {
-            Some(found) if found.record.client == client => self.0.store.revoke(id).await?,
+            Some(found) if found.record.client == client && !found.record.is_revoked() => {
+                self.0.store.revoke(id).await?;
+            }
             Some(_) | None => return Ok(()),
         }
         self.0.notify(client, Some(id), Some(number), IssuerOutcome::Revoked);

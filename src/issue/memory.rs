@@ -27,8 +27,8 @@ struct StoredFamilies {
     looks: BTreeSet<(Timestamp, FamilyId)>,
     /// Families with a refresh token that were found over, and when they were first.
     over: HashMap<FamilyId, Timestamp>,
-    /// The instant of the last check.
-    checked: Option<Timestamp>,
+    /// When the last of them was found.
+    newest_over: Option<Timestamp>,
 }
 
 impl MemoryFamilies {
@@ -56,7 +56,7 @@ impl StoredFamilies {
     /// Deletes the records that may be deleted at `now`, and returns how many. Rule D4: "a clock that jumps ahead for
     /// less than [1 h] MUST NOT end a login for good".
     fn forget(&mut self, now: Timestamp) -> u64 {
-        if self.checked.replace(now).is_some_and(|last| now < last) {
+        if self.newest_over > Some(now) {
             self.look_again(now);
         }
         let mut deleted = 0;
@@ -75,6 +75,7 @@ impl StoredFamilies {
             }
             if record.has_refresh_token() {
                 let first = *self.over.entry(id).or_insert(now);
+                self.newest_over = self.newest_over.max(Some(first));
                 let confirmed_at = first.saturating_add(PURGE_CONFIRMED_AFTER);
                 if now < confirmed_at {
                     self.looks.insert((confirmed_at, id));
@@ -96,6 +97,7 @@ impl StoredFamilies {
             // The look that waits for the confirmation finds nothing to do.
             self.looks.extend(forget_at.map(|at| (at, id)));
         }
+        self.newest_over = self.over.values().max().copied();
     }
 
     fn delete(&mut self, id: FamilyId) {
@@ -183,7 +185,9 @@ impl FamilyStore for MemoryFamilies {
     ) -> Result<Vec<(FamilyId, FamilyRecord)>, StoreError> {
         let kept = self.lock();
         let ids = kept.of_subject.get(subject).into_iter().flatten();
-        let found = ids.filter_map(|id| kept.families.get(id).map(|it| (*id, it.record.clone())));
+        let found = ids.filter_map(|id| Some((*id, &kept.families.get(id)?.record)));
+        let found = found.filter(|(_, it)| it.has_refresh_token() && !it.is_revoked());
+        let found = found.map(|(id, record)| (id, record.clone()));
         let mut found: Vec<_> = found.collect();
         found.sort_by_key(|(_, record)| Reverse(record.family.used));
         found.truncate(most);

@@ -55,6 +55,8 @@ pub(crate) use error::Denied;
 pub use error::{AuthenticationError, GrantError, InvalidGrant, Unchecked};
 pub use families::ActiveLogin;
 pub use introspect::{Introspected, TokenUse};
+#[cfg(feature = "axum")]
+pub(crate) use issued::normalized;
 pub use issued::{Issued, Login};
 pub use issuer::Issuer;
 pub use keys::{KeyError, Keys};

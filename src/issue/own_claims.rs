@@ -10,7 +10,7 @@ const LONGEST: usize = 2048;
 
 /// The claims that this crate writes itself, and those by which other specifications identify a token's holder (RFC 7519,
 /// RFC 7662, RFC 8693, RFC 9068, RFC 7800).
-const RESERVED: [&str; 18] = [
+const RESERVED: [&str; 20] = [
     "iss",
     "sub",
     "aud",
@@ -29,6 +29,8 @@ const RESERVED: [&str; 18] = [
     "token_use",
     "token_type",
     "username",
+    "scp",
+    "azp",
 ];
 
 /// Claims that a login carries into each of its access tokens, beside those of RFC 9068: roles, a tenant. At

@@ -121,7 +121,8 @@ pub trait FamilyStore: Send + Sync + 'static {
     fn revoke_subject(&self, subject: &str)
     -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Returns the families of a subject that are stored, those used last first, and no more than `most`.
+    /// Returns the families of a subject that were not revoked and have a refresh token, those used last first, and no
+    /// more than `most`.
     ///
     /// # Errors
     /// As for [`find`](FamilyStore::find).

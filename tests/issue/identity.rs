@@ -54,9 +54,21 @@ fn a_resource_server_reads_the_claims_from_the_token_alone() {
 
 #[test]
 fn a_claim_of_the_issuer_s_cannot_be_set_and_claims_are_bounded() {
-    for name in
-        ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "sid", "cnf"]
-    {
+    for name in [
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "nbf",
+        "iat",
+        "jti",
+        "client_id",
+        "scope",
+        "sid",
+        "cnf",
+        "scp",
+        "azp",
+    ] {
         let refused = OwnClaims::new().with(name, 1);
         assert_eq!(refused, Err(ClaimError::Reserved(name.into())));
     }

@@ -1,7 +1,9 @@
 //! The rules of the RFCs to the letter: what is ignored, what is refused, and in which order.
 
+use std::net::SocketAddr;
+
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use http::StatusCode;
 use perennial::adapters::axum::{AuthorizationServer, RegisteredClient};
 use perennial::issue::{GrantError, Login};
@@ -94,7 +96,10 @@ async fn both_readings_of_a_wrong_secret_are_charged_once() {
     let mut refused = 0;
     for _ in 0..13 {
         let ask = post("/token", "grant_type=client_credentials");
-        let answer = send(&router, with_basic(ask, "robot", "wrong+%41")).await;
+        let mut guess = with_basic(ask, "robot", "wrong+%41");
+        let peer: SocketAddr = "192.0.2.1:5000".parse().expect("an address");
+        guess.extensions_mut().insert(ConnectInfo(peer));
+        let answer = send(&router, guess).await;
         refused += usize::from(answer.status == 401);
     }
     assert_eq!(refused, 12);

@@ -8,7 +8,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request};
 use futures::StreamExt as _;
 use perennial::adapters::axum::{
-    AuthorizationServer, AuthorizationServerBuilder, BuildError, PeerAddress, RegisteredClient,
+    AuthorizationServer, AuthorizationServerBuilder, BuildError, GrantRefusal, GrantRequest,
+    PeerAddress, RegisteredClient,
 };
 use perennial::events::{Event, EventKind};
 use perennial::rotation::{Policy, Reuse};
@@ -175,6 +176,69 @@ async fn a_peer_is_taken_from_the_header_of_a_proxy_where_the_operator_says_so()
 }
 
 // Rule D10.
+#[tokio::test]
+async fn a_guess_at_a_grant_of_the_program_s_is_not_looked_at_beyond_the_limit() {
+    let rig = Rig::new(Policy::default());
+    let looked_at = Arc::new(Mutex::new(0));
+    let counter = Arc::clone(&looked_at);
+    let exchange = move |request: GrantRequest| {
+        *counter.lock().expect("no panic") += 1;
+        async move {
+            request.parameter("code")?;
+            Err(GrantRefusal::InvalidGrant)
+        }
+    };
+    let server = AuthorizationServer::builder(rig.issuer.clone(), "https://auth.example.com")
+        .client(RegisteredClient::public("web"))
+        .grant("authorization_code", exchange);
+    let router = server.build().expect("each setting is allowed").router();
+    let guess = || post("/token", "grant_type=authorization_code&client_id=web&code=guess");
+    for _ in 0..500 {
+        send(&router, from(ATTACKER, guess())).await;
+    }
+    let seen = *looked_at.lock().expect("no panic");
+    assert!((30..60).contains(&seen), "{seen} of 500 guesses");
+    assert_eq!(send(&router, from(HONEST, guess())).await.status, 400);
+}
+
+// Rule D10.
+#[tokio::test]
+async fn a_revocation_is_charged_as_a_refresh_is_and_writes_once() {
+    let rig = Rig::new(Policy::default());
+    let router = router(&rig);
+    let (login, other) = (rig.log_in(), rig.log_in());
+    let writes = rig.store.writes();
+    let revoke = |token: &str| post("/revoke", &format!("client_id=web&token={token}"));
+    let token = refresh_token(&login);
+    let mut statuses = Vec::new();
+    for token in [token.expose(), login.access_token.expose(), token.expose(), token.expose()] {
+        statuses.push(send(&router, from(HONEST, revoke(token))).await.status.as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 200, 429]);
+    assert_eq!(rig.store.writes(), writes + 1, "what is revoked is not revoked again");
+    for _ in 0..40 {
+        send(&router, from(ATTACKER, revoke("nothing"))).await;
+    }
+    assert_eq!(send(&router, from(ATTACKER, revoke("nothing"))).await.status, 429);
+    let works = send(&router, from(ATTACKER, revoke(other.access_token.expose()))).await;
+    assert_eq!(works.status, 200);
+    assert!(!rig.works(&other.access_token));
+}
+
+// Rule D10. Whose secret is wrong is not known, so nobody is held off for it.
+#[tokio::test]
+async fn a_client_is_not_held_off_where_peers_are_not_known() {
+    let rig = Rig::new(Policy::default());
+    let router = router(&rig);
+    let ask = "grant_type=client_credentials";
+    for _ in 0..100 {
+        let guess = with_basic(post("/token", ask), "shop", "a wrong secret");
+        assert_eq!(send(&router, guess).await.status, 401);
+    }
+    assert_eq!(send(&router, with_basic(post("/token", ask), "shop", SECRET)).await.status, 200);
+}
+
+// Rule D10.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stalls_is_given_up_and_never_holds_up_the_end() {
     let rig = Rig::new(Policy::default());
@@ -233,7 +297,7 @@ fn what_would_be_unsafe_in_operation_is_refused_where_the_server_is_built() {
     let builder = || AuthorizationServer::builder(rig.issuer.clone(), "https://auth.example.com");
     let computed = builder().metadata("token_endpoint", "https://elsewhere").build().err();
     assert_eq!(computed, Some(BuildError::ComputedMetadata("token_endpoint".into())));
-    let grant = async |_| Err(perennial::adapters::axum::GrantRefusal::InvalidGrant);
+    let grant = async |_| Err(GrantRefusal::InvalidGrant);
     let repeated = builder().grant("refresh_token", grant).build().err();
     assert_eq!(repeated, Some(BuildError::RepeatedGrantType("refresh_token".into())));
 }

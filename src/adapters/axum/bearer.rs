@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::issue::normalized;
 use crate::issue::{AuthenticationError, Identity, TokenVerifier};
 use crate::token::Secret;
 
@@ -46,7 +47,7 @@ impl<V: TokenVerifier> RequireBearer<V> {
     /// Sets the scopes, separated by spaces, that a token must have, all of them. Default: none.
     #[must_use]
     pub fn scope(mut self, scope: &str) -> Self {
-        self.scope = Some(plain(scope).into());
+        self.scope = normalized(&plain(scope)).map(Into::into);
         self
     }
 

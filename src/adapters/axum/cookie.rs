@@ -19,7 +19,7 @@ use super::form::EndpointError;
 use super::issued::without_refresh_token;
 use super::origins::Callers;
 use super::state::ServerState;
-use super::token::refreshed;
+use super::token::{ended, refreshed};
 use crate::issue::{FamilyStore, Issued};
 use crate::store::StoreError;
 use crate::token::Secret;
@@ -124,6 +124,9 @@ impl CookieConfig {
         header
     }
 }
+
+/// How many families one request revokes at most.
+const MOST: usize = 4;
 
 /// The endpoints of a front-end in a browser whose refresh token is in a cookie. Clones are handles
 /// to the same endpoints.
@@ -247,15 +250,29 @@ impl<S: FamilyStore> RefreshCookie<S> {
     }
 
     /// Revokes the family of the refresh token in the cookie of a request, if there is one: for a
-    /// login that takes the place of another one in the same browser.
+    /// login that takes the place of another one in the same browser. Of several cookies of the name at most
+    /// four families are revoked.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn revoke(&self, headers: &HeaderMap) -> Result<(), StoreError> {
-        for token in self.presented(headers) {
+        for token in self.distinct(headers) {
             self.server.issuer.revoke(&self.config.client, &token).await?;
         }
         Ok(())
+    }
+
+    /// Returns tokens of different families that the issuer has made, out of the cookies of a request.
+    fn distinct(&self, headers: &HeaderMap) -> Vec<Secret> {
+        let (mut families, mut tokens) = (Vec::new(), Vec::new());
+        for token in self.presented(headers) {
+            let family = self.server.issuer.family_of(&token);
+            if families.len() < MOST && family.is_some() && !families.contains(&family) {
+                families.push(family);
+                tokens.push(token);
+            }
+        }
+        tokens
     }
 
     async fn renewed(&self, request: &Parts) -> Response {
@@ -288,11 +305,14 @@ impl<S: FamilyStore> RefreshCookie<S> {
         refreshed(&self.server, client, peer, token.clone(), None).await
     }
 
-    async fn ended(&self, headers: &HeaderMap) -> Response {
-        match self.revoke(headers).await {
-            Ok(()) => self.without_cookie(StatusCode::NO_CONTENT.into_response()),
-            Err(_) => EndpointError::Unavailable.into_response(),
+    async fn ended(&self, request: &Parts) -> Result<(), EndpointError> {
+        let unknown = EndpointError::InvalidClient { challenge: false };
+        let client = self.server.clients.get(&self.config.client).ok_or(unknown)?;
+        let peer = self.server.peers.of(&request.headers, &request.extensions);
+        for token in self.distinct(&request.headers) {
+            ended(&self.server, client, peer, token).await?;
         }
+        Ok(())
     }
 
     fn without_cookie(&self, mut response: Response) -> Response {
@@ -321,11 +341,12 @@ async fn refresh<S: FamilyStore>(
 
 async fn logout<S: FamilyStore>(
     State(cookie): State<RefreshCookie<S>>,
-    headers: HeaderMap,
+    request: Parts,
 ) -> Response {
-    let work = cookie.clone();
-    let ended = cookie.server.to_the_end(async move { work.ended(&headers).await }).await;
-    ended.unwrap_or_else(IntoResponse::into_response)
+    match cookie.ended(&request).await {
+        Ok(()) => cookie.without_cookie(StatusCode::NO_CONTENT.into_response()),
+        Err(error) => error.into_response(),
+    }
 }
 
 impl<S: FamilyStore> Clone for RefreshCookie<S> {

@@ -37,7 +37,9 @@ const SECRET_EACH: Duration = Duration::from_secs(5);
 #[non_exhaustive]
 pub enum PeerAddress {
     /// The connection: `axum::extract::ConnectInfo<SocketAddr>`, which is there where the router is served with
-    /// `into_make_service_with_connect_info::<SocketAddr>()`. Without it all peers count as one.
+    /// `into_make_service_with_connect_info::<SocketAddr>()`. Without it the peers are not known: then nobody is held
+    /// off for wrong secrets. Behind a reverse proxy the connection is the proxy's, and all callers would be one
+    /// peer: name its header.
     #[default]
     Connection,
     /// A header that a reverse proxy sets, and that no client can: the last address of its last value, such
@@ -178,14 +180,23 @@ impl Limits {
         self.garbage.check(peer, Charge::Counted)
     }
 
+    /// Returns an error where a peer has sent too much garbage: before a guess is looked at. Peers that are not
+    /// known are not one that could be held off.
+    pub(super) fn guess(&self, peer: Peer) -> Result<(), EndpointError> {
+        if peer.0.is_none() { Ok(()) } else { self.garbage.check(peer, Charge::Asked) }
+    }
+
     /// Returns an error where a peer has sent too many wrong secrets of a client. Before a secret is compared
-    /// it is asked; a wrong one is counted.
+    /// it is asked; a wrong one is counted. Of peers that are not known none is held off: the client is among them.
     pub(super) fn secret(
         &self,
         client: u32,
         peer: Peer,
         charge: Charge,
     ) -> Result<(), EndpointError> {
+        if peer.0.is_none() {
+            return Ok(());
+        }
         self.secrets.check((client, peer), charge)
     }
 }

@@ -50,9 +50,9 @@ async fn granted<S: FamilyStore>(
         }
         other => {
             let grant = server.grants.get(other).ok_or(EndpointError::UnsupportedGrantType)?;
-            if !client.is_public() {
-                throttled(server, id, peer, client.check())?;
-            }
+            // A public client's guesses are held off before one more is looked at.
+            let limit = if client.is_public() { server.limits.guess(peer) } else { client.check() };
+            throttled(server, id, peer, limit)?;
             let work = grant(GrantRequest { client: name.clone(), form });
             let response = server.to_the_end(work).await?.map_err(EndpointError::from);
             if matches!(response, Err(EndpointError::InvalidGrant)) {
@@ -146,17 +146,32 @@ fn report<S: FamilyStore>(
 /// form.
 pub(super) async fn revoke<S: FamilyStore>(server: &ServerState<S>, request: Request) -> Response {
     let revoked = async {
-        let Sent { form, client, .. } = sent(server, request).await?;
+        let Sent { form, client, peer } = sent(server, request).await?;
         let token = Secret::from(form.need("token", "token is missing")?);
-        let (issuer, client) = (server.issuer.clone(), String::from(client.id()));
-        let work = async move { issuer.revoke(&client, &token).await };
-        server.to_the_end(work).await?.map_err(|_| EndpointError::Unavailable)
+        ended(server, client, peer, token).await
     };
     match revoked.await {
         // Rule D6: "200 for tokens that work and for those that do not".
         Ok(()) => json_response(StatusCode::OK, &Value::Object(Map::new())),
         Err(error) => error.into_response(),
     }
+}
+
+/// Revokes the family of a token, within the limits.
+pub(super) async fn ended<S: FamilyStore>(
+    server: &ServerState<S>,
+    client: &KnownClient,
+    peer: Peer,
+    token: Secret,
+) -> Result<(), EndpointError> {
+    let (issuer, id) = (server.issuer.clone(), String::from(client.id()));
+    let limit = match issuer.family_of_any(&token) {
+        Some(family) => client.check_family(family),
+        None => server.limits.garbage(peer),
+    };
+    throttled(server, &id, peer, limit)?;
+    let work = async move { issuer.revoke(&id, &token).await };
+    server.to_the_end(work).await?.map_err(|_| EndpointError::Unavailable)
 }
 
 /// Logs in as `subject`, without authentication.

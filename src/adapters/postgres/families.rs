@@ -20,7 +20,7 @@ macro_rules! purge {
             "WITH instant AS (SELECT ", $now, " AS now), \
              marked AS (UPDATE perennial_families \
              SET over_at = CASE WHEN forget_at <= instant.now THEN instant.now END FROM instant \
-             WHERE CASE WHEN forget_at <= instant.now THEN over_at IS NULL OR over_at > instant.now \
+             WHERE newest > 0 AND CASE WHEN forget_at <= instant.now THEN over_at IS NULL OR over_at > instant.now \
              ELSE over_at IS NOT NULL END), \
              deleted AS (DELETE FROM perennial_families USING instant \
              WHERE forget_at <= instant.now - 60000 AND (newest = 0 OR over_at <= instant.now - 3600000) \
@@ -43,7 +43,8 @@ const PURGE_AT: &str = purge!("$1::bigint");
 const FAMILIES_OF: &str = "
 SELECT version, client, subject, scope, began, used, newest, tolerance, overlap_until, overlap_uses,
     revoked, forget_at, device, claims, id
-FROM perennial_families WHERE subject = $1 ORDER BY used DESC LIMIT $2";
+FROM perennial_families WHERE subject = $1 AND NOT revoked AND newest > 0
+ORDER BY used DESC LIMIT $2";
 
 const INSERT: &str = "
 INSERT INTO perennial_families (id, client, subject, scope, began, used, newest, tolerance,

@@ -37,7 +37,8 @@ static FAMILY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("fam
 ///
 /// Each step is one script, so that of two processes that rotate one token one does. All keys begin
 /// with `{name}:`, so that they lie on one node of a cluster. The server deletes a family an hour after it may
-/// be forgotten; nothing has to be purged.
+/// be forgotten, by its own clock; nothing has to be purged. Where that clock jumps ahead, what is due by then is gone:
+/// let it be slewed.
 #[derive(Clone)]
 pub struct RedisFamilies {
     connection: RedisConnection,

@@ -88,8 +88,10 @@ elseif step == 'families_of' then
   for _, name in ipairs(redis.call('SMEMBERS', key)) do
     local record = redis.call('HGETALL', families .. name)
     if #record > 0 then
-      local used = redis.call('HGET', families .. name, 'used')
-      table.insert(found, { name = name, record = record, used = tonumber(used) or 0 })
+      local state = redis.call('HMGET', families .. name, 'used', 'revoked', 'newest')
+      if state[2] ~= '1' and state[3] ~= '0' then
+        table.insert(found, { name = name, record = record, used = tonumber(state[1]) or 0 })
+      end
     else
       redis.call('SREM', key, name)
     end

@@ -98,5 +98,7 @@ impl Drop for Asked<'_> {
         if self.is_out(&state) && Arc::strong_count(&self.flight) <= 2 {
             state.flights.remove(&self.digest);
         }
+        // While the lock is held, so that of two that end at once the second counts right.
+        drop(core::mem::take(&mut self.flight));
     }
 }

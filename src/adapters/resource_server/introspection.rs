@@ -169,7 +169,7 @@ impl TokenVerifier for Introspection {
             return Err(AuthenticationError::Unverified);
         }
         let digest = Sha256::digest(token.expose()).into();
-        match self.0.answers.look_up(digest, self.0.settings.clock.wall()) {
+        match self.0.answers.look_up(digest, self.0.settings.clock.now()) {
             Ok(answer) => answer.result,
             Err(asked) => asked.answer(self.0.ask(token)).await.result,
         }
@@ -191,7 +191,9 @@ impl Inner {
     async fn ask(&self, token: &Secret) -> Answer {
         let received = self.send(token).await;
         let now = self.settings.clock.wall();
-        let after = |age: Span| (age > Span::ZERO).then(|| now.saturating_add(age));
+        // Kept by the clock that nobody sets back.
+        let received_at = self.settings.clock.now();
+        let after = |age: Span| (age > Span::ZERO).then(|| received_at.saturating_add(age));
         let body = match received.and_then(|response| read(&response)) {
             Ok(body) => body,
             Err(why) => {
@@ -202,7 +204,7 @@ impl Inner {
         let expires_at = body.claims.expires_at().unwrap_or(Timestamp::MAX);
         match self.judge(body, now) {
             Ok(identity) => {
-                let until = after(self.settings.max_age).map(|until| until.min(expires_at));
+                let until = after(self.settings.max_age.min(expires_at.since(now)));
                 Answer { result: Ok(identity), until }
             }
             Err(error) => {
