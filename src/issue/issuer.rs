@@ -124,6 +124,7 @@ impl<S: FamilyStore> Issuer<S> {
     }
 
     /// Returns the family of a refresh token, if this issuer has made the token. Reads no store.
+    #[cfg(feature = "axum")]
     pub(crate) fn family_of(&self, presented: &Secret) -> Option<FamilyId> {
         self.0.keys.read(presented.expose()).map(|(family, _)| family)
     }
