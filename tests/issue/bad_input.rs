@@ -114,7 +114,8 @@ fn no_token_and_no_key_shows_in_what_is_printed() {
         keys(),
         rig.refused(&Secret::from("rt-planted"))
     );
-    for secret in [token.expose(), login.access_token.expose(), "rt-planted", "7, 7", "0707070707"] {
+    for secret in [token.expose(), login.access_token.expose(), "rt-planted", "7, 7", "0707070707"]
+    {
         assert!(!shown.contains(secret), "{secret}: {shown}");
     }
     // What is no secret is of use.
