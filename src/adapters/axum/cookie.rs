@@ -15,8 +15,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use thiserror::Error as ThisError;
 
+use super::authentication::KnownClient;
 use super::form::EndpointError;
 use super::issued::without_refresh_token;
+use super::limits::Peer;
 use super::origins::Callers;
 use super::state::ServerState;
 use super::token::{ended, refreshed};
@@ -298,17 +300,20 @@ impl<S: FamilyStore> RefreshCookie<S> {
         }
     }
 
-    async fn granted(&self, request: &Parts, token: &Secret) -> Result<Issued, EndpointError> {
+    /// Returns the configured client, and the peer that a request is charged to.
+    fn caller(&self, request: &Parts) -> Result<(&KnownClient, Peer), EndpointError> {
         let unknown = EndpointError::InvalidClient { challenge: false };
         let client = self.server.clients.get(&self.config.client).ok_or(unknown)?;
-        let peer = self.server.peers.of(&request.headers, &request.extensions);
+        Ok((client, self.server.peers.of(&request.headers, &request.extensions)))
+    }
+
+    async fn granted(&self, request: &Parts, token: &Secret) -> Result<Issued, EndpointError> {
+        let (client, peer) = self.caller(request)?;
         refreshed(&self.server, client, peer, token.clone(), None).await
     }
 
     async fn ended(&self, request: &Parts) -> Result<(), EndpointError> {
-        let unknown = EndpointError::InvalidClient { challenge: false };
-        let client = self.server.clients.get(&self.config.client).ok_or(unknown)?;
-        let peer = self.server.peers.of(&request.headers, &request.extensions);
+        let (client, peer) = self.caller(request)?;
         for token in self.distinct(&request.headers) {
             ended(&self.server, client, peer, token).await?;
         }
